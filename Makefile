@@ -1,0 +1,103 @@
+# Every target works from a fresh clone: those that need the environment depend on it.
+
+.DEFAULT_GOAL := help
+
+# Google's PCI vendor also makes the network card and disks of its cloud machines, so a TPU is told
+# by its device; and /dev/accel without a number is the kernel's directory of other makers' NPUs.
+ifndef ACCEL
+ACCEL := $(shell \
+	if ls /dev/accel[0-9]* >/dev/null 2>&1 || \
+	   grep -qsE '^PCI_ID=1AE0:(0027|0056|005E|0062|0063|006F|0076)' /sys/bus/pci/devices/*/uevent; \
+	then echo tpu; \
+	elif [ -e /dev/nvidia0 ] || nvidia-smi -L >/dev/null 2>&1; then echo gpu; \
+	else echo cpu; fi)
+endif
+ifeq ($(filter cpu gpu tpu,$(ACCEL)),)
+$(error ACCEL must be cpu, gpu or tpu, not '$(ACCEL)')
+endif
+
+PYTHON := .venv/bin/python
+EFFBENCH := .venv/bin/effbench
+# One stamp per ACCEL, because the builds of TensorFlow overwrite one another; each is written last,
+# so that a set-up that was killed starts over.
+STACK := .venv/.stack-$(ACCEL)
+SETUP := .venv/.setup-$(ACCEL)
+
+.PHONY: help
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(SETUP)  ## the whole main job on small data, no download: all nine variants, then their table
+	$(EFFBENCH) sweep --variants all --weights none --data digits --limit 20 --epochs 3 --results .demo
+	$(EFFBENCH) report --markdown --results .demo
+
+.PHONY: test
+test: $(SETUP)  ## the tests
+	$(PYTHON) -m pytest -q $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(SETUP)  ## the tests on real data
+	$(PYTHON) -m pytest -q -m slow --timeout 0 $(ARGS)
+
+.PHONY: lint
+lint: $(SETUP)  ## formatting, lint rules and types
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	$(PYTHON) -m mypy effbench
+
+.PHONY: format
+format: $(SETUP)  ## rewrite the code in the common format
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+.PHONY: sweep
+sweep: $(SETUP)  ## train and score the variants: make sweep ARGS="--variants B0,T"
+	$(EFFBENCH) sweep $(ARGS)
+
+.PHONY: report
+report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
+	$(EFFBENCH) report $(or $(ARGS),--markdown)
+
+.PHONY: bench
+bench: $(SETUP)  ## time the case study's own way against cached features
+	$(EFFBENCH) bench probe $(ARGS)
+
+.PHONY: setup
+setup: $(SETUP)  ## make .venv from the pinned lists: ACCEL=cpu, gpu or tpu, else what is here
+
+# The list of an accelerator is complete; resolving would bring a second TensorFlow beside it.
+$(STACK): requirements/$(ACCEL).txt requirements/dev.txt
+	@rm -rf .venv
+	@for python in python3 python3.11; do \
+	  $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+	    && $$python -m venv .venv && exit; \
+	done; \
+	rm -rf .venv; \
+	if command -v uv >/dev/null; then uv venv --quiet --python 3.11 --seed .venv; \
+	else echo 'effbench needs Python 3.11: install python3.11 (with its venv module) or uv' >&2; exit 1; fi
+	$(PYTHON) -m pip install --no-deps $(addprefix -r ,$^)
+	@touch $@
+
+# setuptools is in every list, TensorFlow requires it: no build environment to download.
+$(SETUP): $(STACK) pyproject.toml
+	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: lock
+lock: $(STACK)  ## bring requirements/ up to pyproject.toml; ARGS=--upgrade for the newest pins
+	$(COMPILE) -o requirements/cpu.txt pyproject.toml
+	$(COMPILE) -o requirements/gpu.txt pyproject.toml --group gpu -c requirements/cpu.txt
+	$(COMPILE) -o requirements/tpu.txt pyproject.toml --group tpu -c requirements/cpu.txt \
+	  --no-emit-package tensorflow
+	$(COMPILE) -o requirements/dev.txt --group dev -c requirements/cpu.txt
+
+# cpu.txt constrains the others, so that results of different accelerators can be compared.
+# Linux on x86-64 has all three; a Mac's list equals cpu.txt; tensorflow-addons runs nowhere else.
+COMPILE = .venv/bin/uv pip compile --quiet --no-annotate --custom-compile-command 'make lock' \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_28 $(ARGS)
+
+.PHONY: clean
+clean:  ## remove .venv, .demo and caches, never results/
+	rm -rf .venv .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

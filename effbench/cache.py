@@ -1,0 +1,70 @@
+"""The user's cache directory: features, and downloaded datasets and weights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from effbench.errors import writing
+
+
+def directory() -> Path:
+    """`EFFBENCH_CACHE`, or the user cache directory of this system."""
+    return Path(os.environ.get("EFFBENCH_CACHE") or platformdirs.user_cache_dir("effbench"))
+
+
+def features() -> Path:
+    """Where features of frozen backbones are kept, one folder a set."""
+    return directory() / "features"
+
+
+def downloads() -> Path:
+    """Where datasets and weights are downloaded to."""
+    return directory() / "downloads"
+
+
+def keras() -> Path:
+    """Where Keras keeps its own downloads."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One set of features or one download, and its size in bytes."""
+
+    path: Path
+    size: int
+
+
+def entries() -> list[Entry]:
+    """All there is in the cache, sorted by path."""
+    found = sorted([*features().glob("*/"), *downloads().glob("*")])
+    return [Entry(path, _size(path)) for path in found]
+
+
+def clear(everything: bool) -> int:
+    """Removes the features, and with `everything` the downloads too.
+
+    Returns:
+        The number of bytes freed.
+
+    Raises:
+        DiskError: something cannot be removed.
+    """
+    freed = 0
+    for folder in [features(), *([downloads()] if everything else [])]:
+        if folder.exists():
+            freed += _size(folder)
+            with writing(folder):
+                shutil.rmtree(folder)
+    return freed
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,402 @@
+"""The command line: flags in, tables and lines out, exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import effbench
+from effbench.errors import EffbenchError, UsageError
+from effbench.recipes import RECIPES
+from effbench.variants import RELEASES, VARIANTS, select
+
+app = typer.Typer(
+    name="effbench",
+    help="Which EfficientNetV2 should I fine-tune, from which weights, and at what cost?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Precision(StrEnum):
+    """Values of --precision."""
+
+    auto = "auto"
+    float32 = "float32"
+    mixed_bfloat16 = "mixed_bfloat16"
+
+
+class Rescale(StrEnum):
+    """Values of --rescale."""
+
+    auto = "auto"
+    torch = "torch"
+    tf = "tf"
+
+
+class CacheAction(StrEnum):
+    """What to do with the cache."""
+
+    list = "list"
+    clear = "clear"
+
+
+VariantsOption = Annotated[
+    str, typer.Option(help=f"Comma-separated: {', '.join(VARIANTS)}; or all.")
+]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        help=f"auto (imagenet; imagenet21k-ft1k for XL), {', '.join(RELEASES)}, none (random), "
+        "or an .h5 file."
+    ),
+]
+WeightsDirOption = Annotated[
+    Path | None, typer.Option(help="Folder searched first for releases, by their file names.")
+]
+DataOption = Annotated[
+    str, typer.Option(help="cifar10, digits (needs no download), or random (for speed).")
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option(help="Where the data is: CIFAR-10's folder or its tar.gz.")
+]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
+RescaleOption = Annotated[
+    Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")
+]
+CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
+GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
+TpuOption = Annotated[bool, typer.Option("--tpu", help="Use the TPU.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        out.print(effbench.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def variants(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the md5 of each.")] = False,
+) -> None:
+    """List the networks and the weights released for them."""
+    if as_json:
+        rows = [
+            asdict(row)
+            | {"rescale": row.rescale}
+            | {"releases": [asdict(release) for release in row.releases.values()]}
+            for row in VARIANTS.values()
+        ]
+        print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
+        return
+    table = Table("Model", "Size", "Parameters", "Rescale", "Weights", "md5")
+    for row in VARIANTS.values():
+        for place, release in enumerate(row.releases.values()):
+            own = [row.name, str(row.image_size), f"{row.parameters:,}"] if not place else [""] * 3
+            table.add_row(*own, release.rescale, release.name, release.md5)
+    out.print(table)
+
+
+@app.command()
+def sweep(
+    variants: VariantsOption = "all",
+    weights: WeightsOption = "auto",
+    weights_dir: WeightsDirOption = None,
+    rescale: RescaleOption = Rescale.auto,
+    data: DataOption = "cifar10",
+    data_dir: DataDirOption = None,
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "case-study",
+    seeds: Annotated[str, typer.Option(help="Comma-separated; one run each.")] = "0",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Global. Default: the recipe's, 128.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, max=2048, help="Default: each variant's native size.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Training images; a quarter of it (at least 10) of the others."),
+    ] = None,
+    start_step: Annotated[
+        int | None, typer.Option(min=0, help="First step of schedule and optimizer. Default: 0.")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="auto: mixed_bfloat16 on TPU, else float32.")
+    ] = Precision.auto,
+    cpu: CpuOption = False,
+    gpu: GpuOption = False,
+    tpu: TpuOption = False,
+    results: ResultsOption = Path("results"),
+    feature_cache: Annotated[
+        bool,
+        typer.Option(
+            "--feature-cache/--no-feature-cache",
+            help="Compute features once, or run the backbone in every step.",
+        ),
+    ] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what failed before.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train every variant and keep a record of each run; what is finished is not repeated."""
+    from effbench import sweep as sweeping
+    from effbench.console import Display
+    from effbench.request import Options, resolve
+    from effbench.store import Store
+
+    options = Options(
+        variants=variants,
+        weights=weights,
+        rescale=rescale,
+        weights_dir=weights_dir,
+        data=data,
+        data_dir=data_dir,
+        recipe=recipe,
+        seeds=seeds,
+        epochs=epochs,
+        batch_size=batch_size,
+        image_size=image_size,
+        limit=limit,
+        start_step=start_step,
+        precision=precision,
+        device=_device(cpu=cpu, gpu=gpu, tpu=tpu),
+        feature_cache=feature_cache,
+        retry_failed=retry_failed,
+        force=force,
+    )
+    store = Store(results)
+    with Display(out, 0, quiet=quiet, verbose=verbose) as display:
+        request = resolve(options, partial(display.step, data))
+    if dry_run:
+        states = sweeping.states(request, store)
+        for spec in request.specs:
+            print(f"{states[spec.key]}\t{spec.key}")
+        return
+    with Display(out, len(request.specs), quiet=quiet, verbose=verbose) as display:
+        outcome = sweeping.run(request, store, display)
+    if not quiet:
+        out.print(
+            f"{outcome.saved} saved, {outcome.skipped} left as they were, {outcome.failed} failed; "
+            f"see: effbench report --markdown --results {results}",
+            soft_wrap=True,
+        )
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown (the default).")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
+    results: ResultsOption = Path("results"),
+    output: Annotated[Path | None, typer.Option(help="A file, instead of the terminal.")] = None,
+) -> None:
+    """Print the table of all finished runs, and list those that failed."""
+    from effbench.report import frame, table
+    from effbench.store import Store, write_atomically
+
+    given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex}
+    style = _only("formats", given) or "markdown"
+    records = Store(results).load()
+    for problem in records.problems:
+        err.print(f"effbench: left out: {problem}", markup=False, soft_wrap=True)
+    if not records.results and not records.failures:
+        raise EffbenchError("no runs to report", str(results), "run 'effbench sweep' first")
+    text = table.render(frame.tidy(records.results), records.failures, style)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(output, text.encode())
+
+
+@app.command()
+def fetch(
+    variants: VariantsOption = "all",
+    weights: WeightsOption = "auto",
+    weights_dir: WeightsDirOption = None,
+    data: DataOption = "cifar10",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Download and verify weights and data ahead of time."""
+    from effbench import data as datasets
+    from effbench import weights as weights_module
+    from effbench.console import Display
+
+    rows = select(variants)
+    source = weights_module.Source.parse(weights, Rescale.auto)
+    identities = [(row, source.identify(row)) for row in rows]
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        show = partial(display.step, "fetch")
+        loaded = datasets.load(data, data_dir, show)
+        counts = ", ".join(f"{len(split.labels):,}" for split in loaded.splits)
+        out.print(f"{data}: {counts} images, sha256 {loaded.sha256}", soft_wrap=True)
+        for row, identity in identities:
+            if not identity.random:
+                file = weights_module.find(source, identity, row, weights_dir, show)
+                out.print(f"{row.name} {identity.name}: {file.path}", soft_wrap=True)
+                out.print(f"  sha256 {file.sha256}", soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do, and what is wrong with it."""
+    from effbench import doctor as doctoring
+
+    checks = doctoring.examine()
+    for check in checks:
+        mark = "[green]ok[/]   " if check.good else "[red]wrong[/]"
+        out.print(f"{mark} {check.name}: ", end="")
+        hint = "" if check.good else f"; {check.hint}"
+        out.print(check.text + hint, markup=False, soft_wrap=True)
+    if not all(check.good for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cache(
+    action: Annotated[CacheAction, typer.Argument()] = CacheAction.list,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Clear downloads too, not only features.")
+    ] = False,
+) -> None:
+    """List or clear cached features and downloads."""
+    from effbench import cache as caching
+
+    if action is CacheAction.clear:
+        out.print(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
+        return
+    entries = caching.entries()
+    for entry in entries:
+        out.print(f"{entry.size / 1e6:10,.1f} MB  {entry.path}", soft_wrap=True)
+    total = sum(entry.size for entry in entries) / 1e6
+    out.print(f"{total:10,.1f} MB  in all under {caching.directory()}", soft_wrap=True)
+
+
+@bench_app.command("probe")
+def bench_probe(
+    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
+    weights: WeightsOption = "none",
+    data: DataOption = "random",
+    data_dir: DataDirOption = None,
+    limit: Annotated[int, typer.Option(help="Training images.")] = 4000,
+    epochs: Annotated[int, typer.Option(min=1, help="Of both ways.")] = 25,
+    image_size: Annotated[int | None, typer.Option(min=32, help="Default: native.")] = None,
+) -> None:
+    """Compare cached features with the backbone in every step, set-up included."""
+    from effbench import bench
+    from effbench.console import Display
+    from effbench.request import Options
+
+    options = Options(
+        variants=select(variants)[0].name,
+        weights=weights,
+        data=data,
+        data_dir=data_dir,
+        limit=limit,
+        epochs=epochs,
+        image_size=image_size,
+        device="cpu",
+    )
+    with Display(out, 2, quiet=False, verbose=False) as display:
+        comparison = bench.probe(options, display)
+    _print_comparison(comparison)
+
+
+@bench_app.command("heads")
+def bench_heads(
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+) -> None:
+    """Compare the training of one head, of five, and Keras's fit, on 45,000 features."""
+    from effbench import bench
+
+    _print_comparison(bench.heads(rounds))
+
+
+@bench_app.command("features")
+def bench_features(
+    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
+    images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+) -> None:
+    """Compare feature extraction with a bare loop over the model."""
+    from effbench import bench
+
+    _print_comparison(bench.features(select(variants)[0].name, images, rounds))
+
+
+def _print_comparison(comparison: object) -> None:
+    from effbench.bench import Comparison
+
+    assert isinstance(comparison, Comparison)
+    table = Table("", "seconds", "peak memory")
+    for timing in comparison.timings:
+        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else "-"
+        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
+    out.print(table)
+    for finding in comparison.findings:
+        out.print(finding, soft_wrap=True)
+
+
+def _device(**flags: bool) -> str:
+    return _only("devices", flags) or "auto"
+
+
+def _only(what: str, flags: dict[str, bool]) -> str | None:
+    """The one flag that is set, or None."""
+    chosen = [name for name, given in flags.items() if given]
+    if len(chosen) > 1:
+        given = " ".join(f"--{name}" for name in chosen)
+        raise UsageError(f"{what} exclude one another", given, "give one of them")
+    return chosen[0] if chosen else None
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: every `EffbenchError` becomes one line on standard error."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(standalone_mode=True)
+    except EffbenchError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; what is done is saved, the same command goes on from there", 1)
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    err.print(f"effbench: {line}", markup=False, soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What long work shows: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from effbench.progress import Event, Step
+from effbench.runs import RunSpec
+
+# Between two plain lines of one phase.
+LINE_SECONDS = 15.0
+
+_MARKS = {"saved": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]·[/]"}
+
+
+class Display:
+    """Shows the events of a sweep; a context manager.
+
+    Quiet shows failures only; verbose also shows every step, one line each.
+    """
+
+    def __init__(self, console: Console, runs: int, *, quiet: bool, verbose: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._verbose = verbose
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._sweep = self._bars.add_task("runs", total=runs, unit="", note="", visible=runs > 0)
+        self._phase = self._bars.add_task("", total=None, unit="", note="", visible=False)
+        self._last = Step("")
+        self._began = (0.0, 0)  # when the current phase's first step came, and what was done then
+        self._printed = 0.0
+
+    def __enter__(self) -> Display:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Shows one event."""
+        if event.state == "working" and event.step is not None:
+            self.step(name(event.specs), event.step)
+            return
+        if event.state in _MARKS:
+            self._bars.advance(self._sweep, len(event.specs))
+            self._bars.update(self._phase, visible=False)
+        if event.state == "failed" or not self._quiet:
+            mark = _MARKS.get(event.state, "[blue]>[/]")
+            text = f": {event.text}" if event.text else ""
+            self._console.print(f"{mark} {name(event.specs)} {event.state}", end="")
+            self._console.print(text, markup=False, highlight=False)
+
+    def step(self, label: str, step: Step) -> None:
+        """Shows how far the work called `label` is."""
+        now = time.monotonic()
+        changed = step.phase != self._last.phase
+        if changed:
+            self._began = (now, step.done)
+            self._bars.reset(self._phase, total=step.total or None)
+        self._bars.update(
+            self._phase,
+            description=f"{label} {step.phase}",
+            completed=step.done,
+            total=step.total or None,
+            unit=step.unit,
+            note=step.note,
+            visible=True,
+        )
+        ended = step.total > 0 and step.done == step.total != self._last.done
+        due = changed or ended or self._verbose or now - self._printed > LINE_SECONDS
+        self._last = step
+        if due and not self._quiet and (self._verbose or not self._console.is_terminal):
+            self._printed = now
+            self._console.print(
+                f"  {label} {_line(step, now - self._began[0], self._began[1])}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def name(specs: Sequence[RunSpec]) -> str:
+    """Short and unmistakable: what differs between the runs of one sweep."""
+    first = specs[0]
+    seeds = ",".join(str(spec.seed) for spec in specs)
+    plural = "s" if len(specs) > 1 else ""
+    return f"{first.variant} {first.weights.name} {first.image_size} seed{plural} {seeds}"
+
+
+def _line(step: Step, seconds: float, already: int) -> str:
+    """A step as words: how far, how fast, how long still."""
+    words = [step.phase]
+    if step.total:
+        words.append(f"{step.done:,}/{step.total:,} {step.unit}")
+        rate = (step.done - already) / seconds if seconds > 0 else 0.0
+        if rate > 0:
+            words.append(f"{rate:,.1f} {step.unit}/s")
+            words.append(f"{(step.total - step.done) / rate:,.0f} s left")
+    return ", ".join(filter(None, [" ".join(words[:2]), *words[2:], step.note]))
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        unit = task.fields["unit"]
+        return Text(f"{speed:,.1f} {unit}/s" if speed and unit else "")

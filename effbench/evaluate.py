@@ -1,0 +1,88 @@
+"""Predictions for every image exactly once, and exact counts of what they get right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from effbench.backend import tf
+from effbench.data import CLASSES
+from effbench.runs import Scores
+
+# From positions (int32 [batch]) to features (float32 [batch, width]), inside a tf.function.
+Lookup = Callable[[tf.Tensor], tf.Tensor]
+
+BATCH = 128
+
+
+class Evaluator:
+    """Logits of heads over one split, compiled once.
+
+    The last batch is padded with the first image and its rows dropped again, so shapes are static
+    and every image counts once.
+    """
+
+    def __init__(self, lookup: Lookup, images: int) -> None:
+        """`lookup` gives the features of `images` images by position."""
+        self._images = images
+        padded = np.zeros(-(-images // BATCH) * BATCH, np.int32)
+        padded[:images] = np.arange(images)
+        self._batches = tf.constant(padded.reshape(-1, BATCH))
+        self._lookup = lookup
+
+    def logits(self, kernels: np.ndarray, biases: np.ndarray) -> np.ndarray:
+        """Logits of several heads.
+
+        Args:
+            kernels: float32 [heads, width, classes].
+            biases: float32 [heads, classes].
+
+        Returns:
+            float32 [heads, images, classes].
+        """
+        padded = self._run(tf.constant(kernels), tf.constant(biases)).numpy()
+        return padded.transpose(1, 0, 2, 3).reshape(len(kernels), -1, CLASSES)[:, : self._images]
+
+    @tf.function(reduce_retracing=True)
+    def _run(self, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+        def one(batch: tf.Tensor) -> tf.Tensor:
+            features = self._lookup(tf.ensure_shape(batch, (BATCH,)))
+            return tf.matmul(features, kernels) + biases[:, None]
+
+        return tf.map_fn(one, self._batches, fn_output_signature=tf.float32)
+
+
+def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes come before the true one; 0 is a top-1 hit, below 5 a top-5 hit.
+
+    Of equal logits the lower class comes first, as in `argmax`.
+
+    Args:
+        logits: float [n, classes].
+        labels: int [n].
+
+    Returns:
+        uint8 [n].
+    """
+    true = np.take_along_axis(logits, labels[:, None].astype(np.intp), axis=1)
+    before = np.arange(logits.shape[1]) < labels[:, None]
+    return ((logits > true) | ((logits == true) & before)).sum(axis=1).astype(np.uint8)
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
+    """Exact counts and the mean cross-entropy (nats) of logits [n, classes] for labels [n]."""
+    place = ranks(logits, labels)
+    each = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    return Scores(int((place == 0).sum()), int((place < 5).sum()), len(labels), -float(each.mean()))
+
+
+def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of `runs.Predictions` that follow from logits [n, classes], for one split."""
+    return {
+        f"{name}_label": labels.astype(np.uint8),
+        f"{name}_predicted": logits.argmax(axis=1).astype(np.uint8),
+        f"{name}_rank": ranks(logits, labels),
+        f"{name}_probability": softmax(logits.astype(np.float64), axis=1).astype(np.float16),
+    }

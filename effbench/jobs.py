@@ -1,0 +1,63 @@
+"""What a sweep and its worker processes say to each other: one line of JSON each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from effbench.progress import Step
+from effbench.runs import RunSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is to do.
+
+    Attributes:
+        specs: runs that differ by their seed only.
+        results: the results directory.
+        data_dir: where the dataset's files are, or None.
+        weights_file: of the backbone, or None for random weights.
+        weights_sha256: of that file; "" for random weights.
+        device: "cpu", "gpu" or "tpu".
+        sent: `time.time()` when the process was started.
+    """
+
+    specs: tuple[RunSpec, ...]
+    results: Path
+    data_dir: Path | None
+    weights_file: Path | None
+    weights_sha256: str
+    device: str
+    sent: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a run, or a whole worker, failed: the kind of the error and one line."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker says.
+
+    Attributes:
+        step: how far it is.
+        key: the run that `saved` or `problem` is about; without it the problem ends the worker.
+        saved: its result is on disk.
+        problem: what went wrong.
+    """
+
+    step: Step | None = None
+    key: str | None = None
+    saved: bool = False
+    problem: Problem | None = None
+
+
+JOB = TypeAdapter(Job)
+MESSAGE = TypeAdapter(Message)

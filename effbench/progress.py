@@ -1,0 +1,54 @@
+"""What long work says about itself while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from effbench.runs import RunSpec
+
+
+@dataclass(frozen=True)
+class Step:
+    """A phase of a run, and how far it is.
+
+    Attributes:
+        phase: "start", "build", "features", "train", "evaluate", "download", "wait".
+        done: units done so far.
+        total: units in all.
+        unit: what is counted, e.g. "images"; "" for a phase without a count.
+        note: a short figure to show beside it, e.g. the losses.
+    """
+
+    phase: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of the sweep.
+
+    Attributes:
+        specs: the runs it is about.
+        state: "started", "working", "saved", "failed", "skipped" or "waiting".
+        step: how far they are, for "working".
+        text: why, for "failed" and "skipped".
+    """
+
+    specs: tuple[RunSpec, ...]
+    state: str
+    step: Step | None = None
+    text: str = ""
+
+
+Report = Callable[[Step], None]
+
+
+Listen = Callable[[Event], None]
+
+
+def silent(_: Step) -> None:
+    """Says nothing."""

@@ -1,0 +1,70 @@
+"""How a result came about: versions, commit, time and memory of this process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import effbench
+
+PACKAGES = ("tf-keras", "keras-efficientnet-v2", "tensorflow-addons", "numpy")
+# They all install the same Python package; one of them is there.
+TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
+
+
+def version(package: str) -> str:
+    """Of an installed distribution; "" where there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """Of Python, effbench and every package that a result depends on."""
+    found = {name: version(name) for name in (*TENSORFLOWS, *PACKAGES)}
+    own = {"python": platform.python_version(), "effbench": effbench.__version__}
+    return own | {name: text for name, text in found.items() if text}
+
+
+def commit() -> str:
+    """Of the checkout that effbench runs from, "+dirty" when its files have changed; or ""."""
+    package = Path(effbench.__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ("git", "-C", str(package), *arguments), capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        # An installed copy may lie inside somebody else's checkout.
+        git("ls-files", "--error-unmatch", "__init__.py")
+        head = git("rev-parse", "--short=12", "HEAD")
+        return head + ("+dirty" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class Stopwatch:
+    """Wall-clock seconds between one lap and the next."""
+
+    def __init__(self, started: float) -> None:
+        """`started` is a `time.time()`, possibly of another process."""
+        self._last = started
+
+    def lap(self) -> float:
+        """Seconds since the last lap, or since the start."""
+        now = time.time()
+        seconds, self._last = now - self._last, now
+        return round(seconds, 3)

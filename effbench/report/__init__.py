@@ -1,0 +1,1 @@
+"""From records to tables; reads files only, never TensorFlow."""

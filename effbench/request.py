@@ -1,0 +1,147 @@
+"""From what the command line says to the runs it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from effbench import data, machine, recipes, variants
+from effbench.errors import UsageError
+from effbench.progress import Report, silent
+from effbench.runs import RunSpec
+from effbench.weights import Source
+
+
+@dataclass(frozen=True)
+class Options:
+    """A sweep as the command line describes it; None is the recipe's or the variant's own.
+
+    Attributes:
+        variants: comma-separated names, or "all".
+        weights: a release, "auto", "none", or the path of an .h5 file.
+        rescale: "auto", or what the weights of a file expect: "torch" or "tf".
+        weights_dir: searched first for releases.
+        data: name of a dataset.
+        data_dir: where its files are.
+        recipe: name of a recipe.
+        seeds: comma-separated whole numbers.
+        epochs: instead of the recipe's.
+        batch_size: global, instead of the recipe's.
+        image_size: instead of each variant's native one.
+        limit: number of training images.
+        start_step: of the schedule and the optimizer.
+        precision: "auto", "float32" or "mixed_bfloat16".
+        device: "auto", "cpu", "gpu" or "tpu".
+        feature_cache: False runs the backbone in every step.
+        retry_failed: run again what failed before.
+        force: run again what is finished.
+    """
+
+    variants: str = "all"
+    weights: str = "auto"
+    rescale: str = "auto"
+    weights_dir: Path | None = None
+    data: str = "cifar10"
+    data_dir: Path | None = None
+    recipe: str = "case-study"
+    seeds: str = "0"
+    epochs: int | None = None
+    batch_size: int | None = None
+    image_size: int | None = None
+    limit: int | None = None
+    start_step: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    feature_cache: bool = True
+    retry_failed: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, and from where.
+
+    Attributes:
+        specs: the runs, those of a group beside each other.
+        source: of the weights.
+        weights_dir: searched first for releases, or None.
+        data_dir: where the dataset's files are, or None.
+        device: "cpu", "gpu" or "tpu".
+        retry_failed: run again what failed before.
+        force: run again what is finished.
+    """
+
+    specs: tuple[RunSpec, ...]
+    source: Source
+    weights_dir: Path | None
+    data_dir: Path | None
+    device: str
+    retry_failed: bool
+    force: bool
+
+
+def resolve(options: Options, report: Report = silent) -> Request:
+    """Checks everything that can be checked before the first run, and names every run.
+
+    Args:
+        options: as given.
+        report: told of a download of the dataset.
+
+    Raises:
+        EffbenchError: something is unknown, missing or impossible.
+    """
+    rows = variants.select(options.variants)
+    source = Source.parse(options.weights, options.rescale)
+    if source.path is not None and len(rows) != 1:
+        raise UsageError(
+            "a file of weights fits one variant",
+            ",".join(row.name for row in rows),
+            "name that one with --variants",
+        )
+    standard = recipes.get(options.recipe)
+    recipe = replace(
+        standard,
+        epochs=options.epochs or standard.epochs,
+        batch_size=options.batch_size or standard.batch_size,
+        start_step=standard.start_step if options.start_step is None else options.start_step,
+    )
+    seeds = _seeds(options.seeds)
+    # Before the dataset, which may have to be downloaded.
+    identities = {row.name: source.identify(row) for row in rows}
+    device = machine.device(options.device)
+    dataset = data.load(options.data, options.data_dir, report).limited(options.limit)
+    specs = tuple(
+        RunSpec(
+            variant=row.name,
+            weights=identities[row.name],
+            image_size=options.image_size or row.image_size,
+            recipe=recipe,
+            data=options.data,
+            data_sha256=dataset.sha256,
+            limit=options.limit,
+            seed=seed,
+            precision=machine.precision(options.precision, device),
+            feature_cache=options.feature_cache,
+        )
+        for row in rows
+        for seed in seeds
+    )
+    return Request(
+        specs=specs,
+        source=source,
+        weights_dir=options.weights_dir,
+        data_dir=options.data_dir.resolve() if options.data_dir else None,
+        device=device,
+        retry_failed=options.retry_failed,
+        force=options.force,
+    )
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = [-1]
+    if min(seeds) < 0 or max(seeds) >= 2**31 or len(set(seeds)) < len(seeds):
+        raise UsageError("seeds are different whole numbers from 0 on", text, "write e.g. 0,1,2")
+    return seeds

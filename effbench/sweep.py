@@ -1,0 +1,211 @@
+"""The sweep: plan the runs, skip the finished, a worker process for the rest, keep each at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from filelock import Timeout
+
+from effbench import weights
+from effbench.errors import FATAL_KINDS, RelayedError, WeightsError, writing
+from effbench.jobs import JOB, MESSAGE, Job, Message, Problem
+from effbench.progress import Event, Listen, Report, Step
+from effbench.request import Request
+from effbench.runs import SCHEMA, RunFailure, RunSpec
+from effbench.store import LOG, Store, write_atomically
+from effbench.variants import VARIANTS
+
+STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many runs of a sweep were saved, failed, and were left as they were."""
+
+    saved: int
+    failed: int
+    skipped: int
+
+
+def states(request: Request, store: Store) -> dict[str, str]:
+    """What the sweep would do with each run, by key: "run", "finished" or "failed before"."""
+    return {spec.key: _state(request, store, spec) for spec in request.specs}
+
+
+def run(request: Request, store: Store, listen: Listen) -> Outcome:
+    """Does the runs of `request` that are not done yet; each is on disk as soon as it is finished.
+
+    Groups that another sweep is at are left for the end, and then only waited for.
+
+    Raises:
+        EffbenchError: nothing more can be done, e.g. there is no such device or the disk is full.
+    """
+    store.prepare()
+    groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.group)]
+    counts = {"saved": 0, "failed": 0, "skipped": 0}
+
+    def heard(event: Event) -> None:
+        if event.state in counts:
+            counts[event.state] += len(event.specs)
+        listen(event)
+
+    busy = [group for group in groups if not _locked(request, store, group, heard, wait=False)]
+    for group in busy:
+        heard(Event(group, "waiting"))
+        _locked(request, store, group, heard, wait=True)
+    return Outcome(**counts)
+
+
+def _state(request: Request, store: Store, spec: RunSpec) -> str:
+    if store.finished(spec.key) and not request.force:
+        return "finished"
+    if store.failed(spec.key) and not (request.retry_failed or request.force):
+        return "failed before"
+    return "run"
+
+
+def _locked(
+    request: Request, store: Store, group: tuple[RunSpec, ...], listen: Listen, *, wait: bool
+) -> bool:
+    """Runs a group while no other sweep does; False if one does and we are not to wait."""
+    begun = time.time()
+    try:
+        with store.lock(group[0].group).acquire(timeout=-1 if wait else 0):
+            # What another sweep did while we waited for it is done, forced or not.
+            request = replace(request, force=request.force and time.time() - begun < 1)
+            for spec in group:
+                state = _state(request, store, spec)
+                if state != "run":
+                    listen(Event((spec,), "skipped", text=state))
+            todo = tuple(spec for spec in group if _state(request, store, spec) == "run")
+            if todo:
+                _attempt(request, store, todo, listen)
+    except Timeout:
+        return False
+    return True
+
+
+def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
+    """Runs some seeds of a group; what does not come out is kept as a failure."""
+    listen(Event(specs, "started"))
+    log = store.directory / ".logs" / f"{specs[0].group}.log"
+    with writing(log.parent):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+
+    def working(step: Step) -> None:
+        listen(Event(specs, "working", step))
+
+    try:
+        file = _weights_file(request, specs[0], working)
+    except WeightsError as error:
+        _fail(store, specs, Problem(error.kind, str(error)), log, listen)
+        return
+    job = Job(
+        specs=specs,
+        results=store.directory,
+        data_dir=request.data_dir,
+        weights_file=file.path if file else None,
+        weights_sha256=file.sha256 if file else "",
+        device=request.device,
+        sent=time.time(),
+    )
+    left = {spec.key: spec for spec in specs}
+    problem: Problem | None = None
+    worker = _start(log)
+    try:
+        for message in _converse(worker, job):
+            if message.step is not None:
+                working(message.step)
+            elif message.key is None:
+                problem = message.problem
+            elif message.problem is not None:
+                _fail(store, (left.pop(message.key),), message.problem, log, listen)
+            else:
+                listen(Event((left.pop(message.key),), "saved"))
+        problem = problem or _death(worker.wait(), log)
+    finally:
+        _stop(worker)
+    if problem is not None and problem.kind in FATAL_KINDS:
+        raise RelayedError(problem.message)
+    if left and problem is not None:
+        _fail(store, tuple(left.values()), problem, log, listen)
+    log.unlink(missing_ok=True)
+
+
+def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.File | None:
+    if spec.weights.random:
+        return None
+    variant = VARIANTS[spec.variant]
+    return weights.find(request.source, spec.weights, variant, request.weights_dir, report)
+
+
+def _start(log: Path) -> subprocess.Popen[bytes]:
+    """A worker in a session of its own: Ctrl-C is for the sweep, which then stops its worker."""
+    with log.open("ab") as errors:
+        return subprocess.Popen(
+            (sys.executable, "-m", "effbench.worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+
+
+def _converse(worker: subprocess.Popen[bytes], job: Job) -> Iterator[Message]:
+    """Hands a job over and yields what the worker says; its input stays open while we live."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once; its exit says why
+        worker.stdin.write(JOB.dump_json(job) + b"\n")
+        worker.stdin.flush()
+    for line in worker.stdout:
+        yield MESSAGE.validate_json(line)
+
+
+def _stop(worker: subprocess.Popen[bytes]) -> None:
+    """Makes sure that a worker is gone, and soon."""
+    worker.terminate()
+    try:
+        worker.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _death(code: int, log: Path) -> Problem | None:
+    """Why a worker ended without a word; None if it said all it had to."""
+    if code == 0:
+        return None
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (SIGKILL is often the system out of memory)" if name == "SIGKILL" else ""
+        return Problem("killed", f"the worker process was ended by {name}{hint}")
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    return Problem("crash", f"the worker process ended with code {code}: {(lines or ['?'])[-1]}")
+
+
+def _fail(
+    store: Store, specs: tuple[RunSpec, ...], problem: Problem, log: Path, listen: Listen
+) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    output = log.read_bytes()
+    for spec in specs:
+        if output:
+            write_atomically(store.folder(spec.key) / LOG, output)
+        record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
+        store.save(record)
+        listen(Event((spec,), "failed", text=problem.message))

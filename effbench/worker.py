@@ -1,0 +1,58 @@
+"""A process of its own for one group of runs: job on standard input, messages on standard output.
+
+It ends when its standard input does, so that it never outlives the sweep that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from effbench import experiment
+from effbench.backend import tf
+from effbench.errors import EffbenchError
+from effbench.jobs import JOB, MESSAGE, Message, Problem
+
+
+def main() -> int:
+    """Reads a job, does it, and says how it went."""
+    # Libraries print to standard output as well; only messages may go there.
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    sending = threading.Lock()
+
+    def send(message: Message) -> None:
+        with sending:
+            channel.write(MESSAGE.dump_json(message, exclude_defaults=True) + b"\n")
+
+    job = JOB.validate_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        experiment.run(job, send)
+    except EffbenchError as error:
+        send(Message(problem=Problem(error.kind, str(error))))
+        return 1
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        send(Message(problem=Problem("out-of-memory", _one_line(error))))
+        raise
+    except Exception as error:
+        send(Message(problem=Problem("crash", _one_line(error))))
+        raise
+    return 0
+
+
+def _die_with_parent() -> None:
+    # Without a buffer: a thread that waits in a buffered read stops the interpreter's exit.
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
