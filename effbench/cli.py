@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -16,9 +16,27 @@ from rich.console import Console
 from rich.table import Table
 
 import effbench
+from effbench.bench_cli import bench_app
 from effbench.errors import EffbenchError, UsageError
+from effbench.flags import (
+    CacheAction,
+    CpuOption,
+    DataDirOption,
+    DataOption,
+    GpuOption,
+    Precision,
+    QuietOption,
+    Rescale,
+    RescaleOption,
+    ResultsOption,
+    TpuOption,
+    VariantsOption,
+    VerboseOption,
+    WeightsDirOption,
+    WeightsOption,
+)
 from effbench.recipes import RECIPES
-from effbench.variants import RELEASES, VARIANTS, select
+from effbench.variants import VARIANTS, select
 
 app = typer.Typer(
     name="effbench",
@@ -27,64 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-
-
-class Precision(StrEnum):
-    """Values of --precision."""
-
-    auto = "auto"
-    float32 = "float32"
-    mixed_bfloat16 = "mixed_bfloat16"
-
-
-class Rescale(StrEnum):
-    """Values of --rescale."""
-
-    auto = "auto"
-    torch = "torch"
-    tf = "tf"
-
-
-class CacheAction(StrEnum):
-    """What to do with the cache."""
-
-    list = "list"
-    clear = "clear"
-
-
-VariantsOption = Annotated[
-    str, typer.Option(help=f"Comma-separated: {', '.join(VARIANTS)}; or all.")
-]
-WeightsOption = Annotated[
-    str,
-    typer.Option(
-        help=f"auto (imagenet; imagenet21k-ft1k for XL), {', '.join(RELEASES)}, none (random), "
-        "or an .h5 file."
-    ),
-]
-WeightsDirOption = Annotated[
-    Path | None, typer.Option(help="Folder searched first for releases, by their file names.")
-]
-DataOption = Annotated[
-    str, typer.Option(help="cifar10, digits (needs no download), or random (for speed).")
-]
-DataDirOption = Annotated[
-    Path | None, typer.Option(help="Where the data is: CIFAR-10's folder or its tar.gz.")
-]
-ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
-RescaleOption = Annotated[
-    Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")
-]
-CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
-GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
-TpuOption = Annotated[bool, typer.Option("--tpu", help="Use the TPU.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -300,71 +264,6 @@ def cache(
     out.print(f"{total:10,.1f} MB  in all under {caching.directory()}", soft_wrap=True)
 
 
-@bench_app.command("probe")
-def bench_probe(
-    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
-    weights: WeightsOption = "none",
-    data: DataOption = "random",
-    data_dir: DataDirOption = None,
-    limit: Annotated[int, typer.Option(help="Training images.")] = 4000,
-    epochs: Annotated[int, typer.Option(min=1, help="Of both ways.")] = 25,
-    image_size: Annotated[int | None, typer.Option(min=32, help="Default: native.")] = None,
-) -> None:
-    """Compare cached features with the backbone in every step, set-up included."""
-    from effbench import bench
-    from effbench.console import Display
-    from effbench.request import Options
-
-    options = Options(
-        variants=select(variants)[0].name,
-        weights=weights,
-        data=data,
-        data_dir=data_dir,
-        limit=limit,
-        epochs=epochs,
-        image_size=image_size,
-        device="cpu",
-    )
-    with Display(out, 2, quiet=False, verbose=False) as display:
-        comparison = bench.probe(options, display)
-    _print_comparison(comparison)
-
-
-@bench_app.command("heads")
-def bench_heads(
-    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
-) -> None:
-    """Compare the training of one head, of five, and Keras's fit, on 45,000 features."""
-    from effbench import bench
-
-    _print_comparison(bench.heads(rounds))
-
-
-@bench_app.command("features")
-def bench_features(
-    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
-    images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
-    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
-) -> None:
-    """Compare feature extraction with a bare loop over the model."""
-    from effbench import bench
-
-    _print_comparison(bench.features(select(variants)[0].name, images, rounds))
-
-
-def _print_comparison(comparison: object) -> None:
-    from effbench.bench import Comparison
-
-    assert isinstance(comparison, Comparison)
-    table = Table("", "seconds", "peak memory")
-    for timing in comparison.timings:
-        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else "-"
-        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
-    out.print(table)
-    for finding in comparison.findings:
-        out.print(finding, soft_wrap=True)
-
-
 def _device(**flags: bool) -> str:
     return _only("devices", flags) or "auto"
 
@@ -378,19 +277,21 @@ def _only(what: str, flags: dict[str, bool]) -> str | None:
     return chosen[0] if chosen else None
 
 
-def _terminated(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupted(*_: object) -> NoReturn:
+    raise EffbenchError("interrupted", "Ctrl-C or SIGTERM", "what is done is saved; run it again")
 
 
 def main() -> None:
     """Entry point: every `EffbenchError` becomes one line on standard error."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
-        app(standalone_mode=True)
+        app()
     except EffbenchError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted; what is done is saved, the same command goes on from there", 1)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _fail(line: str, code: int) -> NoReturn:

@@ -77,11 +77,10 @@ def _locked(
     request: Request, store: Store, group: tuple[RunSpec, ...], listen: Listen, *, wait: bool
 ) -> bool:
     """Runs a group while no other sweep does; False if one does and we are not to wait."""
-    begun = time.time()
+    if wait:  # what the other sweep did meanwhile is done, forced or not
+        request = replace(request, force=False)
     try:
         with store.lock(group[0].group).acquire(timeout=-1 if wait else 0):
-            # What another sweep did while we waited for it is done, forced or not.
-            request = replace(request, force=request.force and time.time() - begun < 1)
             for spec in group:
                 state = _state(request, store, spec)
                 if state != "run":

@@ -1,0 +1,288 @@
+"""Whole sweeps, as a user starts them: real processes, killed and started again."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from effbench.runs import RunResult
+from effbench.store import Store
+
+SMALL = "--variants B0 --weights none --data digits --limit 40 --epochs 2 --image-size 32 --cpu"
+# Enough images for several chunks of features, and epochs enough to be seen training.
+LONGER = "--variants B0 --weights none --data digits --limit 1000 --epochs 8 --image-size 64 --cpu"
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> dict[str, str]:
+    """Environment with a cache of its own, so that features are really computed."""
+    return {**os.environ, "EFFBENCH_CACHE": str(tmp_path / "cache")}
+
+
+def command(arguments: str, results: Path) -> list[str]:
+    return [sys.executable, "-m", "effbench.cli", "sweep", *arguments.split(), "--results", results]
+
+
+def sweep(arguments: str, results: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(arguments, results), env=env, capture_output=True, text=True, check=False
+    )
+
+
+def start(arguments: str, results: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(f"{arguments} --verbose", results),
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(process: subprocess.Popen[str], words: str) -> None:
+    """Reads what a sweep says until a line has `words`."""
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f"the sweep ended before it said {words!r}: {process.stderr.read()}")
+
+
+def outcome(results: Path) -> dict[str, object]:
+    """What must not depend on interruptions: scores, history and predictions by key."""
+    return {
+        result.spec.key: (result.selected, result.history, result.predictions.sha256)
+        for result in Store(results).load().results
+    }
+
+
+def one(results: Path) -> RunResult:
+    (result,) = Store(results).load().results
+    return result
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    return not alive
+
+
+def test_whole_job_and_nothing_twice(tmp_path: Path, cache: dict[str, str]) -> None:
+    results = tmp_path / "results"
+    arguments = SMALL.replace("B0", "B0,B1") + " --seeds 0,1"
+    first = sweep(arguments, results, cache)
+    assert first.returncode == 0, first.stderr
+    records = Store(results).load()
+    assert [each.spec.variant for each in records.results] == ["B0", "B0", "B1", "B1"]
+    assert records.failures == records.problems == ()
+    for result in records.results:
+        assert (result.images.train, result.images.validation, result.images.test) == (40, 10, 10)
+        assert set(result.spec.marks) >= {"random weights", "limited"}
+        file = Store(results).folder(result.spec.key) / result.predictions.file
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == result.predictions.sha256
+        arrays = np.load(file)
+        for name, scores in (
+            ("validation", result.reported.validation),
+            ("test", result.reported.test),
+        ):
+            assert scores.total == len(arrays[f"{name}_label"]) == 10
+            assert len(set(arrays[f"{name}_index"].tolist())) == 10
+            right = arrays[f"{name}_predicted"] == arrays[f"{name}_label"]
+            assert scores.correct == right.sum() == (arrays[f"{name}_rank"] == 0).sum()
+            assert scores.top5_correct == (arrays[f"{name}_rank"] < 5).sum()
+    before = {path: path.read_bytes() for path in results.rglob("*.json")}
+    again = sweep(arguments, results, cache)
+    assert again.returncode == 0
+    assert "0 saved, 4 left as they were, 0 failed" in again.stdout
+    assert {path: path.read_bytes() for path in results.rglob("*.json")} == before
+    forced = sweep(arguments.replace("B0,B1", "B1") + " --force", results, cache)
+    assert "2 saved, 0 left as they were" in forced.stdout
+    assert outcome(results) == {
+        result.spec.key: (result.selected, result.history, result.predictions.sha256)
+        for result in records.results
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = sweep(
+        f"{LONGER} --seeds 0,1,2",
+        folder / "results",
+        {**os.environ, "EFFBENCH_CACHE": str(folder / "cache")},
+    )
+    assert done.returncode == 0, done.stderr
+    return outcome(folder / "results")
+
+
+@pytest.mark.parametrize(
+    "when", ["build", "features 512", "train 5/24", "evaluate", "seed 0 saved"]
+)
+def test_killed_at_any_moment_it_goes_on(
+    when: str, uninterrupted: dict[str, object], tmp_path: Path, cache: dict[str, str]
+) -> None:
+    results = tmp_path / "results"
+    process = start(f"{LONGER} --seeds 0,1,2", results, cache)
+    until(process, when)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert gone(workers), "a worker outlived its sweep"
+    saved = {path: path.read_bytes() for path in results.rglob("record.json")}
+    chunks = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    if when != "build":
+        assert chunks
+    done = sweep(f"{LONGER} --seeds 0,1,2", results, cache)
+    assert done.returncode == 0, done.stderr
+    assert outcome(results) == uninterrupted
+    assert all(path.read_bytes() == content for path, content in saved.items())
+    assert all(path.stat().st_mtime_ns == written for path, written in chunks.items())
+
+
+def test_ctrl_c_ends_soon_and_says_so(tmp_path: Path, cache: dict[str, str]) -> None:
+    process = start(LONGER, tmp_path / "results", cache)
+    until(process, "features 64")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 1
+    assert errors.strip().splitlines() == [
+        "effbench: interrupted: Ctrl-C or SIGTERM; what is done is saved; run it again"
+    ]
+    assert gone(workers)
+    assert Store(tmp_path / "results").load().failures == ()
+
+
+def test_two_sweeps_at_once_share_the_work(tmp_path: Path, cache: dict[str, str]) -> None:
+    results = tmp_path / "results"
+    arguments = SMALL.replace("B0", "B0,B1")
+    both = [start(arguments, results, cache) for _ in range(2)]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    saved = [int(text.split(" saved,")[0].split()[-1]) for text, _ in said]
+    assert sum(saved) == 2
+    records = Store(results).load()
+    assert len(records.results) == 2
+    assert records.problems == ()
+
+
+def test_a_killed_worker_is_one_failure(tmp_path: Path, cache: dict[str, str]) -> None:
+    results = tmp_path / "results"
+    arguments = SMALL.replace("B0", "B0,B1")
+    process = start(arguments, results, cache)
+    until(process, "B0 none 32 seed 0 build")
+    (worker,) = psutil.Process(process.pid).children()
+    worker.kill()
+    process.communicate(timeout=300)
+    assert process.returncode == 1
+    records = Store(results).load()
+    assert [each.spec.variant for each in records.results] == ["B1"]
+    (failure,) = records.failures
+    assert (failure.spec.variant, failure.kind) == ("B0", "killed")
+    assert "SIGKILL" in failure.message
+    again = sweep(arguments, results, cache)
+    assert again.returncode == 0
+    assert "0 saved, 2 left as they were" in again.stdout
+    retried = sweep(f"{arguments} --retry-failed", results, cache)
+    assert retried.returncode == 0
+    records = Store(results).load()
+    assert len(records.results) == 2
+    assert records.failures == ()
+
+
+def test_backbone_in_every_step_gives_the_same(tmp_path: Path, cache: dict[str, str]) -> None:
+    arguments = SMALL.replace("--epochs 2", "--epochs 5") + " --batch-size 16"
+    assert sweep(arguments, tmp_path / "cached", cache).returncode == 0
+    direct = sweep(f"{arguments} --no-feature-cache", tmp_path / "direct", cache)
+    assert direct.returncode == 0, direct.stderr
+    one_way, other_way = one(tmp_path / "cached"), one(tmp_path / "direct")
+    assert one_way.provenance.features_computed == 60
+    assert other_way.provenance.features_computed == 0
+
+    def losses(result: RunResult) -> list[list[float]]:
+        return [[row.train.loss, row.validation.loss] for row in result.history]
+
+    def probabilities(result: RunResult, results: Path) -> np.ndarray:
+        folder = Store(results).folder(result.spec.key)
+        return np.load(folder / result.predictions.file)["test_probability"].astype(float)
+
+    np.testing.assert_allclose(losses(one_way), losses(other_way), rtol=1e-3)
+    np.testing.assert_allclose(
+        probabilities(one_way, tmp_path / "cached"),
+        probabilities(other_way, tmp_path / "direct"),
+        atol=2e-3,
+    )
+    assert one_way.reported.test.correct == other_way.reported.test.correct
+
+
+@pytest.fixture(scope="module")
+def b1_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    from effbench import models
+    from effbench.backend import keras
+    from effbench.variants import VARIANTS
+
+    path = tmp_path_factory.mktemp("weights") / "mine.h5"
+    models.build(VARIANTS["B1"], 32, "float32").save_weights(path)
+    yield path
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize(
+    ("variant", "kind", "words"),
+    [("B0", "weights", "besides"), ("B1", "non-finite", "not finite")],
+)
+def test_bad_weights_are_a_failure(
+    variant: str, kind: str, words: str, b1_file: Path, tmp_path: Path, cache: dict[str, str]
+) -> None:
+    import h5py
+
+    file = tmp_path / "weights.h5"
+    file.write_bytes(b1_file.read_bytes())
+    with h5py.File(file, "r+") as weights:
+        # Finite itself, and too large for what comes after it.
+        weights["post_conv/post_conv/kernel:0"][...] = 1e38
+    arguments = SMALL.replace("B0", variant).replace("none", f"{file} --rescale torch")
+    done = sweep(arguments, tmp_path / "results", cache)
+    assert done.returncode == 1
+    (failure,) = Store(tmp_path / "results").load().failures
+    assert failure.kind == kind
+    assert words in failure.message
+    assert failure.message in done.stdout
+
+
+def test_no_network_is_a_failure_and_never_random_weights(
+    tmp_path: Path, cache: dict[str, str]
+) -> None:
+    nowhere = {**cache, "EFFBENCH_WEIGHTS_URL": "http://127.0.0.1:9"}
+    results = tmp_path / "results"
+    done = sweep(SMALL.replace("none", "imagenet"), results, nowhere)
+    assert done.returncode == 1
+    (failure,) = Store(results).load().failures
+    assert failure.kind == "weights"
+    assert "cannot be reached" in failure.message
+    assert "--weights-dir" in failure.message
+    assert not list(results.rglob("record.json"))
+
+
+def test_records_are_json_that_says_how(tmp_path: Path, cache: dict[str, str]) -> None:
+    results = tmp_path / "results"
+    assert sweep(SMALL, results, cache).returncode == 0
+    (path,) = results.glob("runs/*/record.json")
+    record = json.loads(path.read_text())
+    made = record["provenance"]
+    assert made["device"] == "cpu"
+    assert made["versions"]["keras-efficientnet-v2"] == "1.2.2"
+    assert made["versions"]["tf-keras"].startswith("2.")
+    assert made["peak_memory"] > 100e6
+    assert record["spec"]["recipe"]["maximal_learning_rate"] == 0.05
+    assert [row["rule"] for row in record["selected"]] == ["val_loss", "val_accuracy", "final"]
+    assert all(value >= 0 for value in record["seconds"].values())
