@@ -74,7 +74,11 @@ def variants(
         ]
         print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
         return
-    table = Table("Model", "Size", "Parameters", "Rescale", "Weights", "md5")
+    # Without lines it fits 80 columns with every md5 whole.
+    table = Table("Model", "Size", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("Parameters", justify="right")
+    for title in ("Rescale", "Weights", "md5"):
+        table.add_column(title, no_wrap=True)
     for row in VARIANTS.values():
         for place, release in enumerate(row.releases.values()):
             own = [row.name, str(row.image_size), f"{row.parameters:,}"] if not place else [""] * 3

@@ -24,7 +24,7 @@ from effbench.runs import RunSpec
 # Between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
-_MARKS = {"saved": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]·[/]"}
+_MARKS = {"saved": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("·", "dim")}
 
 
 class Display:
@@ -43,14 +43,14 @@ class Display:
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _Left(),
             TextColumn("[dim]{task.fields[note]}"),
             console=console,
             disable=quiet or not console.is_terminal,
             transient=True,
         )
         self._sweep = self._bars.add_task("runs", total=runs, unit="", note="", visible=runs > 0)
-        self._phase = self._bars.add_task("", total=None, unit="", note="", visible=False)
+        self._phase = self._sweep
         self._last = Step("")
         self._began = (0.0, 0)  # when the current phase's first step came, and what was done then
         self._printed = 0.0
@@ -69,12 +69,12 @@ class Display:
             return
         if event.state in _MARKS:
             self._bars.advance(self._sweep, len(event.specs))
-            self._bars.update(self._phase, visible=False)
         if event.state == "failed" or not self._quiet:
-            mark = _MARKS.get(event.state, "[blue]>[/]")
             text = f": {event.text}" if event.text else ""
-            self._console.print(f"{mark} {name(event.specs)} {event.state}", end="")
-            self._console.print(text, markup=False, highlight=False)
+            line = Text.assemble(
+                _MARKS.get(event.state, (">", "blue")), f" {name(event.specs)} {event.state}{text}"
+            )
+            self._console.print(line, soft_wrap=True)
 
     def step(self, label: str, step: Step) -> None:
         """Shows how far the work called `label` is."""
@@ -82,16 +82,12 @@ class Display:
         changed = step.phase != self._last.phase
         if changed:
             self._began = (now, step.done)
-            self._bars.reset(self._phase, total=step.total or None)
-        self._bars.update(
-            self._phase,
-            description=f"{label} {step.phase}",
-            completed=step.done,
-            total=step.total or None,
-            unit=step.unit,
-            note=step.note,
-            visible=True,
-        )
+            if self._phase != self._sweep:
+                self._bars.remove_task(self._phase)
+            self._phase = self._bars.add_task(
+                f"{label} {step.phase}", total=step.total or None, unit=step.unit, note=""
+            )
+        self._bars.update(self._phase, completed=step.done, note=step.note)
         ended = step.total > 0 and step.done == step.total != self._last.done
         due = changed or ended or self._verbose or now - self._printed > LINE_SECONDS
         self._last = step
@@ -123,6 +119,13 @@ def _line(step: Step, seconds: float, already: int) -> str:
             words.append(f"{rate:,.1f} {step.unit}/s")
             words.append(f"{(step.total - step.done) / rate:,.0f} s left")
     return ", ".join(filter(None, [" ".join(words[:2]), *words[2:], step.note]))
+
+
+class _Left(TimeRemainingColumn):
+    """Time left of a phase; runs differ too much for an estimate of theirs."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["unit"] else Text("")
 
 
 class _Rate(ProgressColumn):

@@ -1,0 +1,109 @@
+"""Valid specs and records for tests: a full run of B0, and whatever a test changes about it."""
+
+from dataclasses import replace
+
+from effbench.recipes import RECIPES
+from effbench.runs import (
+    SCHEMA,
+    Epoch,
+    Images,
+    Predictions,
+    Provenance,
+    RunFailure,
+    RunResult,
+    RunSpec,
+    Scores,
+    Seconds,
+    Selected,
+    WeightsId,
+)
+from effbench.store import Store
+from effbench.variants import VARIANTS
+
+RANDOM = WeightsId("none", "", "torch")
+FILE = WeightsId("imagenet", "sha256:" + "c" * 64, "torch")
+
+
+def released(variant: str, name: str = "auto") -> WeightsId:
+    release = VARIANTS[variant].release(name)
+    return WeightsId(release.name, f"md5:{release.md5}", release.rescale)
+
+
+def spec(**changes: object) -> RunSpec:
+    """A full run: the variant's own size and weights, unless `changes` say otherwise."""
+    variant = str(changes.get("variant", "B0"))
+    plain = RunSpec(
+        variant=variant,
+        weights=released(variant),
+        image_size=VARIANTS[variant].image_size,
+        recipe=RECIPES["case-study"],
+        data="cifar10",
+        data_sha256="d" * 64,
+        limit=None,
+        seed=0,
+        precision="float32",
+        feature_cache=True,
+    )
+    return replace(plain, **changes)
+
+
+def scores(correct: int = 4500, top5: int = 4990, total: int = 5000, loss: float = 0.25) -> Scores:
+    return Scores(correct, top5, total, loss)
+
+
+def result(
+    validation: Scores | None = None, test: Scores | None = None, **changes: object
+) -> RunResult:
+    """A finished run whose recipe selects an epoch with these scores."""
+    validation = validation or scores()
+    test = test or scores(8900, 9950, 10_000)
+    worse = scores(1, 2, 5000, 9.5)
+    plain = RunResult(
+        schema=SCHEMA,
+        spec=spec(),
+        images=Images(45_000, 5_000, 10_000, 45_000),
+        selected=(
+            Selected("val_loss", 2, validation, test),
+            Selected("val_accuracy", 1, worse, worse),
+            Selected("final", 2, worse, worse),
+        ),
+        history=(
+            Epoch(1, 0.1 + 0.2, scores(30_000, 44_000, 45_000, 1 / 3), worse),
+            Epoch(2, 5e-2, scores(40_000, 44_900, 45_000, 0.2), validation),
+        ),
+        predictions=Predictions("predictions-000000000000.npz", "0" * 64),
+        seconds=Seconds(1.5, 2.5, 3.5, 4.5, 5.5),
+        provenance=Provenance(
+            started="2025-01-02T03:04:05+00:00",
+            weights_file="efficientnetv2-b0-imagenet.h5",
+            weights_sha256="e" * 64,
+            weights_verified="md5 of the release; 773 tensors equal to the file's",
+            device="cpu",
+            device_name="A processor, 2 cores",
+            replicas=1,
+            features_computed=60_000,
+            features_cached=0,
+            seeds_together=1,
+            peak_memory=2_000_000_000,
+            versions={"python": "3.11.9", "numpy": "2.1.0"},
+            commit="0123456789ab",
+        ),
+    )
+    return replace(plain, **changes)
+
+
+def failure(**changes: object) -> RunFailure:
+    plain = RunFailure(
+        SCHEMA, spec(variant="L"), "out-of-memory", "ResourceExhaustedError: OOM", "", "2025-01-02"
+    )
+    return replace(plain, **changes)
+
+
+def put(store: Store, record: RunResult) -> RunResult:
+    """Saves a finished run as a worker does, with a small predictions file; returns the record."""
+    import numpy as np
+
+    saved = store.save_predictions(record.spec.key, {"test_label": np.arange(3, dtype=np.uint8)})
+    record = replace(record, predictions=saved)
+    store.save(record)
+    return record

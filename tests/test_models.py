@@ -1,0 +1,182 @@
+"""Backbones give what the package's own models give, whatever the batch is split into."""
+
+import numpy as np
+import pytest
+
+from effbench.backend import keras, tf  # first: it picks Keras 2 for the package as well
+from effbench import models  # isort: skip
+from effbench.variants import VARIANTS
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    """`build` sets Keras's global policy; no other test may inherit it."""
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def calibrated(name: str, size: int, preprocessing: str, precision: str = "float32"):
+    model = models.build(VARIANTS[name], size, precision)
+    models.calibrate(model, size, preprocessing, IMAGES)
+    return model
+
+
+@pytest.fixture(scope="module")
+def b0():
+    model = calibrated("B0", 64, "torch")
+    keras.mixed_precision.set_global_policy("float32")
+    return model
+
+
+def run(model, size: int, preprocessing: str, towers: int = 1, images=IMAGES) -> np.ndarray:
+    forward = models.forward(model, size, preprocessing, len(images), towers)
+    return forward(tf.constant(images)).numpy()
+
+
+def camera(size: int):
+    """A model that hands on every value of its input as a feature."""
+    inputs = keras.Input((size, size, 3))
+    return keras.Model(inputs, keras.layers.Reshape((1, 1, size * size * 3))(inputs))
+
+
+@pytest.mark.parametrize(("name", "mode"), [("B0", "torch"), ("S", "tf")])
+def test_features_are_those_of_the_packages_own_preprocessing(name, mode, capsys):
+    variant = VARIANTS[name]
+    assert variant.rescale == mode
+    ours = calibrated(name, 64, mode)
+    import keras_efficientnet_v2
+
+    theirs = getattr(keras_efficientnet_v2, variant.builder)(
+        input_shape=(64, 64, 3), num_classes=0, pretrained=None, include_preprocessing=True
+    )
+    theirs.set_weights(ours.get_weights())
+    resized = keras.layers.Resizing(64, 64)(tf.cast(IMAGES, tf.float32))
+    expected = keras.layers.GlobalAveragePooling2D()(theirs(resized, training=False)).numpy()
+    found = run(ours, 64, mode)
+    assert found.dtype == np.float32
+    assert found.shape == (len(IMAGES), variant.width)
+    assert np.abs(expected).mean() > 1e-2
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    # The other preprocessing is not the same thing, so the comparison can tell them apart.
+    other = run(ours, 64, "tf" if mode == "torch" else "torch")
+    assert np.abs(other - expected).max() > 1e-2
+
+
+def package_layers(mode: str):
+    layers = keras.layers
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    if mode == "tf":
+        return layers.Rescaling(1 / 128, offset=-1)
+    if mode == "torch":
+        return layers.Normalization(mean=mean * 255, variance=(std * 255) ** 2)
+    return keras.Sequential(
+        [layers.Rescaling(1 / 255), layers.Normalization(mean=mean, variance=std)]
+    )
+
+
+@pytest.mark.parametrize("mode", ["torch", "tf", "notebook-2021"])
+def test_every_value_of_a_pixel_is_rescaled_as_the_layers_of_keras_do(mode):
+    values = np.arange(256, dtype=np.uint8)
+    pixels = np.stack([values, np.roll(values, 85), values[::-1]], axis=1).reshape(256, 1, 1, 3)
+    found = run(camera(1), 1, mode, images=pixels)
+    expected = package_layers(mode)(tf.cast(pixels, tf.float32)).numpy().reshape(256, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_notebook_of_2021_halved_the_contrast():
+    white = np.full((1, 1, 1, 3), 255, np.uint8)
+    then, now = (run(camera(1), 1, mode, images=white) for mode in ("notebook-2021", "torch"))
+    np.testing.assert_allclose(then / now, np.sqrt([[0.229, 0.224, 0.225]]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [32, 20, 47, 64])
+def test_resize_is_keras_bilinear_resizing(size):
+    found = run(camera(size), size, "tf")
+    resized = keras.layers.Resizing(size, size, interpolation="bilinear")(
+        tf.cast(IMAGES, tf.float32)
+    )
+    expected = resized.numpy().reshape(len(IMAGES), -1) / 128 - 1
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("towers", [2, 3, 8, 12])
+def test_towers_do_not_change_the_result(b0, towers):
+    expected = run(b0, 64, "torch", 1)
+    np.testing.assert_allclose(run(b0, 64, "torch", towers), expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-2  # so that a swap would show
+
+
+def test_a_graph_with_towers_gives_the_same(b0):
+    graph = tf.function(models.forward(b0, 64, "torch", len(IMAGES), 2))
+    found = graph(tf.constant(IMAGES)).numpy()
+    np.testing.assert_allclose(found, run(b0, 64, "torch"), rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_does_not_depend_on_its_company(b0):
+    whole = run(b0, 64, "torch")
+    alone = run(b0, 64, "torch", images=IMAGES[3:4])
+    np.testing.assert_allclose(alone[0], whole[3], rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_gives_float32_features_close_to_those_of_float32(b0):
+    reduced = models.build(VARIANTS["B0"], 64, "mixed_bfloat16")
+    assert reduced.layers[1].compute_dtype == "bfloat16"
+    assert all(weight.dtype == tf.float32 for weight in reduced.weights)
+    reduced.set_weights(b0.get_weights())
+    expected, found = run(b0, 64, "torch"), run(reduced, 64, "torch")
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, expected)
+    # 8 bits of mantissa through some 270 layers of random weights.
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.96
+    assert np.abs(found - expected).mean() < 0.25 * np.abs(expected).mean()
+
+
+def test_random_weights_are_the_same_each_time(b0):
+    tf.random.uniform((3,))  # whatever was drawn before
+    first = models.build(VARIANTS["B0"], 32, "float32").get_weights()
+    np.random.default_rng().normal(size=3)
+    tf.random.uniform((5,))
+    second = models.build(VARIANTS["B0"], 32, "float32").get_weights()
+    assert len(first) == len(second) > 100
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    kernels = [each for each in first if each.ndim == 4]
+    assert all(each.std() > 0 for each in kernels)
+
+
+@pytest.mark.parametrize("name", ["B0", "T"])
+def test_a_backbone_is_frozen_and_has_no_top(name):
+    variant = VARIANTS[name]
+    model = models.build(variant, 32, "float32")
+    assert model.trainable_weights == []
+    assert not any(layer.trainable for layer in model.layers if layer.weights)
+    assert model.count_params() == variant.parameters
+    assert model.output_shape[-1] == variant.width
+    assert not any("predictions" in weight.name for weight in model.weights)
+
+
+@pytest.mark.parametrize(("name", "size"), [("T", 64), ("M", 64)])
+def test_calibrated_features_are_finite_and_of_ordinary_size(name, size):
+    mode = VARIANTS[name].rescale
+    model = models.build(VARIANTS[name], size, "float32")
+    raw = run(model, size, mode)
+    models.calibrate(model, size, mode, IMAGES)
+    assert model.trainable_weights == []
+    assert not any(layer.trainable for layer in model.layers if layer.weights)
+    before = model.get_weights()
+    found = run(model, size, mode)
+    assert np.isfinite(found).all()
+    assert 0.01 < found.std() < 10
+    assert np.abs(found).max() < 100
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    # Without it they would be neither.
+    assert not np.isfinite(raw).all() or not 0.01 < raw.std() < 10
+    # Features are those of inference: looking does not change the statistics.
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_forward_pass_leaves_the_statistics_alone(b0):
+    before = b0.get_weights()
+    run(b0, 64, "torch", 2)
+    assert all(np.array_equal(a, b) for a, b in zip(before, b0.get_weights(), strict=True))
