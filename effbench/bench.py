@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from effbench import sweep
+from effbench import machine, provenance, sweep
 from effbench.errors import EffbenchError
 from effbench.progress import Listen
 from effbench.request import Options, resolve
 from effbench.runs import RunResult
 from effbench.store import Store
+from effbench.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Timing:
     Attributes:
         what: was done.
         seconds: of wall-clock time.
-        memory: most bytes held, 0 where it was not measured.
+        memory: most bytes that its process held.
     """
 
     what: str
@@ -102,122 +107,51 @@ def _sweep(options: Options, listen: Listen) -> tuple[RunResult, float]:
     return records.results[0], seconds
 
 
-HEAD_IMAGES, HEAD_WIDTH, HEAD_SEEDS = 45_000, 1280, 5
-
-
 def heads(rounds: int) -> Comparison:
     """One head and five on 45,000 random features, and Keras's `fit` of one on the same.
 
     Args:
         rounds: the best of so many counts.
     """
-    from effbench import devices, evaluate
-    from effbench import probe as heads_module
-    from effbench.backend import keras, tf
-    from effbench.optimizers import build
-    from effbench.progress import silent
-    from effbench.recipes import RECIPES
-
-    device = devices.connect("cpu")
-    recipe = RECIPES["case-study"]
-    generator = np.random.default_rng(0)
-    total = HEAD_IMAGES + HEAD_IMAGES // 9
-    values = np.abs(generator.standard_normal((total, HEAD_WIDTH), np.float32))
-    labels = (values @ generator.standard_normal((HEAD_WIDTH, 10), np.float32)).argmax(axis=1)
-    labels = labels.astype(np.uint8)
-
-    def ours(seeds: Sequence[int]) -> None:
-        on_device = tf.constant(values)
-
-        def lookup(positions: tf.Tensor) -> tf.Tensor:
-            return tf.gather(on_device, positions)
-
-        def held_out(positions: tf.Tensor) -> tf.Tensor:
-            return tf.gather(on_device, positions + HEAD_IMAGES)
-
-        evaluator = evaluate.Evaluator(held_out, total - HEAD_IMAGES)
-        task = heads_module.Task(
-            lookup, labels[:HEAD_IMAGES], evaluator, labels[HEAD_IMAGES:], HEAD_WIDTH
-        )
-        heads_module.train(task, recipe, seeds, device.threads, silent)
-
-    def plain_keras() -> None:
-        model = keras.Sequential(
-            [keras.layers.Dropout(recipe.dropout), keras.layers.Dense(10, "softmax")]
-        )
-        optimizer = build(recipe, HEAD_IMAGES)
-        model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
-        model.fit(
-            values[:HEAD_IMAGES],
-            labels[:HEAD_IMAGES],
-            recipe.batch_size,
-            recipe.epochs,
-            verbose=0,
-            validation_data=(values[HEAD_IMAGES:], labels[HEAD_IMAGES:]),
-        )
-
-    work: dict[str, Callable[[], None]] = {
-        "one head": lambda: ours([0]),
-        f"{HEAD_SEEDS} heads": lambda: ours(range(HEAD_SEEDS)),
-        "one head, plain Keras fit": plain_keras,
-    }
-    timings = _best(work, rounds)
-    one, many, fit = (timing.seconds for timing in timings)
+    timings = _best(
+        {
+            "one head": ("heads", 1),
+            "five heads": ("heads", 5),
+            "one head, plain Keras fit": ("keras_fit",),
+        },
+        rounds,
+    )
+    one, five, fit = (timing.seconds for timing in timings)
     return Comparison(
         timings,
         (
-            f"{recipe.epochs} epochs, {HEAD_IMAGES:,} x {HEAD_WIDTH} features, {device.name}",
-            f"{HEAD_SEEDS} heads take {many / one:.2f} times as long as one",
+            f"25 epochs, 45,000 x 1280 features, {machine.cpu_name()}",
+            f"five heads take {five / one:.2f} times as long as one",
             f"Keras takes {fit / one:.2f} times as long for one",
         ),
     )
 
 
-def features(variant: str, images: int, rounds: int) -> Comparison:
+def features(variant: Variant, images: int, rounds: int) -> Comparison:
     """Extraction into the cache against a bare `model(x, training=False)` over the same batches."""
-    from effbench import devices, models
-    from effbench import features as features_module
-    from effbench.backend import tf
-    from effbench.progress import silent
-    from effbench.variants import select
-
-    row = select(variant)[0]
-    device = devices.connect("cpu")
-    size, batch = row.image_size, features_module.batch_size(row.image_size, "cpu")
-    model = models.build(row, size, "float32")
-    pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), np.uint8)
-    run = models.forward(model, size, "torch", batch, device.threads)
-    mean, std = models.PREPROCESSING["torch"]
-
-    def ours() -> None:
-        with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
-            about = features_module.FeatureSet(row.name, "", size, "torch", "float32", "", "", "")
-            features_module.extract(run, batch, pixels, Path(folder), about, silent)
-
-    @tf.function(reduce_retracing=True)
-    def graph(x: tf.Tensor) -> tf.Tensor:
-        resized = tf.image.resize(tf.cast(x, tf.float32), (size, size))
-        return tf.reduce_mean(model((resized - mean) / std, training=False), axis=(1, 2))
-
-    def bare(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[], None]:
-        def loop() -> None:
-            for start in range(0, images, batch):
-                function(tf.constant(pixels[start : start + batch])).numpy()
-
-        return loop
-
-    graph(tf.constant(pixels[:batch]))
-    work = {
-        "effbench, compilation and cache included": ours,
-        "bare loop": bare(graph.python_function),
-        "bare loop in a tf.function, compilation left out": bare(graph),
-    }
-    timings = _best(work, rounds)
+    timings = _best(
+        {
+            "effbench, compilation and cache included": ("extraction", variant.name, images),
+            "bare loop": ("bare_loop", variant.name, images, False),
+            "bare loop in a tf.function, compilation left out": (
+                "bare_loop",
+                variant.name,
+                images,
+                True,
+            ),
+        },
+        rounds,
+    )
     own, eager, compiled = (timing.seconds for timing in timings)
     return Comparison(
         timings,
         (
-            f"{row.name} at {size}, {images} images in batches of {batch}, {device.name}",
+            f"{variant.name} at {variant.image_size}, {images:,} images, {machine.cpu_name()}",
             f"effbench: {images / own:.1f} images/s",
             f"{eager / own:.2f} times as fast as the bare loop, {compiled / own:.2f} times as "
             "fast as that in a tf.function",
@@ -225,12 +159,45 @@ def features(variant: str, images: int, rounds: int) -> Comparison:
     )
 
 
-def _best(work: dict[str, Callable[[], None]], rounds: int) -> tuple[Timing, ...]:
-    """Each piece of work in turn, `rounds` times over; the fastest of each."""
-    best = dict.fromkeys(work, float("inf"))
+Work = tuple[str | int | bool, ...]  # the name of a function of `workloads`, and its arguments
+
+
+def _best(work: dict[str, Work], rounds: int) -> tuple[Timing, ...]:
+    """Each piece of work in turn, `rounds` times over, in fresh processes; the fastest of each."""
+    best: dict[str, Timing] = {}
     for _ in range(rounds):
-        for what, do in work.items():
-            started = time.perf_counter()
-            do()
-            best[what] = min(best[what], time.perf_counter() - started)
-    return tuple(Timing(what, seconds) for what, seconds in best.items())
+        for what, call in work.items():
+            with (
+                _hushed(),
+                ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
+            ):
+                seconds, memory = process.submit(_timed, call).result()
+            if what not in best or seconds < best[what].seconds:
+                best[what] = Timing(what, seconds, memory)
+    return tuple(best.values())
+
+
+def _timed(call: Work) -> tuple[float, int]:
+    from effbench import workloads
+
+    name, *arguments = call
+    seconds: float = getattr(workloads, str(name))(*arguments)
+    return seconds, provenance.peak_memory()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Holds back what TensorFlow's C++ part prints about GPUs it has not, unless all goes wrong."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -68,14 +68,13 @@ def bench_features(
     """Compare feature extraction with a bare loop over the model."""
     from effbench import bench
 
-    _print_comparison(bench.features(select(variants)[0].name, images, rounds))
+    _print_comparison(bench.features(select(variants)[0], images, rounds))
 
 
 def _print_comparison(comparison: Comparison) -> None:
     table = Table("", "seconds", "peak memory")
     for timing in comparison.timings:
-        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else "-"
-        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
+        table.add_row(timing.what, f"{timing.seconds:.2f}", f"{timing.memory / 1e9:.2f} GB")
     out.print(table)
     for finding in comparison.findings:
         out.print(finding, soft_wrap=True)

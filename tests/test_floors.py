@@ -16,16 +16,18 @@ PACKAGE = Path(effbench.__file__).parent
 
 # A file imports only from lower floors; files of one floor do not import each other.
 FLOORS = (
-    ("__init__", "report.__init__", "errors", "backend", "provenance", "reference"),
-    ("variants", "recipes", "cache", "machine"),
-    ("runs", "models", "optimizers", "devices"),
+    ("__init__", "report.__init__", "errors", "backend", "reference"),
+    ("variants", "recipes", "cache", "machine", "provenance"),
+    ("runs", "flags", "models", "optimizers", "devices"),
     ("progress", "store", "report.frame", "report.table"),
     ("jobs", "fetch", "console", "features"),
     ("data", "weights"),
     ("request", "evaluate", "doctor"),
     ("probe", "sweep"),
-    ("experiment", "bench"),
-    ("cli", "worker"),
+    ("experiment", "workloads"),
+    ("bench", "worker"),
+    ("bench_cli",),
+    ("cli",),
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 TENSORFLOW = {"tensorflow", "tensorflow_addons", "tf_keras", "keras"}

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from effbench.backend import keras, tf  # first: it picks Keras 2 for the package as well
-from effbench import models  # isort: skip
+from effbench import backend, models
 from effbench.variants import VARIANTS
+
+keras, tf = backend.keras, backend.tf
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
 

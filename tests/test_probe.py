@@ -1,5 +1,8 @@
 """Heads train as plain Keras trains them, each by itself, on cached features or without."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -333,7 +336,7 @@ def test_padding_weighs_nothing():
     """A last batch of one image: the images that pad it may be anything."""
     images = 33
     for epoch in range(3):
-        order, share = probe.shuffled(images, 32, 0, epoch)
+        _, share = probe.shuffled(images, 32, 0, epoch)
         assert (share[-1] > 0).sum() == 1
     values, labels = VALUES[: images + 10], LABELS[: images + 10]
     usual = train(PLAIN, on=task(values, labels, images))[0]
@@ -399,6 +402,79 @@ def test_a_bad_feature_in_validation_is_an_error_too():
     assert isinstance(head.error, NonFiniteError)
     assert "validation" in str(head.error)
     assert "epoch 1, seed 0" in str(head.error)
+
+
+def test_a_bad_feature_of_a_test_image_is_a_failure_never_a_record(tmp_path, monkeypatch):
+    """A loss that is no number makes a record that nothing can read again."""
+    from effbench import experiment, jobs, request, store
+
+    extract = features.extract
+
+    def spoiled(*arguments):
+        found = extract(*arguments)
+        found.values[-1] = np.nan  # of the last test image
+        return found
+
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(features, "extract", spoiled)
+    options = request.Options(
+        variants="B0", weights="none", data="digits", limit=20, epochs=1, image_size=32,
+        device="cpu",
+    )  # fmt: skip
+    specs = request.resolve(options).specs
+    place = store.Store(tmp_path / "results")
+    said: list[jobs.Message] = []
+    try:
+        experiment.run(jobs.Job(specs, place.directory, None, None, "", "cpu", 0.0), said.append)
+    except NonFiniteError:
+        pass
+    else:
+        assert [message.problem.kind for message in said if message.key] == ["non-finite"]
+    records = place.load()
+    assert (records.results, records.problems) == ((), ())
+
+
+# --- where heads train ---------------------------------------------------------------------------
+
+PLACED = """
+import json
+import numpy as np
+from dataclasses import replace
+from tensorflow.python.eager import context
+from effbench import probe, progress
+from effbench.backend import tf
+from effbench.evaluate import Evaluator
+from effbench.recipes import RECIPES
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+recipe = replace(RECIPES["case-study"], epochs=1, batch_size=10)
+with tf.device("/CPU:1"):
+    values = tf.constant(np.random.rand(40, 8).astype(np.float32))
+    lookup = lambda positions: tf.gather(values, positions)
+    labels = np.zeros(40, np.uint8)
+    task = probe.Task(lookup, labels, Evaluator(lookup, 40), labels, 8)
+    context.context().enable_run_metadata()
+    probe.train(task, recipe, [0], 1, progress.silent)
+    graphs = context.context().export_run_metadata().function_graphs
+nodes = [
+    node
+    for graph in graphs
+    for part in graph.partition_graphs
+    for node in [*part.node, *(each for function in part.library.function
+                               for each in function.node_def)]
+]
+print(json.dumps(sorted({node.device[-5:] for node in nodes if node.op == "GatherV2"})))
+"""
+
+
+def test_heads_train_on_the_device_that_was_chosen():
+    """`tf.device` holds for one thread; a TPU is not where other threads compute by default."""
+    done = subprocess.run(
+        (sys.executable, "-c", PLACED), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == ["CPU:1"]
 
 
 # --- choosing an epoch ---------------------------------------------------------------------------

@@ -15,13 +15,13 @@ import h5py
 import numpy as np
 import pytest
 
-from effbench.backend import keras  # first: it picks Keras 2 for the package as well
-from effbench import cache, fetch, models, progress, variants, weights  # isort: skip
+from effbench import backend, cache, fetch, models, progress, variants, weights
 from effbench.errors import UsageError, WeightsError
 from effbench.runs import WeightsId
 from effbench.variants import VARIANTS
 from effbench.weights import Source
 
+keras = backend.keras
 B0, B1 = VARIANTS["B0"], VARIANTS["B1"]
 REAL = os.environ.get("EFFBENCH_TEST_WEIGHTS", "")
 RELEASE = "efficientnetv2-b0-imagenet.h5"

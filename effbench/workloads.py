@@ -1,0 +1,106 @@
+"""What the benchmarks time: our way and the plain way of the same work, each in a fresh process.
+
+Every function sets up what it needs, then times the work itself and returns its seconds. The plain
+ways leave TensorFlow's threads as they come; ours start with `devices.connect`, as runs do.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from effbench import devices, features, models, optimizers, probe
+from effbench.backend import keras, tf
+from effbench.evaluate import Evaluator
+from effbench.progress import silent
+from effbench.recipes import RECIPES
+from effbench.variants import VARIANTS
+
+RECIPE = RECIPES["case-study"]
+TRAIN, HELD_OUT, WIDTH, CLASSES = 45_000, 5_000, 1280, 10
+
+
+def heads(count: int) -> float:
+    """Training of `count` heads, from arrays in memory to weights, compilation included."""
+    device = devices.connect("cpu")
+    values, labels = _features()
+    began = time.perf_counter()
+    on_device = tf.constant(values)
+
+    def train(positions: tf.Tensor) -> tf.Tensor:
+        return tf.gather(on_device, positions)
+
+    def held_out(positions: tf.Tensor) -> tf.Tensor:
+        return tf.gather(on_device, positions + TRAIN)
+
+    task = probe.Task(train, labels[:TRAIN], Evaluator(held_out, HELD_OUT), labels[TRAIN:], WIDTH)
+    probe.train(task, RECIPE, range(count), device.threads, silent)
+    return time.perf_counter() - began
+
+
+def keras_fit() -> float:
+    """Training of one such head by Keras's `fit`, compilation included."""
+    values, labels = _features()
+    began = time.perf_counter()
+    model = keras.Sequential(
+        [keras.layers.Dropout(RECIPE.dropout), keras.layers.Dense(CLASSES, "softmax")]
+    )
+    optimizer = optimizers.build(RECIPE, TRAIN)
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(
+        values[:TRAIN],
+        labels[:TRAIN],
+        RECIPE.batch_size,
+        RECIPE.epochs,
+        verbose=0,
+        validation_data=(values[TRAIN:], labels[TRAIN:]),
+    )
+    return time.perf_counter() - began
+
+
+def extraction(name: str, images: int) -> float:
+    """Features of random images into an empty cache, compilation included."""
+    device = devices.connect("cpu")
+    size = VARIANTS[name].image_size
+    model = models.build(VARIANTS[name], size, "float32")
+    batch = features.batch_size(size, device.kind)
+    run = models.forward(model, size, "torch", batch, device.threads)
+    about = features.FeatureSet(name, "", size, "torch", "float32", device.kind, "", "")
+    pixels = _pixels(images)
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        began = time.perf_counter()
+        features.extract(run, batch, pixels, Path(folder), about, silent)
+        return time.perf_counter() - began
+
+
+def bare_loop(name: str, images: int, compiled: bool) -> float:
+    """`model(x, training=False)` over the same batches, pooled; after a first batch.
+
+    With `compiled` in a `tf.function`.
+    """
+    size = VARIANTS[name].image_size
+    model = models.build(VARIANTS[name], size, "float32")
+    batch = features.batch_size(size, "cpu")
+    plain = models.forward(model, size, "torch", batch, towers=1)
+    run = tf.function(plain) if compiled else plain
+    pixels = _pixels(images)
+    run(tf.constant(pixels[:batch]))
+    began = time.perf_counter()
+    for start in range(0, images, batch):
+        run(tf.constant(pixels[start : start + batch])).numpy()
+    return time.perf_counter() - began
+
+
+def _features() -> tuple[np.ndarray, np.ndarray]:
+    """Random features, and labels that a head can learn."""
+    generator = np.random.default_rng(0)
+    values = np.abs(generator.standard_normal((TRAIN + HELD_OUT, WIDTH), np.float32))
+    labels = (values @ generator.standard_normal((WIDTH, CLASSES), np.float32)).argmax(axis=1)
+    return values, labels.astype(np.uint8)
+
+
+def _pixels(images: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), np.uint8)
