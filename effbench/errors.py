@@ -74,14 +74,15 @@ class RelayedError(EffbenchError):
 # These end the whole sweep: every further run would fail in the same way.
 FATAL_KINDS = frozenset({DeviceError.kind, DiskError.kind})
 
+_ELSEWHERE = "use another one (--results or --output, or EFFBENCH_CACHE for the cache)"
 _DISK_HINTS = {
-    errno.ENOSPC: "free some space there, or name a directory on another disk",
-    errno.EDQUOT: "free some space there, or name a directory on another disk",
-    errno.EROFS: "name a directory that can be written",
-    errno.EACCES: "name a directory that can be written",
-    errno.EPERM: "name a directory that can be written",
-    errno.ENOTDIR: "name a directory, not a file",
-    errno.EEXIST: "name a directory, not a file",
+    errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
+    errno.EDQUOT: f"free some space there, or {_ELSEWHERE}",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.ENOTDIR: _ELSEWHERE,
+    errno.EEXIST: _ELSEWHERE,
 }
 
 
@@ -94,5 +95,7 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno not in _DISK_HINTS:
             raise
         raise DiskError(
-            f"cannot write under {path}", error.strerror or repr(error), _DISK_HINTS[error.errno]
+            f"cannot write to the folder {path}",
+            error.strerror or repr(error),
+            _DISK_HINTS[error.errno],
         ) from error

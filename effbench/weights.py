@@ -20,7 +20,7 @@ from effbench.errors import UsageError, WeightsError
 from effbench.fetch import download
 from effbench.progress import Report
 from effbench.runs import WeightsId
-from effbench.variants import RELEASES, Release, Variant
+from effbench.variants import RELEASES, VARIANTS, Release, Variant
 
 if TYPE_CHECKING:
     from effbench.backend import keras
@@ -77,9 +77,14 @@ class Source:
             release = variant.release(self.name)
             return WeightsId(release.name, f"md5:{release.md5}", release.rescale)
         md5, sha256 = _digests(self.path)
-        for release in variant.releases.values():
-            if release.md5 == md5:
-                return WeightsId(release.name, f"md5:{md5}", release.rescale)
+        for row in VARIANTS.values():
+            for release in row.releases.values():
+                if release.md5 == md5 and row != variant:
+                    received = f"{self.path.name} is {row.name}'s {release.name}"
+                    hint = f"run it with --variants {row.name}"
+                    raise UsageError(f"these are not weights of {variant.name}", received, hint)
+                if release.md5 == md5:
+                    return WeightsId(release.name, f"md5:{md5}", release.rescale)
         return self._foreign(variant, sha256)
 
     def _foreign(self, variant: Variant, sha256: str) -> WeightsId:

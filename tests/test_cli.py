@@ -31,7 +31,7 @@ def run(monkeypatch, capsys):
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["effbench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
+        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
         capsys.readouterr()
         try:
             cli.main()
@@ -39,7 +39,8 @@ def run(monkeypatch, capsys):
         except SystemExit as end:
             code = end.code or 0
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         return Done(code, *capsys.readouterr())
 
     return run
@@ -253,16 +254,15 @@ def test_a_sweep_says_what_it_did(failed, code, run, tmp_path, monkeypatch):
     assert run(*SMALL, "--results", tmp_path, "--quiet") == Done(code, "", "")
 
 
-def test_an_interruption_is_one_line(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_one_line(number, run, tmp_path, monkeypatch):
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(sweep, "run", interrupt)
     done = run(*SMALL, "--results", tmp_path)
-    assert done.code != 0
-    assert done.err.strip() == (
-        "effbench: interrupted; what is done is saved, the same command goes on from there"
-    )
+    one_line(done, 1, "effbench: interrupted")
+    assert "what is done is saved" in done.err
 
 
 def test_a_bug_keeps_its_traceback(run, tmp_path, monkeypatch):

@@ -593,8 +593,7 @@ def test_the_features_of_both_ways_belong_to_the_same_images(both_ways):
     assert one.std() > 0.1
 
 
-@pytest.mark.parametrize("recipe", ["case-study", "case-study-2021"])
-def test_a_whole_run_is_the_same_with_and_without_the_cache(recipe, tmp_path, monkeypatch):
+def test_a_whole_run_is_the_same_with_and_without_the_cache(tmp_path, monkeypatch):
     """The case study's own way, end to end: losses, counts and predictions of every image."""
     from effbench import experiment, jobs, request, store
 
@@ -602,7 +601,7 @@ def test_a_whole_run_is_the_same_with_and_without_the_cache(recipe, tmp_path, mo
     results = []
     for cached in (True, False):
         options = request.Options(
-            variants="B0", weights="none", data="digits", recipe=recipe, limit=60, epochs=3,
+            variants="B0", weights="none", data="digits", limit=60, epochs=3,
             batch_size=16, image_size=32, device="cpu", feature_cache=cached, seeds="0,5",
         )  # fmt: skip
         specs = request.resolve(options).specs

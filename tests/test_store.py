@@ -1,4 +1,6 @@
 import errno
+import hashlib
+import io
 import json
 import os
 import signal
@@ -309,3 +311,19 @@ def test_a_lock_ends_with_the_process_that_held_it(store):
         holder.wait()
     with store.lock("group").acquire(timeout=5) as lock:
         assert lock.lock_counter == 1
+
+
+def test_the_records_in_the_repository_are_still_read_and_finished():
+    """A change of what a key is made of, or of a field, would orphan them."""
+    store = Store(Path(__file__).parents[1] / "results")
+    found = store.load()
+    assert found.problems == ()
+    assert found.results
+    for record in found.results:
+        assert store.finished(record.spec.key)
+        predictions = (store.folder(record.spec.key) / record.predictions.file).read_bytes()
+        assert hashlib.sha256(predictions).hexdigest() == record.predictions.sha256
+        with np.load(io.BytesIO(predictions), allow_pickle=False) as arrays:
+            right = int((arrays["test_rank"] == 0).sum())
+            assert right == record.reported.test.correct
+            assert len(set(arrays["test_index"].tolist())) == record.images.test
