@@ -13,10 +13,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-# tensorflow_addons names Keras's KerasTensor in a type annotation, at a place that Keras left in
-# TensorFlow 2.16; tf-keras still has the same module.
-for _name in ("engine", "engine.keras_tensor"):
-    sys.modules.setdefault(f"keras.src.{_name}", importlib.import_module(f"tf_keras.src.{_name}"))
+# tensorflow_addons names some of Keras's modules where Keras 2 had them until TensorFlow 2.16.
+# tf-keras still has them; Keras 3, found there instead, lacks one and takes 1.5 s to load.
+for _name in ("", ".backend", ".engine", ".engine.keras_tensor", ".utils", ".utils.tf_utils"):
+    sys.modules.setdefault(f"keras.src{_name}", importlib.import_module(f"tf_keras.src{_name}"))
+import keras_efficientnet_v2  # noqa: E402 (after the choice of Keras)
+
 with warnings.catch_warnings():
     # It announces its end of life, and that it was not tested with this TensorFlow; we know both.
     warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow_addons")
@@ -24,4 +26,4 @@ with warnings.catch_warnings():
 
 keras = tf.keras
 
-__all__ = ["keras", "tf", "tfa"]
+__all__ = ["keras", "keras_efficientnet_v2", "tf", "tfa"]

@@ -14,10 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from typer.exceptions import TyperException
 
 import effbench
 from effbench.bench_cli import bench_app
-from effbench.errors import EffbenchError, UsageError
+from effbench.errors import EffbenchError, Interrupted, UsageError, one_line
 from effbench.flags import (
     CacheAction,
     CpuOption,
@@ -47,8 +49,8 @@ app = typer.Typer(
 )
 app.add_typer(bench_app, name="bench")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -105,7 +107,7 @@ def sweep(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(help="Training images; a quarter of it (at least 10) of the others."),
+        typer.Option(min=10, help="Training images; a quarter of it (at least 10) of the others."),
     ] = None,
     start_step: Annotated[
         int | None, typer.Option(min=0, help="First step of schedule and optimizer. Default: 0.")
@@ -185,7 +187,9 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
     results: ResultsOption = Path("results"),
-    output: Annotated[Path | None, typer.Option(help="A file, instead of the terminal.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A file, not the terminal.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Print the table of all finished runs, and list those that failed."""
     from effbench.report import frame, table
@@ -195,7 +199,7 @@ def report(
     style = _only("formats", given) or "markdown"
     records = Store(results).load()
     for problem in records.problems:
-        err.print(f"effbench: left out: {problem}", markup=False, soft_wrap=True)
+        err.print(f"effbench: left out: {problem}", soft_wrap=True)
     if not records.results and not records.failures:
         raise EffbenchError("no runs to report", str(results), "run 'effbench sweep' first")
     text = table.render(frame.tidy(records.results), records.failures, style)
@@ -220,6 +224,8 @@ def fetch(
 
     rows = select(variants)
     source = weights_module.Source.parse(weights, Rescale.auto)
+    if source.path is not None:
+        raise UsageError("fetch brings releases", weights, "name one, or leave --weights out")
     identities = [(row, source.identify(row)) for row in rows]
     with Display(out, 0, quiet=False, verbose=False) as display:
         show = partial(display.step, "fetch")
@@ -240,10 +246,10 @@ def doctor() -> None:
 
     checks = doctoring.examine()
     for check in checks:
-        mark = "[green]ok[/]   " if check.good else "[red]wrong[/]"
-        out.print(f"{mark} {check.name}: ", end="")
+        mark = ("ok   ", "green") if check.good else ("wrong", "red")
         hint = "" if check.good else f"; {check.hint}"
-        out.print(check.text + hint, markup=False, soft_wrap=True)
+        line = Text.assemble(mark, f" {check.name}: {check.text}{hint}")
+        out.print(line, soft_wrap=True)
     if not all(check.good for check in checks):
         raise typer.Exit(1)
 
@@ -282,7 +288,7 @@ def _only(what: str, flags: dict[str, bool]) -> str | None:
 
 
 def _interrupted(*_: object) -> NoReturn:
-    raise EffbenchError("interrupted", "Ctrl-C or SIGTERM", "what is done is saved; run it again")
+    raise Interrupted
 
 
 def main() -> None:
@@ -290,16 +296,25 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     try:
-        app()
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        if error.format_message():  # there is none where the help was asked for
+            _fail(
+                f"{one_line(error.format_message())}; see 'effbench --help'", UsageError.exit_code
+            )
+        sys.exit(UsageError.exit_code)
     except EffbenchError as error:
         _fail(str(error), error.exit_code)
+    except Interrupted:
+        _fail("interrupted: what is done is saved; run it again to go on", 1)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    sys.exit(code or 0)
 
 
 def _fail(line: str, code: int) -> NoReturn:
-    err.print(f"effbench: {line}", markup=False, soft_wrap=True)
+    err.print(f"effbench: {line}", soft_wrap=True)
     sys.exit(code)
 
 

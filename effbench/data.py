@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -103,13 +104,13 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
 
 
 def _stratified(split: Split, size: int) -> Split:
-    from sklearn.model_selection import train_test_split
+    from sklearn.utils import resample
 
     if size >= len(split.labels):
         return split
     positions = np.arange(len(split.labels))
-    chosen, _ = train_test_split(
-        positions, train_size=size, stratify=split.labels, random_state=SPLIT_SEED
+    chosen = resample(
+        positions, replace=False, n_samples=size, stratify=split.labels, random_state=SPLIT_SEED
     )
     return split.take(np.sort(chosen))
 
@@ -191,10 +192,8 @@ def _cifar10_reader(place: Path) -> Callable[[str], bytes]:
                 for member in tar
                 if (file := tar.extractfile(member)) is not None
             }
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(
-            "not a whole tar.gz archive", f"{archives[0]} ({error})", CIFAR10_HINT
-        ) from error
+    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
+        raise DataError("not a whole tar.gz archive", str(archives[0]), CIFAR10_HINT) from error
     return content.__getitem__
 
 

@@ -11,6 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def one_line(text: str) -> str:
+    """The same words on one line."""
+    return " ".join(text.split())
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, or SIGTERM."""
+
+
 class EffbenchError(Exception):
     """A problem outside the program.
 
@@ -24,7 +33,7 @@ class EffbenchError(Exception):
     exit_code = 1
 
     def __init__(self, rule: str, received: str, hint: str) -> None:
-        super().__init__(f"{rule}: {received}; {hint}")
+        super().__init__(one_line(f"{rule}: {received}; {hint}"))
 
 
 class UsageError(EffbenchError):
@@ -74,15 +83,19 @@ class RelayedError(EffbenchError):
 # These end the whole sweep: every further run would fail in the same way.
 FATAL_KINDS = frozenset({DeviceError.kind, DiskError.kind})
 
-_ELSEWHERE = "use another one (--results or --output, or EFFBENCH_CACHE for the cache)"
+_FLAGS = "(--results, --output, or EFFBENCH_CACHE for the cache)"
+_FULL = f"free some space there, or name a directory on another disk {_FLAGS}"
+_FORBIDDEN = f"name a directory that can be written {_FLAGS}"
+_FILE = f"name a directory, not a file {_FLAGS}"
 _DISK_HINTS = {
-    errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
-    errno.EDQUOT: f"free some space there, or {_ELSEWHERE}",
-    errno.EROFS: _ELSEWHERE,
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
-    errno.ENOTDIR: _ELSEWHERE,
-    errno.EEXIST: _ELSEWHERE,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: _FORBIDDEN,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.ENOTDIR: _FILE,
+    errno.EEXIST: _FILE,
+    errno.EISDIR: f"name a file, not a directory {_FLAGS}",
 }
 
 
@@ -93,9 +106,12 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in _DISK_HINTS:
-            raise
+            # Some libraries raise it by themselves, without a number.
+            if not isinstance(error, PermissionError):
+                raise
+            error.errno = errno.EACCES
         raise DiskError(
-            f"cannot write to the folder {path}",
+            f"cannot write under {path}",
             error.strerror or repr(error),
             _DISK_HINTS[error.errno],
         ) from error

@@ -9,12 +9,16 @@ from scipy.special import log_softmax, softmax
 
 from effbench.backend import tf
 from effbench.data import CLASSES
+from effbench.errors import NonFiniteError
 from effbench.runs import Scores
 
 # From positions (int32 [batch]) to features (float32 [batch, width]), inside a tf.function.
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 
 BATCH = 128
+
+# What to do about numbers that are not finite.
+LOOK = "look at the weights and the precision; float32 may help"
 
 
 class Evaluator:
@@ -72,7 +76,13 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """Exact counts and the mean cross-entropy (nats) of logits [n, classes] for labels [n]."""
+    """Exact counts and the mean cross-entropy (nats) of logits [n, classes] for labels [n].
+
+    Raises:
+        NonFiniteError: a logit is NaN or infinite.
+    """
+    if not np.isfinite(logits).all():
+        raise NonFiniteError("the outputs are not finite", "NaN or infinity", LOOK)
     place = ranks(logits, labels)
     each = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
     return Scores(int((place == 0).sum()), int((place < 5).sum()), len(labels), -float(each.mean()))

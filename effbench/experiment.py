@@ -12,6 +12,7 @@ from effbench import cache, data, devices, evaluate, features, models, probe, pr
 from effbench.backend import keras, tf
 from effbench.data import Dataset
 from effbench.devices import Device
+from effbench.errors import NonFiniteError, WeightsError
 from effbench.evaluate import Evaluator, Lookup
 from effbench.jobs import Job, Message, Problem
 from effbench.progress import Report, Step
@@ -66,14 +67,21 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
             Evaluator(lookups[1], len(validation.labels)),
             Evaluator(lookups[2], len(test.labels)),
         )
-        task = probe.Task(lookups[0], train.labels, evaluators[0], validation.labels, variant.width)
+        task = probe.Task(
+            lookups[0],
+            train.labels,
+            evaluators[0],
+            validation.labels,
+            variant.width,
+            device.placement,
+        )
         # Without cached features each head runs the backbone, which takes all cores by itself.
         threads = device.threads if spec.feature_cache else 1
         heads = probe.train(task, spec.recipe, [each.seed for each in job.specs], threads, report)
         training = watch.lap()
 
         report(Step("evaluate"))
-        outcomes = [None if head.error else _select(head, dataset, evaluators) for head in heads]
+        outcomes = [_select(head, dataset, evaluators) for head in heads]
     seconds = Seconds(startup, build, extraction, training, watch.lap())
 
     images = Images(
@@ -97,9 +105,8 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
     )
     store = Store(job.results)
     for each, head, outcome in zip(job.specs, heads, outcomes, strict=True):
-        if head.error is not None:
-            send(Message(key=each.key, problem=Problem(head.error.kind, str(head.error))))
-        if outcome is None:
+        if isinstance(outcome, NonFiniteError):
+            send(Message(key=each.key, problem=Problem(outcome.kind, str(outcome))))
             continue
         selected, logits = outcome
         saved = store.save_predictions(each.key, _per_image(dataset, logits[each.recipe.selection]))
@@ -108,18 +115,23 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
         send(Message(key=each.key, saved=True))
 
 
-# Enough for the BatchNorm statistics of random weights, and quick for XL.
-CALIBRATION_IMAGES = 8
+# For the BatchNorm statistics of random weights: 8 images at 224, more where they are smaller.
+CALIBRATION_PIXELS = 8 * 224 * 224
 
 
 def _load(model: keras.Model, job: Job, dataset: Dataset) -> str:
     """Loads the job's weights; says how they were verified."""
+    spec = job.specs[0]
+    if spec.weights.random != (job.weights_file is None):
+        raise WeightsError(
+            f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
+        )
     if job.weights_file is None:
-        spec, images = job.specs[0], dataset.train.images[:CALIBRATION_IMAGES]
+        images = dataset.train.images[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
         models.calibrate(model, spec.image_size, spec.preprocessing, images)
         return f"random weights, BatchNorm statistics of {len(images)} training images"
     compared = weights.load(model, job.weights_file)
-    origin = "md5 of the release" if job.specs[0].weights.released else "a file named by hand"
+    origin = "md5 of the release" if spec.weights.released else "a file named by hand"
     return f"{origin}; {compared} tensors equal to the file's"
 
 
@@ -172,25 +184,34 @@ def _rows(values: np.ndarray, then: models.Forward = tf.identity) -> Lookup:
     return lookup
 
 
+# Scores of the epochs that the rules choose, and their (validation, test) logits by rule.
+Outcome = tuple[tuple[Selected, ...], dict[str, tuple[np.ndarray, np.ndarray]]]
+
+
 def _select(
     head: probe.Head, dataset: Dataset, evaluators: tuple[Evaluator, Evaluator]
-) -> tuple[tuple[Selected, ...], dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Scores of the epochs that the rules choose, and their (validation, test) logits by rule."""
+) -> Outcome | NonFiniteError:
+    """What a head comes to, or why it came to nothing."""
+    if head.error is not None:
+        return head.error
     places = [probe.choose(head.history, rule) for rule in SELECTIONS]
     kernels = np.stack([head.weights[place][0] for place in places])
     biases = np.stack([head.weights[place][1] for place in places])
     validation, test = (each.logits(kernels, biases) for each in evaluators)
-    selected = tuple(
-        Selected(
-            rule,
-            head.history[place].epoch,
-            evaluate.score(val_logits, dataset.validation.labels),
-            evaluate.score(test_logits, dataset.test.labels),
+    try:
+        selected = tuple(
+            Selected(
+                rule,
+                head.history[place].epoch,
+                evaluate.score(val_logits, dataset.validation.labels),
+                evaluate.score(test_logits, dataset.test.labels),
+            )
+            for rule, place, val_logits, test_logits in zip(
+                SELECTIONS, places, validation, test, strict=True
+            )
         )
-        for rule, place, val_logits, test_logits in zip(
-            SELECTIONS, places, validation, test, strict=True
-        )
-    )
+    except NonFiniteError as error:
+        return error
     return selected, dict(zip(SELECTIONS, zip(validation, test, strict=True), strict=True))
 
 

@@ -1,7 +1,7 @@
 """Features of a frozen backbone, computed once an image and kept in chunks.
 
-A chunk is named by its own SHA-256 and appears by rename, so an interrupted set goes on where it
-stopped, and a damaged chunk is found and computed again.
+A chunk is named by a hash of its set, place and content, and appears by rename, so an interrupted
+set goes on where it stopped, and a damaged chunk is found and computed again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,15 +93,7 @@ def extract(
         DiskError: a chunk cannot be kept.
     """
     home = folder / about.key
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report(Step("wait", note="another process computes these features"))
-        lock.acquire()
-    with lock:
+    with _locked(home, report):
         about_path = home / "about.json"
         if not about_path.exists():
             store.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
@@ -108,7 +102,7 @@ def extract(
         cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):
             part = images[start : start + CHUNK]
-            chunk = _read(home, number, len(part))
+            chunk = _read(home, number)
             if chunk is None:
                 done = [(start + first, first) for first in range(0, len(part), batch)]
                 rows = []
@@ -131,14 +125,30 @@ def _forward(compiled: Forward, images: np.ndarray, batch: int) -> np.ndarray:
     return rows
 
 
-def _read(home: Path, number: int, rows: int) -> np.ndarray | None:
-    """A chunk, if it is there and whole; damaged files of it are removed."""
+@contextmanager
+def _locked(home: Path, report: Report) -> Iterator[None]:
+    """Holds a set's folder against other processes; waits for the one that has it."""
+    lock = FileLock(home / ".lock")
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(Step("wait", note="another process computes these features"))
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read(home: Path, number: int) -> np.ndarray | None:
+    """A chunk, if it is there and whole; other files in its place are removed."""
     for path in home.glob(f"{number:05d}-*.npy"):
         content = path.read_bytes()
-        if path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
+        if path.name == _name(home, number, content):
             chunk: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-            if len(chunk) == rows:
-                return chunk
+            return chunk
         with writing(home):
             path.unlink(missing_ok=True)
     return None
@@ -147,5 +157,11 @@ def _read(home: Path, number: int, rows: int) -> np.ndarray | None:
 def _write(home: Path, number: int, chunk: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.save(buffer, chunk)
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:16]
-    store.write_atomically(home / f"{number:05d}-{digest}.npy", buffer.getvalue())
+    content = buffer.getvalue()
+    store.write_atomically(home / _name(home, number, content), content)
+
+
+def _name(home: Path, number: int, content: bytes) -> str:
+    """A file name that fits one content, in one place, of one set."""
+    digest = hashlib.sha256(f"{home.name}/{number}/".encode() + content).hexdigest()
+    return f"{number:05d}-{digest[:16]}.npy"

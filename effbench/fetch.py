@@ -50,6 +50,10 @@ def download(
     return path
 
 
+# It announces each download, and so would make two lines of one error.
+pooch.get_logger().setLevel("WARNING")
+
+
 class _Bar:
     """What pooch wants of a progress bar."""
 
@@ -61,7 +65,9 @@ class _Bar:
 
     def update(self, size: int) -> None:
         self._done += size
-        self._report(Step("download", self._done, self.total, "bytes", self._name))
+        # The last piece counts as a whole one.
+        done = min(self._done, self.total) if self.total else self._done
+        self._report(Step("download", done, self.total, "bytes", self._name))
 
     def reset(self) -> None:
         self._done = 0
@@ -79,4 +85,6 @@ def _reason(problem: Exception) -> str:
         return "the server cut the file off"
     if isinstance(problem, requests.ConnectionError):
         return "no data in time" if "timed out" in str(problem) else "the server cannot be reached"
-    return "the file that came has another md5 than the published one"
+    if "hash" in str(problem):
+        return "the file that came has another md5 than the published one"
+    return str(problem)

@@ -45,13 +45,19 @@ WeightsOption = Annotated[
     ),
 ]
 WeightsDirOption = Annotated[
-    Path | None, typer.Option(help="Folder searched first for releases, by their file names.")
+    Path | None,
+    typer.Option(
+        help="Folder searched first for releases, by their file names.",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 DataOption = Annotated[
     str, typer.Option(help="cifar10, digits (needs no download), or random (for speed).")
 ]
 DataDirOption = Annotated[
-    Path | None, typer.Option(help="Where the data is: CIFAR-10's folder or its tar.gz.")
+    Path | None,
+    typer.Option(help="Where the data is: CIFAR-10's folder or its tar.gz.", exists=True),
 ]
 ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
 RescaleOption = Annotated[

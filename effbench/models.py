@@ -7,10 +7,9 @@ import io
 import math
 from collections.abc import Callable, Mapping
 
-import keras_efficientnet_v2
 import numpy as np
 
-from effbench.backend import keras, tf
+from effbench.backend import keras, keras_efficientnet_v2, tf
 from effbench.variants import Variant
 
 # Of the random weights of a backbone: all seeds of a run share one, as they share a release.

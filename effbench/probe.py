@@ -18,7 +18,7 @@ from effbench import optimizers
 from effbench.backend import keras, tf
 from effbench.data import CLASSES
 from effbench.errors import NonFiniteError
-from effbench.evaluate import Evaluator, Lookup, score
+from effbench.evaluate import LOOK, Evaluator, Lookup, score
 from effbench.progress import Report, Step
 from effbench.recipes import Recipe
 from effbench.runs import Epoch, Scores
@@ -34,6 +34,7 @@ class Task:
         evaluator: of the validation images.
         validation_labels: uint8 [m].
         width: number of features.
+        placement: the TensorFlow device to train on, "" for its default; threads inherit none.
     """
 
     lookup: Lookup
@@ -41,6 +42,7 @@ class Task:
     evaluator: Evaluator
     validation_labels: np.ndarray
     width: int
+    placement: str = ""
 
 
 @dataclass
@@ -77,7 +79,8 @@ def train(
     Returns:
         The heads, in the order of `seeds`; one that left the finite numbers has its `error` set.
     """
-    trainers = [_Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
+    with tf.device(task.placement):
+        trainers = [_Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
     heads = [Head(seed, trainers[0].fresh(seed)) for seed in seeds]
     # The head with the fewest epochs goes next, so that all threads stay busy to the end.
     waiting: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
@@ -86,6 +89,10 @@ def train(
     total = recipe.epochs * len(heads)
 
     def work(trainer: _Trainer) -> None:
+        with tf.device(task.placement):
+            rounds(trainer)
+
+    def rounds(trainer: _Trainer) -> None:
         while True:
             try:
                 epoch, place = waiting.get_nowait()
@@ -138,13 +145,18 @@ def keep_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor) -> tf.Tensor
     between the two thresholds around it for each row, so that the rate is exact.
 
     Args:
-        rate: 0 to 1, exclusive.
+        rate: 0 to 255/256.
         shape: (rows, columns); columns are a multiple of 4.
         seed: int32 [2].
 
     Returns:
         bool [rows, columns].
+
+    Raises:
+        ValueError: the rate is out of range.
     """
+    if not 0 <= rate <= 255 / 256:
+        raise ValueError(f"dropout rate {rate} is not within 0 and 255/256")
     rows, columns = shape
     words = tf.random.stateless_uniform(
         (rows, columns // 4 + 1), seed, None, None, tf.uint32, alg="philox"
@@ -248,17 +260,16 @@ def _one_epoch(trainer: _Trainer, task: Task, recipe: Recipe, head: Head) -> Non
             "the training loss is not finite",
             f"{losses[step]} at step {step + 1} of {len(losses)} in epoch {number}, seed "
             f"{head.seed}, learning rate up to {recipe.maximal_learning_rate:g}",
-            "look at the weights and the precision; a lower batch size or float32 may help",
+            LOOK,
         )
         return
     kernel, bias = head.state[:2]
-    logits = task.evaluator.logits(kernel[None], bias[None])[0]
-    if not np.isfinite(logits).all():
-        head.error = NonFiniteError(
-            "the validation outputs are not finite",
-            f"epoch {number}, seed {head.seed}",
-            "look at the weights and the precision; float32 may help",
+    try:
+        validation = score(
+            task.evaluator.logits(kernel[None], bias[None])[0], task.validation_labels
         )
+    except NonFiniteError as error:
+        head.error = error
         return
     images = len(task.labels)
     # Every batch but the last has the same number of images; the mean is over images.
@@ -269,7 +280,7 @@ def _one_epoch(trainer: _Trainer, task: Task, recipe: Recipe, head: Head) -> Non
             number,
             trainer.learning_rate(),
             Scores(int(right[0]), int(right[1]), images, mean_loss),
-            score(logits, task.validation_labels),
+            validation,
         )
     )
     head.weights.append((kernel, bias))

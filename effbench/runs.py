@@ -85,18 +85,31 @@ class RunSpec:
         return self.weights.rescale if chosen == "weights" else chosen
 
     @property
-    def marks(self) -> tuple[str, ...]:
-        """What keeps this run from being the recipe's full, pretrained result."""
+    def marks(self) -> dict[str, str]:
+        """What keeps this run from being the recipe's full, pretrained result, and by how much."""
         standard = RECIPES.get(self.recipe.name, self.recipe)
+        changed = {
+            field.name: getattr(self.recipe, field.name)
+            for field in fields(Recipe)
+            if getattr(self.recipe, field.name) != getattr(standard, field.name)
+        }
+        limits = []
+        if self.limit is not None:
+            limits.append(f"{self.limit:,} images")
+        if self.recipe.epochs < standard.epochs:
+            limits.append(f"{changed.pop('epochs')} epochs")
+        foreign = not (self.weights.random or self.weights.released)
         native = VARIANTS[self.variant].image_size
         found = (
-            ("random weights", self.weights.random),
-            ("limited", self.limit is not None or self.recipe.epochs < standard.epochs),
-            ("weights not a release", not (self.weights.random or self.weights.released)),
-            ("changed recipe", replace(self.recipe, epochs=standard.epochs) != standard),
-            ("not native size", self.image_size != native),
+            ("random weights", self.weights.random, ""),
+            ("limited", limits, ", ".join(limits)),
+            ("weights not a release", foreign, self.weights.digest[:15]),
+            ("changed recipe", changed, ", ".join(f"{name} {changed[name]}" for name in changed)),
+            ("not native size", self.image_size != native, f"{native}"),
+            ("mixed_bfloat16", self.precision == "mixed_bfloat16", ""),
+            ("backbone in every step", not self.feature_cache, ""),
         )
-        return tuple(mark for mark, present in found if present)
+        return {mark: detail for mark, present, detail in found if present}
 
     @property
     def _name(self) -> str:

@@ -19,8 +19,9 @@ import numpy as np
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from effbench.errors import DiskError, writing
+from effbench.errors import one_line, writing
 from effbench.runs import SCHEMA, Predictions, RunFailure, RunResult
+from effbench.variants import VARIANTS
 
 Record = TypeVar("Record", RunResult, RunFailure)
 
@@ -55,10 +56,20 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            _sync(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def _sync(folder: Path) -> None:
+    """Makes a rename in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def to_json(record: RunResult | RunFailure) -> bytes:
@@ -99,7 +110,7 @@ class Store:
         path = self.folder(key) / "record.json"
         try:
             result = _load(_RESULT, path)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
         return (path.parent / result.predictions.file).is_file()
 
@@ -139,27 +150,17 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def load(self) -> Records:
-        """Every record under this directory, in the order of their keys.
-
-        Raises:
-            DiskError: the directory cannot be listed.
-        """
+        """Every record under this directory, in the order of their keys."""
         results: list[RunResult] = []
         failures: list[RunFailure] = []
         problems: list[str] = []
-        try:
-            folders = sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
-        except OSError as error:
-            raise DiskError(
-                f"cannot read {self.directory}", str(error.strerror), "name another directory"
-            ) from error
-        for folder in folders:
+        for folder in sorted(path for path in self.directory.glob("runs/*") if path.is_dir()):
             try:
                 if (folder / "record.json").exists():
                     results.append(_load(_RESULT, folder / "record.json"))
                 elif (folder / "failure.json").exists():
                     failures.append(_load(_FAILURE, folder / "failure.json"))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 problems.append(f"{folder}: {_one_line(error)}")
         return Records(tuple(results), tuple(failures), tuple(problems))
 
@@ -172,6 +173,12 @@ def _load(adapter: TypeAdapter[Record], path: Path) -> Record:
     record = adapter.validate_python(raw)
     if record.spec.key != path.parent.name:
         raise ValueError(f"the record's key is {record.spec.key}, not its folder's name")
+    if record.spec.variant not in VARIANTS:
+        raise ValueError(f"unknown variant: {record.spec.variant}")
+    if isinstance(record, RunResult):
+        rule = record.spec.recipe.selection
+        if rule not in {row.rule for row in record.selected}:
+            raise ValueError(f"no epoch selected by {rule}")
     return record
 
 
@@ -179,4 +186,4 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).splitlines()[0]
+    return one_line(str(error))

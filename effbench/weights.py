@@ -93,13 +93,11 @@ class Source:
         named = [
             release
             for release in variant.releases.values()
-            if self.path.stem.startswith(Path(release.file).stem)
+            if self.path.stem.removesuffix("-notop") == Path(release.file).stem
         ]
         if named:
-            # The longest match: "...-21k-ft1k" begins with "...-21k".
-            release = max(named, key=lambda row: len(row.file))
-            rescale = release.rescale if self.rescale == "auto" else self.rescale
-            return WeightsId(release.name, f"sha256:{sha256}", rescale)
+            rescale = named[0].rescale if self.rescale == "auto" else self.rescale
+            return WeightsId(named[0].name, f"sha256:{sha256}", rescale)
         if self.rescale == "auto":
             raise UsageError(
                 "cannot tell which input rescaling these weights expect",
@@ -133,7 +131,10 @@ def find(
         WeightsError: it cannot be had, or is not what it should be.
     """
     if source.path is not None:
-        return File(source.path, _digests(source.path)[1])
+        md5, sha256 = _digests(source.path)
+        if weights.digest not in (f"md5:{md5}", f"sha256:{sha256}"):
+            raise WeightsError("the file of weights has changed", str(source.path), "start again")
+        return File(source.path, sha256)
     release = variant.release(weights.name)
     places = [cache.keras() / "models" / "efficientnetv2", cache.downloads()]
     for place in [*([directory] if directory else []), *places]:
@@ -173,7 +174,8 @@ def load(model: keras.Model, path: Path) -> int:
             raise WeightsError(fits, received, _OTHER_VARIANT)
         if not np.isfinite(tensors[name]).all():
             raise WeightsError("weights must be finite", f"{path.name}: {name}", HINT)
-    model.load_weights(str(path), by_name=True)
+    # By the tensors' names; Keras's own loader picks a format by the name of the file.
+    model.set_weights([tensors[_tensor_name(variable.name)] for variable in model.weights])
     for name, variable in wanted.items():
         # Reduced precision keeps float32 variables, so equality is exact.
         if not np.array_equal(variable.numpy(), tensors[name]):

@@ -34,10 +34,10 @@ def main() -> int:
         send(Message(problem=Problem(error.kind, str(error))))
         return 1
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        send(Message(problem=Problem("out-of-memory", _one_line(error))))
+        send(Message(problem=Problem("out-of-memory", _name(error))))
         raise
     except Exception as error:
-        send(Message(problem=Problem("crash", _one_line(error))))
+        send(Message(problem=Problem("crash", _name(error))))
         raise
     return 0
 
@@ -49,7 +49,7 @@ def _die_with_parent() -> None:
     os._exit(3)
 
 
-def _one_line(error: BaseException) -> str:
+def _name(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 

@@ -36,7 +36,8 @@ def heads(count: int) -> float:
     def held_out(positions: tf.Tensor) -> tf.Tensor:
         return tf.gather(on_device, positions + TRAIN)
 
-    task = probe.Task(train, labels[:TRAIN], Evaluator(held_out, HELD_OUT), labels[TRAIN:], WIDTH)
+    evaluator = Evaluator(held_out, HELD_OUT)
+    task = probe.Task(train, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, device.placement)
     probe.train(task, RECIPE, range(count), device.threads, silent)
     return time.perf_counter() - began
 

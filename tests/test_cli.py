@@ -74,13 +74,13 @@ def no_accelerators(monkeypatch):
         (["--data", "mnist"], 2, "unknown dataset: mnist; choose from cifar10"),
         (["--variants", "T", "--weights", "imagenet21k"], 2, "it has imagenet; choose"),
         (["--variants", "XL", "--weights", "imagenet"], 2, "XL has no such release"),
-        (["--limit", "3"], 2, "--limit takes 10 (an image of each class)"),
-        (["--limit", "-5"], 2, "--limit takes 10 (an image of each class)"),
+        (["--limit", "3"], 2, "greater than or equal to 10"),
+        (["--limit", "-5"], 2, "greater than or equal to 10"),
         (["--limit", "1258"], 2, "--limit takes 10 (an image of each class)"),
         (["--gpu"], 2, "devices exclude one another: --cpu --gpu;"),
         (["--weights", "x.h5", "--variants", "B0,T"], 2, "a file of weights fits one variant"),
         (["--weights", "x.h5"], 1, "cannot read the weights: "),
-        (["--data", "cifar10", "--data-dir", "nowhere"], 1, "no CIFAR-10 in --data-dir: nowhere"),
+        (["--data", "cifar10", "--data-dir", "nowhere"], 2, "path 'nowhere' does not exist"),
         (["--seeds", "a,b"], 2, "seeds are different whole numbers from 0 on: a,b"),
         (["--seeds", "0,0"], 2, "seeds are different whole numbers from 0 on: 0,0"),
         (["--seeds", "-1"], 2, "seeds are different whole numbers from 0 on: -1"),
@@ -119,11 +119,7 @@ def test_a_device_that_is_not_here_is_one_line(flag, run, no_accelerators, tmp_p
 )
 def test_a_value_of_the_wrong_kind_is_a_usage_error(arguments, option, run):
     done = run(*arguments)
-    assert done.code == 2
-    assert done.out == ""
-    assert option in done.err
-    assert "Usage: " in done.err
-    assert "Traceback" not in done.err
+    one_line(done, 2, option)
 
 
 def test_version_and_help(run):
@@ -207,7 +203,7 @@ def test_report_prints_or_writes_the_same(run, tmp_path):
 def test_a_directory_cannot_be_the_output(output, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     put(Store(Path("r")), result())
-    one_line(run("report", "--results", "r", "--output", output), 1, "effbench: ")
+    one_line(run("report", "--results", "r", "--output", output), 2, "is a directory")
 
 
 def test_report_names_what_it_left_out_and_goes_on(run, tmp_path):

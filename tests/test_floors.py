@@ -129,8 +129,8 @@ def test_light_commands_do_not_load_tensorflow(arguments, tmp_path):
 def test_models_may_be_the_first_module_that_is_imported():
     """keras-efficientnet-v2 imports TensorFlow itself; it must find Keras 2 all the same."""
     code = (
-        "import effbench.models as m; from effbench.backend import keras; print(keras.__version__)"
+        "import effbench.models; from effbench.backend import keras; print(keras.Model.__module__)"
     )
     done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-500:]
-    assert done.stdout.startswith("2.")
+    assert done.stdout.startswith("tf_keras.")

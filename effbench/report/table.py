@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from tabulate import tabulate
 
+from effbench.errors import one_line
 from effbench.runs import RunFailure
 
 MEANING = {
@@ -16,6 +17,8 @@ MEANING = {
     "weights not a release": "loaded from a file that is not, byte for byte, a published release",
     "changed recipe": "a number of the recipe was changed on the command line",
     "not native size": "the images have another size than the variant's native one",
+    "mixed_bfloat16": "the backbone computed in bfloat16",
+    "backbone in every step": "no features were cached; the result is the same but for rounding",
 }
 
 
@@ -28,9 +31,9 @@ def _markdown(frame: pd.DataFrame, failures: Sequence[RunFailure]) -> str:
     parts = []
     for (data, recipe), rows in _sections(frame):
         table = _tabulate(rows, "github")
-        parts += [f"### {recipe} on {data}", table, *_footnotes(rows)]
+        parts += [f"### {recipe} on {data}", table, _footnotes(rows)]
     if failures:
-        lines = [f"- {each.spec.key}: {each.kind}: {each.message}" for each in failures]
+        lines = [f"- {each.spec.key}: {each.kind}: {one_line(each.message)}" for each in failures]
         parts += ["### Failed runs", "\n".join(lines)]
     return "\n\n".join(parts)
 
@@ -39,9 +42,11 @@ def _latex(frame: pd.DataFrame, failures: Sequence[RunFailure]) -> str:
     parts = []
     for (data, recipe), rows in _sections(frame):
         table = _tabulate(rows, "latex_booktabs")
-        notes = [f"% {line}" for note in _footnotes(rows) for line in note.splitlines()]
+        notes = [f"% {line}" for line in _footnotes(rows).splitlines()]
         parts.append("\n".join([f"% {recipe} on {data}", table, *notes]))
-    parts += [f"% failed: {each.spec.key}: {each.kind}: {each.message}" for each in failures]
+    parts += [
+        f"% failed: {each.spec.key}: {each.kind}: {one_line(each.message)}" for each in failures
+    ]
     return "\n".join(parts)
 
 
@@ -96,7 +101,7 @@ def _columns(rows: pd.DataFrame) -> pd.DataFrame:
         }
     )
     if rows["marks"].any():
-        table["marks"] = rows["marks"]
+        table["marks"] = rows["details"]
     return table.astype(str)
 
 
@@ -112,36 +117,10 @@ def _published(value: float | None) -> str:
     return "-" if value is None or pd.isna(value) else f"{value:.2f}"
 
 
-def _footnotes(rows: pd.DataFrame) -> list[str]:
-    """What the figures are, and what each mark in the table means for which row."""
+def _footnotes(rows: pd.DataFrame) -> str:
+    """What the figures are, and what the marks mean."""
     several = " mean ± standard deviation over seeds;" if (rows["seeds"] > 1).any() else ""
-    notes = [f"Percent;{several} top-5 is of validation, as in the case study."]
-    for mark, meaning in MEANING.items():
-        marked = rows[rows["marks"].str.split(", ").map(lambda marks, m=mark: m in marks)]
-        if len(marked):
-            detail = _DETAIL[mark](marked) if mark in _DETAIL else ""
-            notes.append(f"- {mark}: {meaning}{detail}.")
-    return ["\n".join([notes[0], "", *notes[1:]]) if len(notes) > 1 else notes[0]]
-
-
-def _limits(rows: pd.DataFrame) -> str:
-    used = {
-        f"{row['train_images']:,} of {row['train_images_available']:,} training images, "
-        f"{row['epochs']} epochs, {row['test_images']:,} test images"
-        for row in rows.to_dict("records")
-    }
-    return f" ({'; '.join(sorted(used))})"
-
-
-def _files(rows: pd.DataFrame) -> str:
-    used = {
-        f"{row['weights_file']}, sha256 {row['weights_sha256'][:12]}"
-        for row in rows.to_dict("records")
-    }
-    return f" ({'; '.join(sorted(used))})"
-
-
-_DETAIL: Mapping[str, Callable[[pd.DataFrame], str]] = {
-    "limited": _limits,
-    "weights not a release": _files,
-}
+    present = {mark for marks in rows["marks"] for mark in str(marks).split(", ")}
+    meanings = [f"- {mark}: {meaning}." for mark, meaning in MEANING.items() if mark in present]
+    first = f"Percent;{several} top-5 is of validation, as in the case study."
+    return "\n\n".join(filter(None, [first, "\n".join(meanings)]))
