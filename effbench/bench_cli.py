@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from effbench.console import Display, out
 from effbench.flags import DataDirOption, DataOption, WeightsOption
 from effbench.variants import select
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from effbench.bench import Comparison
 
 bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
-
-out = Console(highlight=False)
 
 
 @bench_app.command("probe")
@@ -31,7 +29,6 @@ def bench_probe(
 ) -> None:
     """Compare cached features with the backbone in every step, set-up included."""
     from effbench import bench
-    from effbench.console import Display
     from effbench.request import Options
 
     options = Options(

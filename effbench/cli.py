@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from typer.exceptions import TyperException
 
 import effbench
 from effbench.bench_cli import bench_app
+from effbench.console import Display, err, out
 from effbench.errors import EffbenchError, Interrupted, UsageError, one_line
 from effbench.flags import (
-    CacheAction,
     CpuOption,
     DataDirOption,
     DataOption,
@@ -37,8 +35,9 @@ from effbench.flags import (
     WeightsDirOption,
     WeightsOption,
 )
+from effbench.machine_cli import cache, doctor, fetch
 from effbench.recipes import RECIPES
-from effbench.variants import VARIANTS, select
+from effbench.variants import VARIANTS
 
 app = typer.Typer(
     name="effbench",
@@ -47,10 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(bench_app, name="bench")
-
-out = Console(highlight=False, markup=False)
-err = Console(stderr=True, highlight=False, markup=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -136,7 +131,6 @@ def sweep(
 ) -> None:
     """Train every variant and keep a record of each run; what is finished is not repeated."""
     from effbench import sweep as sweeping
-    from effbench.console import Display
     from effbench.request import Options, resolve
     from effbench.store import Store
 
@@ -209,69 +203,9 @@ def report(
         write_atomically(output, text.encode())
 
 
-@app.command()
-def fetch(
-    variants: VariantsOption = "all",
-    weights: WeightsOption = "auto",
-    weights_dir: WeightsDirOption = None,
-    data: DataOption = "cifar10",
-    data_dir: DataDirOption = None,
-) -> None:
-    """Download and verify weights and data ahead of time."""
-    from effbench import data as datasets
-    from effbench import weights as weights_module
-    from effbench.console import Display
-
-    rows = select(variants)
-    source = weights_module.Source.parse(weights, Rescale.auto)
-    if source.path is not None:
-        raise UsageError("fetch brings releases", weights, "name one, or leave --weights out")
-    identities = [(row, source.identify(row)) for row in rows]
-    with Display(out, 0, quiet=False, verbose=False) as display:
-        show = partial(display.step, "fetch")
-        loaded = datasets.load(data, data_dir, show)
-        counts = ", ".join(f"{len(split.labels):,}" for split in loaded.splits)
-        out.print(f"{data}: {counts} images, sha256 {loaded.sha256}", soft_wrap=True)
-        for row, identity in identities:
-            if not identity.random:
-                file = weights_module.find(source, identity, row, weights_dir, show)
-                out.print(f"{row.name} {identity.name}: {file.path}", soft_wrap=True)
-                out.print(f"  sha256 {file.sha256}", soft_wrap=True)
-
-
-@app.command()
-def doctor() -> None:
-    """Say what this machine can do, and what is wrong with it."""
-    from effbench import doctor as doctoring
-
-    checks = doctoring.examine()
-    for check in checks:
-        mark = ("ok   ", "green") if check.good else ("wrong", "red")
-        hint = "" if check.good else f"; {check.hint}"
-        line = Text.assemble(mark, f" {check.name}: {check.text}{hint}")
-        out.print(line, soft_wrap=True)
-    if not all(check.good for check in checks):
-        raise typer.Exit(1)
-
-
-@app.command()
-def cache(
-    action: Annotated[CacheAction, typer.Argument()] = CacheAction.list,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Clear downloads too, not only features.")
-    ] = False,
-) -> None:
-    """List or clear cached features and downloads."""
-    from effbench import cache as caching
-
-    if action is CacheAction.clear:
-        out.print(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
-        return
-    entries = caching.entries()
-    for entry in entries:
-        out.print(f"{entry.size / 1e6:10,.1f} MB  {entry.path}", soft_wrap=True)
-    total = sum(entry.size for entry in entries) / 1e6
-    out.print(f"{total:10,.1f} MB  in all under {caching.directory()}", soft_wrap=True)
+for command in (fetch, doctor, cache):
+    app.command()(command)
+app.add_typer(bench_app, name="bench")
 
 
 def _device(**flags: bool) -> str:

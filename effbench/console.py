@@ -21,6 +21,10 @@ from rich.text import Text
 from effbench.progress import Event, Step
 from effbench.runs import RunSpec
 
+# No markup: what is printed may hold brackets of its own.
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
+
 # Between two plain lines of one phase.
 LINE_SECONDS = 15.0
 

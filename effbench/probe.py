@@ -179,6 +179,7 @@ class _Trainer:
         self._kernel = tf.Variable(tf.zeros((task.width, CLASSES)))
         self._bias = tf.Variable(tf.zeros(CLASSES))
         self._optimizer = optimizers.build(recipe, len(task.labels))
+        # Before the first step, which is traced and may create no variables.
         self._optimizer._create_all_weights([self._kernel, self._bias])
         self._variables = [self._kernel, self._bias, *self._optimizer.variables()]
         self._zeros = [variable.numpy() for variable in self._optimizer.variables()]
@@ -268,8 +269,10 @@ def _one_epoch(trainer: _Trainer, task: Task, recipe: Recipe, head: Head) -> Non
         validation = score(
             task.evaluator.logits(kernel[None], bias[None])[0], task.validation_labels
         )
-    except NonFiniteError as error:
-        head.error = error
+    except NonFiniteError:
+        head.error = NonFiniteError(
+            "the validation outputs are not finite", f"epoch {number}, seed {head.seed}", LOOK
+        )
         return
     images = len(task.labels)
     # Every batch but the last has the same number of images; the mean is over images.

@@ -26,6 +26,9 @@ from effbench.variants import VARIANTS
 
 STOP_SECONDS = 3.0
 
+# Kinds of problems whose one line is not the whole story.
+UNEXPECTED = ("crash", "killed", "out-of-memory")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -81,13 +84,15 @@ def _locked(
         request = replace(request, force=False)
     try:
         with store.lock(group[0].group).acquire(timeout=-1 if wait else 0):
+            todo = []
             for spec in group:
                 state = _state(request, store, spec)
-                if state != "run":
+                if state == "run":
+                    todo.append(spec)
+                else:
                     listen(Event((spec,), "skipped", text=state))
-            todo = tuple(spec for spec in group if _state(request, store, spec) == "run")
             if todo:
-                _attempt(request, store, todo, listen)
+                _attempt(request, store, tuple(todo), listen)
     except Timeout:
         return False
     return True
@@ -203,8 +208,10 @@ def _fail(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     output = log.read_bytes()
     for spec in specs:
+        path = store.folder(spec.key) / LOG
         if output:
-            write_atomically(store.folder(spec.key) / LOG, output)
+            write_atomically(path, output)
         record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
         store.save(record)
-        listen(Event((spec,), "failed", text=problem.message))
+        where = f"; its output: {path}" if output and problem.kind in UNEXPECTED else ""
+        listen(Event((spec,), "failed", text=f"{problem.message}{where}"))

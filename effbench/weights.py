@@ -227,8 +227,10 @@ def _checked(path: Path, release: Release) -> File:
 def _digests(path: Path) -> tuple[str, str]:
     """MD5 and SHA-256 of a file."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256")
     except OSError as error:
         raise WeightsError("cannot read the weights", str(error), "name an .h5 file") from error
-    md5 = hashlib.md5(content, usedforsecurity=False)
-    return md5.hexdigest(), hashlib.sha256(content).hexdigest()
+    return md5.hexdigest(), sha256.hexdigest()

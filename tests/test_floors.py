@@ -26,7 +26,7 @@ FLOORS = (
     ("probe", "sweep"),
     ("experiment", "workloads"),
     ("bench", "worker"),
-    ("bench_cli",),
+    ("bench_cli", "machine_cli"),
     ("cli",),
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
