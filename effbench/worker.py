@@ -50,8 +50,10 @@ def _die_with_parent() -> None:
 
 
 def _name(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    # TensorFlow puts the trace of a traced function before what went wrong.
+    line = lines[-1] if lines[0] == "in user code:" else lines[0]
+    return f"{type(error).__name__}: {line}"
 
 
 if __name__ == "__main__":
