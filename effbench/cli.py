@@ -233,9 +233,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except TyperException as error:
         if error.format_message():  # there is none where the help was asked for
-            _fail(
-                f"{one_line(error.format_message())}; see 'effbench --help'", UsageError.exit_code
-            )
+            message = one_line(error.format_message()).removesuffix(".")
+            _fail(f"{message}; see 'effbench --help'", UsageError.exit_code)
         sys.exit(UsageError.exit_code)
     except EffbenchError as error:
         _fail(str(error), error.exit_code)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from effbench import cache, data, machine, provenance, store
+from effbench import cache, cifar10, machine, provenance, store
 from effbench.errors import EffbenchError
 
 GIB = 1 << 30
@@ -88,6 +88,6 @@ def _cache() -> Check:
 
 
 def _data() -> Check:
-    place: Path | None = data.cifar10_place()
+    place: Path | None = cifar10.place()
     text = str(place) if place else "not on this machine; it is downloaded when first used"
     return Check("cifar10", True, text)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from effbench.backend import tf
-from effbench.data import CLASSES
+from effbench.dataset import CLASSES
 from effbench.errors import NonFiniteError
 from effbench.runs import Scores
 

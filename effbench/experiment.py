@@ -10,7 +10,7 @@ import numpy as np
 
 from effbench import cache, data, devices, evaluate, features, models, probe, provenance, weights
 from effbench.backend import keras, tf
-from effbench.data import Dataset
+from effbench.dataset import Dataset
 from effbench.devices import Device
 from effbench.errors import NonFiniteError, WeightsError
 from effbench.evaluate import Evaluator, Lookup

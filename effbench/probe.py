@@ -16,7 +16,7 @@ import numpy as np
 
 from effbench import optimizers
 from effbench.backend import keras, tf
-from effbench.data import CLASSES
+from effbench.dataset import CLASSES
 from effbench.errors import NonFiniteError
 from effbench.evaluate import LOOK, Evaluator, Lookup, score
 from effbench.progress import Report, Step

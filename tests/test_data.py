@@ -11,7 +11,8 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from effbench import data
+from effbench import cifar10, data
+from effbench.dataset import Dataset
 from effbench.errors import DataError, UsageError
 
 FOLDER = "cifar-10-batches-py"
@@ -79,8 +80,8 @@ def contents(images: np.ndarray, labels: np.ndarray) -> dict[str, bytes]:
 def publish(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
     """Makes these files the published ones."""
     md5 = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setattr(data, "CIFAR10_TRAIN_MD5", {name: md5[name] for name in TRAIN})
-    monkeypatch.setattr(data, "CIFAR10_TEST_MD5", {"test_batch": md5["test_batch"]})
+    monkeypatch.setattr(cifar10, "TRAIN_MD5", {name: md5[name] for name in TRAIN})
+    monkeypatch.setattr(cifar10, "TEST_MD5", {"test_batch": md5["test_batch"]})
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:
@@ -112,7 +113,7 @@ def files(monkeypatch) -> dict[str, bytes]:
     return found
 
 
-def check(found: data.Dataset, size: int) -> None:
+def check(found: Dataset, size: int) -> None:
     """It is `small_cifar10(size)`, whole, in the case study's split."""
     images, labels = small_cifar10(size)
     positions = np.arange(5 * size)
@@ -148,7 +149,7 @@ def test_cifar10_is_read_from_where_it_is(place, files, tmp_path):
 
 @pytest.mark.parametrize("inner", [f"{FOLDER}-target/{FOLDER}", FOLDER])
 def test_cifar10_is_found_in_the_cache_of_keras(inner, files, tmp_path):
-    assert data.cifar10_place() is None
+    assert cifar10.place() is None
     write(tmp_path / "keras" / "datasets" / inner, files)
     check(data.load("cifar10"), 20)
 
@@ -280,7 +281,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
 def test_nothing_but_arrays_is_built(name):
     module, attribute = (text.encode() for text in name)
     with pytest.raises(DataError, match="numpy arrays only"):
-        data.unpickle_arrays(
+        cifar10.unpickle_arrays(
             b"\x80\x04\x8c" + bytes([len(module)]) + module
             + b"\x8c" + bytes([len(attribute)]) + attribute + b"\x93."
         )  # fmt: skip
@@ -292,13 +293,13 @@ def test_nothing_but_arrays_is_built(name):
 )
 def test_a_broken_pickle(content):
     with pytest.raises(DataError, match="not a whole pickle"):
-        data.unpickle_arrays(content)
+        cifar10.unpickle_arrays(content)
 
 
 @pytest.mark.parametrize("value", [None, [b"data"], 7, np.zeros(3, np.uint8)])
 def test_a_pickle_of_another_type(value):
     with pytest.raises(DataError, match="must hold a dict"):
-        data.unpickle_arrays(python2_pickle(value))
+        cifar10.unpickle_arrays(python2_pickle(value))
 
 
 def test_the_content_hash_changes_with_a_pixel_and_with_a_label(monkeypatch, tmp_path):
@@ -339,7 +340,7 @@ def test_the_real_cifar10():
 
 
 @pytest.fixture(scope="module")
-def digits() -> data.Dataset:
+def digits() -> Dataset:
     return data.load("digits")
 
 
