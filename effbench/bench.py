@@ -138,7 +138,7 @@ def features(variant: Variant, images: int, rounds: int) -> Comparison:
         {
             "effbench, compilation and cache included": ("extraction", variant.name, images),
             "bare loop": ("bare_loop", variant.name, images, False),
-            "bare loop in a tf.function, compilation left out": (
+            "bare loop in a tf.function, compilation included": (
                 "bare_loop",
                 variant.name,
                 images,

@@ -78,9 +78,9 @@ def extraction(name: str, images: int) -> float:
 
 
 def bare_loop(name: str, images: int, compiled: bool) -> float:
-    """`model(x, training=False)` over the same batches, pooled; after a first batch.
+    """`model(x, training=False)` over the same batches, pooled.
 
-    With `compiled` in a `tf.function`.
+    With `compiled` in a `tf.function`, its compilation included.
     """
     size = VARIANTS[name].image_size
     model = models.build(VARIANTS[name], size, "float32")
@@ -88,7 +88,6 @@ def bare_loop(name: str, images: int, compiled: bool) -> float:
     plain = models.forward(model, size, "torch", batch, towers=1)
     run = tf.function(plain) if compiled else plain
     pixels = _pixels(images)
-    run(tf.constant(pixels[:batch]))
     began = time.perf_counter()
     for start in range(0, images, batch):
         run(tf.constant(pixels[start : start + batch])).numpy()
