@@ -23,6 +23,7 @@ def test_tables_are_what_report_prints() -> None:
     printed = table.render(frame.tidy(records.results), records.failures, "markdown")
     (shown,) = re.findall(r"<!-- report -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert shown.strip() == printed.strip()
+    assert (ROOT / "results/table.md").read_text("utf-8") == printed
 
 
 def test_figures_follow_from_the_records() -> None:
