@@ -166,11 +166,13 @@ def sweep(
         outcome = sweeping.run(request, store, display)
     if not quiet:
         out.print(
-            f"{outcome.saved} saved, {outcome.skipped} left as they were, {outcome.failed} failed; "
+            f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
             f"see: effbench report --markdown --results {results}",
             soft_wrap=True,
         )
-    if outcome.failed:
+    if outcome.failed_before:
+        out.print(f"{outcome.failed_before} failed before; --retry-failed tries them again")
+    if outcome.failed or outcome.failed_before:
         raise typer.Exit(1)
 
 
@@ -196,6 +198,8 @@ def report(
         err.print(f"effbench: left out: {problem}", soft_wrap=True)
     if not records.results and not records.failures:
         raise EffbenchError("no runs to report", str(results), "run 'effbench sweep' first")
+    if csv and records.failures:
+        err.print(f"effbench: not in the table: {len(records.failures)} runs that failed")
     text = table.render(frame.tidy(records.results), records.failures, style)
     if output is None:
         sys.stdout.write(text)
@@ -234,7 +238,9 @@ def main() -> None:
     except TyperException as error:
         if error.format_message():  # there is none where the help was asked for
             message = one_line(error.format_message()).removesuffix(".")
-            _fail(f"{message}; see 'effbench --help'", UsageError.exit_code)
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else app.info.name
+            _fail(f"{message}; see '{command} --help'", UsageError.exit_code)
         sys.exit(UsageError.exit_code)
     except EffbenchError as error:
         _fail(str(error), error.exit_code)

@@ -28,7 +28,12 @@ err = Console(stderr=True, highlight=False, markup=False)
 # Between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
-_MARKS = {"saved": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("·", "dim")}
+_MARKS = {
+    "saved": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "finished": ("·", "dim"),
+    "failed before": ("·", "red"),
+}
 
 
 class Display:

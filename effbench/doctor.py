@@ -56,7 +56,7 @@ def _python() -> Check:
 
 def _tensorflow(kind: str) -> Check:
     done = subprocess.run(
-        (sys.executable, "-c", _PROBE.format(kind=kind)),
+        (sys.executable, "-P", "-c", _PROBE.format(kind=kind)),
         check=False,
         capture_output=True,
         text=True,

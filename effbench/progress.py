@@ -33,9 +33,10 @@ class Event:
 
     Attributes:
         specs: the runs it is about.
-        state: "started", "working", "saved", "failed", "skipped" or "waiting".
+        state: "started", "working", "saved", "failed", "finished" or "failed before" (both
+            left as they are), or "waiting".
         step: how far they are, for "working".
-        text: why, for "failed" and "skipped".
+        text: why it failed.
     """
 
     specs: tuple[RunSpec, ...]

@@ -103,7 +103,11 @@ class RunSpec:
         found = (
             ("random weights", self.weights.random, ""),
             ("limited", limits, ", ".join(limits)),
-            ("weights not a release", foreign, self.weights.digest[:15]),
+            (
+                "weights not a release",
+                foreign,
+                f"{self.weights.digest[:15]}, {self.weights.rescale}",
+            ),
             ("changed recipe", changed, ", ".join(f"{name} {changed[name]}" for name in changed)),
             ("not native size", self.image_size != native, f"{native}"),
             ("mixed_bfloat16", self.precision == "mixed_bfloat16", ""),

@@ -47,8 +47,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DiskError: it cannot be written; nothing is left behind.
     """
+    path = Path(os.path.realpath(path))  # a link stays one
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path.parent):
+        if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout stays what it is
+            path.write_bytes(content)
+            return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
@@ -114,9 +118,14 @@ class Store:
             return False
         return (path.parent / result.predictions.file).is_file()
 
-    def failed(self, key: str) -> bool:
-        """Whether the last try of this run failed."""
-        return not self.finished(key) and (self.folder(key) / "failure.json").is_file()
+    def failure(self, key: str) -> RunFailure | None:
+        """Why the last try of this run failed; None if it did not, or nothing readable says so."""
+        if self.finished(key):
+            return None
+        try:
+            return _load(_FAILURE, self.folder(key) / "failure.json")
+        except (OSError, ValueError, RecursionError):
+            return None
 
     def save_predictions(self, key: str, arrays: Mapping[str, np.ndarray]) -> Predictions:
         """Writes a compressed .npz named by its content, so that no record loses its own.

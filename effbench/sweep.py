@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from effbench import weights
-from effbench.errors import FATAL_KINDS, RelayedError, WeightsError, writing
+from effbench.errors import FATAL_KINDS, DataError, RelayedError, WeightsError, writing
 from effbench.jobs import JOB, MESSAGE, Job, Message, Problem
 from effbench.progress import Event, Listen, Report, Step
 from effbench.request import Request
@@ -26,17 +26,21 @@ from effbench.variants import VARIANTS
 
 STOP_SECONDS = 3.0
 
+# Kinds of problems whose cause lies outside the run, so that it is worth another try.
+MENDABLE = (WeightsError.kind, DataError.kind)
+
 # Kinds of problems whose one line is not the whole story.
 UNEXPECTED = ("crash", "killed", "out-of-memory")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many runs of a sweep were saved, failed, and were left as they were."""
+    """How many runs of a sweep were saved, failed, and were left as they were: done or failed."""
 
     saved: int
     failed: int
-    skipped: int
+    finished: int
+    failed_before: int
 
 
 def states(request: Request, store: Store) -> dict[str, str]:
@@ -54,7 +58,7 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     """
     store.prepare()
     groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.group)]
-    counts = {"saved": 0, "failed": 0, "skipped": 0}
+    counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
 
     def heard(event: Event) -> None:
         if event.state in counts:
@@ -65,15 +69,16 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     for group in busy:
         heard(Event(group, "waiting"))
         _locked(request, store, group, heard, wait=True)
-    return Outcome(**counts)
+    return Outcome(*counts.values())
 
 
 def _state(request: Request, store: Store, spec: RunSpec) -> str:
     if store.finished(spec.key) and not request.force:
         return "finished"
-    if store.failed(spec.key) and not (request.retry_failed or request.force):
-        return "failed before"
-    return "run"
+    failure = store.failure(spec.key)
+    if failure is None or failure.kind in MENDABLE or request.retry_failed or request.force:
+        return "run"
+    return "failed before"
 
 
 def _locked(
@@ -90,7 +95,8 @@ def _locked(
                 if state == "run":
                     todo.append(spec)
                 else:
-                    listen(Event((spec,), "skipped", text=state))
+                    failure = store.failure(spec.key)
+                    listen(Event((spec,), state, text=failure.message if failure else ""))
             if todo:
                 _attempt(request, store, tuple(todo), listen)
     except Timeout:
@@ -157,7 +163,8 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
     """A worker in a session of its own: Ctrl-C is for the sweep, which then stops its worker."""
     with log.open("ab") as errors:
         return subprocess.Popen(
-            (sys.executable, "-m", "effbench.worker"),
+            # -P: nothing in the working directory may pass for a library.
+            (sys.executable, "-P", "-m", "effbench.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -99,6 +99,7 @@ class Source:
             rescale = named[0].rescale if self.rescale == "auto" else self.rescale
             return WeightsId(named[0].name, f"sha256:{sha256}", rescale)
         if self.rescale == "auto":
+            _read(self.path)  # what is no file of weights at all is told first
             raise UsageError(
                 "cannot tell which input rescaling these weights expect",
                 self.path.name,

@@ -1,6 +1,9 @@
 """Valid specs and records for tests: a full run of B0, and whatever a test changes about it."""
 
+import io
 from dataclasses import replace
+
+import h5py
 
 from effbench.recipes import RECIPES
 from effbench.runs import (
@@ -107,3 +110,12 @@ def put(store: Store, record: RunResult) -> RunResult:
     record = replace(record, predictions=saved)
     store.save(record)
     return record
+
+
+def h5_file(note: str) -> bytes:
+    """A Keras HDF5 file of weights without any; `note` makes its content its own."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["layer_names"] = []
+        file.attrs["note"] = note
+    return buffer.getvalue()

@@ -55,7 +55,7 @@ def sweep() -> list[tuple[float, Event]]:
         (21, Event(SPECS, "working", Step("train", 1, 50, "epochs", "seed 0 epoch 1: loss 0.5"))),
         (22, Event(SPECS[:1], "saved")),
         (23, Event(SPECS[1:], "failed", text=LONG)),
-        (24, Event(SPECS, "skipped", text="finished")),
+        (24, Event(SPECS, "finished")),
         (25, Event(SPECS, "waiting")),
     ]
 
@@ -76,7 +76,7 @@ def test_piped_it_is_plain_lines(clock):
         f"  {LABEL} train 1/50 epochs, seed 0 epoch 1: loss 0.5",
         "✓ B0 imagenet 224 seed 0 saved",
         f"✗ B0 imagenet 224 seed 1 failed: {LONG}",
-        f"· {LABEL} skipped: finished",
+        f"· {LABEL} finished",
         f"> {LABEL} waiting",
     ]
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from records import h5_file
 
 from effbench import data, machine
 from effbench.errors import DeviceError, UsageError, WeightsError
@@ -150,8 +151,8 @@ def test_an_unknown_dataset_is_refused():
 
 def test_a_file_of_weights_is_known_by_its_content(tmp_path):
     one, other = tmp_path / "efficientnetv2-b0-imagenet-notop.h5", tmp_path / "own.h5"
-    one.write_bytes(b"some")
-    other.write_bytes(b"some")
+    one.write_bytes(h5_file("some"))
+    other.write_bytes(h5_file("some"))
     (named,) = small(weights=str(one)).specs
     assert (named.weights.name, named.weights.rescale) == ("imagenet", "torch")
     with pytest.raises(UsageError, match="--rescale torch"):

@@ -44,14 +44,14 @@ def test_what_is_saved_is_loaded(store):
     assert found.failures == (failed,)
     assert found.problems == ()
     assert all(store.finished(each.spec.key) for each in saved)
-    assert store.failed(failed.spec.key)
+    assert store.failure(failed.spec.key)
     assert not store.finished(failed.spec.key)
 
 
 def test_nothing_is_there_before_anything_is_saved(store):
     key = spec().key
     assert not store.finished(key)
-    assert not store.failed(key)
+    assert not store.failure(key)
     assert store.load() == replace(store.load(), results=(), failures=(), problems=())
     assert not store.directory.exists()
 
@@ -78,10 +78,10 @@ def test_a_result_replaces_a_failure_and_its_log(store):
     key = spec().key
     store.save(failure(spec=spec(), log=LOG))
     write_atomically(store.folder(key) / LOG, b"what it printed")
-    assert store.failed(key)
+    assert store.failure(key)
     record = put(store, result())
     assert store.finished(key)
-    assert not store.failed(key)
+    assert not store.failure(key)
     assert files(store.folder(key)) == [record.predictions.file, "record.json"]
 
 
@@ -327,3 +327,19 @@ def test_the_records_in_the_repository_are_still_read_and_finished():
             right = int((arrays["test_rank"] == 0).sum())
             assert right == record.reported.test.correct
             assert len(set(arrays["test_index"].tolist())) == record.images.test
+
+
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
+    target, link = tmp_path / "target.md", tmp_path / "link.md"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    device = tmp_path / "pipe"
+    os.mkfifo(device)
+    reader = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(device, b"through")
+    assert os.read(reader, 100) == b"through"
+    assert device.is_fifo()
+    os.close(reader)

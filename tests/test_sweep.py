@@ -101,10 +101,10 @@ def test_whole_job_and_nothing_twice(tmp_path: Path, cache: dict[str, str]) -> N
     before = {path: path.read_bytes() for path in results.rglob("*.json")}
     again = sweep(arguments, results, cache)
     assert again.returncode == 0
-    assert "0 saved, 4 left as they were, 0 failed" in again.stdout
+    assert "0 saved, 4 finished before, 0 failed" in again.stdout
     assert {path: path.read_bytes() for path in results.rglob("*.json")} == before
     forced = sweep(arguments.replace("B0,B1", "B1") + " --force", results, cache)
-    assert "2 saved, 0 left as they were" in forced.stdout
+    assert "2 saved, 0 finished before" in forced.stdout
     assert outcome(results) == {
         result.spec.key: (result.selected, result.history, result.predictions.sha256)
         for result in records.results
@@ -193,8 +193,9 @@ def test_a_killed_worker_is_one_failure(tmp_path: Path, cache: dict[str, str]) -
     assert (failure.spec.variant, failure.kind) == ("B0", "killed")
     assert "SIGKILL" in failure.message
     again = sweep(arguments, results, cache)
-    assert again.returncode == 0
-    assert "0 saved, 2 left as they were" in again.stdout
+    assert again.returncode == 1
+    assert "0 saved, 1 finished before, 0 failed" in again.stdout
+    assert "1 failed before; --retry-failed tries them again" in again.stdout
     retried = sweep(f"{arguments} --retry-failed", results, cache)
     assert retried.returncode == 0
     records = Store(results).load()
@@ -273,6 +274,9 @@ def test_no_network_is_a_failure_and_never_random_weights(
     assert failure.kind == "weights"
     assert "cannot be reached" in failure.message
     assert "--weights-dir" in failure.message
+    again = sweep(SMALL.replace("none", "imagenet"), results, nowhere)
+    assert again.returncode == 1, "a download is worth another try"
+    assert "0 failed" not in again.stdout
     assert not list(results.rglob("record.json"))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from records import h5_file
 
 from effbench import backend, cache, fetch, models, progress, variants, weights
 from effbench.errors import UsageError, WeightsError
@@ -408,18 +409,26 @@ def test_a_name_like_a_releases_says_what_the_weights_expect(tmp_path, file, nam
 @pytest.mark.parametrize("rescale", ["torch", "tf"])
 def test_a_file_of_unknown_origin_needs_rescale(tmp_path, file, rescale):
     path = tmp_path / file
-    path.write_bytes(b"whatever")
+    content = h5_file("whatever")
+    path.write_bytes(content)
     with pytest.raises(UsageError, match="--rescale torch"):
         Source.parse(str(path), "auto").identify(B0)
     found = Source.parse(str(path), rescale).identify(B0)
-    assert found == WeightsId("file", f"sha256:{digests(b'whatever')[1]}", rescale)
+    assert found == WeightsId("file", f"sha256:{digests(content)[1]}", rescale)
+
+
+def test_what_is_no_file_of_weights_is_told_before_its_rescaling(tmp_path):
+    path = tmp_path / "page.h5"
+    path.write_bytes(b"<!DOCTYPE html>")
+    with pytest.raises(WeightsError, match="not a readable Keras HDF5 file"):
+        Source.parse(str(path), "auto").identify(B0)
 
 
 @pytest.mark.parametrize("name", ["imagenet21k", "imagenet21k-ft1k", "imagenet22k"])
 def test_a_name_that_only_begins_like_a_release_is_not_taken_for_it(tmp_path, name):
     """ImageNet-21k weights of B0 expect "tf"; the rescaling of "imagenet" would be wrong."""
     path = tmp_path / f"efficientnetv2-b0-{name}.h5"
-    path.write_bytes(b"whatever")
+    path.write_bytes(h5_file("whatever"))
     try:
         found = Source.parse(str(path), "auto").identify(B0)
     except UsageError:

@@ -44,6 +44,7 @@ class Row:
     train_images_available: int
     test_images: int
     precision: str
+    preprocessing: str
     device: str
     weights_file: str
     weights_sha256: str
@@ -90,6 +91,7 @@ def _row(results: Sequence[RunResult]) -> Row:
         train_images_available=first.images.train_available,
         test_images=first.images.test,
         precision=spec.precision,
+        preprocessing=spec.preprocessing,
         device=made.device_name,
         weights_file=made.weights_file,
         weights_sha256=made.weights_sha256,
