@@ -94,9 +94,9 @@ def _locked(
                 state = _state(request, store, spec)
                 if state == "run":
                     todo.append(spec)
-                else:
-                    failure = store.failure(spec.key)
-                    listen(Event((spec,), state, text=failure.message if failure else ""))
+                    continue
+                failure = store.failure(spec.key) if state == "failed before" else None
+                listen(Event((spec,), state, text=failure.message if failure else ""))
             if todo:
                 _attempt(request, store, tuple(todo), listen)
     except Timeout:
