@@ -12,9 +12,7 @@ ALL_RELEASES = ["imagenet", "imagenet21k", "imagenet21k-ft1k"]
 @pytest.fixture(scope="module")
 def package():
     """The package itself; the table must agree with it, though it is read without importing it."""
-    import effbench.backend  # noqa: F401  it picks Keras 2, which the package needs
-
-    import keras_efficientnet_v2
+    from effbench.backend import keras_efficientnet_v2
 
     return keras_efficientnet_v2
 
