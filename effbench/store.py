@@ -8,28 +8,35 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
-from pydantic import TypeAdapter, ValidationError
 
-from effbench.errors import one_line, writing
-from effbench.runs import SCHEMA, Predictions, RunFailure, RunResult
-from effbench.variants import VARIANTS
+from effbench.errors import DataError, writing
+from effbench.runs import Predictions, Record, RunFailure, RunResult
+from effbench.schema import read_failure, read_result, to_json
 
-Record = TypeVar("Record", RunResult, RunFailure)
-
+RECORD = "record.json"
+FAILURE = "failure.json"
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
 
-_RESULT = TypeAdapter(RunResult)
-_FAILURE = TypeAdapter(RunFailure)
+# What a damaged archive, or one with something else in it, makes of the libraries that read it.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,9 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def to_json(record: RunResult | RunFailure) -> bytes:
-    """A record as indented JSON."""
-    adapter = _RESULT if isinstance(record, RunResult) else _FAILURE
-    return adapter.dump_json(record, indent=1) + b"\n"  # type: ignore[arg-type]
+def predictions_name(sha256: str) -> str:
+    """What predictions with this sha256 are called: no record can lose its own to another."""
+    return f"predictions-{sha256[:12]}.npz"
 
 
 class Store:
@@ -109,26 +115,66 @@ class Store:
         """Where the files of one run lie."""
         return self.directory / "runs" / key
 
+    def path(self, record: Record) -> Path:
+        """Where a record is written."""
+        name = RECORD if isinstance(record, RunResult) else FAILURE
+        return self.folder(record.spec.key) / name
+
+    def folders(self) -> list[Path]:
+        """The folders of all runs, in the order of their keys; some may hold no record."""
+        return sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
+
+    def read(self, key: str) -> Record | None:
+        """The record of a run: its result, or else why it failed; None where there is neither.
+
+        Raises:
+            ValueError: one line that says why it cannot be read.
+        """
+        folder = self.folder(key)
+        if (folder / RECORD).exists():
+            return read_result(folder / RECORD)
+        return read_failure(folder / FAILURE) if (folder / FAILURE).exists() else None
+
     def finished(self, key: str) -> bool:
         """Whether a readable record of a finished run is there, predictions included."""
-        path = self.folder(key) / "record.json"
         try:
-            result = _load(_RESULT, path)
-        except (OSError, ValueError, RecursionError):
+            result = read_result(self.folder(key) / RECORD)
+        except ValueError:
             return False
-        return (path.parent / result.predictions.file).is_file()
+        return (self.folder(key) / result.predictions.file).is_file()
 
     def failure(self, key: str) -> RunFailure | None:
         """Why the last try of this run failed; None if it did not, or nothing readable says so."""
         if self.finished(key):
             return None
         try:
-            return _load(_FAILURE, self.folder(key) / "failure.json")
-        except (OSError, ValueError, RecursionError):
+            return read_failure(self.folder(key) / FAILURE)
+        except ValueError:
             return None
 
+    def predictions(self, result: RunResult, *names: str) -> dict[str, np.ndarray]:
+        """Arrays of `runs.Predictions`: those named, which alone are decompressed, or all.
+
+        Raises:
+            DataError: the file, or one of the arrays, is missing or cannot be read.
+        """
+        path = self.folder(result.spec.key) / result.predictions.file
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = [f"{name}.npy" for name in names] or archive.namelist()
+                return {
+                    member.removesuffix(".npy"): np.lib.format.read_array(
+                        io.BytesIO(archive.read(member)), allow_pickle=False
+                    )
+                    for member in members
+                }
+        except _UNREADABLE as error:
+            raise DataError(
+                "cannot read predictions", f"{path}: {error}", "run 'effbench validate'"
+            ) from error
+
     def save_predictions(self, key: str, arrays: Mapping[str, np.ndarray]) -> Predictions:
-        """Writes a compressed .npz named by its content, so that no record loses its own.
+        """Writes a compressed .npz named by its content.
 
         Raises:
             DiskError: it cannot be written.
@@ -136,11 +182,11 @@ class Store:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-        saved = Predictions(f"predictions-{sha256[:12]}.npz", sha256)
+        saved = Predictions(predictions_name(sha256), sha256)
         write_atomically(self.folder(key) / saved.file, buffer.getvalue())
         return saved
 
-    def save(self, record: RunResult | RunFailure) -> None:
+    def save(self, record: Record) -> None:
         """Writes a record; a result replaces an earlier failure, never the reverse.
 
         Raises:
@@ -149,10 +195,10 @@ class Store:
         folder = self.folder(record.spec.key)
         if isinstance(record, RunFailure):
             if not self.finished(record.spec.key):
-                write_atomically(folder / "failure.json", to_json(record))
+                write_atomically(self.path(record), to_json(record))
             return
-        write_atomically(folder / "record.json", to_json(record))
-        stale = {"failure.json", LOG}
+        write_atomically(self.path(record), to_json(record))
+        stale = {FAILURE, LOG}
         for path in folder.iterdir():
             other = path.suffix == ".npz" and path.name != record.predictions.file
             if path.name in stale or other:
@@ -160,39 +206,13 @@ class Store:
 
     def load(self) -> Records:
         """Every record under this directory, in the order of their keys."""
-        results: list[RunResult] = []
-        failures: list[RunFailure] = []
+        found: list[Record | None] = []
         problems: list[str] = []
-        for folder in sorted(path for path in self.directory.glob("runs/*") if path.is_dir()):
+        for folder in self.folders():
             try:
-                if (folder / "record.json").exists():
-                    results.append(_load(_RESULT, folder / "record.json"))
-                elif (folder / "failure.json").exists():
-                    failures.append(_load(_FAILURE, folder / "failure.json"))
-            except (OSError, ValueError, RecursionError) as error:
-                problems.append(f"{folder}: {_one_line(error)}")
-        return Records(tuple(results), tuple(failures), tuple(problems))
-
-
-def _load(adapter: TypeAdapter[Record], path: Path) -> Record:
-    raw = json.loads(path.read_bytes())
-    schema = raw.get("schema") if isinstance(raw, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(f"no effbench record of schema {SCHEMA} (schema: {schema})")
-    record = adapter.validate_python(raw)
-    if record.spec.key != path.parent.name:
-        raise ValueError(f"the record's key is {record.spec.key}, not its folder's name")
-    if record.spec.variant not in VARIANTS:
-        raise ValueError(f"unknown variant: {record.spec.variant}")
-    if isinstance(record, RunResult):
-        rule = record.spec.recipe.selection
-        if rule not in {row.rule for row in record.selected}:
-            raise ValueError(f"no epoch selected by {rule}")
-    return record
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return one_line(str(error))
+                found.append(self.read(folder.name))
+            except ValueError as error:
+                problems.append(f"{folder}: {error}")
+        results = tuple(each for each in found if isinstance(each, RunResult))
+        failures = tuple(each for each in found if isinstance(each, RunFailure))
+        return Records(results, failures, tuple(problems))

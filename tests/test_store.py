@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import Timeout
-from records import failure, put, result, scores, spec
+from records import complete, failure, put, result, scores, spec
 
-from effbench.errors import DiskError
+from effbench.errors import DataError, DiskError
+from effbench.runs import SCHEMA
+from effbench.schema import intact
 from effbench.store import LOG, Store, to_json, write_atomically
 
 
@@ -207,7 +209,9 @@ def with_schema(schema: object) -> bytes:
         b"[" * 100_000,
         b'{"name": "somebody else\'s"}',
         b'{"schema": 1}',
-        with_schema(2),
+        with_schema(SCHEMA + 1),
+        with_schema(0),
+        with_schema(True),
         with_schema("1"),
         with_schema(None),
         to_json(failure()),
@@ -226,6 +230,8 @@ def with_schema(schema: object) -> bytes:
         "foreign",
         "no fields",
         "newer schema",
+        "schema 0",
+        "schema true",
         "schema of another type",
         "no schema",
         "a failure",
@@ -243,6 +249,94 @@ def test_what_is_no_record_is_a_problem_and_hides_nothing(store, content):
     assert folder in found.problems[0]
     assert "\n" not in found.problems[0]
     assert not store.finished(folder)
+
+
+def test_a_newer_schema_says_what_to_do(store):
+    folder = broken(store, with_schema(SCHEMA + 1))
+    assert store.load().problems == (
+        f"{store.folder(folder)}: written by a newer effbench (schema {SCHEMA + 1}, this one reads "
+        f"up to {SCHEMA}); upgrade effbench",
+    )
+
+
+@pytest.mark.parametrize("record", [result(), failure()], ids=["result", "failure"])
+def test_a_record_of_schema_1_is_read_as_one_of_today(store, record):
+    store.save(record)
+    path = store.path(record)
+    raw = json.loads(path.read_bytes()) | {"schema": 1}
+    del raw["sha256"]
+    path.write_text(json.dumps(raw))
+    assert store.read(record.spec.key) == record
+    assert intact(path) is None
+
+
+def test_the_checksum_is_of_the_content_and_not_of_its_form(store):
+    path = store.path(put(store, result()))
+    assert intact(path)
+    raw = json.loads(path.read_bytes())
+    path.write_text(json.dumps(dict(reversed(raw.items())), indent=3))
+    assert intact(path)
+    for changed in ({"seconds": raw["seconds"] | {"train": 9}}, {"note": 1}, {"sha256": ""}):
+        path.write_text(json.dumps(raw | changed))
+        assert intact(path) is False
+    del raw["sha256"]
+    path.write_text(json.dumps(raw))
+    assert intact(path) is False
+
+
+def test_a_record_may_hold_any_words(store):
+    record = failure(message="Größe [red] \u2028 \x00 \U0001f600")
+    store.save(record)
+    assert store.load().failures == (record,)
+    assert intact(store.path(record))
+
+
+def test_predictions_are_read_by_their_names(store):
+    record = complete(store)
+    arrays = store.predictions(record)
+    assert len(arrays) == 10
+    some = store.predictions(record, "test_rank", "test_label")
+    assert list(some) == ["test_rank", "test_label"]
+    for name, array in some.items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def objects() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, test_rank=np.array([{}], dtype=object))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: b"",
+        lambda content: content[:-100],
+        lambda content: content[:500] + b"?" + content[501:],
+        lambda _: b"PK\x05\x06" + bytes(18),
+        lambda _: objects(),
+    ],
+    ids=["empty", "cut off", "a byte", "no arrays", "pickled"],
+)
+def test_predictions_that_cannot_be_read_are_one_line(store, spoil):
+    record = complete(store)
+    path = store.folder(record.spec.key) / record.predictions.file
+    names = store.predictions(record)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError) as caught:
+        store.predictions(record, *names)
+    line = str(caught.value)
+    assert line.startswith(f"cannot read predictions: {path}: ")
+    assert "\n" not in line
+
+
+def test_predictions_that_are_missing_or_lack_an_array_are_one_line(store):
+    record = complete(store)
+    with pytest.raises(DataError, match=r"'train_rank\.npy' in the archive"):
+        store.predictions(record, "train_rank")
+    (store.folder(record.spec.key) / record.predictions.file).unlink()
+    with pytest.raises(DataError, match="No such file"):
+        store.predictions(record)
 
 
 def test_a_record_of_an_unknown_variant_is_a_problem(store):

@@ -1,0 +1,120 @@
+"""The command that repeats a run, from its record alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from effbench.errors import EffbenchError
+from effbench.recipes import RECIPES, Recipe
+from effbench.runs import Record, RunResult, RunSpec
+from effbench.variants import VARIANTS
+from effbench.weights import Source
+
+# Fields of a recipe that a sweep has a flag for.
+_OVERRIDES = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A line for a shell, and what it cannot say: a short line each."""
+
+    command: str
+    hints: tuple[str, ...]
+
+
+def rerun(record: Record) -> Rerun:
+    """How to repeat a run so that its key comes out the same.
+
+    Raises:
+        EffbenchError: no flags of this effbench lead to it.
+    """
+    spec = record.spec
+    device = [f"--{record.provenance.device}"] if isinstance(record, RunResult) else []
+    words = ["effbench", "sweep", *device]
+    for flag, value in _flags(record):
+        words += [flag, str(value)]
+    words += [] if spec.feature_cache else ["--no-feature-cache"]
+    return Rerun(shlex.join(words), tuple(_hints(record)))
+
+
+def _flags(record: Record) -> Iterator[tuple[str, object]]:
+    """What makes the run it is, and whatever differs from its recipe and its variant."""
+    spec = record.spec
+    yield "--variants", spec.variant
+    yield "--weights", _weights(record)
+    if _by_hand(spec):
+        yield "--rescale", spec.weights.rescale
+    yield "--data", spec.data
+    yield "--recipe", spec.recipe.name
+    yield "--seeds", spec.seed
+    yield "--precision", spec.precision
+    standard = _standard(record)
+    for name, flag in _OVERRIDES.items():
+        if getattr(spec.recipe, name) != getattr(standard, name):
+            yield flag, getattr(spec.recipe, name)
+    if spec.image_size != VARIANTS[spec.variant].image_size:
+        yield "--image-size", spec.image_size
+    if spec.limit is not None:
+        yield "--limit", spec.limit
+
+
+def _by_hand(spec: RunSpec) -> bool:
+    """Whether the weights are a file that is no release."""
+    return not (spec.weights.random or spec.weights.released)
+
+
+def _weights(record: Record) -> str:
+    """A name of weights, or of a file: one that is known for what it is."""
+    spec = record.spec
+    variant = VARIANTS[spec.variant]
+    if _by_hand(spec):
+        if isinstance(record, RunResult):
+            return record.provenance.weights_file
+        release = variant.releases.get(spec.weights.name)
+        return release.file if release else "weights.h5"
+    here = Source(spec.weights.name, None, "auto").identify(variant)
+    if here != spec.weights:
+        raise EffbenchError(
+            f"{spec.weights.name} of {spec.variant} is another file here",
+            f"{here.digest} ({here.rescale}), not {spec.weights.digest} ({spec.weights.rescale})",
+            _older(record),
+        )
+    return spec.weights.name
+
+
+def _standard(record: Record) -> Recipe:
+    """The row that the flags start from."""
+    recipe = record.spec.recipe
+    if recipe.name not in RECIPES:
+        raise EffbenchError("this effbench has no such recipe", recipe.name, _older(record))
+    standard = RECIPES[recipe.name]
+    changed = [
+        f"{field.name} {getattr(standard, field.name)}, not {getattr(recipe, field.name)}"
+        for field in fields(Recipe)
+        if field.name not in _OVERRIDES
+        and getattr(standard, field.name) != getattr(recipe, field.name)
+    ]
+    if changed:
+        raise EffbenchError(f"{recipe.name} is another here", ", ".join(changed), _older(record))
+    return standard
+
+
+def _older(record: Record) -> str:
+    commit = record.provenance.commit if isinstance(record, RunResult) else ""
+    return f"use the effbench that it ran with{f', commit {commit}' if commit else ''}"
+
+
+def _hints(record: Record) -> Iterator[str]:
+    spec = record.spec
+    yield f"data: --data-dir says where {spec.data} is (sha256 {spec.data_sha256})"
+    if _by_hand(spec):
+        yield f"weights: give the path of the file ({spec.weights.digest})"
+    yield "results: --force repeats it where it is finished, another --results keeps both"
+    if isinstance(record, RunResult):
+        made = record.provenance
+        versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+        yield f"software: commit {made.commit or 'unknown'}, {versions}"
+    else:
+        yield "device: unknown, as the run failed; say --cpu, --gpu or --tpu"
