@@ -54,9 +54,14 @@ class Variant:
     width: int
 
     @property
+    def config(self) -> Mapping[str, object]:
+        """The package's own description of this network: its row of `BLOCK_CONFIGS`."""
+        return _package_table("BLOCK_CONFIGS")[self.model_type]
+
+    @property
     def rescale(self) -> str:
         """The package's default input rescaling for this network: "torch" or "tf"."""
-        return str(_package_table("BLOCK_CONFIGS")[self.model_type]["rescale_mode"])
+        return str(self.config["rescale_mode"])
 
     @property
     def releases(self) -> dict[str, Release]:
