@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from effbench.console import Display, out
-from effbench.flags import DataDirOption, DataOption, WeightsOption
+from effbench.flags import DataDirOption, DataOption, ResultsOption, WeightsOption
 from effbench.variants import select
 
 if TYPE_CHECKING:
@@ -68,10 +69,23 @@ def bench_features(
     _print_comparison(bench.features(select(variants)[0], images, rounds))
 
 
+@bench_app.command("report")
+def bench_report(
+    runs: Annotated[int, typer.Option(min=1, help="Copies of finished runs.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Time a report of many runs."""
+    from effbench import bench_report
+
+    _print_comparison(bench_report.report(results, runs, rounds))
+
+
 def _print_comparison(comparison: Comparison) -> None:
     table = Table("", "seconds", "peak memory")
     for timing in comparison.timings:
-        table.add_row(timing.what, f"{timing.seconds:.2f}", f"{timing.memory / 1e9:.2f} GB")
+        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else ""
+        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
     out.print(table)
     for finding in comparison.findings:
         out.print(finding, soft_wrap=True)

@@ -34,9 +34,13 @@ from effbench.flags import (
     VerboseOption,
     WeightsDirOption,
     WeightsOption,
+    only,
 )
 from effbench.machine_cli import cache, doctor, fetch
 from effbench.recipes import RECIPES
+from effbench.records_cli import merge, show, validate
+from effbench.reference_cli import reference
+from effbench.report_cli import compare, report
 from effbench.variants import VARIANTS
 
 app = typer.Typer(
@@ -176,53 +180,13 @@ def sweep(
         raise typer.Exit(1)
 
 
-@app.command()
-def report(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown (the default).")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
-    latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
-    results: ResultsOption = Path("results"),
-    output: Annotated[
-        Path | None, typer.Option(help="A file, not the terminal.", dir_okay=False)
-    ] = None,
-) -> None:
-    """Print the table of all finished runs, and list those that failed."""
-    from effbench.report import frame, table
-    from effbench.store import Store, write_atomically
-
-    given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex}
-    style = _only("formats", given) or "markdown"
-    records = Store(results).load()
-    for problem in records.problems:
-        err.print(f"effbench: left out: {problem}", soft_wrap=True)
-    if not records.results and not records.failures:
-        raise EffbenchError("no runs to report", str(results), "run 'effbench sweep' first")
-    if csv and records.failures:
-        err.print(f"effbench: not in the table: {len(records.failures)} runs that failed")
-    text = table.render(frame.tidy(records.results), records.failures, style)
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write_atomically(output, text.encode())
-
-
-for command in (fetch, doctor, cache):
+for command in (report, compare, reference, show, validate, merge, fetch, doctor, cache):
     app.command()(command)
 app.add_typer(bench_app, name="bench")
 
 
 def _device(**flags: bool) -> str:
-    return _only("devices", flags) or "auto"
-
-
-def _only(what: str, flags: dict[str, bool]) -> str | None:
-    """The one flag that is set, or None."""
-    chosen = [name for name, given in flags.items() if given]
-    if len(chosen) > 1:
-        given = " ".join(f"--{name}" for name in chosen)
-        raise UsageError(f"{what} exclude one another", given, "give one of them")
-    return chosen[0] if chosen else None
+    return only("devices", flags) or "auto"
 
 
 def _interrupted(*_: object) -> NoReturn:

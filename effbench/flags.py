@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from effbench.errors import UsageError
 from effbench.variants import RELEASES, VARIANTS
 
 
@@ -68,3 +69,16 @@ GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
 TpuOption = Annotated[bool, typer.Option("--tpu", help="Use the TPU.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]
+
+
+def only(what: str, flags: dict[str, bool]) -> str | None:
+    """The one flag that is set, or None.
+
+    Raises:
+        UsageError: there are several.
+    """
+    chosen = [name for name, given in flags.items() if given]
+    if len(chosen) > 1:
+        given = " ".join(f"--{name}" for name in chosen)
+        raise UsageError(f"{what} exclude one another", given, "give one of them")
+    return chosen[0] if chosen else None

@@ -1,116 +1,202 @@
-"""Records as a tidy frame: one row for the runs that differ by their seed only."""
+"""Records as rows: one for the runs that differ by their seed only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from itertools import groupby
-
-import pandas as pd
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
 
 from effbench import reference
-from effbench.runs import RunResult
+from effbench.report import cost
+from effbench.report.cost import Cost
+from effbench.report.outcomes import METRICS, Metric, Samples
+from effbench.report.uncertainty import Bootstrap, wilson
+from effbench.runs import RunResult, RunSpec
 from effbench.variants import VARIANTS
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _ORDER = {name: place for place, name in enumerate(VARIANTS)}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One accuracy of a row, percent, of the epoch that the recipe selects.
+
+    Attributes:
+        mean: over seeds.
+        std: sample standard deviation over seeds; None for one.
+        low: of the interval at `uncertainty.CONFIDENCE`: Wilson's for one seed, the bootstrap's
+            over images and seeds for several; None for several without predictions.
+        high: of the same.
+        published: the case study's, for the same network, size, weights and data; or None.
+    """
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    published: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published one, percentage points."""
+        return None if self.published is None else self.mean - self.published
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the published figure is within our interval."""
+        if self.published is None or self.low is None or self.high is None:
+            return None
+        return self.low <= self.published <= self.high
 
 
 @dataclass(frozen=True)
 class Row:
     """Runs that differ by their seed only.
 
-    Accuracies are percentages of the epoch that the recipe selects; `_std` is the sample standard
-    deviation over seeds, None for one seed. `marks` are separated by ", ", `details` say more of
-    each in the same order.
+    Attributes:
+        results: in the order of their seeds.
+        samples: which images they got right, by name of a metric; None without predictions.
+        accuracies: by name of a metric.
+        cost: of all seeds together.
+        price: dollars an hour, or None.
+        letters: rows of a section that share one cannot be told apart; "" where not compared.
+        pareto: columns of costs by which no row of the section is as good and cheaper.
     """
 
-    variant: str
-    image_size: int
-    val_accuracy_mean: float
-    val_accuracy_std: float | None
-    val_top5_accuracy_mean: float
-    val_top5_accuracy_std: float | None
-    test_accuracy_mean: float
-    test_accuracy_std: float | None
-    test_top5_accuracy_mean: float
-    test_top5_accuracy_std: float | None
-    weights: str
-    published_test_accuracy: float | None
-    data: str
-    recipe: str
-    seeds: int
-    epochs: int
-    train_images: int
-    train_images_available: int
-    test_images: int
-    precision: str
-    preprocessing: str
-    device: str
-    weights_file: str
-    weights_sha256: str
-    marks: str
-    details: str
-    group: str
+    results: tuple[RunResult, ...]
+    samples: Samples | None
+    accuracies: dict[str, Accuracy]
+    cost: Cost
+    price: float | None = None
+    letters: str = ""
+    pareto: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> RunSpec:
+        """Of its first seed."""
+        return self.results[0].spec
+
+    @cached_property
+    def group(self) -> str:
+        """Name of the row: the runs' key without the seed."""
+        return self.spec.group
+
+    @property
+    def limited(self) -> str:
+        """What keeps it from being a full run: images, epochs; "" for nothing."""
+        return self.spec.marks.get("limited", "")
+
+    @cached_property
+    def flat(self) -> dict[str, object]:
+        """Every figure by the name of its column, for frames, CSV and JSON."""
+        first = self.results[0]
+        spec, made = first.spec, first.provenance
+        marks = spec.marks
+        return {
+            "variant": spec.variant,
+            "image_size": spec.image_size,
+            **{
+                f"{name}_{part}": getattr(accuracy, part)
+                for name, accuracy in self.accuracies.items()
+                for part in ("mean", "std", "low", "high")
+            },
+            "weights": spec.weights.name,
+            **{
+                f"published_{name}{suffix}": getattr(accuracy, part)
+                for name, accuracy in self.accuracies.items()
+                for suffix, part in _PUBLISHED.items()
+            },
+            "data": spec.data,
+            "data_sha256": spec.data_sha256,
+            "recipe": spec.recipe.name,
+            "limited": self.limited,
+            "seeds": len(self.results),
+            "epochs": spec.recipe.epochs,
+            "train_images": first.images.train,
+            "train_images_available": first.images.train_available,
+            "test_images": first.images.test,
+            "precision": spec.precision,
+            "preprocessing": spec.preprocessing,
+            **vars(self.cost),
+            "dollars": None if self.price is None else self.cost.hours * self.price,
+            "weights_file": made.weights_file,
+            "weights_sha256": made.weights_sha256,
+            "marks": ", ".join(marks),
+            "details": ", ".join(f"{m} ({d})" if d else m for m, d in marks.items()),
+            "letters": self.letters,
+            "pareto": ", ".join(self.pareto),
+            "group": self.group,
+        }
 
 
-def tidy(results: Iterable[RunResult]) -> pd.DataFrame:
-    """A frame of `Row`s, in the order of data, recipe and variant."""
-    groups = groupby(sorted(results, key=_order), key=lambda result: result.spec.group)
-    rows = [asdict(_row(list(group))) for _, group in groups]
-    return pd.DataFrame(rows, columns=[field.name for field in fields(Row)])
+_PUBLISHED = {"": "published", "_difference": "difference", "_within": "within"}
 
 
-def _order(result: RunResult) -> tuple[object, ...]:
+def grouped(results: Iterable[RunResult]) -> list[tuple[RunResult, ...]]:
+    """Runs that differ by their seed only, in the order of data, recipe, variant and size."""
+    groups: dict[str, list[RunResult]] = {}
+    for result in results:
+        groups.setdefault(result.spec.group, []).append(result)
+    tables = {
+        name: sorted(group, key=lambda each: each.spec.seed) for name, group in groups.items()
+    }
+    order = sorted(tables, key=lambda name: (*_order(tables[name][0].spec), name))
+    return [tuple(tables[name]) for name in order]
+
+
+def row(
+    results: tuple[RunResult, ...],
+    samples: Samples | None = None,
+    bootstrap: Bootstrap | None = None,
+    price: float | None = None,
+) -> Row:
+    """The row of one group.
+
+    Args:
+        results: in the order of their seeds.
+        samples: which images they got right, by name of a metric.
+        bootstrap: of the samples of all rows; only several seeds need it.
+        price: dollars an hour.
+    """
+    bare = Row(results, samples, {}, cost.of(results), price)
+    accuracies = {metric.name: _accuracy(metric, bare, bootstrap) for metric in METRICS}
+    return replace(bare, accuracies=accuracies)
+
+
+def tidy(rows: Sequence[Row]) -> pd.DataFrame:
+    """A frame of `Row.flat`, in the same order."""
+    import pandas as pd
+
+    return pd.DataFrame([each.flat for each in rows])
+
+
+def _order(spec: RunSpec) -> tuple[object, ...]:
+    return (spec.data, spec.recipe.name, _ORDER[spec.variant], spec.image_size)
+
+
+def _accuracy(metric: Metric, row: Row, bootstrap: Bootstrap | None) -> Accuracy:
+    counts = [metric.count(each) for each in row.results]
+    percent = [100 * correct / total for correct, total in counts]
+    std = stdev(percent) if len(percent) > 1 else None
+    interval = None
+    if len(counts) == 1:
+        interval = wilson(*counts[0])
+    elif row.samples is not None and bootstrap is not None:
+        interval = bootstrap.interval(row.samples[metric.name])
+    low, high = (None, None) if interval is None else (100 * bound for bound in interval)
+    return Accuracy(fmean(percent), std, low, high, _published(metric, row.results[0]))
+
+
+def _published(metric: Metric, result: RunResult) -> float | None:
+    """The case study's figure for a full run of the same network, size and weights."""
     spec = result.spec
-    return (spec.data, spec.recipe.name, _ORDER[spec.variant], spec.group, spec.seed)
-
-
-def _row(results: Sequence[RunResult]) -> Row:
-    first = results[0]
-    spec, made = first.spec, first.provenance
-    reported = [result.reported for result in results]
-    validation = [each.validation for each in reported]
-    test = [each.test for each in reported]
-    statistics = (
-        *_statistics([scores.accuracy for scores in validation]),
-        *_statistics([scores.top5_accuracy for scores in validation]),
-        *_statistics([scores.accuracy for scores in test]),
-        *_statistics([scores.top5_accuracy for scores in test]),
-    )
-    return Row(
-        spec.variant,
-        spec.image_size,
-        *statistics,
-        weights=spec.weights.name,
-        published_test_accuracy=_published(first),
-        data=spec.data,
-        recipe=spec.recipe.name,
-        seeds=len(results),
-        epochs=spec.recipe.epochs,
-        train_images=first.images.train,
-        train_images_available=first.images.train_available,
-        test_images=first.images.test,
-        precision=spec.precision,
-        preprocessing=spec.preprocessing,
-        device=made.device_name,
-        weights_file=made.weights_file,
-        weights_sha256=made.weights_sha256,
-        marks=", ".join(spec.marks),
-        details=", ".join(f"{m} ({d})" if d else m for m, d in spec.marks.items()),
-        group=spec.group,
-    )
-
-
-def _statistics(rates: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation, in percent."""
-    percent = 100 * pd.Series(rates)
-    return float(percent.mean()), float(percent.std()) if len(rates) > 1 else None
-
-
-def _published(result: RunResult) -> float | None:
-    """The case study's test accuracy for the same network, size and weights, on its data."""
-    spec = result.spec
-    if spec.data != reference.CASE_STUDY_DATA:
+    known = spec.data == reference.CASE_STUDY_DATA and "limited" not in spec.marks
+    if not known or spec.recipe.name not in reference.CASE_STUDY.recipes:
         return None
-    key = (spec.variant, spec.image_size, spec.weights.name)
-    return reference.case_study_test_accuracy().get(key)
+    published = reference.case_study().get((spec.variant, spec.image_size, spec.weights.name))
+    return getattr(published, metric.name, None)

@@ -1,68 +1,127 @@
-"""The frame as a table: Markdown, CSV, JSON, LaTeX."""
+"""Sections as text: Markdown, CSV, JSON, LaTeX."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from tabulate import tabulate
+from tabulate import LATEX_ESCAPE_RULES, tabulate
 
 from effbench.errors import one_line
+from effbench.report import columns
+from effbench.report.frame import tidy
+from effbench.report.read import Report
+from effbench.report.sections import Pair, Section
+from effbench.report.select import known
 from effbench.runs import RunFailure
 
-MEANING = {
-    "random weights": "the backbone is untrained; nothing about the variant follows from it",
-    "limited": "fewer images or epochs than the recipe says; not comparable with a full run",
-    "weights not a release": "loaded from a file that is not, byte for byte, a published release",
-    "changed recipe": "a number of the recipe was changed on the command line",
-    "not native size": "the images have another size than the variant's native one",
-    "mixed_bfloat16": "the backbone computed in bfloat16",
-    "backbone in every step": "no features were cached; the result is the same but for rounding",
-}
+if TYPE_CHECKING:
+    import pandas as pd
+
+Cells = Mapping[str, Sequence[str]]
+
+# Of a table to be read; the JSON has them all.
+PAIRS_SHOWN = 45
+_LEFT = frozenset({"Model", "weight", "marks", "device", "best for", "better", "than", "test"})
 
 
-def render(frame: pd.DataFrame, failures: Sequence[RunFailure], style: str) -> str:
-    """The whole report in one of `STYLES`, ending with a newline."""
-    return STYLES[style](frame, failures).rstrip("\n") + "\n"
+def render(report: Report, style: str, names: str | None = None) -> str:
+    """The whole report in one of `STYLES`, ending with a newline.
+
+    Args:
+        report: what to show.
+        style: name of a row of `STYLES`.
+        names: columns between commas instead of the usual ones, without pairs and costs.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    return STYLES[style](report, names).rstrip("\n") + "\n"
 
 
-def _markdown(frame: pd.DataFrame, failures: Sequence[RunFailure]) -> str:
+def _markdown(report: Report, names: str | None) -> str:
     parts = []
-    for (data, recipe), rows in _sections(frame):
-        table = _tabulate(rows, "github")
-        parts += [f"### {recipe} on {data}", table, _footnotes(rows)]
-    if failures:
-        lines = [f"- {each.spec.key}: {each.kind}: {one_line(each.message)}" for each in failures]
+    for section in report.sections:
+        parts.append(f"### {_in_markdown(section.title)}")
+        for caption, cells in _tables(section, names):
+            parts += [caption, _tabulate(_escaped(cells, _in_markdown), "github")]
+        parts.append("\n".join(f"- {_in_markdown(note)}" for note in section.notes))
+    if report.failures:
+        lines = [f"- {_in_markdown(_failed(each))}" for each in report.failures]
         parts += ["### Failed runs", "\n".join(lines)]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
-def _latex(frame: pd.DataFrame, failures: Sequence[RunFailure]) -> str:
+def _latex(report: Report, names: str | None) -> str:
     parts = []
-    for (data, recipe), rows in _sections(frame):
-        table = _tabulate(rows, "latex_booktabs")
-        notes = [f"% {line}" for line in _footnotes(rows).splitlines()]
-        parts.append("\n".join([f"% {recipe} on {data}", table, *notes]))
-    parts += [
-        f"% failed: {each.spec.key}: {each.kind}: {one_line(each.message)}" for each in failures
-    ]
+    for section in report.sections:
+        title = _in_latex(section.title)
+        for caption, cells in _tables(section, names):
+            parts += [
+                r"\begin{table}\centering",
+                rf"\caption{{{title}{': ' + _in_latex(caption) if caption else ''}}}",
+                _tabulate(cells, "latex_booktabs"),  # which escapes by itself
+                r"\end{table}",
+            ]
+        parts += [r"\begin{itemize}", *(rf"\item {_in_latex(note)}" for note in section.notes)]
+        parts.append(r"\end{itemize}")
+    parts += [f"% failed: {_failed(each)}" for each in report.failures]
     return "\n".join(parts)
 
 
-def _csv(frame: pd.DataFrame, _: Sequence[RunFailure]) -> str:
-    return str(frame.to_csv(index=False))
+def _csv(report: Report, names: str | None) -> str:
+    rows = [row for section in report.sections for row in section.rows]
+    frame = tidy(rows)
+    return str(frame[_names(frame, names)].to_csv(index=False))
 
 
-def _json(frame: pd.DataFrame, failures: Sequence[RunFailure]) -> str:
-    rows = json.loads(frame.to_json(orient="records", double_precision=15))
-    failed = [
-        {"key": each.spec.key, "kind": each.kind, "message": each.message} for each in failures
-    ]
-    return json.dumps({"results": rows, "failures": failed}, indent=1, ensure_ascii=False)
+def _json(report: Report, names: str | None) -> str:
+    rows = [row for section in report.sections for row in section.rows]
+    frame = tidy(rows)
+    results = json.loads(frame[_names(frame, names)].to_json(orient="records", double_precision=15))
+    titles = [section.title for section in report.sections for _ in section.rows]
+    return json.dumps(
+        {
+            "results": [
+                {"section": title} | row for title, row in zip(titles, results, strict=True)
+            ],
+            "pairs": [
+                _plain(section, pair) for section in report.sections for pair in section.pairs
+            ],
+            "notes": {section.title: section.notes for section in report.sections},
+            "failures": [
+                {"key": each.spec.key, "kind": each.kind, "message": each.message}
+                for each in report.failures
+            ],
+        },
+        indent=1,
+        ensure_ascii=False,
+    )
 
 
-STYLES: Mapping[str, Callable[[pd.DataFrame, Sequence[RunFailure]], str]] = {
+def _names(frame: pd.DataFrame, names: str | None) -> list[str]:
+    return list(frame.columns) if names is None else known(names, frame.columns)
+
+
+def _plain(section: Section, pair: Pair) -> dict[str, object]:
+    """A pair by the groups of its rows; differences are percentage points."""
+    difference = pair.difference
+    points = {name: 100 * getattr(difference, name) for name in ("mean", "low", "high")}
+    return {
+        "section": section.title,
+        "better": section.rows[pair.first].group,
+        "than": section.rows[pair.second].group,
+        **{f"difference_{name}": value for name, value in points.items()},
+        "p": difference.p,
+        "p_holm": pair.p,
+        "real": pair.real,
+        "test": difference.test,
+    }
+
+
+STYLES: Mapping[str, Callable[[Report, str | None], str]] = {
     "markdown": _markdown,
     "csv": _csv,
     "json": _json,
@@ -70,57 +129,54 @@ STYLES: Mapping[str, Callable[[pd.DataFrame, Sequence[RunFailure]], str]] = {
 }
 
 
-def _sections(frame: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """Rows that may stand in one table: of the same data and recipe."""
-    if frame.empty:
-        return []
-    found = frame[["data", "recipe"]].drop_duplicates().itertuples(index=False)
-    return [
-        ((data, recipe), frame[(frame["data"] == data) & (frame["recipe"] == recipe)])
-        for data, recipe in found
-    ]
+def _tables(section: Section, names: str | None) -> Iterator[tuple[str, Cells]]:
+    """Captions and cells."""
+    if names is not None:
+        yield "", columns.chosen(section.rows, names)
+        return
+    yield "", columns.table(section.rows, columns.ACCURACY)
+    if section.pairs:
+        shown = section.pairs[:PAIRS_SHOWN]
+        more = len(section.pairs) - len(shown)
+        left_out = f" (the first {len(shown)}; --json has {more} more)" if more else ""
+        yield f"Is the difference in test accuracy real?{left_out}", _pairs(section, shown)
+    yield "What it cost, all seeds together:", columns.table(section.rows, columns.COST)
 
 
-def _tabulate(rows: pd.DataFrame, style: str) -> str:
+def _pairs(section: Section, pairs: Sequence[Pair]) -> Cells:
+    found = [(pair, pair.difference) for pair in pairs]
+    return {
+        "better": [section.labels[pair.first] for pair, _ in found],
+        "than": [section.labels[pair.second] for pair, _ in found],
+        "by": [
+            f"{100 * each.mean:.2f} [{100 * each.low:.2f}, {100 * each.high:.2f}]"
+            for _, each in found
+        ],
+        "p": [f"{each.p:.2g}" for _, each in found],
+        "p (Holm)": [f"{pair.p:.2g}" for pair, _ in found],
+        "real": ["yes" if pair.real else "not shown" for pair, _ in found],
+        "test": [each.test for _, each in found],
+    }
+
+
+def _tabulate(cells: Cells, style: str) -> str:
     # Figures as they were rounded, not as numbers to be formatted again.
-    return tabulate(_columns(rows).to_dict("list"), "keys", style, disable_numparse=True)
+    sides = ["left" if title in _LEFT else "right" for title in cells]
+    return tabulate(cells, "keys", style, disable_numparse=True, colalign=sides)
 
 
-def _columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """The case study's columns in its order, then what it did not say."""
-    table = pd.DataFrame(
-        {
-            "Model": rows["variant"],
-            "Size": rows["image_size"],
-            "acc-val": _percent(rows, "val_accuracy"),
-            "top-5": _percent(rows, "val_top5_accuracy"),
-            "acc-test": _percent(rows, "test_accuracy"),
-            "weight": rows["weights"],
-            "published acc-test": rows["published_test_accuracy"].map(_published),
-            "seeds": rows["seeds"],
-        }
-    )
-    if rows["marks"].any():
-        table["marks"] = rows["details"]
-    return table.astype(str)
+def _failed(failure: RunFailure) -> str:
+    return f"{failure.spec.key}: {failure.kind}: {one_line(failure.message)}"
 
 
-def _percent(rows: pd.DataFrame, name: str) -> pd.Series[str]:
-    def text(mean: float, std: float) -> str:
-        return f"{mean:.2f}" if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
-
-    pairs = zip(rows[f"{name}_mean"], rows[f"{name}_std"], strict=True)
-    return pd.Series([text(*pair) for pair in pairs], index=rows.index, dtype=str)
+def _escaped(cells: Cells, escape: Callable[[str], str]) -> Cells:
+    return {title: [escape(cell) for cell in column] for title, column in cells.items()}
 
 
-def _published(value: float | None) -> str:
-    return "-" if value is None or pd.isna(value) else f"{value:.2f}"
+def _in_markdown(text: str) -> str:
+    """With backslashes before what GitHub's Markdown would take as markup."""
+    return re.sub(r"[\\`*|]|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
 
 
-def _footnotes(rows: pd.DataFrame) -> str:
-    """What the figures are, and what the marks mean."""
-    several = " mean ± standard deviation over seeds;" if (rows["seeds"] > 1).any() else ""
-    present = {mark for marks in rows["marks"] for mark in str(marks).split(", ")}
-    meanings = [f"- {mark}: {meaning}." for mark, meaning in MEANING.items() if mark in present]
-    first = f"Percent;{several} top-5 is of validation, as in the case study."
-    return "\n\n".join(filter(None, [first, "\n".join(meanings)]))
+def _in_latex(text: str) -> str:
+    return "".join(LATEX_ESCAPE_RULES.get(character, character) for character in text)

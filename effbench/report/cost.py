@@ -1,0 +1,100 @@
+"""What runs cost, and which of them no other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from effbench.multiply_adds import multiply_adds
+from effbench.runs import RunResult, Seconds
+from effbench.variants import VARIANTS
+
+# By name of a column: those that only compare on one device.
+COSTS = {
+    "parameters": False,
+    "gflops": False,
+    "seconds_per_image": True,
+    "hours": True,
+    "peak_memory_gb": True,
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the runs of a group took, all its seeds together.
+
+    Attributes:
+        parameters: of the backbone.
+        gflops: multiply-adds of its forward pass for one image, in billions (10^9), which is what
+            the papers call FLOPs.
+        seconds_per_image: to extract features; None where all came from the cache.
+        images_per_second: the same, inverted.
+        startup_seconds: of all processes, and so on for the other phases.
+        hours: all phases of all processes.
+        peak_memory_gb: of the largest process, 10^9 bytes.
+        from_cache: images whose features were not computed in these runs: `hours` lacks them.
+        device: what the machine calls it; several are separated by ", ".
+    """
+
+    parameters: int
+    gflops: float
+    seconds_per_image: float | None
+    images_per_second: float | None
+    startup_seconds: float
+    build_seconds: float
+    features_seconds: float
+    train_seconds: float
+    evaluate_seconds: float
+    hours: float
+    peak_memory_gb: float
+    from_cache: int
+    device: str
+
+
+def of(results: Sequence[RunResult]) -> Cost:
+    """The cost of runs that differ by their seed only.
+
+    Seeds that shared a process hold the same seconds, which count once.
+    """
+    first = results[0].spec
+    variant = VARIANTS[first.variant]
+    processes = list({_process(each): each for each in results}.values())
+    phases = {
+        field.name: sum(getattr(each.seconds, field.name) for each in processes)
+        for field in fields(Seconds)
+    }
+    computed = sum(each.provenance.features_computed for each in processes)
+    known = computed > 0 and phases["features"] > 0
+    return Cost(
+        parameters=variant.parameters,
+        gflops=multiply_adds(variant, first.image_size) / 1e9,
+        seconds_per_image=phases["features"] / computed if known else None,
+        images_per_second=computed / phases["features"] if known else None,
+        **{f"{phase}_seconds": seconds for phase, seconds in phases.items()},
+        hours=sum(phases.values()) / 3600,
+        peak_memory_gb=max(each.provenance.peak_memory for each in processes) / 1e9,
+        from_cache=sum(each.provenance.features_cached for each in processes),
+        device=", ".join(sorted({each.provenance.device_name for each in processes})),
+    )
+
+
+def _process(result: RunResult) -> tuple[object, ...]:
+    made = result.provenance
+    return (made.started, made.device_name, result.seconds, made.peak_memory)
+
+
+def front(costs: Sequence[float | None], accuracies: Sequence[float]) -> list[bool]:
+    """Which are on the Pareto front: no other is as cheap and better, or as good and cheaper."""
+
+    def beaten(place: int) -> bool:
+        mine, accuracy = costs[place], accuracies[place]
+        return any(
+            cost is not None
+            and mine is not None
+            and cost <= mine
+            and other >= accuracy
+            and (cost < mine or other > accuracy)
+            for cost, other in zip(costs, accuracies, strict=True)
+        )
+
+    return [cost is not None and not beaten(place) for place, cost in enumerate(costs)]

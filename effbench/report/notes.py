@@ -1,0 +1,95 @@
+"""What a reader of a section has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from effbench import reference
+from effbench.report.frame import Row
+from effbench.report.uncertainty import ALPHA, CONFIDENCE
+
+MEANING = {
+    "random weights": "the backbone is untrained; nothing about the variant follows from it",
+    "limited": "fewer images or epochs than the recipe says; not comparable with a full run",
+    "weights not a release": "loaded from a file that is not, byte for byte, a published release",
+    "changed recipe": "a number of the recipe was changed on the command line",
+    "not native size": "the images have another size than the variant's native one",
+    "mixed_bfloat16": "the backbone computed in bfloat16",
+    "backbone in every step": "no features were cached; the result is the same but for rounding",
+}
+
+
+def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
+    """One line each; `few` says whether the rows were compared pairwise."""
+    return (
+        *_figures(rows),
+        *_comparison(rows, few),
+        *_published(rows),
+        *_marks(rows),
+        *_cost(rows),
+    )
+
+
+def _figures(rows: Sequence[Row]) -> list[str]:
+    several = any(len(row.results) > 1 for row in rows)
+    mean = "mean ± standard deviation over seeds, " if several else ""
+    over = (
+        "over images and seeds (bootstrap), or over images for one seed (Wilson)"
+        if several
+        else "over images (Wilson)"
+    )
+    return [
+        f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]; "
+        "top-5 is of validation, as in the case study."
+    ]
+
+
+def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
+    found = []
+    if any(row.letters for row in rows):
+        found.append(
+            "same as: rows that share a letter cannot be told apart by their test accuracy "
+            f"(p < {ALPHA:.2g} after Holm's correction; McNemar's exact test for one seed each, "
+            "else a paired bootstrap over images and seeds)."
+        )
+    if not few:
+        found.append(
+            f"{len(rows)} rows are too many to compare each with each; choose fewer, e.g. with "
+            "--variants or --where."
+        )
+    single = sorted({row.spec.variant for row in rows if len(row.results) == 1})
+    if single:
+        found.append(
+            f"One seed only ({', '.join(single)}): how far other seeds would fall is not known, "
+            "and no interval or test here counts it."
+        )
+    bare = [row.group for row in rows if row.samples is None]
+    if bare:
+        found.append(f"No predictions, so not compared: {', '.join(bare)}.")
+    return found
+
+
+def _published(rows: Sequence[Row]) -> list[str]:
+    shown = {row.spec.variant for row in rows if row.accuracies["test_accuracy"].published}
+    found = [
+        f"published {name}: {flaw.text}"
+        for name, flaws in reference.flaws().items()
+        if name in shown
+        for flaw in flaws
+    ]
+    return [*found, *(f"published, {note}" for note in reference.CASE_STUDY.notes)] if shown else []
+
+
+def _marks(rows: Sequence[Row]) -> list[str]:
+    present = {mark for row in rows for mark in row.spec.marks}
+    return [f"{mark}: {meaning}." for mark, meaning in MEANING.items() if mark in present]
+
+
+def _cost(rows: Sequence[Row]) -> list[str]:
+    cached = [row.spec.variant for row in rows if row.cost.from_cache]
+    if not cached:
+        return []
+    return [
+        f"Features of {', '.join(dict.fromkeys(cached))} came, all or in part, from the cache: "
+        "the time they once took is not in seconds and hours."
+    ]

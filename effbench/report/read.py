@@ -1,0 +1,90 @@
+"""From a results directory to the sections of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from effbench.errors import EffbenchError
+from effbench.report import frame, outcomes, sections
+from effbench.report.frame import Row
+from effbench.report.outcomes import Samples
+from effbench.report.sections import Section
+from effbench.report.select import Selection, split
+from effbench.report.uncertainty import Bootstrap
+from effbench.runs import RunFailure, RunResult
+from effbench.store import Store
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a results directory says.
+
+    Attributes:
+        sections: tables of finished runs.
+        failures: runs that did not finish.
+        problems: files that could not be read or do not fit, and what was left out, a line each.
+    """
+
+    sections: tuple[Section, ...]
+    failures: tuple[RunFailure, ...]
+    problems: tuple[str, ...]
+
+
+def read(store: Store, selection: Selection, price: float | None = None) -> Report:
+    """The report of one results directory.
+
+    Args:
+        store: of the records.
+        selection: which of them.
+        price: dollars an hour of the machine.
+
+    Raises:
+        EffbenchError: there is nothing to report.
+    """
+    records = store.load()
+    if not records.results and not records.failures:
+        raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
+    chosen = [each for each in records.results if selection.names(each.spec)]
+    failures = tuple(each for each in records.failures if selection.names(each.spec))
+    rows, bootstrap, problems = gather(store, chosen, price)
+    rows = selection.rows(rows)
+    if not rows and not failures:
+        raise EffbenchError(
+            "no run fits the selection",
+            f"{len(records.results)} results, {len(records.failures)} failures",
+            "leave --variants, --recipe, --weights, --data or --where out",
+        )
+    tables = sections.build(rows, bootstrap, split(selection.group_by))
+    left_out = [f"left out: {problem}" for problem in records.problems]
+    return Report(tuple(tables), failures, (*left_out, *problems))
+
+
+def gather(
+    store: Store, results: Iterable[RunResult], price: float | None = None, origin: str = ""
+) -> tuple[list[Row], Bootstrap | None, list[str]]:
+    """Rows with their intervals, the draws behind them, and what is wrong with predictions.
+
+    Args:
+        store: where the predictions are.
+        results: of the same directory.
+        price: dollars an hour.
+        origin: tells the samples from those of another directory.
+    """
+    groups = frame.grouped(results)
+    problems = []
+    samples: list[Samples | None] = []
+    for group in groups:
+        try:
+            samples.append(outcomes.read(store, group, origin))
+        except EffbenchError as error:
+            samples.append(None)
+            problems.append(str(error))
+    present = [sample for own in samples if own for sample in own.values()]
+    # One seed each needs no draws: Wilson's intervals and McNemar's test are exact.
+    several = not all(sample.single for sample in present)
+    bootstrap = Bootstrap(present) if several else None
+    rows = [
+        frame.row(group, own, bootstrap, price) for group, own in zip(groups, samples, strict=True)
+    ]
+    return rows, bootstrap, problems

@@ -1,0 +1,153 @@
+"""Rows that may stand in one table, compared with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from effbench.report import cost, letters
+from effbench.report.frame import Row
+from effbench.report.notes import notes
+from effbench.report.uncertainty import ALPHA, MOST_PAIRS, Bootstrap, Difference, compare, holm
+
+GROUP_BY = ("recipe", "data")
+# Whatever the user groups by: other images, or less learning, are never in one table.
+KEPT_APART = ("data", "data_sha256", "limited")
+# The accuracy by which rows are told apart.
+COMPARED = "test_accuracy"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows by their places in a section, the better first.
+
+    `p` is corrected for the number of the section's pairs (Holm).
+    """
+
+    first: int
+    second: int
+    difference: Difference
+    p: float
+
+    @property
+    def real(self) -> bool:
+        """Whether they were told apart."""
+        return self.p < ALPHA
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table.
+
+    Attributes:
+        title: what its rows have in common.
+        rows: in the order they are shown.
+        labels: what tells each row from the others.
+        pairs: by `COMPARED`; empty where there are too many.
+        notes: what a reader has to know, a line each.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+
+
+def build(
+    rows: Sequence[Row], bootstrap: Bootstrap | None, group_by: Sequence[str] = GROUP_BY
+) -> list[Section]:
+    """Sections in the order of their first rows.
+
+    Args:
+        rows: in the order they are to be shown.
+        bootstrap: of the samples of all rows; only several seeds need it.
+        group_by: columns that all rows of a section share.
+    """
+    tables: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        flat = row.flat
+        key = tuple(flat[name] for name in (*group_by, *KEPT_APART))
+        tables.setdefault(key, []).append(row)
+    hashes = {(row.spec.data, row.spec.data_sha256) for row in rows}
+    return [
+        _section(_title(table[0], key[: len(group_by)], group_by, hashes), table, bootstrap)
+        for key, table in tables.items()
+    ]
+
+
+def _title(
+    first: Row, values: Sequence[object], group_by: Sequence[str], hashes: set[tuple[str, str]]
+) -> str:
+    spec = first.spec
+    title = (" on " if tuple(group_by) == GROUP_BY else ", ").join(map(str, values)) or spec.data
+    versions = [name for name, _ in hashes].count(spec.data)
+    content = f" of content {spec.data_sha256[:8]}" if versions > 1 else ""
+    return f"{title}{content}" + (f", limited to {first.limited}" if first.limited else "")
+
+
+def _section(title: str, rows: list[Row], bootstrap: Bootstrap | None) -> Section:
+    order = sorted(range(len(rows)), key=lambda place: -rows[place].accuracies[COMPARED].mean)
+    comparable = [place for place in order if rows[place].samples is not None]
+    few = len(comparable) * (len(comparable) - 1) // 2 <= MOST_PAIRS
+    pairs = _pairs(rows, comparable, bootstrap) if few else []
+    if pairs:
+        ranks = {place: rank for rank, place in enumerate(comparable)}
+        apart = [(ranks[pair.first], ranks[pair.second]) for pair in pairs if pair.real]
+        for place, text in zip(comparable, letters.assign(len(ranks), apart), strict=True):
+            rows[place] = replace(rows[place], letters=text)
+    rows = [replace(row, pareto=fronts) for row, fronts in zip(rows, _pareto(rows), strict=True)]
+    return Section(title, tuple(rows), _labels(rows), tuple(pairs), notes(rows, few=few))
+
+
+def _pairs(rows: Sequence[Row], places: Sequence[int], bootstrap: Bootstrap | None) -> list[Pair]:
+    found = list(combinations(places, 2))
+    samples = {place: own[COMPARED] for place in places if (own := rows[place].samples)}
+    differences = [compare(samples[first], samples[second], bootstrap) for first, second in found]
+    corrected = holm([difference.p for difference in differences])
+    return [
+        Pair(*pair, difference, p)
+        for pair, difference, p in zip(found, differences, corrected, strict=True)
+    ]
+
+
+def _pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
+    """For each row the columns of costs by which it is on the front."""
+    accuracies = [row.accuracies[COMPARED].mean for row in rows]
+    fronts: dict[str, list[bool]] = {}
+    for name, measured in cost.COSTS.items():
+        fronts[name] = [False] * len(rows)
+        for device in sorted({row.cost.device if measured else "" for row in rows}):
+            places = [
+                place for place, row in enumerate(rows) if not measured or row.cost.device == device
+            ]
+            values = [getattr(rows[place].cost, name) for place in places]
+            front = cost.front(values, [accuracies[place] for place in places])
+            for place, on_front in zip(places, front, strict=True):
+                fronts[name][place] = on_front
+    for place in range(len(rows)):
+        yield tuple(name for name, front in fronts.items() if front[place])
+
+
+# What may tell rows of one variant apart, in the order it is said.
+_TELLING = ("image_size", "weights", "recipe", "precision", "details", "group")
+
+
+def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The variant, and as much more as tells each row from the others."""
+    flats = [row.flat for row in rows]
+    labels = [str(flat["variant"]) for flat in flats]
+    for name in _TELLING:
+        shared = {label for label in labels if labels.count(label) > 1}
+        differ = {
+            label
+            for label in shared
+            if len({flat[name] for flat, own in zip(flats, labels, strict=True) if own == label})
+            > 1
+        }
+        labels = [
+            f"{label} {flat[name] or 'as it is'}" if label in differ else label
+            for flat, label in zip(flats, labels, strict=True)
+        ]
+    return tuple(labels)

@@ -1,0 +1,109 @@
+"""Which runs a report is about, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from effbench import variants
+from effbench.errors import UsageError
+from effbench.report.frame import Row, tidy
+from effbench.report.sections import GROUP_BY
+from effbench.runs import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Selection:
+    """As the command line describes it; None is everything.
+
+    Attributes:
+        variants: comma-separated names, or "all".
+        recipes: comma-separated names.
+        weights: comma-separated names of releases, or "none".
+        data: comma-separated names of datasets.
+        where: an expression over columns, e.g. "image_size <= 300 and seeds > 1".
+        sort: comma-separated columns, those with a minus in front descending.
+        group_by: comma-separated columns that all rows of a table share.
+    """
+
+    variants: str = "all"
+    recipes: str | None = None
+    weights: str | None = None
+    data: str | None = None
+    where: str | None = None
+    sort: str | None = None
+    group_by: str = ",".join(GROUP_BY)
+
+    def names(self, spec: RunSpec) -> bool:
+        """Whether a run has one of the names.
+
+        Raises:
+            UsageError: an unknown variant.
+        """
+        wanted = (
+            ([row.name for row in variants.select(self.variants)], spec.variant),
+            (split(self.recipes), spec.recipe.name),
+            (split(self.weights), spec.weights.name),
+            (split(self.data), spec.data),
+        )
+        return all(not names or name in names for names, name in wanted)
+
+    def rows(self, found: Sequence[Row]) -> list[Row]:
+        """Those that `where` is true of, sorted.
+
+        Raises:
+            UsageError: `where`, `sort` or `group_by` do not make sense.
+        """
+        if not found:
+            return []
+        known(self.group_by, found[0].flat)
+        if not (self.where or self.sort):
+            return list(found)
+        frame = tidy(found)
+        if self.where:
+            frame = frame[_mask(frame, self.where)]
+        if self.sort:
+            keys = split(self.sort)
+            names = known(",".join(key.removeprefix("-") for key in keys), frame.columns)
+            up = [not key.startswith("-") for key in keys]
+            frame = frame.sort_values(names, ascending=up, kind="stable")
+        return [found[place] for place in frame.index]
+
+
+def split(text: str | None) -> list[str]:
+    """The words between commas."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def known(text: str, columns: Iterable[str]) -> list[str]:
+    """The columns named between commas.
+
+    Raises:
+        UsageError: there is no such column, or none is named.
+    """
+    there = dict.fromkeys(columns)
+    names = split(text)
+    unknown = [name for name in names if name not in there]
+    if unknown or not names:
+        received = ", ".join(unknown) or "an empty list"
+        raise UsageError("no such column", received, f"choose from {', '.join(there)}")
+    return names
+
+
+def _mask(frame: pd.DataFrame, where: str) -> pd.Series[bool]:
+    import pandas as pd
+
+    try:
+        # No names but the columns: an expression cannot reach variables of this program.
+        mask = frame.eval(where, engine="python", local_dict={}, global_dict={})
+    except Exception as error:  # whatever a wrong expression happens to hit
+        reason = f"{where} ({type(error).__name__}: {error})"
+        hint = f"columns are {', '.join(frame.columns)}"
+        raise UsageError("--where is no expression over columns", reason, hint) from error
+    if not (isinstance(mask, pd.Series) and mask.dtype == bool):
+        raise UsageError("--where must be true or false", where, 'write e.g. "image_size <= 300"')
+    return mask

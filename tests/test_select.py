@@ -1,0 +1,110 @@
+"""What a report is about, and in which order."""
+
+import pytest
+from outcomes import group
+from records import RANDOM, released
+
+from effbench.errors import EffbenchError, UsageError
+from effbench.recipes import RECIPES
+from effbench.report import read, table
+from effbench.report.select import Selection
+from effbench.store import Store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    store = Store(tmp_path_factory.mktemp("results"))
+    for name, rate in (("B0", 0.90), ("T", 0.93), ("S", 0.89), ("XL", 0.95)):
+        group(store, [rate, rate + 0.005], variant=name, weights=released(name), images=400)
+    group(store, [0.5], variant="T", weights=RANDOM, images=400)
+    group(store, [0.91], variant="B0", recipe=RECIPES["case-study-2021"], images=400)
+    group(store, [0.99], variant="B0", data="digits", images=400)
+    return store
+
+
+def labels(store: Store, **selection: str) -> list[str]:
+    found = read.read(store, Selection(**selection))
+    return [
+        f"{row.spec.variant} {row.spec.weights.name} {row.spec.recipe.name} {row.spec.data}"
+        for section in found.sections
+        for row in section.rows
+    ]
+
+
+def test_everything_by_default(store):
+    assert len(labels(store)) == 7
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({"variants": "b0,xl", "recipes": "case-study", "data": "cifar10"}, ["B0", "XL"]),
+        ({"recipes": "case-study-2021"}, ["B0"]),
+        ({"data": "digits"}, ["B0"]),
+        ({"weights": "none"}, ["T"]),
+        ({"weights": "none,imagenet21k-ft1k"}, ["T", "XL"]),
+        ({"where": "image_size > 300 and weights != 'none'"}, ["T", "S", "XL"]),
+        ({"where": "test_accuracy_mean >= 93 and data == 'cifar10'"}, ["XL"]),
+        ({"where": "test_accuracy_low < 60"}, ["T"]),
+        ({"where": "`limited` == '' and seeds > 1"}, ["B0", "T", "S", "XL"]),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else None,
+)
+def test_selections(selection, expected, store):
+    assert [label.split()[0] for label in labels(store, **selection)] == expected
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("test_accuracy_mean", ["S", "B0", "T", "XL"]),
+        ("-test_accuracy_mean", ["XL", "T", "B0", "S"]),
+        ("weights,-image_size", ["S", "T", "B0", "XL"]),
+        ("gflops", ["B0", "T", "S", "XL"]),
+    ],
+)
+def test_sorting(sort, expected, store):
+    found = labels(store, sort=sort, recipes="case-study", data="cifar10", where="seeds > 1")
+    assert [label.split()[0] for label in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"variants": "B9"}, "unknown variant: B9"),
+        ({"where": "size < 300"}, "--where is no expression over columns: size < 300 (Undefined"),
+        ({"where": "image_size <"}, "--where is no expression over columns"),
+        ({"where": "image_size + 1"}, "--where must be true or false: image_size + 1"),
+        ({"where": "__import__('os').system('true')"}, "--where is no expression over columns"),
+        ({"where": "@pd"}, "--where is no expression over columns"),
+        ({"sort": "accuracy"}, "no such column: accuracy; choose from variant, image_size"),
+        ({"sort": ","}, "no such column: an empty list"),
+        ({"group_by": "recipes"}, "no such column: recipes"),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else None,
+)
+def test_what_makes_no_sense_is_a_usage_error(selection, message, store):
+    with pytest.raises(UsageError) as caught:
+        read.read(store, Selection(**selection))
+    assert str(caught.value).startswith(message)
+
+
+def test_nothing_fits(store):
+    with pytest.raises(EffbenchError, match="no run fits the selection: 11 results, 0 failures"):
+        read.read(store, Selection(data="random"))
+
+
+def test_columns_by_title_and_by_name(store):
+    found = read.read(store, Selection(data="digits"))
+    text = table.render(found, "markdown", "Model,acc-test,train_images,gflops")
+    header, _, row = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in header.strip("|").split("|")] == [
+        "Model",
+        "acc-test",
+        "train_images",
+        "gflops",
+    ]
+    assert [cell.strip() for cell in row.strip("|").split("|")][2:] == ["45,000", "0.717"]
+    assert table.render(found, "csv", "variant,seeds") == "variant,seeds\nB0,1\n"
+    with pytest.raises(UsageError, match="no such column: Modell; choose from variant"):
+        table.render(found, "markdown", "Modell")
