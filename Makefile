@@ -59,6 +59,13 @@ sweep: $(SETUP)  ## train and score the variants: make sweep ARGS="--variants B0
 report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 	$(EFFBENCH) report $(or $(ARGS),--markdown)
 
+.PHONY: gate
+gate: $(SETUP)  ## a small sweep must not be worse than results/baseline, which holds the same
+	rm -rf .gate
+	EFFBENCH_CACHE=.gate/cache $(EFFBENCH) sweep --cpu --variants B0,B1 --weights none --data digits \
+	  --image-size 64 --seeds 0,1,2,3,4 --results .gate
+	$(EFFBENCH) compare results/baseline .gate --max-drop 1
+
 .PHONY: bench
 bench: $(SETUP)  ## time the case study's own way against cached features
 	$(EFFBENCH) bench probe $(ARGS)
@@ -98,6 +105,6 @@ COMPILE = .venv/bin/uv pip compile --quiet --no-annotate --custom-compile-comman
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 $(ARGS)
 
 .PHONY: clean
-clean:  ## remove .venv, .demo and caches, never results/
-	rm -rf .venv .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove .venv, .demo, .gate and caches, never results/
+	rm -rf .venv .demo .gate build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
