@@ -21,7 +21,7 @@ from effbench.errors import NonFiniteError
 from effbench.evaluate import LOOK, Evaluator, Lookup, score
 from effbench.progress import Report, Step
 from effbench.recipes import Recipe
-from effbench.runs import Epoch, Scores
+from effbench.runs import SELECTIONS, Epoch, Scores
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,7 @@ def train(
 
 def choose(history: Sequence[Epoch], rule: str) -> int:
     """The place in `history` that a rule of `runs.SELECTIONS` chooses; the first of equals."""
-    if rule == "final":
-        return len(history) - 1
-    if rule == "val_loss":
-        return int(np.argmin([row.validation.loss for row in history]))
-    return int(np.argmax([row.validation.correct for row in history]))
+    return min(range(len(history)), key=lambda place: SELECTIONS[rule](history[place]))
 
 
 def shuffled(images: int, batch_size: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:

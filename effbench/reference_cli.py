@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 
 from effbench.console import out
 from effbench.errors import UsageError
+from effbench.flags import only
 from effbench.reference import TABLES, Row, Table
 
 
@@ -24,8 +25,7 @@ def reference(
     csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
     """Show published numbers, where they come from, and what is known to be wrong with them."""
-    if as_json and csv:
-        raise UsageError("formats exclude one another", "--csv --json", "give one of them")
+    only("formats", {"json": as_json, "csv": csv})
     if table is None:
         _list(as_json=as_json, csv=csv)
     elif table in TABLES:

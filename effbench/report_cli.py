@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -62,8 +61,6 @@ def report(
     from effbench.report.select import Selection
     from effbench.store import Store, write_atomically
 
-    # What a report makes it keeps to its end; looking for garbage costs a third of its time.
-    gc.disable()
     given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex, "html": html}
     style = only("formats", given)
     selection = Selection(variants, recipe, weights, data, where, sort, group_by)

@@ -1,6 +1,9 @@
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
+from commandline import Done
 
 # Nobody listens on the discard port: a test that forgets its server fails fast, and stays here.
 NOWHERE = "http://127.0.0.1:9"
@@ -16,3 +19,26 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("EFFBENCH_CIFAR10_URL", f"{NOWHERE}/cifar-10-python.tar.gz")
         patch.setenv("EFFBENCH_WEIGHTS_URL", NOWHERE)
         yield
+
+
+@pytest.fixture
+def run(monkeypatch, capsys) -> Callable[..., Done]:
+    """Runs the command line as the entry point does."""
+
+    from effbench import cli
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["effbench", *map(str, arguments)])
+        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return Done(code, *capsys.readouterr())
+
+    return run

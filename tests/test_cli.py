@@ -5,57 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from records import failure, put, result, spec
+from commandline import Done, one_line
+from records import failure, put, result
 
 import effbench
-from effbench import cli, machine, sweep
+from effbench import machine, sweep
 from effbench.request import Options, resolve
 from effbench.store import Store
 from effbench.variants import VARIANTS
 
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs the command line as the entry point does."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["effbench", *map(str, arguments)])
-        before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        return Done(code, *capsys.readouterr())
-
-    return run
-
-
 SMALL = ["sweep", "--variants", "B0", "--weights", "none", "--data", "digits", "--cpu"]
-
-
-def one_line(done: Done, code: int, text: str) -> None:
-    assert done.code == code
-    assert "Traceback" not in done.err
-    assert done.err.count("\n") == 1, done.err
-    assert done.err.startswith("effbench: ")
-    assert text in done.err
-    assert done.out == ""
 
 
 @pytest.fixture
@@ -176,55 +138,6 @@ def test_dry_run_says_what_is_finished_and_what_failed(run, tmp_path):
 def test_report_of_nothing_is_one_line(run, tmp_path):
     for place in (tmp_path, tmp_path / "nothing"):
         one_line(run("report", "--results", place), 1, f"no runs to report: {place};")
-
-
-def test_report_formats_exclude_one_another(run, tmp_path):
-    put(Store(tmp_path), result())
-    done = run("report", "--markdown", "--csv", "--results", tmp_path)
-    one_line(done, 2, "formats exclude one another: --markdown --csv; ")
-
-
-def test_report_prints_or_writes_the_same(run, tmp_path):
-    put(Store(tmp_path / "r"), result())
-    printed = run("report", "--results", tmp_path / "r")
-    assert (printed.code, printed.err) == (0, "")
-    assert "| B0 " in printed.out
-    assert run("report", "--markdown", "--results", tmp_path / "r") == printed
-    file = tmp_path / "new" / "table.md"
-    assert run("report", "--results", tmp_path / "r", "--output", file) == Done(0, "", "")
-    assert file.read_text("utf-8") == printed.out
-    rows = json.loads(run("report", "--json", "--results", tmp_path / "r").out)["results"]
-    assert [row["variant"] for row in rows] == ["B0"]
-    assert run("report", "--csv", "--results", tmp_path / "r").out.startswith("variant,")
-    assert r"\toprule" in run("report", "--latex", "--results", tmp_path / "r").out
-
-
-@pytest.mark.parametrize("output", [".", "r"])
-def test_a_directory_cannot_be_the_output(output, run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    put(Store(Path("r")), result())
-    one_line(run("report", "--results", "r", "--output", output), 2, "is a directory")
-
-
-def test_report_names_what_it_left_out_and_goes_on(run, tmp_path):
-    store = Store(tmp_path)
-    put(store, result())
-    broken = store.folder("[red]broken")
-    broken.mkdir()
-    (broken / "record.json").write_text("{")
-    done = run("report", "--results", tmp_path)
-    assert done.code == 0
-    assert "| B0 " in done.out
-    assert done.err.startswith(f"effbench: left out: {broken}: ")
-    assert done.err.count("\n") == 1
-
-
-def test_a_record_of_a_newer_effbench_does_not_stop_the_report(run, tmp_path):
-    put(Store(tmp_path), result())
-    put(Store(tmp_path), result(spec=replace(spec(), variant="B9")))
-    done = run("report", "--results", tmp_path)
-    assert done.code == 0
-    assert "| B0 " in done.out
 
 
 @pytest.mark.parametrize("name", ["a[red]b", "a[/x]b"])

@@ -84,7 +84,7 @@ def test_programs_get_the_list_and_the_flaws(capsys):
     ("arguments", "flags", "text"),
     [
         (["imagnet"], {}, "unknown table: imagnet; choose from case-study, case-study-curves"),
-        (["imagenet"], {"csv": True, "as_json": True}, "formats exclude one another: --csv --json"),
+        (["imagenet"], {"csv": True, "as_json": True}, "formats exclude one another: --json --csv"),
     ],
 )
 def test_what_cannot_be_is_one_line(arguments, flags, text):

@@ -108,3 +108,19 @@ def test_columns_by_title_and_by_name(store):
     assert table.render(found, "csv", "variant,seeds") == "variant,seeds\nB0,1\n"
     with pytest.raises(UsageError, match="no such column: Modell; choose from variant"):
         table.render(found, "markdown", "Modell")
+
+
+def test_no_choice_of_columns_hides_the_marks(store):
+    found = read.read(store, Selection(weights="none"))
+    assert "random weights" in table.render(found, "markdown", "Model,acc-test").split("- ")[0]
+    assert table.render(found, "csv", "variant") == "variant,marks\nT,random weights\n"
+
+
+def test_notes_on_columns_that_are_not_shown_are_left_out(store):
+    found = read.read(store, Selection(recipes="case-study", data="cifar10", where="seeds > 1"))
+    full = table.render(found, "markdown")
+    assert "- same as: " in full
+    assert "- published XL: " in full
+    text = table.render(found, "markdown", "Model,acc-test,same as")
+    assert "- same as: " in text
+    assert "- published" not in text

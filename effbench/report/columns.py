@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from effbench.report.frame import Accuracy, Row
 from effbench.report.select import known
@@ -103,4 +103,15 @@ def chosen(rows: Sequence[Row], names: str) -> dict[str, list[str]]:
         UsageError: there is no such column.
     """
     texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
-    return {name: [texts[name](row) for row in rows] for name in known(names, texts)}
+    return {name: [texts[name](row) for row in rows] for name in marked(names, rows, texts)}
+
+
+def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
+    """The columns named between commas, and the marks: no row that has some is shown without.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    wanted = known(names, columns)
+    silent = any(row.spec.marks for row in rows) and not {"marks", "details"} & {*wanted}
+    return [*wanted, "marks"] if silent else wanted

@@ -14,7 +14,7 @@ from effbench.report import columns
 from effbench.report.frame import tidy
 from effbench.report.read import Report
 from effbench.report.sections import Pair, Section
-from effbench.report.select import known
+from effbench.report.select import split
 from effbench.runs import RunFailure
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ Cells = Mapping[str, Sequence[str]]
 # Of a table to be read; the JSON has them all.
 PAIRS_SHOWN = 45
 _LEFT = frozenset({"Model", "weight", "marks", "device", "best for", "better", "than", "test"})
+
+
+# How notes on a column begin.
+_ABOUT = {"same as": "same as", "published acc-test": "published"}
 
 
 def render(report: Report, style: str, names: str | None = None) -> str:
@@ -47,7 +51,7 @@ def _markdown(report: Report, names: str | None) -> str:
         parts.append(f"### {_in_markdown(section.title)}")
         for caption, cells in _tables(section, names):
             parts += [caption, _tabulate(_escaped(cells, _in_markdown), "github")]
-        parts.append("\n".join(f"- {_in_markdown(note)}" for note in section.notes))
+        parts.append("\n".join(f"- {_in_markdown(note)}" for note in _notes(section, names)))
     if report.failures:
         lines = [f"- {_in_markdown(_failed(each))}" for each in report.failures]
         parts += ["### Failed runs", "\n".join(lines)]
@@ -65,22 +69,28 @@ def _latex(report: Report, names: str | None) -> str:
                 _tabulate(cells, "latex_booktabs"),  # which escapes by itself
                 r"\end{table}",
             ]
-        parts += [r"\begin{itemize}", *(rf"\item {_in_latex(note)}" for note in section.notes)]
+        parts += [
+            r"\begin{itemize}",
+            *(rf"\item {_in_latex(note)}" for note in _notes(section, names)),
+        ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(each)}" for each in report.failures]
     return "\n".join(parts)
 
 
 def _csv(report: Report, names: str | None) -> str:
+    return str(_frame(report, names).to_csv(index=False))
+
+
+def _frame(report: Report, names: str | None) -> pd.DataFrame:
     rows = [row for section in report.sections for row in section.rows]
     frame = tidy(rows)
-    return str(frame[_names(frame, names)].to_csv(index=False))
+    return frame if names is None else frame[columns.marked(names, rows, frame.columns)]
 
 
 def _json(report: Report, names: str | None) -> str:
-    rows = [row for section in report.sections for row in section.rows]
-    frame = tidy(rows)
-    results = json.loads(frame[_names(frame, names)].to_json(orient="records", double_precision=15))
+    frame = _frame(report, names)
+    results = json.loads(frame.to_json(orient="records", double_precision=15))
     titles = [section.title for section in report.sections for _ in section.rows]
     return json.dumps(
         {
@@ -99,10 +109,6 @@ def _json(report: Report, names: str | None) -> str:
         indent=1,
         ensure_ascii=False,
     )
-
-
-def _names(frame: pd.DataFrame, names: str | None) -> list[str]:
-    return list(frame.columns) if names is None else known(names, frame.columns)
 
 
 def _plain(section: Section, pair: Pair) -> dict[str, object]:
@@ -141,6 +147,14 @@ def _tables(section: Section, names: str | None) -> Iterator[tuple[str, Cells]]:
         left_out = f" (the first {len(shown)}; --json has {more} more)" if more else ""
         yield f"Is the difference in test accuracy real?{left_out}", _pairs(section, shown)
     yield "What it cost, all seeds together:", columns.table(section.rows, columns.COST)
+
+
+def _notes(section: Section, names: str | None) -> list[str]:
+    """Without those on columns that are not shown."""
+    hidden = [] if names is None else [name for name in _ABOUT if name not in split(names)]
+    return [
+        note for note in section.notes if not any(note.startswith(_ABOUT[name]) for name in hidden)
+    ]
 
 
 def _pairs(section: Section, pairs: Sequence[Pair]) -> Cells:
