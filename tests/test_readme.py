@@ -1,15 +1,18 @@
 """The README is true: its table is what `report` prints, its figures follow from the records."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from effbench import reference
-from effbench.report import frame, table
+from effbench.report import read
+from effbench.report.select import Selection
 from effbench.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -17,40 +20,101 @@ README = (ROOT / "README.md").read_text("utf-8")
 RESULTS = Store(ROOT / "results")
 
 
-def test_tables_are_what_report_prints() -> None:
-    records = RESULTS.load()
-    assert records.problems == records.failures == ()
-    printed = table.render(frame.tidy(records.results), records.failures, "markdown")
-    (shown,) = re.findall(r"<!-- report -->\n(.*?)<!-- end -->", README, re.DOTALL)
-    assert shown.strip() == printed.strip()
-    assert (ROOT / "results/table.md").read_text("utf-8") == printed
+SHOWN = re.findall(
+    r"```\n(effbench report[^\n]*)\n```\n\n<!-- report -->\n(.*?)<!-- end -->", README, re.DOTALL
+)
+
+
+def test_there_is_a_table_to_check() -> None:
+    assert README.count("<!-- report -->") == len(SHOWN) >= 1
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN, ids=[command for command, _ in SHOWN])
+def test_tables_are_what_their_commands_print(command, shown, run, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = run(*shlex.split(command)[1:])
+    assert (done.code, done.err) == (0, "")
+    assert shown.strip() == done.out.strip()
+
+
+def test_the_table_of_results_is_what_report_prints(run) -> None:
+    done = run("report", "--results", ROOT / "results")
+    assert (done.code, done.err) == (0, "")
+    assert (ROOT / "results/table.md").read_text("utf-8") == done.out
 
 
 def test_figures_follow_from_the_records() -> None:
-    results = RESULTS.load().results
+    results = [row for row in RESULTS.load().results if row.spec.image_size == 224]
 
-    def mean(recipe: str, rule: str) -> float:
+    def accuracies(recipe: str, rule: str) -> list[float]:
+        """Of the seeds in their order, percent, of the test set."""
         chosen = [
-            next(row for row in result.selected if row.rule == rule).test.accuracy
+            100 * next(row for row in result.selected if row.rule == rule).test.accuracy
             for result in results
             if result.spec.recipe.name == recipe
         ]
         assert len(chosen) == 5
-        return 100 * float(np.mean(chosen))
+        return chosen
+
+    def mean(recipe: str, rule: str) -> float:
+        return float(np.mean(accuracies(recipe, rule)))
 
     old, new = "case-study-2021", "case-study"
-    published = reference.case_study_test_accuracy()["B0", 224, "imagenet"]
-    tests = [100 * row.reported.test.accuracy for row in results if row.spec.recipe.name == old]
+    published = reference.case_study()["B0", 224, "imagenet"].test_accuracy
+    tests = accuracies(old, "val_loss")
     assert min(tests) <= published <= max(tests)
+    worst, *others = sorted(accuracies(new, "val_loss"))
+    (pair,) = (
+        read.read(RESULTS, Selection(where="image_size == 224", group_by="data")).sections[0].pairs
+    )
     for figure in (
         f"{min(tests):.2f} to {max(tests):.2f}",
         f"{mean(old, 'val_loss') - published:+.2f}",
         f"{mean(new, 'val_loss') - mean(old, 'val_loss'):+.2f}",
         f"{mean(new, 'final') - mean(old, 'final'):+.2f}",
-        f"{mean(new, 'final'):.2f}",
-        f"{mean(old, 'final'):.2f}",
+        f"{mean(new, 'final'):.2f} against {mean(old, 'final'):.2f}",
+        f"first epoch, with {worst:.2f}",
+        f"{others[0]:.2f} to {others[-1]:.2f}",
+        f"are {others[-1] - worst:.2f} points apart",
+        f"p = {pair.p:.2f}",
     ):
         assert figure in README, figure
+
+
+def test_what_is_said_of_the_rule_follows_from_the_records() -> None:
+    (section,) = read.read(RESULTS, Selection(recipes="case-study")).sections
+    letters = {row.spec.image_size: set(row.letters) for row in section.rows}
+    assert letters[160] & letters[192] & letters[224]
+    assert not letters[224] & (letters[96] | letters[128])
+    hours = {row.spec.image_size: row.cost.hours for row in section.rows}
+    assert hours[224] > 2 * hours[160]
+    last = {row.spec.image_size: f"{row.by('final'):.2f}" for row in section.rows}
+    runs = [each for row in section.rows for each in row.results]
+    first = [each for each in runs if each.reported.epoch == 1]
+    flat = " ".join(README.split())
+    for figure in (
+        f"for {len(first)} of these {len(runs)} runs that is the first",
+        f"160, 192 and 224 have {last[160]}, {last[192]} and {last[224]}",
+    ):
+        assert figure in flat, figure
+    large = [each.reported.epoch for each in runs if each.spec.image_size == 224]
+    assert sorted(large) == [1, 24, 24, 24, 24]
+
+
+def test_what_is_said_of_s_and_t_follows_from_the_published_table() -> None:
+    published = reference.case_study()
+    t, s = published["T", 320, "imagenet"], published["S", 384, "imagenet"]
+    right = [round(100 * row.test_accuracy) for row in (t, s)]
+    low, high = confint_proportions_2indep(right[0], 10_000, right[1], 10_000, method="wald")
+    for figure in (
+        f"T {t.test_accuracy}, S {s.test_accuracy}",
+        f"{t.test_accuracy - s.test_accuracy:.2f} points",
+        f"{100 * low:.2f} to {100 * high:.2f}",
+    ):
+        assert figure in README, figure
+    flaws = reference.flaws()
+    assert [flaw.kind for flaw in flaws["S"]] == ["shared optimizer"]
+    assert flaws["T"] == ()
 
 
 def test_full_results_are_not_limited() -> None:

@@ -200,3 +200,19 @@ def test_the_report_is_the_same_every_time(store):
     group(store, [0.9, 0.92], variant="B1")
     assert render(report(store), "json") == render(report(store), "json")
     assert spec().group  # a name, not a number of this process
+
+
+def test_a_first_epoch_that_was_chosen_is_said_to_be(store):
+    from dataclasses import replace
+
+    usual = finished(store, np.arange(2000) < 1500, seed=0)
+    early = finished(store, np.arange(2000) < 1500, seed=1)
+    chosen, second, last = early.selected
+    better = replace(last, test=replace(chosen.test, correct=chosen.test.correct + 20))
+    store.save(replace(early, selected=(replace(chosen, epoch=1), second, better)))
+    (section,) = report(store).sections
+    (note,) = [note for note in section.notes if note.startswith("epoch: ")]
+    assert "for 1 of 2 runs" in note
+    assert "is +1.00 points from it" in note
+    assert section.rows[0].flat["reported_epochs"] == "1, 2"
+    assert usual.reported.epoch == 2

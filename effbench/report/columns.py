@@ -54,6 +54,7 @@ ACCURACY: dict[str, Text] = {
     "published acc-test": _published,
     "same as": _figure("letters"),
     "seeds": _figure("seeds"),
+    "epoch": _figure("reported_epochs"),
     "marks": _figure("details"),
 }
 _TITLES: dict[str, str] = {

@@ -13,7 +13,7 @@ from effbench.report import cost
 from effbench.report.cost import Cost
 from effbench.report.outcomes import METRICS, Metric, Samples
 from effbench.report.uncertainty import Bootstrap, wilson
-from effbench.runs import RunResult, RunSpec
+from effbench.runs import SELECTIONS, RunResult, RunSpec
 from effbench.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -87,6 +87,21 @@ class Row:
         return self.spec.group
 
     @property
+    def reported_epochs(self) -> list[int]:
+        """Those that the recipe's rule chose, for any seed."""
+        return sorted({each.reported.epoch for each in self.results})
+
+    def by(self, rule: str) -> float | None:
+        """Mean test accuracy, percent, had a rule of `runs.SELECTIONS` chosen the epochs."""
+        rates = [
+            100 * row.test.accuracy
+            for each in self.results
+            for row in each.selected
+            if row.rule == rule
+        ]
+        return fmean(rates) if len(rates) == len(self.results) else None
+
+    @property
     def limited(self) -> str:
         """What keeps it from being a full run: images, epochs; "" for nothing."""
         return self.spec.marks.get("limited", "")
@@ -117,6 +132,9 @@ class Row:
             "limited": self.limited,
             "seeds": len(self.results),
             "epochs": spec.recipe.epochs,
+            "selection": spec.recipe.selection,
+            "reported_epochs": ", ".join(map(str, self.reported_epochs)),
+            **{f"test_accuracy_by_{rule}": self.by(rule) for rule in SELECTIONS},
             "train_images": first.images.train,
             "train_images_available": first.images.train_available,
             "test_images": first.images.test,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from effbench import reference
 from effbench.report.frame import Row
@@ -24,6 +25,7 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
     return (
         *_figures(rows),
         *_comparison(rows, few),
+        *_selection(rows),
         *_published(rows),
         *_marks(rows),
         *_cost(rows),
@@ -67,6 +69,25 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
     if bare:
         found.append(f"No predictions, so not compared: {', '.join(bare)}.")
     return found
+
+
+def _selection(rows: Sequence[Row]) -> list[str]:
+    """The first epoch, reported of several, is more often a flaw of the rule than the best."""
+    runs = [each for row in rows for each in row.results if each.spec.recipe.epochs > 1]
+    first = [each for each in runs if each.reported.epoch == 1]
+    if not first:
+        return []
+    gained = [
+        100 * (row.test.accuracy - each.reported.test.accuracy)
+        for each in first
+        for row in each.selected
+        if row.rule == "final"
+    ]
+    return [
+        f"epoch: for {len(first)} of {len(runs)} runs the recipe's rule "
+        f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's test accuracy "
+        f"is {fmean(gained):+.2f} points from it on average (column test_accuracy_by_final)."
+    ]
 
 
 def _published(rows: Sequence[Row]) -> list[str]:

@@ -24,11 +24,13 @@ Cells = Mapping[str, Sequence[str]]
 
 # Of a table to be read; the JSON has them all.
 PAIRS_SHOWN = 45
-_LEFT = frozenset({"Model", "weight", "marks", "device", "best for", "better", "than", "test"})
+_LEFT = frozenset(
+    {"Model", "weight", "recipe", "marks", "device", "best for", "better", "than", "test"}
+)
 
 
 # How notes on a column begin.
-_ABOUT = {"same as": "same as", "published acc-test": "published"}
+_ABOUT = {"same as": "same as", "published acc-test": "published", "epoch": "epoch"}
 
 
 def render(report: Report, style: str, names: str | None = None) -> str:
