@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from effbench import cache
-from effbench.dataset import SPLIT_SEED, Array, Dataset, Split, hashed
+from effbench.dataset import SPLIT_SEED, Dataset, Split, hashed
 from effbench.errors import DataError
 from effbench.fetch import download
 from effbench.progress import Report
@@ -30,6 +30,8 @@ TRAIN_MD5 = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
 }
 TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
+# In the order of batches.meta.
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HINT = (
     "get cifar-10-python.tar.gz from a machine with network and name it, or the folder it "
     "unpacks to, with --data-dir"
@@ -39,14 +41,18 @@ HINT = (
 def load(directory: Path | None, report: Report) -> Dataset:
     """CIFAR-10 in the case study's split, as `data.load` describes it."""
     read = _reader(directory or place() or _download(report))
-    images, labels = _batches(read, TRAIN_MD5)
-    test_images, test_labels = _batches(read, TEST_MD5)
-    whole = Split(images, labels, np.arange(len(labels)))
+    whole = _batches(read, TRAIN_MD5)
     # The permutation inside train_test_split(test_size=0.1, random_state=42).
-    order = np.random.RandomState(SPLIT_SEED).permutation(len(labels))
-    held_out = len(labels) // 10
-    test = Split(test_images, test_labels, np.arange(len(test_labels)))
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(whole.labels))
+    held_out = len(order) // 10
+    test = _batches(read, TEST_MD5)
     return hashed(whole.take(order[held_out:]), whole.take(order[:held_out]), test)
+
+
+def at_hand(directory: Path | None) -> Split | None:
+    """The test images, as `data.at_hand` describes it."""
+    found = directory or place()
+    return _batches(_reader(found), TEST_MD5) if found else None
 
 
 def place() -> Path | None:
@@ -89,7 +95,8 @@ def _reader(place: Path) -> Callable[[str], bytes]:
     return content.__getitem__
 
 
-def _batches(read: Callable[[str], bytes], published: Mapping[str, str]) -> tuple[Array, Array]:
+def _batches(read: Callable[[str], bytes], published: Mapping[str, str]) -> Split:
+    """All images of some files, in the order of the files."""
     images, labels = [], []
     for name, md5 in published.items():
         try:
@@ -107,7 +114,8 @@ def _batches(read: Callable[[str], bytes], published: Mapping[str, str]) -> tupl
         images.append(np.asarray(batch[b"data"], np.uint8))
         labels.append(np.asarray(batch[b"labels"], np.uint8))
     channels_first = np.concatenate(images).reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(channels_first.transpose(0, 2, 3, 1)), np.concatenate(labels)
+    channels_last = np.ascontiguousarray(channels_first.transpose(0, 2, 3, 1))
+    return Split(channels_last, np.concatenate(labels), np.arange(len(channels_last)))
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from effbench import cifar10
 from effbench.dataset import CLASSES, SPLIT_SEED, Dataset, Split, hashed
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
+
+NUMBERS = tuple(map(str, range(CLASSES)))
 
 
 def load(name: str, directory: Path | None = None, report: Report = silent) -> Dataset:
@@ -28,7 +31,27 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
     """
     if name not in DATASETS:
         raise UsageError("unknown dataset", name, f"choose from {', '.join(DATASETS)}")
-    return DATASETS[name](directory, report)
+    return DATASETS[name].load(directory, report)
+
+
+def at_hand(name: str, directory: Path | None = None) -> Split | None:
+    """The test images of the dataset called `name`; None where they are not at hand.
+
+    Nothing is downloaded.
+
+    Args:
+        name: of a dataset; one that is not in `DATASETS` is not at hand.
+        directory: as for `load`.
+
+    Raises:
+        DataError: the files are damaged, or not in `directory`.
+    """
+    return DATASETS[name].at_hand(directory) if name in DATASETS else None
+
+
+def classes(name: str) -> tuple[str, ...]:
+    """Names of the labels 0 to 9; for a dataset that is not in `DATASETS`, their numbers."""
+    return DATASETS[name].classes if name in DATASETS else NUMBERS
 
 
 def _digits(_: Path | None, __: Report) -> Dataset:
@@ -56,8 +79,23 @@ def _random(_: Path | None, __: Report) -> Dataset:
     return hashed(split(45_000), split(5_000), split(10_000))
 
 
-DATASETS: Mapping[str, Callable[[Path | None, Report], Dataset]] = {
-    "cifar10": cifar10.load,
-    "digits": _digits,
-    "random": _random,
+@dataclass(frozen=True)
+class Source:
+    """Where a dataset comes from, and what its labels mean.
+
+    Attributes:
+        load: as `data.load`.
+        at_hand: as `data.at_hand`.
+        classes: names of the labels 0 to 9.
+    """
+
+    load: Callable[[Path | None, Report], Dataset]
+    at_hand: Callable[[Path | None], Split | None]
+    classes: tuple[str, ...] = NUMBERS
+
+
+DATASETS: Mapping[str, Source] = {
+    "cifar10": Source(cifar10.load, cifar10.at_hand, cifar10.CLASSES),
+    "digits": Source(_digits, lambda _: _digits(None, silent).test),
+    "random": Source(_random, lambda _: None),
 }

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from effbench.console import err
 from effbench.errors import EffbenchError
 from effbench.flags import ResultsOption, VariantsOption, only
+
+# Altair takes longer to import than a text table to print.
+if TYPE_CHECKING:
+    from effbench.report.charts.drawing import Drawing
 
 
 def report(
@@ -72,17 +77,24 @@ def report(
         err.print(f"effbench: not in the table: {len(found.failures)} runs that failed")
     if csv and not found.sections:
         raise EffbenchError("no finished run for a CSV", str(results), "leave --csv out")
-    if plots is not None:
-        from effbench.report.charts import drawing, files
+    if plots is not None and not found.sections:
+        raise EffbenchError("no finished run to plot", str(results), "leave --plots out")
+    drawings: Sequence[Drawing] = ()
+    if html or plots is not None:
+        from effbench.report.charts.drawing import draw
 
-        for path in files.write(drawing.draw(store, found.sections), plots):
+        drawings = list(draw(store, found.sections))
+    if plots is not None:
+        from effbench.report.charts import files
+
+        for path in files.write(drawings, plots):
             err.print(path, soft_wrap=True)
         if style is None and output is None:
             return
     if html:
         from effbench.report import page
 
-        text = page.render(found, store, data_dir, columns)
+        text = page.render(found, drawings, data_dir, columns)
     else:
         text = table.render(found, style or "markdown", columns)
     if output is None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from effbench import facts
 from effbench.errors import EffbenchError, UsageError
-from effbench.runs import Record, RunFailure, RunResult, RunSpec, Scores
+from effbench.runs import Record, RunFailure, RunResult, Scores
 from effbench.store import LOG, Store
 
 # Of a failed worker's output.
@@ -53,83 +53,22 @@ _REPAIR = "run it again, or delete the folder"
 
 def render(record: Record, folder: Path) -> Iterator[Text | Table]:
     """The lines and tables that say what a run was and what came of it."""
-    facts = dict(_spec(record.spec))
+    asked = dict(facts.of_spec(record.spec))
     if isinstance(record, RunFailure):
-        yield _facts(
-            facts | {"failed": record.started, "kind": record.kind, "message": record.message}
-        )
+        found = {"failed": record.started, "kind": record.kind, "message": record.message}
+        yield _listed(asked | found)
         yield from _tail(folder / LOG)
         return
-    yield _facts(facts | dict(_made(record, folder)))
+    yield _listed(asked | dict(facts.of_result(record)) | {"folder": str(folder)})
     yield _scores(record)
     yield _history(record)
 
 
-def _facts(facts: dict[str, str]) -> Text:
-    width = max(map(len, facts)) + 2
+def _listed(found: dict[str, str]) -> Text:
+    width = max(map(len, found)) + 2
     return Text("\n").join(
-        Text.assemble((name.ljust(width), "bold"), text) for name, text in facts.items()
+        Text.assemble((name.ljust(width), "bold"), text) for name, text in found.items()
     )
-
-
-def _spec(spec: RunSpec) -> Iterator[tuple[str, str]]:
-    recipe = spec.recipe
-    limit = "" if spec.limit is None else f", {spec.limit:,} images"
-    marks = ", ".join(f"{mark} ({text})" if text else mark for mark, text in spec.marks.items())
-    yield "run", spec.key
-    yield "marks", marks or "none"
-    yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}, seed {spec.seed}"
-    yield "weights", f"{spec.weights.name} {spec.weights.digest}".strip()
-    yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
-    yield (
-        "recipe",
-        ", ".join(
-            (
-                recipe.name,
-                f"{recipe.epochs} epochs of batches of {recipe.batch_size}",
-                f"dropout {recipe.dropout:g}",
-                f"{recipe.optimizer} (weight decay {recipe.weight_decay:g})",
-            )
-        ),
-    )
-    yield (
-        "learning rate",
-        ", ".join(
-            (
-                f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}",
-                f"half a cycle {recipe.half_cycle_epochs} epochs",
-                f"from step {recipe.start_step}",
-            )
-        ),
-    )
-    yield "preprocessing", spec.preprocessing
-    yield "backbone", "cached features" if spec.feature_cache else "in every step"
-
-
-def _made(result: RunResult, folder: Path) -> Iterator[tuple[str, str]]:
-    made, images, reported = result.provenance, result.images, result.reported
-    yield "reported", f"{reported.test.accuracy:.2%} on test, the epoch selected by {reported.rule}"
-    yield (
-        "images",
-        (
-            f"{images.train:,} of {images.train_available:,} training, "
-            f"{images.validation:,} validation, {images.test:,} test"
-        ),
-    )
-    file = f"{made.weights_file}, sha256 {made.weights_sha256}; " if made.weights_file else ""
-    yield "verified", f"{file}{made.weights_verified}"
-    replicas = f", {made.replicas} replicas" if made.replicas > 1 else ""
-    yield "device", f"{made.device}: {made.device_name}{replicas}"
-    yield "started", made.started
-    phases = asdict(result.seconds)
-    listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())
-    beside = f" for {made.seeds_together} seeds" if made.seeds_together > 1 else ""
-    yield "seconds", f"{sum(phases.values()):,.1f}{beside}: {listed}"
-    yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
-    yield "peak memory", f"{made.peak_memory / 1e9:.2f} GB"
-    yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
-    yield "commit", made.commit or "unknown"
-    yield "predictions", str(folder / result.predictions.file)
 
 
 def _table(*titles: str, caption: str) -> Table:

@@ -4,10 +4,11 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
-from records import put, result
+from records import complete
 
 import effbench
 from effbench.store import Store
@@ -16,17 +17,47 @@ PACKAGE = Path(effbench.__file__).parent
 
 # A file imports only from lower floors; files of one floor do not import each other.
 FLOORS = (
-    ("__init__", "report.__init__", "errors", "backend", "reference"),
-    ("variants", "recipes", "cache", "machine", "provenance", "dataset"),
-    ("runs", "flags", "models", "optimizers", "devices"),
-    ("progress", "store", "report.frame", "report.table", "evaluate"),
-    ("jobs", "fetch", "console", "features", "probe"),
-    ("cifar10", "weights"),
-    ("data", "doctor"),
-    ("request", "workloads"),
-    ("sweep", "experiment"),
-    ("bench", "worker"),
-    ("bench_cli", "machine_cli"),
+    (
+        "__init__",
+        "backend",
+        "errors",
+        "reference",
+        "report.__init__",
+        "report.charts.__init__",
+        "report.charts.labels",
+        "report.charts.theme",
+        "report.letters",
+        "report.uncertainty",
+    ),
+    ("cache", "dataset", "machine", "provenance", "recipes", "variants"),
+    ("devices", "flags", "models", "multiply_adds", "optimizers", "runs"),
+    ("evaluate", "facts", "progress", "report.cost", "schema"),
+    ("console", "fetch", "jobs", "probe", "store"),
+    ("cifar10", "features", "integrity", "reference_cli", "report.outcomes", "show", "weights"),
+    ("data", "doctor", "merge", "report.frame", "rerun", "workloads"),
+    ("consistency", "experiment", "machine_cli", "report.charts.figure", "report.notes", "request"),
+    ("report.sections", "sweep", "validate", "worker"),
+    (
+        "bench",
+        "records_cli",
+        "report.answer",
+        "report.charts.curves",
+        "report.charts.intervals",
+        "report.mistakes",
+        "report.select",
+    ),
+    (
+        "bench_report",
+        "report.charts.confusion",
+        "report.charts.pareto",
+        "report.columns",
+        "report.read",
+        "report.thumbnails",
+    ),
+    ("bench_cli", "compare", "report.charts.drawing", "report.provenance", "report.table"),
+    ("report.changes", "report.charts.files", "report.view"),
+    ("report.page",),
+    ("report_cli",),
     ("cli",),
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
@@ -64,6 +95,7 @@ def own(source: str) -> set[str]:
     return found
 
 
+@cache
 def longest_chain(module: str) -> int:
     return 1 + max((longest_chain(each) for each in own(SOURCES[module])), default=0)
 
@@ -97,8 +129,13 @@ LIGHT = (
     ["--version"],
     ["variants"],
     ["variants", "--json"],
-    ["report", "--markdown"],
-    ["report", "--json"],
+    ["report", "--results", "RESULTS"],
+    ["report", "--json", "--results", "RESULTS"],
+    ["report", "--html", "--results", "RESULTS"],
+    ["compare", "RESULTS", "RESULTS"],
+    ["reference"],
+    ["validate", "RESULTS"],
+    ["show", "B0", "--rerun", "--results", "RESULTS"],
 )
 
 WATCH = """
@@ -114,9 +151,9 @@ print("\\n" + json.dumps([code, sorted({name.split(".")[0] for name in sys.modul
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_light_commands_do_not_load_tensorflow(arguments, tmp_path):
-    put(Store(tmp_path), result())
-    if arguments[0] == "report":
-        arguments = [*arguments, "--results", str(tmp_path)]
+    complete(Store(tmp_path))
+    places = {"RESULTS": str(tmp_path)}
+    arguments = [places.get(each, each) for each in arguments]
     done = subprocess.run(
         (sys.executable, "-c", WATCH, *arguments), capture_output=True, text=True, check=True
     )

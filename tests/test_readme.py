@@ -43,6 +43,20 @@ def test_the_table_of_results_is_what_report_prints(run) -> None:
     assert (ROOT / "results/table.md").read_text("utf-8") == done.out
 
 
+def test_the_plot_is_what_report_draws(run, tmp_path) -> None:
+    (shown,) = re.findall(r"!\[[^]]*\]\((results/plots/[^)]*)\)", README)
+    done = run(
+        "report", "--recipe", "case-study", "--results", ROOT / "results", "--plots", tmp_path
+    )
+    assert done.code == 0
+
+    def rounded(path: Path) -> str:
+        """Other processors add up the same numbers to other last digits."""
+        return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.3f}", path.read_text())
+
+    assert rounded(tmp_path / Path(shown).name) == rounded(ROOT / shown)
+
+
 def test_figures_follow_from_the_records() -> None:
     results = [row for row in RESULTS.load().results if row.spec.image_size == 224]
 

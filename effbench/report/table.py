@@ -51,9 +51,9 @@ def _markdown(report: Report, names: str | None) -> str:
     parts = []
     for section in report.sections:
         parts.append(f"### {_in_markdown(section.title)}")
-        for caption, cells in _tables(section, names):
+        for caption, cells in tables(section, names):
             parts += [caption, _tabulate(_escaped(cells, _in_markdown), "github")]
-        parts.append("\n".join(f"- {_in_markdown(note)}" for note in _notes(section, names)))
+        parts.append("\n".join(f"- {_in_markdown(note)}" for note in notes(section, names)))
     if report.failures:
         lines = [f"- {_in_markdown(_failed(each))}" for each in report.failures]
         parts += ["### Failed runs", "\n".join(lines)]
@@ -64,7 +64,7 @@ def _latex(report: Report, names: str | None) -> str:
     parts = []
     for section in report.sections:
         title = _in_latex(section.title)
-        for caption, cells in _tables(section, names):
+        for caption, cells in tables(section, names):
             parts += [
                 r"\begin{table}\centering",
                 rf"\caption{{{title}{': ' + _in_latex(caption) if caption else ''}}}",
@@ -73,7 +73,7 @@ def _latex(report: Report, names: str | None) -> str:
             ]
         parts += [
             r"\begin{itemize}",
-            *(rf"\item {_in_latex(note)}" for note in _notes(section, names)),
+            *(rf"\item {_in_latex(note)}" for note in notes(section, names)),
         ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(each)}" for each in report.failures]
@@ -137,7 +137,7 @@ STYLES: Mapping[str, Callable[[Report, str | None], str]] = {
 }
 
 
-def _tables(section: Section, names: str | None) -> Iterator[tuple[str, Cells]]:
+def tables(section: Section, names: str | None) -> Iterator[tuple[str, Cells]]:
     """Captions and cells."""
     if names is not None:
         yield "", columns.chosen(section.rows, names)
@@ -151,7 +151,7 @@ def _tables(section: Section, names: str | None) -> Iterator[tuple[str, Cells]]:
     yield "What it cost, all seeds together:", columns.table(section.rows, columns.COST)
 
 
-def _notes(section: Section, names: str | None) -> list[str]:
+def notes(section: Section, names: str | None) -> list[str]:
     """Without those on columns that are not shown."""
     hidden = [] if names is None else [name for name in _ABOUT if name not in split(names)]
     return [

@@ -1,0 +1,1 @@
+"""Plots of a section as Vega-Lite, for a page and for files."""

@@ -1,0 +1,52 @@
+"""All plots of a report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from effbench import data
+from effbench.report import mistakes
+from effbench.report.charts import confusion, curves, intervals, pareto
+from effbench.report.charts.figure import Figure
+from effbench.report.mistakes import Mistakes
+from effbench.report.sections import Section
+from effbench.store import Store
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A section, what its runs got wrong, names of its labels, and the plots its data allow."""
+
+    section: Section
+    mistakes: Mistakes
+    classes: tuple[str, ...]
+    figures: tuple[Figure, ...]
+
+
+def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
+    """The plots of each section; their names differ, those of one kind stand together.
+
+    Args:
+        store: where the predictions are.
+        sections: in the order of the report.
+    """
+    names: Counter[str] = Counter()
+    for section in sections:
+        found = mistakes.find(store, section)
+        classes = data.classes(section.rows[0].spec.data)
+        figures = (
+            *intervals.figures(section),
+            *pareto.figures(section),
+            *curves.figures(section),
+            *confusion.figures(section, found.confusions, classes),
+        )
+        yield Drawing(section, found, classes, tuple(_distinct(figures, names)))
+
+
+def _distinct(figures: Iterable[Figure], names: Counter[str]) -> Iterator[Figure]:
+    for figure in figures:
+        names[figure.name] += 1
+        again = names[figure.name] > 1
+        yield replace(figure, name=f"{figure.name}-{names[figure.name]}") if again else figure

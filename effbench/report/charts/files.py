@@ -1,0 +1,44 @@
+"""Plots as files, SVG and PNG, made without a browser."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import vl_convert
+
+from effbench.report.charts.drawing import Drawing
+from effbench.report.charts.figure import Figure
+from effbench.report.charts.theme import THEMES
+from effbench.store import write_atomically
+
+# Of PNG: pixels of the file for one of the plot.
+SCALE = 2
+# Characters under a title.
+LINE = 60
+
+
+def write(drawings: Iterable[Drawing], directory: Path) -> Iterator[Path]:
+    """Writes every plot as SVG and as PNG; gives each path once it is there.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    config = dict(THEMES["light"].config)
+    for drawing in drawings:
+        for figure in drawing.figures:
+            spec = _titled(figure, drawing.section.title)
+            svg = vl_convert.vegalite_to_svg(spec, config=config)
+            png = vl_convert.vegalite_to_png(spec, config=config, scale=SCALE)
+            for suffix, content in (("svg", svg.encode()), ("png", png)):
+                path = directory / f"{figure.name}.{suffix}"
+                write_atomically(path, content)
+                yield path
+
+
+def _titled(figure: Figure, section: str) -> dict[str, object]:
+    """A file stands alone: with what a page says around it."""
+    lines = [section, *textwrap.wrap(f"{figure.summary} {figure.note}", LINE)]
+    title = {"text": figure.title, "subtitle": lines}
+    return {**figure.whole, "title": title, "background": "white", "padding": 12}

@@ -1,0 +1,112 @@
+"""How good each row is, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import altair as alt
+
+from effbench.report.charts.figure import (
+    PICKED,
+    WIDTH,
+    Chart,
+    Figure,
+    Value,
+    accuracy_scale,
+    dimmed,
+    interval,
+    rounded,
+    spec,
+    stem,
+    tooltips,
+)
+from effbench.report.outcomes import METRICS
+from effbench.report.sections import COMPARED, Section
+
+STEP = 38
+SHAPES = ["circle", "triangle-up", "diamond"]
+MEAN, SEED, PUBLISHED = "mean, 95 % interval", "one seed", "published"
+COLUMNS = {
+    "row": "Row",
+    "what": "What",
+    "accuracy": "Test accuracy, %",
+    "interval": "95 % interval, %",
+    "seed": "seed",
+}
+
+
+def figures(section: Section) -> Iterator[Figure]:
+    """One plot of all rows."""
+    records = [record for place in range(len(section.rows)) for record in _records(section, place)]
+    values = [record[name] for record in records for name in ("accuracy", "low", "high")]
+    scale = accuracy_scale([value for value in values if isinstance(value, float)])
+    shown = [what for what in (MEAN, SEED, PUBLISHED) if any(r["what"] == what for r in records)]
+    yield Figure(
+        "intervals",
+        stem("intervals", section.title),
+        "Test accuracy and how sure it is",
+        _summary(section),
+        "",
+        COLUMNS,
+        records,
+        spec(_chart(scale, shown, len(section.rows))),
+    )
+
+
+def _summary(section: Section) -> str:
+    means = {
+        label: row.accuracies[COMPARED].mean
+        for label, row in zip(section.labels, section.rows, strict=True)
+    }
+    best = max(means, key=lambda label: means[label])
+    worst = min(means, key=lambda label: means[label])
+    lowest = f"; lowest: {worst}, {means[worst]:.2f} %" if len(means) > 1 else ""
+    return f"Highest: {best}, {means[best]:.2f} %{lowest}."
+
+
+def _records(section: Section, place: int) -> Iterator[dict[str, Value]]:
+    row, label = section.rows[place], section.labels[place]
+    found = row.accuracies[COMPARED]
+    none: dict[str, Value] = {"row": label, "seed": "", "low": None, "high": None, "interval": ""}
+    yield none | interval(found) | {"what": MEAN, "accuracy": rounded(found.mean)}
+    if len(row.results) > 1:
+        metric = next(each for each in METRICS if each.name == COMPARED)
+        for result in row.results:
+            correct, total = metric.count(result)
+            seed: dict[str, Value] = {"what": SEED, "seed": result.spec.seed}
+            yield none | seed | {"accuracy": rounded(100 * correct / total)}
+    if found.published is not None:
+        yield none | {"what": PUBLISHED, "accuracy": rounded(found.published)}
+
+
+def _chart(scale: alt.Scale, shown: list[str], rows: int) -> Chart:
+    kinds = [MEAN, SEED, PUBLISHED]
+    x = alt.X(title="Test accuracy, %", scale=scale, axis=alt.Axis(tickCount=5))
+    x = x.type("quantitative")
+    base = alt.Chart().encode(
+        x=x.field("accuracy"), y=alt.Y("row:N", sort=None, axis=None), opacity=dimmed()
+    )
+    means = base.transform_filter(f"datum.what === '{MEAN}'")
+    rules = means.mark_rule(strokeWidth=2, yOffset=5, aria=False).encode(
+        x=x.field("low"), x2="high:Q"
+    )
+    names = means.mark_text(align="left", yOffset=-10, limit=WIDTH, aria=False)
+    points = base.encode(
+        color=alt.Color("what:N", scale=alt.Scale(domain=kinds), legend=alt.Legend(values=shown)),
+        shape=alt.Shape("what:N", scale=alt.Scale(domain=kinds, range=SHAPES)),
+        tooltip=tooltips(COLUMNS),
+    )
+    seeds = points.transform_filter(f"datum.what === '{SEED}'")
+    others = points.transform_filter(f"datum.what !== '{SEED}'")
+    layers = [
+        rules,
+        others.mark_point(filled=True, yOffset=5, size=75, opacity=1),
+        names.encode(x=alt.value(0), text="row:N"),
+    ]
+    if SEED in shown:
+        layers.append(seeds.mark_point(filled=True, yOffset=14, size=45, opacity=1))
+    return (
+        alt.layer(*layers)
+        .add_params(alt.param(name=PICKED, value=""))
+        .properties(width=WIDTH, height=STEP * rows)
+    )

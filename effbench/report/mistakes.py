@@ -1,0 +1,192 @@
+"""Which test images the runs of a section got wrong, and what they took them for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from effbench.dataset import CLASSES
+from effbench.errors import EffbenchError
+from effbench.report.sections import Section
+from effbench.runs import RunResult
+from effbench.store import Store
+
+Array = np.ndarray
+
+# Of classes, and of images.
+PAIRS_LISTED = 10
+IMAGES_LISTED = 24
+
+
+@dataclass(frozen=True)
+class Confused:
+    """Images of one class taken for another: `share` of all its images, 0 to 1."""
+
+    label: int
+    answer: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Missed:
+    """An image that runs got wrong.
+
+    Attributes:
+        index: its position in the official files.
+        label: its class.
+        wrong: how many runs missed it.
+        answer: the most frequent wrong answer.
+        agree: how many runs gave it.
+        probability: of the true class, mean over all runs, 0 to 1.
+    """
+
+    index: int
+    label: int
+    wrong: int
+    answer: int
+    agree: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """What the runs of a section got wrong.
+
+    Attributes:
+        confusions: int64 [true class, answer] for each row, summed over seeds; None without
+            predictions.
+        missed: those that most runs missed; among equals, the most surely.
+        always: number of images that every run missed.
+        runs: how many were counted.
+        remarks: what is left out, a line each.
+    """
+
+    confusions: tuple[Array | None, ...]
+    missed: tuple[Missed, ...]
+    always: int
+    runs: int
+    remarks: tuple[str, ...]
+
+    @property
+    def pairs(self) -> tuple[Confused, ...]:
+        """The classes most often confused over all rows, the worst first."""
+        present = [each for each in self.confusions if each is not None]
+        return most_confused(np.sum(present, axis=0)) if present else ()
+
+
+def most_confused(counts: Array) -> tuple[Confused, ...]:
+    """Off the diagonal of a confusion matrix, by share of the true class."""
+    shares = normalised(counts)
+    np.fill_diagonal(shares, 0)
+    worst = np.argsort(-shares, axis=None, kind="stable")[:PAIRS_LISTED]
+    found = (np.unravel_index(place, shares.shape) for place in worst)
+    return tuple(
+        Confused(int(label), int(answer), float(shares[label, answer]))
+        for label, answer in found
+        if shares[label, answer] > 0
+    )
+
+
+def normalised(counts: Array) -> Array:
+    """A confusion matrix with rows that sum to 1, or to 0 for a class without images."""
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def find(store: Store, section: Section) -> Mistakes:
+    """The mistakes of a section, from the predictions beside its records."""
+    answers = [_read(store, row.results) for row in section.rows]
+    first = next(filter(None, answers), None)
+    fitting = [each if first and each and each.same_images(first) else None for each in answers]
+    present = [each for each in fitting if each]
+    remarks = tuple(
+        f"{label}: left out, its predictions are missing, damaged or of other images."
+        for label, each in zip(section.labels, fitting, strict=True)
+        if each is None
+    )
+    confusions = tuple(each.confusion() if each else None for each in fitting)
+    if not present:
+        return Mistakes(confusions, (), 0, 0, remarks)
+    whole = _joined(present)
+    return Mistakes(confusions, *whole.missed(), len(whole.predicted), remarks)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What runs said of the same images.
+
+    Attributes:
+        labels: [images].
+        index: positions in the official files, [images].
+        predicted: [runs, images].
+        probability: of the true class, [runs, images].
+    """
+
+    labels: Array
+    index: Array
+    predicted: Array
+    probability: Array
+
+    def same_images(self, other: _Answers) -> bool:
+        """Whether the images are the other's."""
+        return np.array_equal(self.labels, other.labels) and np.array_equal(self.index, other.index)
+
+    def confusion(self) -> Array:
+        """Counts over all runs, [true class, answer]."""
+        labels = np.tile(self.labels, len(self.predicted))
+        return confusion_matrix(labels, self.predicted.ravel(), labels=range(CLASSES))
+
+    def missed(self) -> tuple[tuple[Missed, ...], int]:
+        """Images most often wrong, the worst first, and how many are always wrong."""
+        votes = np.stack([(self.predicted == each).sum(axis=0) for each in range(CLASSES)], axis=1)
+        own = np.arange(len(self.labels)), self.labels
+        wrong = len(self.predicted) - votes[own]
+        votes[own] = 0
+        probability = self.probability.mean(axis=0, dtype=np.float64)
+        order = np.lexsort((self.index, probability, -wrong))[:IMAGES_LISTED]
+        answers, agree = votes.argmax(axis=1), votes.max(axis=1)
+        found = (
+            Missed(
+                index=int(self.index[place]),
+                label=int(self.labels[place]),
+                wrong=int(wrong[place]),
+                answer=int(answers[place]),
+                agree=int(agree[place]),
+                probability=float(probability[place]),
+            )
+            for place in order
+            if wrong[place]
+        )
+        return tuple(found), int((wrong == len(self.predicted)).sum())
+
+
+def _joined(parts: Sequence[_Answers]) -> _Answers:
+    """All runs of several parts about the same images."""
+    first = parts[0]
+    if any(not each.same_images(first) for each in parts):
+        raise ValueError("other images")
+    return _Answers(
+        first.labels,
+        first.index,
+        np.concatenate([each.predicted for each in parts]),
+        np.concatenate([each.probability for each in parts]),
+    )
+
+
+def _read(store: Store, results: Sequence[RunResult]) -> _Answers | None:
+    """The answers of runs that differ by their seed only; None where they cannot be told."""
+    try:
+        return _joined([_run(store, each) for each in results])
+    except (EffbenchError, ValueError, IndexError):  # the last two: damaged arrays
+        return None
+
+
+def _run(store: Store, result: RunResult) -> _Answers:
+    names = ("test_label", "test_index", "test_predicted", "test_probability")
+    labels, index, predicted, probability = store.predictions(result, *names).values()
+    if not labels.shape == index.shape == predicted.shape or predicted.max() >= CLASSES:
+        raise ValueError("arrays that do not fit one another")
+    own = probability[np.arange(len(labels)), labels]
+    return _Answers(labels, index, predicted[None], own[None])
