@@ -34,7 +34,7 @@ demo: $(SETUP)  ## the whole main job on small data, no download: all nine varia
 
 .PHONY: test
 test: $(SETUP)  ## the tests
-	$(PYTHON) -m pytest -q $(ARGS)
+	$(PYTHON) -m pytest -q -n auto --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(SETUP)  ## the tests on real data
