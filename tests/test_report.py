@@ -233,7 +233,7 @@ def test_odd_characters_in_a_failure_do_no_harm(style):
     if style == "markdown":
         assert len(tables(text)) == 1
         (line,) = [each for each in text.splitlines() if "[red]no[/] such" in each]
-        assert r"\| thing \*at all\* \<b> \_x\_ \`y\` 100 % \\n $5 & #1" in line
+        assert r"\| thing \*at all\* \<b> \_x\_ \`y\` 100 % \\n \$5 & #1" in line
     elif style == "json":
         assert json.loads(text)["failures"][0]["message"] == ODD
     elif style == "latex":

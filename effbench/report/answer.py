@@ -34,9 +34,18 @@ def _alike(section: Section, best: int) -> Iterator[str]:
     if len(rows) > 1 and not pairs:
         yield "Whether others are truly worse was not tested."
     elif pairs and not alike:
-        yield "All others are worse, by more than chance."
+        single = any(pair.difference.test == "McNemar" for pair in pairs)
+        yield (
+            "All others are worse with these seeds; one seed each says nothing of others."
+            if single
+            else "All others are worse, by more than chance."
+        )
     elif alike:
         yield f"It cannot be told apart from {listed([labels[place] for place in alike])}."
+        most_lost = max(
+            pair.difference.high for pair in pairs if not pair.real and best == pair.first
+        )
+        yield f"The difference may still be up to {100 * most_lost:.1f} points."
         cheapest = min([best, *alike], key=lambda place: rows[place].cost.gflops)
         least, most = rows[cheapest].cost.gflops, rows[best].cost.gflops
         if least < most:

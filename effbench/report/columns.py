@@ -83,7 +83,7 @@ COST: dict[str, Text] = {
 }
 # Left out of a table in which no row has them, or all the same.
 _OPTIONAL = ("published acc-test", "same as", "marks", "dollars")
-_TELLING = ("recipe", "best for")
+_TELLING = ("recipe", "device", "best for")
 
 
 def table(rows: Sequence[Row], columns: Mapping[str, Text]) -> dict[str, list[str]]:

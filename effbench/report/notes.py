@@ -52,7 +52,8 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
         found.append(
             "same as: rows that share a letter cannot be told apart by their test accuracy "
             f"(p < {ALPHA:.2g} after Holm's correction; McNemar's exact test for one seed each, "
-            "else a paired bootstrap over images and seeds)."
+            "else a paired bootstrap over images and seeds). The interval of a difference is of "
+            "that pair alone."
         )
     if not few:
         found.append(
@@ -62,12 +63,15 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
     single = sorted({row.spec.variant for row in rows if len(row.results) == 1})
     if single:
         found.append(
-            f"One seed only ({', '.join(single)}): how far other seeds would fall is not known, "
-            "and no interval or test here counts it."
+            f"One seed only ({', '.join(single)}): how far other seeds would fall is not known; "
+            "compared with several it is taken to spread as they do, one with one not at all."
         )
     bare = [row.group for row in rows if row.samples is None]
     if bare:
-        found.append(f"No predictions, so not compared: {', '.join(bare)}.")
+        found.append(
+            "The predictions of at least one run are missing or damaged, so there is no comparison "
+            f"of {', '.join(bare)}; 'effbench validate' says which."
+        )
     return found
 
 
@@ -107,10 +111,16 @@ def _marks(rows: Sequence[Row]) -> list[str]:
 
 
 def _cost(rows: Sequence[Row]) -> list[str]:
+    devices = dict.fromkeys(row.cost.device for row in rows)
+    found = [
+        f"Seconds and hours are wall-clock times on {'; '.join(devices)}; where a machine is "
+        "shared, the same work takes half as long again another time."
+    ]
     cached = [row.spec.variant for row in rows if row.cost.from_cache]
     if not cached:
-        return []
+        return found
     return [
+        *found,
         f"Features of {', '.join(dict.fromkeys(cached))} came, all or in part, from the cache: "
-        "the time they once took is not in seconds and hours."
+        "the time they once took is not in seconds and hours.",
     ]

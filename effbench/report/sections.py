@@ -35,6 +35,13 @@ class Pair:
         """Whether they were told apart."""
         return self.p < ALPHA
 
+    @property
+    def verdict(self) -> str:
+        """The same in words; of one seed each nothing follows for others."""
+        if not self.real:
+            return "not shown"
+        return "of these seeds" if self.difference.test == "McNemar" else "yes"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -81,7 +88,9 @@ def _title(
     first: Row, values: Sequence[object], group_by: Sequence[str], hashes: set[tuple[str, str]]
 ) -> str:
     spec = first.spec
-    title = (" on " if tuple(group_by) == GROUP_BY else ", ").join(map(str, values)) or spec.data
+    title = (" on " if tuple(group_by) == GROUP_BY else ", ").join(map(str, values))
+    if "data" not in group_by:
+        title = f"{title} on {spec.data}"
     versions = [name for name, _ in hashes].count(spec.data)
     content = f" of content {spec.data_sha256[:8]}" if versions > 1 else ""
     return f"{title}{content}" + (f", limited to {first.limited}" if first.limited else "")
@@ -118,16 +127,22 @@ def _pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     fronts: dict[str, list[bool]] = {}
     for name, measured in cost.COSTS.items():
         fronts[name] = [False] * len(rows)
-        for device in sorted({row.cost.device if measured else "" for row in rows}):
-            places = [
-                place for place, row in enumerate(rows) if not measured or row.cost.device == device
-            ]
-            values = [getattr(rows[place].cost, name) for place in places]
+        # Times compare on one device, and for as many seeds.
+        alike = [(row.cost.device, len(row.results)) if measured else None for row in rows]
+        for kind in dict.fromkeys(alike):
+            places = [place for place, own in enumerate(alike) if own == kind]
+            values = [_value(rows[place], name) for place in places]
             front = cost.front(values, [accuracies[place] for place in places])
             for place, on_front in zip(places, front, strict=True):
                 fronts[name][place] = on_front
     for place in range(len(rows)):
         yield tuple(name for name, front in fronts.items() if front[place])
+
+
+def _value(row: Row, name: str) -> float | None:
+    """None where the features came from the cache, so that the time they took is not known."""
+    unknown = name == "hours" and row.cost.from_cache
+    return None if unknown else getattr(row.cost, name)
 
 
 # What may tell rows of one variant apart, in the order it is said.

@@ -25,7 +25,19 @@ Cells = Mapping[str, Sequence[str]]
 # Of a table to be read; the JSON has them all.
 PAIRS_SHOWN = 45
 _LEFT = frozenset(
-    {"Model", "weight", "recipe", "marks", "device", "best for", "better", "than", "test"}
+    {
+        "Model",
+        "weight",
+        "recipe",
+        "marks",
+        "device",
+        "best for",
+        "better",
+        "than",
+        "real",
+        "same as",
+        "test",
+    }
 )
 
 
@@ -52,7 +64,10 @@ def _markdown(report: Report, names: str | None) -> str:
     for section in report.sections:
         parts.append(f"### {_in_markdown(section.title)}")
         for caption, cells in tables(section, names):
-            parts += [caption, _tabulate(_escaped(cells, _in_markdown), "github")]
+            parts += [
+                f"**{caption}**" if caption else "",
+                _tabulate(_escaped(cells, _in_markdown), "github"),
+            ]
         parts.append("\n".join(f"- {_in_markdown(note)}" for note in notes(section, names)))
     if report.failures:
         lines = [f"- {_in_markdown(_failed(each))}" for each in report.failures]
@@ -125,6 +140,7 @@ def _plain(section: Section, pair: Pair) -> dict[str, object]:
         "p": difference.p,
         "p_holm": pair.p,
         "real": pair.real,
+        "verdict": pair.verdict,
         "test": difference.test,
     }
 
@@ -148,7 +164,7 @@ def tables(section: Section, names: str | None) -> Iterator[tuple[str, Cells]]:
         more = len(section.pairs) - len(shown)
         left_out = f" (the first {len(shown)}; --json has {more} more)" if more else ""
         yield f"Is the difference in test accuracy real?{left_out}", _pairs(section, shown)
-    yield "What it cost, all seeds together:", columns.table(section.rows, columns.COST)
+    yield "What it cost, all seeds together", columns.table(section.rows, columns.COST)
 
 
 def notes(section: Section, names: str | None) -> list[str]:
@@ -170,7 +186,7 @@ def _pairs(section: Section, pairs: Sequence[Pair]) -> Cells:
         ],
         "p": [f"{each.p:.2g}" for _, each in found],
         "p (Holm)": [f"{pair.p:.2g}" for pair, _ in found],
-        "real": ["yes" if pair.real else "not shown" for pair, _ in found],
+        "real": [pair.verdict for pair, _ in found],
         "test": [each.test for _, each in found],
     }
 
@@ -191,7 +207,7 @@ def _escaped(cells: Cells, escape: Callable[[str], str]) -> Cells:
 
 def _in_markdown(text: str) -> str:
     """With backslashes before what GitHub's Markdown would take as markup."""
-    return re.sub(r"[\\`*|]|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
+    return re.sub(r"[\\`*|$]|&(?=#?\w+;)|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
 
 
 def _in_latex(text: str) -> str:
