@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from effbench import cache, data, devices, evaluate, features, models, probe, provenance, weights
+from effbench import (
+    cache,
+    cluster,
+    data,
+    devices,
+    evaluate,
+    features,
+    models,
+    probe,
+    provenance,
+    weights,
+)
 from effbench.backend import keras, tf
 from effbench.dataset import Dataset
 from effbench.devices import Device
 from effbench.errors import NonFiniteError, WeightsError
 from effbench.evaluate import Evaluator, Lookup
 from effbench.jobs import Job, Message, Problem
+from effbench.layout import Layout
 from effbench.progress import Report, Step
 from effbench.runs import (
     SCHEMA,
@@ -47,15 +63,18 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
     watch = provenance.Stopwatch(job.sent)
     spec = job.specs[0]
     variant = VARIANTS[spec.variant]
-    device = devices.connect(job.device)
+    device = devices.connect(job.device, job.replicas, job.tpu_name)
+    layout = device.layout
     startup = watch.lap()
 
     report(Step("build"))
     whole = data.load(spec.data, job.data_dir)
     dataset = whole.limited(spec.limit)
-    with tf.device(device.placement):
+    with tf.device(layout.placement):
         model = models.build(variant, spec.image_size, spec.precision)
         verified = _load(model, job, dataset)
+        model = layout.mirror(model)
+    with layout.scope():
         build = watch.lap()
 
         source = _cached if spec.feature_cache else _direct
@@ -64,8 +83,8 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
 
         train, validation, test = dataset.splits
         evaluators = (
-            Evaluator(lookups[1], len(validation.labels)),
-            Evaluator(lookups[2], len(test.labels)),
+            Evaluator(lookups[1], len(validation.labels), layout),
+            Evaluator(lookups[2], len(test.labels), layout),
         )
         task = probe.Task(
             lookups[0],
@@ -73,7 +92,7 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
             evaluators[0],
             validation.labels,
             variant.width,
-            device.placement,
+            layout,
         )
         # Without cached features each head runs the backbone, which takes all cores by itself.
         threads = device.threads if spec.feature_cache else 1
@@ -141,7 +160,8 @@ def _cached(
     """Looks features up that are computed once; also says how many were in the cache."""
     spec = job.specs[0]
     images = np.concatenate([split.images for split in dataset.splits])
-    batch = features.batch_size(spec.image_size, device.kind)
+    layout = device.layout
+    batch = features.batch_size(spec.image_size, device.kind, layout.replicas)
     run = models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
     about = features.FeatureSet(
         variant=spec.variant,
@@ -153,9 +173,25 @@ def _cached(
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=hashlib.sha256(images).hexdigest(),
     )
-    found = features.extract(run, batch, images, cache.features(), about, report)
+    with _kept() as folder:
+        found = features.extract(
+            partial(layout.map, run), batch * layout.replicas, images, folder, about, report
+        )
     ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    return [_rows(part) for part in np.split(found.values, ends[:-1])], found.cached
+    return [_rows(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[Path]:
+    """Where features are kept: in the cache, but not for longer than the run on several hosts.
+
+    They compute every batch together, so one that finds it in its own cache would be waited for.
+    """
+    if cluster.read().hosts == 1:
+        yield cache.features()
+        return
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        yield Path(folder)
 
 
 def _direct(
@@ -167,19 +203,24 @@ def _direct(
     def forward(batch: int) -> models.Forward:
         return models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
 
-    batches = (spec.recipe.batch_size, evaluate.BATCH, evaluate.BATCH)
+    layout = device.layout
+    training = spec.recipe.batch_size // layout.replicas
+    batches = (training, evaluate.batch(layout), evaluate.batch(layout))
     return [
-        _rows(split.images, forward(batch))
+        _rows(split.images, layout, forward(batch))
         for split, batch in zip(dataset.splits, batches, strict=True)
     ], 0
 
 
-def _rows(values: np.ndarray, then: models.Forward = tf.identity) -> Lookup:
+def _rows(values: np.ndarray, layout: Layout, then: models.Forward = tf.identity) -> Lookup:
     """The rows of `values` at some positions, passed through `then`."""
-    on_device = tf.constant(values)
+    # Flat, because a TPU pads the last dimension to 128: images of 3 channels would take 43 times
+    # the memory.
+    held = layout.hold(values.reshape(len(values), -1))
 
     def lookup(positions: tf.Tensor) -> tf.Tensor:
-        return then(tf.gather(on_device, positions))
+        rows = tf.gather(held, positions)
+        return then(tf.reshape(rows, (positions.shape[0], *values.shape[1:])))
 
     return lookup
 
