@@ -178,7 +178,7 @@ def sweep(
     if not quiet:
         out.print(
             f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
-            f"see: effbench report --markdown --results {results}",
+            + (f"see: {_REPORT} {results}" if request.chief else "the chief keeps the records"),
             soft_wrap=True,
         )
     if outcome.failed_before:
@@ -190,6 +190,9 @@ def sweep(
 for command in (report, compare, reference, show, validate, merge, fetch, doctor, cache):
     app.command()(command)
 app.add_typer(bench_app, name="bench")
+
+
+_REPORT = "effbench report --markdown --results"
 
 
 def _device(**flags: bool) -> str:

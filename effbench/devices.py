@@ -21,12 +21,14 @@ class Device:
         name: what the machine calls it.
         threads: kernels that run beside each other; 1 where the device is parallel in itself.
         layout: one device, or the replicas that share a global batch.
+        hosts: machines that compute together, each in a process like this one.
     """
 
     kind: str
     name: str
     threads: int
     layout: Layout
+    hosts: int = 1
 
     @property
     def replicas(self) -> int:
@@ -113,7 +115,7 @@ def _hosts(kind: str) -> Device:
     if strategy.num_replicas_in_sync != hosts * count:
         found = f"{strategy.num_replicas_in_sync} replicas on {hosts} hosts, {count} on this one"
         raise DeviceError("every host must have as many GPUs", found, "use equal hosts")
-    return Device(kind, f"{hosts} hosts, each {name}", 1, Replicated(strategy=strategy))
+    return Device(kind, f"{hosts} hosts, each {name}", 1, Replicated(strategy=strategy), hosts)
 
 
 def _tpu(_: int | None, name: str) -> Device:

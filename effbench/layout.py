@@ -60,6 +60,10 @@ class Layout:
         """
         return program(rows, *inputs)
 
+    def told(self, values: np.ndarray) -> np.ndarray:
+        """What each replica's process calls this with: int32 [n] to [replicas, n]."""
+        return values[None]
+
     def part(self, rows: tf.Tensor) -> tf.Tensor:
         """Inside a program: this replica's rows of [n, ...]; n divides by the replicas."""
         return rows
@@ -116,6 +120,14 @@ class Replicated(Layout):
             lambda context: parts[context.replica_id_in_sync_group]
         )
         return self.strategy.gather(self.strategy.run(program, args=(own, *inputs)), axis=0)
+
+    def told(self, values: np.ndarray) -> np.ndarray:
+        """What each replica's process calls this with: int32 [n] to [replicas, n]."""
+        own = self.strategy.experimental_distribute_values_from_function(
+            lambda _: tf.constant(values[None])
+        )
+        whole: np.ndarray = tf.function(self.strategy.gather)(own, axis=0).numpy()
+        return whole
 
     def part(self, rows: tf.Tensor) -> tf.Tensor:
         """Inside a program: this replica's rows of [n, ...]; n divides by the replicas."""

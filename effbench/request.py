@@ -75,6 +75,7 @@ class Request:
         force: run again what is finished.
         replicas: parts that the CPU is divided into, or None.
         tpu_name: of the TPU.
+        chief: whether this host keeps the records; only one of several does.
     """
 
     specs: tuple[RunSpec, ...]
@@ -86,6 +87,7 @@ class Request:
     force: bool
     replicas: int | None
     tpu_name: str
+    chief: bool
 
 
 # Of each replica: the case study's, on the 8 of its TPU.
@@ -150,6 +152,8 @@ def resolve(options: Options, report: Report = silent) -> Request:
         force=options.force,
         replicas=options.replicas,
         tpu_name=tpu or tpus.LOCAL,
+        # One process drives all hosts of a pod.
+        chief=device == "tpu" or cluster.read().chief,
     )
 
 

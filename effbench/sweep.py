@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import cluster, tpus, weights
+from effbench import tpus, weights
 from effbench.errors import FATAL_KINDS, DataError, RelayedError, WeightsError, writing
 from effbench.jobs import JOB, MESSAGE, Job, Message, Problem
 from effbench.progress import Event, Listen, Report, Step
@@ -57,9 +57,7 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     Raises:
         EffbenchError: nothing more can be done, e.g. there is no such device or the disk is full.
     """
-    if not cluster.read().chief:
-        return _follow(request, store, listen)
-    return _lead(request, store, listen)
+    return (_lead if request.chief else _follow)(request, store, listen)
 
 
 def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
