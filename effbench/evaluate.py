@@ -67,7 +67,7 @@ class Evaluator:
         """A replica's share: int32 [n, batch] to float32 [n, heads, batch, classes]."""
 
         def one(positions: tf.Tensor) -> tf.Tensor:
-            features = self._lookup(tf.ensure_shape(positions, (self._batch,)))
+            features = self._lookup(tf.reshape(positions, (self._batch,)))
             return tf.matmul(features, kernels) + biases[:, None]
 
         return tf.map_fn(one, batches, fn_output_signature=tf.float32)

@@ -235,7 +235,7 @@ class _Trainer:
         """One step of one replica; all that comes in is of the global batch."""
         size = self._recipe.batch_size // self._layout.replicas
         batch, labels, share = (
-            tf.ensure_shape(self._layout.part(each), (size,)) for each in (batch, labels, share)
+            tf.reshape(self._layout.part(each), (size,)) for each in (batch, labels, share)
         )
         features = self._lookup(batch)
         rate = self._recipe.dropout

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from records import RANDOM, spec
 
-from effbench import devices, features, probe, progress
-from effbench.backend import tf
+from effbench import data, devices, features, lookups, probe, progress
+from effbench.backend import keras, tf
 from effbench.evaluate import Evaluator
+from effbench.jobs import Job
 from effbench.layout import Layout
 from effbench.recipes import RECIPES
 
@@ -88,6 +90,32 @@ def extracted(layout: Layout) -> dict[str, object]:
     }
 
 
+def in_every_step(device: devices.Device) -> dict[str, object]:
+    """Training and logits with a small network in every step, as without cached features."""
+    dataset = data.load("digits").limited(60)
+    keras.utils.set_random_seed(0)
+    network = [keras.layers.Conv2D(16, 3, 4), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((24, 24, 3)), *network])
+    model.trainable = False
+    layout = device.layout
+    job = Job(
+        (spec(recipe=RECIPE, image_size=24, weights=RANDOM),), Path(), None, None, "", "cpu", 0.0
+    )
+    model = layout.mirror(model)
+    with layout.scope():
+        looked, _ = lookups.direct(job, dataset, model, device, progress.silent)
+        splits = dataset.splits
+        own = [
+            Evaluator(lookup, len(split.labels), layout)
+            for lookup, split in zip(looked, splits, strict=True)
+        ]
+        task = probe.Task(looked[0], splits[0].labels, own[1], splits[1].labels, 16, layout)
+        (head,) = probe.train(task, RECIPE, [0], 1, progress.silent)
+        kernel, bias = head.weights[-1]
+        logits = own[2].logits(kernel[None], bias[None])[0]
+    return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}
+
+
 def main() -> None:
     eight = devices.connect("cpu", replicas=8)
     assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
@@ -97,6 +125,7 @@ def main() -> None:
             "heads": heads(layout),
             "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
             "extracted": extracted(layout),
+            "in every step": in_every_step(replace(eight, layout=layout)),
             "told": layout.told(np.array([3, 4], np.int32)).tolist(),
         }
         for name, layout in layouts.items()
