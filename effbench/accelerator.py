@@ -52,7 +52,7 @@ def ask(kind: str, tpu_name: str = tpus.LOCAL) -> Found:
     """
     if kind == "tpu" and not tpus.build():
         raise DeviceError(
-            "--tpu needs another build",
+            "--tpu needs the TPU build",
             "TensorFlow without TPU support",
             "install the tpu set: make setup ACCEL=tpu",
         )

@@ -220,23 +220,20 @@ class _Trainer:
         """All steps of an epoch in one call: Python takes no part in the loop."""
         steps = order.shape[0]
         losses = tf.TensorArray(tf.float32, steps)
-        right = tf.zeros(2, tf.int32)
+        right = tf.zeros(2)
         for step in tf.range(steps):
             loss, hits = self._layout.step(
                 self._step, order[step], labels[step], share[step], seed + tf.stack([0, step])
             )
             losses = losses.write(step, loss)
             right += hits
-        return losses.stack(), right
+        return losses.stack(), tf.cast(right, tf.int32)
 
     def _step(
         self, batch: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of one replica; all that comes in is of the global batch."""
-        size = self._recipe.batch_size // self._layout.replicas
-        batch, labels, share = (
-            tf.reshape(self._layout.part(each), (size,)) for each in (batch, labels, share)
-        )
+        batch, labels, share = (self._layout.part(each) for each in (batch, labels, share))
         features = self._lookup(batch)
         rate = self._recipe.dropout
         if rate > 0:
@@ -255,13 +252,13 @@ class _Trainer:
         hits = [tf.reduce_sum(tf.cast((rank < k) & real, tf.float32)) for k in (1, 5)]
         # Shares of the global batch's mean: their sums are what one replica would compute. The hits
         # are floats (exact to 2^24) because what is added up together has one dtype.
-        *gradients, counts = self._layout.total(
-            [*tape.gradient(loss, variables), tf.stack([loss, *hits])]
+        *gradients, loss, top1, top5 = self._layout.total(
+            [*tape.gradient(loss, variables), loss, *hits]
         )
         self._optimizer.apply_gradients(
             zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
         )
-        return counts[0], tf.cast(counts[1:], tf.int32)
+        return loss, tf.stack([top1, top5])
 
 
 def _one_epoch(trainer: _Trainer, task: Task, recipe: Recipe, head: Head) -> None:
