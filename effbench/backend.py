@@ -7,11 +7,15 @@ import os
 import sys
 import warnings
 
+from effbench import tpus
+
 # keras-efficientnet-v2 and TensorFlow Addons are Keras 2 code; read when tf.keras is first used.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+for _name, _value in tpus.environment().items():
+    os.environ.setdefault(_name, _value)
 
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402
 
 # tensorflow_addons names some of Keras's modules where Keras 2 had them until TensorFlow 2.16.
 # tf-keras still has them; Keras 3, found there instead, lacks one and takes 1.5 s to load.

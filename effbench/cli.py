@@ -26,9 +26,11 @@ from effbench.flags import (
     GpuOption,
     Precision,
     QuietOption,
+    ReplicasOption,
     Rescale,
     RescaleOption,
     ResultsOption,
+    TpuNameOption,
     TpuOption,
     VariantsOption,
     VerboseOption,
@@ -99,7 +101,8 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="Comma-separated; one run each.")] = "0",
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Global. Default: the recipe's, 128.")
+        int | None,
+        typer.Option(min=1, help="Global. Default: the recipe's, 128; 16 for each replica."),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=32, max=2048, help="Default: each variant's native size.")
@@ -117,6 +120,8 @@ def sweep(
     cpu: CpuOption = False,
     gpu: GpuOption = False,
     tpu: TpuOption = False,
+    tpu_name: TpuNameOption = None,
+    replicas: ReplicasOption = None,
     results: ResultsOption = Path("results"),
     feature_cache: Annotated[
         bool,
@@ -154,6 +159,8 @@ def sweep(
         start_step=start_step,
         precision=precision,
         device=_device(cpu=cpu, gpu=gpu, tpu=tpu),
+        replicas=replicas,
+        tpu_name=tpu_name,
         feature_cache=feature_cache,
         retry_failed=retry_failed,
         force=force,
@@ -171,7 +178,7 @@ def sweep(
     if not quiet:
         out.print(
             f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
-            f"see: effbench report --markdown --results {results}",
+            + (f"see: {_REPORT} {results}" if request.chief else "the chief keeps the records"),
             soft_wrap=True,
         )
     if outcome.failed_before:
@@ -183,6 +190,9 @@ def sweep(
 for command in (report, compare, reference, show, validate, merge, fetch, doctor, cache):
     app.command()(command)
 app.add_typer(bench_app, name="bench")
+
+
+_REPORT = "effbench report --markdown --results"
 
 
 def _device(**flags: bool) -> str:

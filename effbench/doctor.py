@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from effbench import cache, cifar10, machine, provenance, store
+from effbench import accelerator, cache, cifar10, machine, provenance, store, tpus
 from effbench.errors import EffbenchError
 
 GIB = 1 << 30
 # Features and weights of all nine variants on all of CIFAR-10 take about 5 GiB.
 ENOUGH_DISK = 5 * GIB
-
-# Loaded in a process of its own: a TensorFlow that does not fit its libtpu ends the process.
-_PROBE = """
-import json
-from effbench import devices
-from effbench.backend import keras, tf, tfa
-device = devices.connect({kind!r})
-with tf.device(device.placement):
-    step = tf.function(lambda x: tf.reduce_sum(tf.matmul(x, x)))(tf.ones((8, 8)))
-assert float(step) == 512, f"a matrix product came out as {{float(step)}}, not 512"
-print(json.dumps([device.name, keras.Model.__module__, tfa.__version__, tf.__version__]))
-"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,7 @@ class Check:
 def examine() -> list[Check]:
     """All checks, in the order in which a run needs them. Takes some seconds."""
     kind = machine.device("auto")
-    return [_python(), _tensorflow(kind), _memory(), _cache(), _data()]
+    return [_python(), _tensorflow(kind), _tpu(), _memory(), _cache(), _data()]
 
 
 def _python() -> Check:
@@ -55,19 +41,26 @@ def _python() -> Check:
 
 
 def _tensorflow(kind: str) -> Check:
-    done = subprocess.run(
-        (sys.executable, "-P", "-c", _PROBE.format(kind=kind)),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return Check(f"tensorflow on {kind}", False, lines[-1], f"run 'make setup ACCEL={kind}'")
-    name, keras, addons, version = json.loads(done.stdout.strip().splitlines()[-1])
-    legacy = keras.startswith("tf_keras")
-    text = f"{name}; TensorFlow {version}, Keras {'2' if legacy else '3'}, Addons {addons}"
-    return Check(f"tensorflow on {kind}", legacy, f"{text}; a tiny step ran", "run 'make setup'")
+    try:
+        found = accelerator.ask(kind)
+    except EffbenchError as error:
+        return Check(f"tensorflow on {kind}", False, str(error), f"run 'make setup ACCEL={kind}'")
+    replicas = f"{found.replicas} replica{'' if found.replicas == 1 else 's'}"
+    software = {"Keras": str(found.keras)} | found.versions
+    versions = ", ".join(f"{name} {version}" for name, version in software.items() if version)
+    text = f"{found.name}; {replicas}; {versions}; a tiny step ran"
+    return Check(f"tensorflow on {kind}", found.keras == 2, text, "run 'make setup'")
+
+
+def _tpu() -> Check:
+    """No TPU is no mistake, and neither is a build that can do without."""
+    chips = tpus.chips()
+    build = "TPU build of TensorFlow" if tpus.build() else "TensorFlow without TPU support"
+    if chips is None:
+        found = f"{build}, no TPU chip found" if tpus.build() else f"{build}; install the tpu set"
+        return Check("tpu", True, f"{found}{'' if tpus.build() else ' on a machine with a TPU'}")
+    hint = "install the tpu set: make setup ACCEL=tpu"
+    return Check("tpu", tpus.build(), f"{chips}; {build}", hint)
 
 
 def _memory() -> Check:

@@ -10,31 +10,41 @@ from scipy.special import log_softmax, softmax
 from effbench.backend import tf
 from effbench.dataset import CLASSES
 from effbench.errors import NonFiniteError
+from effbench.layout import ALONE, Layout
 from effbench.runs import Scores
 
 # From positions (int32 [batch]) to features (float32 [batch, width]), inside a tf.function.
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 
+# Of all replicas together, if they divide it.
 BATCH = 128
 
 # What to do about numbers that are not finite.
 LOOK = "look at the weights and the precision; float32 may help"
 
 
-class Evaluator:
-    """Logits of heads over one split, compiled once.
+def batch(layout: Layout) -> int:
+    """Images that each replica looks at together."""
+    return -(-BATCH // layout.replicas)
 
-    The last batch is padded with the first image and its rows dropped again, so shapes are static
-    and every image counts once.
+
+class Evaluator:
+    """Logits of heads over one split, compiled once for each number of heads.
+
+    Every replica gets as many batches. They are padded with the first image and its rows dropped
+    again, so shapes are static and every image counts once.
     """
 
-    def __init__(self, lookup: Lookup, images: int) -> None:
-        """`lookup` gives the features of `images` images by position."""
+    def __init__(self, lookup: Lookup, images: int, layout: Layout = ALONE) -> None:
+        """`lookup` gives the features of `images` images by position, `batch(layout)` at once."""
         self._images = images
-        padded = np.zeros(-(-images // BATCH) * BATCH, np.int32)
+        self._batch = batch(layout)
+        whole = self._batch * layout.replicas
+        padded = np.zeros(-(-images // whole) * whole, np.int32)
         padded[:images] = np.arange(images)
-        self._batches = tf.constant(padded.reshape(-1, BATCH))
+        self._batches = padded.reshape(-1, self._batch)
         self._lookup = lookup
+        self._layout = layout
 
     def logits(self, kernels: np.ndarray, biases: np.ndarray) -> np.ndarray:
         """Logits of several heads.
@@ -49,13 +59,18 @@ class Evaluator:
         padded = self._run(tf.constant(kernels), tf.constant(biases)).numpy()
         return padded.transpose(1, 0, 2, 3).reshape(len(kernels), -1, CLASSES)[:, : self._images]
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def _run(self, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-        def one(batch: tf.Tensor) -> tf.Tensor:
-            features = self._lookup(tf.ensure_shape(batch, (BATCH,)))
+        return self._layout.map(self._some, tf.constant(self._batches), kernels, biases)
+
+    def _some(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+        """A replica's share: int32 [n, batch] to float32 [n, heads, batch, classes]."""
+
+        def one(positions: tf.Tensor) -> tf.Tensor:
+            features = self._lookup(tf.reshape(positions, (self._batch,)))
             return tf.matmul(features, kernels) + biases[:, None]
 
-        return tf.map_fn(one, self._batches, fn_output_signature=tf.float32)
+        return tf.map_fn(one, batches, fn_output_signature=tf.float32)
 
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from effbench import cache, data, devices, evaluate, features, models, probe, provenance, weights
+from effbench import data, devices, evaluate, lookups, models, probe, provenance, weights
 from effbench.backend import keras, tf
 from effbench.dataset import Dataset
-from effbench.devices import Device
-from effbench.errors import NonFiniteError, WeightsError
-from effbench.evaluate import Evaluator, Lookup
+from effbench.errors import DeviceError, NonFiniteError, WeightsError
+from effbench.evaluate import Evaluator
 from effbench.jobs import Job, Message, Problem
-from effbench.progress import Report, Step
+from effbench.layout import Layout
+from effbench.progress import Step
 from effbench.runs import (
     SCHEMA,
     SELECTIONS,
@@ -47,33 +47,37 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
     watch = provenance.Stopwatch(job.sent)
     spec = job.specs[0]
     variant = VARIANTS[spec.variant]
-    device = devices.connect(job.device)
+    device = devices.connect(job.device, job.replicas, job.tpu_name)
+    layout = device.layout
+    _agree(layout, job)
     startup = watch.lap()
 
     report(Step("build"))
     whole = data.load(spec.data, job.data_dir)
     dataset = whole.limited(spec.limit)
-    with tf.device(device.placement):
+    with tf.device(layout.placement):
         model = models.build(variant, spec.image_size, spec.precision)
         verified = _load(model, job, dataset)
+        model = layout.mirror(model)
+    with layout.scope():
         build = watch.lap()
 
-        source = _cached if spec.feature_cache else _direct
-        lookups, cached = source(job, dataset, model, device, report)
+        source = lookups.cached if spec.feature_cache else lookups.direct
+        looked, known = source(job, dataset, model, device, report)
         extraction = watch.lap()
 
         train, validation, test = dataset.splits
         evaluators = (
-            Evaluator(lookups[1], len(validation.labels)),
-            Evaluator(lookups[2], len(test.labels)),
+            Evaluator(looked[1], len(validation.labels), layout),
+            Evaluator(looked[2], len(test.labels), layout),
         )
         task = probe.Task(
-            lookups[0],
+            looked[0],
             train.labels,
             evaluators[0],
             validation.labels,
             variant.width,
-            device.placement,
+            layout,
         )
         # Without cached features each head runs the backbone, which takes all cores by itself.
         threads = device.threads if spec.feature_cache else 1
@@ -96,8 +100,8 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
         device=device.kind,
         device_name=device.name,
         replicas=device.replicas,
-        features_computed=total - cached if spec.feature_cache else 0,
-        features_cached=cached,
+        features_computed=total - known if spec.feature_cache else 0,
+        features_cached=known,
         seeds_together=len(heads),
         peak_memory=provenance.peak_memory(),
         versions=provenance.versions(),
@@ -113,6 +117,19 @@ def run(job: Job, send: Callable[[Message], None]) -> None:
         history = tuple(head.history)
         store.save(RunResult(SCHEMA, each, images, selected, history, saved, seconds, made))
         send(Message(key=each.key, saved=True))
+
+
+def _agree(layout: Layout, job: Job) -> None:
+    """Hosts that do different runs would wait for one another, or worse, add up what differs.
+
+    Raises:
+        DeviceError: they do.
+    """
+    keys = ", ".join(spec.key for spec in job.specs)
+    own = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)
+    if (layout.told(own) != own).any():
+        hint = "give every host the same command, and --results with the same records"
+        raise DeviceError("all hosts must do the same runs", f"here {keys}", hint)
 
 
 # For the BatchNorm statistics of random weights: 8 images at 224, more where they are smaller.
@@ -133,55 +150,6 @@ def _load(model: keras.Model, job: Job, dataset: Dataset) -> str:
     compared = weights.load(model, job.weights_file)
     origin = "md5 of the release" if spec.weights.released else "a file named by hand"
     return f"{origin}; {compared} tensors equal to the file's"
-
-
-def _cached(
-    job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
-) -> tuple[list[Lookup], int]:
-    """Looks features up that are computed once; also says how many were in the cache."""
-    spec = job.specs[0]
-    images = np.concatenate([split.images for split in dataset.splits])
-    batch = features.batch_size(spec.image_size, device.kind)
-    run = models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
-    about = features.FeatureSet(
-        variant=spec.variant,
-        weights=job.weights_sha256 or f"random, seed {models.RANDOM_WEIGHTS_SEED}",
-        image_size=spec.image_size,
-        preprocessing=spec.preprocessing,
-        precision=spec.precision,
-        device=device.kind,
-        software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
-        images_sha256=hashlib.sha256(images).hexdigest(),
-    )
-    found = features.extract(run, batch, images, cache.features(), about, report)
-    ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    return [_rows(part) for part in np.split(found.values, ends[:-1])], found.cached
-
-
-def _direct(
-    job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
-) -> tuple[list[Lookup], int]:
-    """Runs the backbone on the images of every batch, the case study's own way."""
-    spec = job.specs[0]
-
-    def forward(batch: int) -> models.Forward:
-        return models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
-
-    batches = (spec.recipe.batch_size, evaluate.BATCH, evaluate.BATCH)
-    return [
-        _rows(split.images, forward(batch))
-        for split, batch in zip(dataset.splits, batches, strict=True)
-    ], 0
-
-
-def _rows(values: np.ndarray, then: models.Forward = tf.identity) -> Lookup:
-    """The rows of `values` at some positions, passed through `then`."""
-    on_device = tf.constant(values)
-
-    def lookup(positions: tf.Tensor) -> tf.Tensor:
-        return then(tf.gather(on_device, positions))
-
-    return lookup
 
 
 # Scores of the epochs that the rules choose, and their (validation, test) logits by rule.

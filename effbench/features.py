@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -66,14 +67,15 @@ class Features:
     cached: int
 
 
-def batch_size(image_size: int, device: str) -> int:
-    """Images a forward pass takes at once; it divides `CHUNK`.
+def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
+    """Images a forward pass of one replica takes at once; for one alone it divides `CHUNK`.
 
     On a CPU a larger one is no faster (measured for B0: 16 to 128 within 5 %) and only takes
     memory, which grows with the area of an image.
     """
     base = 32 if device == "cpu" else 128
-    return base if image_size <= 260 else base // 2 if image_size <= 384 else base // 4
+    fits = base if image_size <= 260 else base // 2 if image_size <= 384 else base // 4
+    return min(fits, math.ceil(CHUNK / replicas))
 
 
 def extract(
@@ -83,7 +85,7 @@ def extract(
 
     Args:
         run: from uint8 [batch, 32, 32, 3] to float32 [batch, width].
-        batch: divides `CHUNK`.
+        batch: of every call; best if it divides `CHUNK`, as the last one of a chunk is padded.
         images: uint8 [n, 32, 32, 3].
         folder: of all sets.
         about: names the set.
@@ -97,7 +99,7 @@ def extract(
         about_path = home / "about.json"
         if not about_path.exists():
             store.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
-        compiled = tf.function(run, reduce_retracing=True)
+        compiled = tf.function(run)
         chunks: list[np.ndarray] = []
         cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):

@@ -67,6 +67,13 @@ RescaleOption = Annotated[
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
 GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
 TpuOption = Annotated[bool, typer.Option("--tpu", help="Use the TPU.")]
+TpuNameOption = Annotated[
+    str | None, typer.Option(help="Another TPU than this machine's: its name or grpc:// address.")
+]
+ReplicasOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="With --cpu: replicas on one CPU, as on a TPU's cores."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from effbench.progress import Step
 from effbench.runs import RunSpec
+from effbench.tpus import LOCAL
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Job:
         weights_sha256: of that file; "" for random weights.
         device: "cpu", "gpu" or "tpu".
         sent: `time.time()` when the process was started.
+        replicas: that the CPU is divided into, or None for one program on all of it.
+        tpu_name: of the TPU.
     """
 
     specs: tuple[RunSpec, ...]
@@ -32,6 +35,8 @@ class Job:
     weights_sha256: str
     device: str
     sent: float
+    replicas: int | None = None
+    tpu_name: str = LOCAL
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,8 @@ import platform
 import shutil
 from pathlib import Path
 
+from effbench import tpus
 from effbench.errors import DeviceError
-
-_GOOGLE_PCI_VENDOR = "0x1ae0"
-# PCI classes of storage and network: Google's virtual ones are in every machine of its cloud.
-_NOT_CHIPS = ("0x01", "0x02")
 
 
 def cores() -> int:
@@ -35,13 +32,7 @@ def has_tpu() -> bool:
     Off a TPU, libtpu asks the cloud's metadata server again and again for minutes, so TensorFlow's
     TPU start-up is only touched where there is a chip.
     """
-    if any(Path("/dev").glob("accel[0-9]*")):
-        return True
-    return any(
-        (device / "vendor").read_text().strip() == _GOOGLE_PCI_VENDOR
-        and not (device / "class").read_text().startswith(_NOT_CHIPS)
-        for device in Path("/sys/bus/pci/devices").glob("*")
-    )
+    return tpus.chips() is not None
 
 
 def has_gpu() -> bool:
@@ -49,26 +40,39 @@ def has_gpu() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
 
 
-def device(wanted: str) -> str:
+def device(wanted: str, tpu: str = "") -> str:
     """The kind of device to use: `wanted`, or the best there is for "auto".
+
+    Args:
+        wanted: "auto", "cpu", "gpu" or "tpu".
+        tpu: the name of one that is elsewhere, "" for none.
 
     Raises:
         DeviceError: it is not there.
     """
-    present = {"tpu": has_tpu, "gpu": has_gpu, "cpu": lambda: True}
+    present = {"tpu": lambda: bool(tpu) or has_tpu(), "gpu": has_gpu, "cpu": lambda: True}
     if wanted == "auto":
         return next(kind for kind, there in present.items() if there())
     if not present[wanted]():
-        looked = {
-            "tpu": "no TPU chip found (no /dev/accel*, no PCI device of Google)",
-            "gpu": "no NVIDIA GPU found (no /dev/nvidia*, no nvidia-smi)",
-        }
-        raise DeviceError(
-            f"--{wanted} needs {'an NVIDIA GPU' if wanted == 'gpu' else 'a TPU'}",
-            looked[wanted],
-            "run it on such a machine, or use --cpu",
-        )
+        raise DeviceError(*_MISSING[wanted, tpus.build()])
     return wanted
+
+
+_ELSEWHERE = "run it on such a machine, or use --cpu"
+_NO_GPU = "no NVIDIA GPU found (no /dev/nvidia*, no nvidia-smi)"
+_NO_CHIP = "no TPU chip found (no /dev/accel*, no PCI device of Google)"
+_INSTALL = "install the tpu set (make setup ACCEL=tpu) on a machine with a TPU, or use --cpu"
+# By kind, and whether TensorFlow is the build for TPUs: rule, received, hint.
+_MISSING = {
+    ("gpu", False): ("--gpu needs an NVIDIA GPU", _NO_GPU, _ELSEWHERE),
+    ("gpu", True): ("--gpu needs an NVIDIA GPU", _NO_GPU, _ELSEWHERE),
+    ("tpu", False): (
+        "--tpu needs a TPU",
+        f"{_NO_CHIP}, TensorFlow without TPU support",
+        _INSTALL,
+    ),
+    ("tpu", True): ("--tpu needs a TPU", f"TPU build of TensorFlow, {_NO_CHIP}", _ELSEWHERE),
+}
 
 
 def precision(wanted: str, device_kind: str) -> str:

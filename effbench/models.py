@@ -99,7 +99,8 @@ def forward(
         return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
 
     def run(images: tf.Tensor) -> tf.Tensor:
-        images = tf.ensure_shape(images, (batch_size, None, None, 3))
+        # Not `ensure_shape`: for XLA it makes the shape a dynamic one.
+        images = tf.reshape(images, (batch_size, *images.shape[1:]))
         return tf.concat([tower(part) for part in tf.split(images, towers)], axis=0)
 
     return run

@@ -19,6 +19,7 @@ from effbench.backend import keras, tf
 from effbench.dataset import CLASSES
 from effbench.errors import NonFiniteError
 from effbench.evaluate import LOOK, Evaluator, Lookup, score
+from effbench.layout import ALONE, Layout
 from effbench.progress import Report, Step
 from effbench.recipes import Recipe
 from effbench.runs import SELECTIONS, Epoch, Scores
@@ -34,7 +35,7 @@ class Task:
         evaluator: of the validation images.
         validation_labels: uint8 [m].
         width: number of features.
-        placement: the TensorFlow device to train on, "" for its default; threads inherit none.
+        layout: the replicas to train on.
     """
 
     lookup: Lookup
@@ -42,7 +43,7 @@ class Task:
     evaluator: Evaluator
     validation_labels: np.ndarray
     width: int
-    placement: str = ""
+    layout: Layout = ALONE
 
 
 @dataclass
@@ -79,7 +80,7 @@ def train(
     Returns:
         The heads, in the order of `seeds`; one that left the finite numbers has its `error` set.
     """
-    with tf.device(task.placement):
+    with task.layout.scope():
         trainers = [_Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
     heads = [Head(seed, trainers[0].fresh(seed)) for seed in seeds]
     # The head with the fewest epochs goes next, so that all threads stay busy to the end.
@@ -89,7 +90,7 @@ def train(
     total = recipe.epochs * len(heads)
 
     def work(trainer: _Trainer) -> None:
-        with tf.device(task.placement):
+        with task.layout.scope():  # threads inherit none
             rounds(trainer)
 
     def rounds(trainer: _Trainer) -> None:
@@ -170,7 +171,8 @@ class _Trainer:
     def __init__(self, task: Task, recipe: Recipe) -> None:
         self._recipe = recipe
         self._lookup = task.lookup
-        self._labels = tf.constant(task.labels.astype(np.int32))
+        self._labels = task.labels.astype(np.int32)
+        self._layout = task.layout
         self._width = task.width
         self._kernel = tf.Variable(tf.zeros((task.width, CLASSES)))
         self._bias = tf.Variable(tf.zeros(CLASSES))
@@ -198,7 +200,10 @@ class _Trainer:
             variable.assign(value)
         first_step = number * len(order)
         losses, right = self._run(
-            tf.constant(order), tf.constant(share), tf.constant([head.seed, first_step], tf.int32)
+            tf.constant(order),
+            tf.constant(self._labels[order]),
+            tf.constant(share),
+            tf.constant([head.seed, first_step], tf.int32),
         )
         head.state = [variable.numpy() for variable in self._variables]
         return losses.numpy(), right.numpy()
@@ -208,44 +213,52 @@ class _Trainer:
         schedule = self._optimizer._get_hyper("learning_rate")
         return float(schedule(self._optimizer.iterations - 1))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def _run(
-        self, order: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
+        self, order: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        steps = tf.shape(order)[0]
+        """All steps of an epoch in one call: Python takes no part in the loop."""
+        steps = order.shape[0]
         losses = tf.TensorArray(tf.float32, steps)
-        right = tf.zeros(2, tf.int32)
+        right = tf.zeros(2)
         for step in tf.range(steps):
-            loss, hits = self._step(order[step], share[step], seed + tf.stack([0, step]))
+            loss, hits = self._layout.step(
+                self._step, order[step], labels[step], share[step], seed + tf.stack([0, step])
+            )
             losses = losses.write(step, loss)
             right += hits
-        return losses.stack(), right
+        return losses.stack(), tf.cast(right, tf.int32)
 
     def _step(
-        self, batch: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
+        self, batch: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.ensure_shape(batch, (self._recipe.batch_size,))
-        labels = tf.gather(self._labels, batch)
+        """One step of one replica; all that comes in is of the global batch."""
+        batch, labels, share = (self._layout.part(each) for each in (batch, labels, share))
         features = self._lookup(batch)
         rate = self._recipe.dropout
         if rate > 0:
+            # Drawn for the global batch, so that it does not depend on the number of replicas.
             keep = keep_mask(rate, (self._recipe.batch_size, self._width), seed)
-            features = tf.where(keep, features, 0.0)
+            features = tf.where(self._layout.part(keep), features, 0.0)
         with tf.GradientTape() as tape:
             # Inverted dropout, its factor on the kernel, which is much smaller than the features.
             logits = tf.matmul(features, self._kernel / (1 - rate)) + self._bias
             each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(each * share)
         variables = [self._kernel, self._bias]
-        gradients = tape.gradient(loss, variables)
-        self._optimizer.apply_gradients(
-            zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
-        )
         true = tf.gather(logits, labels, axis=1, batch_dims=1)[:, None]
         rank = tf.reduce_sum(tf.cast(logits > true, tf.int32), axis=1)
         real = share > 0
-        hits = [tf.reduce_sum(tf.cast((rank < k) & real, tf.int32)) for k in (1, 5)]
-        return loss, tf.stack(hits)
+        hits = [tf.reduce_sum(tf.cast((rank < k) & real, tf.float32)) for k in (1, 5)]
+        # Shares of the global batch's mean: their sums are what one replica would compute. The hits
+        # are floats (exact to 2^24) because what is added up together has one dtype.
+        *gradients, loss, top1, top5 = self._layout.total(
+            [*tape.gradient(loss, variables), loss, *hits]
+        )
+        self._optimizer.apply_gradients(
+            zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
+        )
+        return loss, tf.stack([top1, top5])
 
 
 def _one_epoch(trainer: _Trainer, task: Task, recipe: Recipe, head: Head) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from effbench import data, machine, recipes, variants
+from effbench import accelerator, cluster, data, machine, recipes, tpus, variants
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
 from effbench.runs import RunSpec
@@ -32,6 +32,8 @@ class Options:
         start_step: of the schedule and the optimizer.
         precision: "auto", "float32" or "mixed_bfloat16".
         device: "auto", "cpu", "gpu" or "tpu".
+        replicas: parts that the CPU is divided into; None leaves it whole.
+        tpu_name: instead of the machine's own TPU, or the one that the environment names.
         feature_cache: False runs the backbone in every step.
         retry_failed: run again what failed before.
         force: run again what is finished.
@@ -52,6 +54,8 @@ class Options:
     start_step: int | None = None
     precision: str = "auto"
     device: str = "auto"
+    replicas: int | None = None
+    tpu_name: str | None = None
     feature_cache: bool = True
     retry_failed: bool = False
     force: bool = False
@@ -69,6 +73,9 @@ class Request:
         device: "cpu", "gpu" or "tpu".
         retry_failed: run again what failed before.
         force: run again what is finished.
+        replicas: parts that the CPU is divided into, or None.
+        tpu_name: of the TPU.
+        chief: whether this host keeps the records; only one of several does.
     """
 
     specs: tuple[RunSpec, ...]
@@ -78,6 +85,13 @@ class Request:
     device: str
     retry_failed: bool
     force: bool
+    replicas: int | None
+    tpu_name: str
+    chief: bool
+
+
+# Of each replica: the case study's, on the 8 of its TPU.
+BATCH_PER_REPLICA = 16
 
 
 def resolve(options: Options, report: Report = silent) -> Request:
@@ -99,16 +113,18 @@ def resolve(options: Options, report: Report = silent) -> Request:
             "name that one with --variants",
         )
     standard = recipes.get(options.recipe)
-    recipe = replace(
-        standard,
-        epochs=options.epochs or standard.epochs,
-        batch_size=options.batch_size or standard.batch_size,
-        start_step=standard.start_step if options.start_step is None else options.start_step,
-    )
     seeds = _seeds(options.seeds)
     # Before the dataset, which may have to be downloaded.
     identities = {row.name: source.identify(row) for row in rows}
-    device = machine.device(options.device)
+    tpu = tpus.named(options.tpu_name)
+    device = _device(options, tpu)
+    replicas = _replicas(options.replicas, device, tpu or tpus.LOCAL)
+    recipe = replace(
+        standard,
+        epochs=options.epochs or standard.epochs,
+        batch_size=_batch_size(options.batch_size, standard.batch_size, replicas),
+        start_step=standard.start_step if options.start_step is None else options.start_step,
+    )
     dataset = data.load(options.data, options.data_dir, report).limited(options.limit)
     specs = tuple(
         RunSpec(
@@ -134,7 +150,50 @@ def resolve(options: Options, report: Report = silent) -> Request:
         device=device,
         retry_failed=options.retry_failed,
         force=options.force,
+        replicas=options.replicas,
+        tpu_name=tpu or tpus.LOCAL,
+        # One process drives all hosts of a pod.
+        chief=device == "tpu" or cluster.read().chief,
     )
+
+
+def _device(options: Options, tpu: str) -> str:
+    for flag, given, kind in (
+        ("--replicas", options.replicas, "cpu"),
+        ("--tpu-name", options.tpu_name, "tpu"),
+    ):
+        if given is not None and options.device != kind:
+            raise UsageError(f"{flag} goes with --{kind}", f"{flag} {given}", f"add --{kind}")
+    return machine.device(options.device, tpu)
+
+
+def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
+    """Replicas that share a global batch; None for one program without a strategy."""
+    hosts = cluster.read().hosts
+    if device == "tpu":
+        return accelerator.ask(device, tpu_name).replicas
+    if given is not None and hosts > 1:
+        raise UsageError("--replicas is for one host", "TF_CONFIG names several", "leave one out")
+    if given is None:
+        local = accelerator.ask(device).replicas if device == "gpu" else 1
+        return hosts * local if hosts * local > 1 else None
+    return given
+
+
+def _batch_size(given: int | None, standard: int, replicas: int | None) -> int:
+    """The global batch: as given, else the recipe's for one device, or 16 for each replica.
+
+    Raises:
+        UsageError: it does not divide by the replicas.
+    """
+    size = given or (standard if replicas is None else BATCH_PER_REPLICA * replicas)
+    if size % (replicas or 1):
+        raise UsageError(
+            f"--batch-size is global, and divides by the {replicas} replicas",
+            str(size),
+            f"give a multiple of {replicas}",
+        )
+    return size
 
 
 def _seeds(text: str) -> list[int]:

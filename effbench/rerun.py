@@ -31,12 +31,19 @@ def rerun(record: Record) -> Rerun:
         EffbenchError: no flags of this effbench lead to it.
     """
     spec = record.spec
-    device = [f"--{record.provenance.device}"] if isinstance(record, RunResult) else []
-    words = ["effbench", "sweep", *device]
+    words = ["effbench", "sweep", *_device(record)]
     for flag, value in _flags(record):
         words += [flag, str(value)]
     words += [] if spec.feature_cache else ["--no-feature-cache"]
     return Rerun(shlex.join(words), tuple(_hints(record)))
+
+
+def _device(record: Record) -> list[str]:
+    if not isinstance(record, RunResult):
+        return []
+    made = record.provenance
+    divided = made.device == "cpu" and made.replicas > 1
+    return [f"--{made.device}", *(["--replicas", str(made.replicas)] if divided else [])]
 
 
 def _flags(record: Record) -> Iterator[tuple[str, object]]:
@@ -51,8 +58,10 @@ def _flags(record: Record) -> Iterator[tuple[str, object]]:
     yield "--seeds", spec.seed
     yield "--precision", spec.precision
     standard = _standard(record)
+    # Elsewhere than on a whole CPU, the batch that a sweep chooses depends on the replicas there.
+    said = () if _device(record) == ["--cpu"] else ("batch_size",)
     for name, flag in _OVERRIDES.items():
-        if getattr(spec.recipe, name) != getattr(standard, name):
+        if name in said or getattr(spec.recipe, name) != getattr(standard, name):
             yield flag, getattr(spec.recipe, name)
     if spec.image_size != VARIANTS[spec.variant].image_size:
         yield "--image-size", spec.image_size

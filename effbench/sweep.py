@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import weights
+from effbench import tpus, weights
 from effbench.errors import FATAL_KINDS, DataError, RelayedError, WeightsError, writing
 from effbench.jobs import JOB, MESSAGE, Job, Message, Problem
 from effbench.progress import Event, Listen, Report, Step
@@ -56,6 +57,17 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     Raises:
         EffbenchError: nothing more can be done, e.g. there is no such device or the disk is full.
     """
+    return (_lead if request.chief else _follow)(request, store, listen)
+
+
+def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
+    """Takes part in what the chief of several hosts does; what is written here is thrown away."""
+    todo = tuple(spec for spec in request.specs if _state(request, store, spec) == "run")
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        return _lead(replace(request, specs=todo), Store(Path(folder)), listen)
+
+
+def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
     store.prepare()
     groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.group)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
@@ -128,10 +140,12 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
         weights_sha256=file.sha256 if file else "",
         device=request.device,
         sent=time.time(),
+        replicas=request.replicas,
+        tpu_name=request.tpu_name,
     )
     left = {spec.key: spec for spec in specs}
     problem: Problem | None = None
-    worker = _start(log)
+    worker = _start(log, request.tpu_name if request.device == "tpu" else "")
     try:
         for message in _converse(worker, job):
             if message.step is not None:
@@ -159,7 +173,7 @@ def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.Fi
     return weights.find(request.source, spec.weights, variant, request.weights_dir, report)
 
 
-def _start(log: Path) -> subprocess.Popen[bytes]:
+def _start(log: Path, tpu: str) -> subprocess.Popen[bytes]:
     """A worker in a session of its own: Ctrl-C is for the sweep, which then stops its worker."""
     with log.open("ab") as errors:
         return subprocess.Popen(
@@ -169,6 +183,7 @@ def _start(log: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
+            env=tpus.for_child(tpu),
         )
 
 

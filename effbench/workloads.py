@@ -37,7 +37,7 @@ def heads(count: int) -> float:
         return tf.gather(on_device, positions + TRAIN)
 
     evaluator = Evaluator(held_out, HELD_OUT)
-    task = probe.Task(train, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, device.placement)
+    task = probe.Task(train, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, device.layout)
     probe.train(task, RECIPE, range(count), device.threads, silent)
     return time.perf_counter() - began
 

@@ -12,7 +12,7 @@ from commandline import Done, one_line
 from records import failure, put, result
 
 import effbench
-from effbench import machine, sweep
+from effbench import machine, sweep, tpus
 from effbench.request import Options, resolve
 from effbench.store import Store
 from effbench.variants import VARIANTS
@@ -40,6 +40,9 @@ def no_accelerators(monkeypatch):
         (["--limit", "-5"], 2, "greater than or equal to 10"),
         (["--limit", "1258"], 2, "--limit takes 10 (an image of each class)"),
         (["--gpu"], 2, "devices exclude one another: --cpu --gpu;"),
+        (["--tpu-name", "x"], 2, "--tpu-name goes with --tpu: --tpu-name x; add --tpu"),
+        (["--replicas", "3", "--batch-size", "128"], 2, "divides by the 3 replicas: 128; give"),
+        (["--replicas", "65"], 2, "--replicas"),
         (["--weights", "x.h5", "--variants", "B0,T"], 2, "a file of weights fits one variant"),
         (["--weights", "x.h5"], 1, "cannot read the weights: "),
         (["--data", "cifar10", "--data-dir", "nowhere"], 2, "path 'nowhere' does not exist"),
@@ -61,6 +64,19 @@ def test_bad_input_is_one_line(arguments, code, text, run, tmp_path, monkeypatch
 def test_a_device_that_is_not_here_is_one_line(flag, run, no_accelerators, tmp_path):
     arguments = [each for each in SMALL if each != "--cpu"]
     one_line(run(*arguments, flag, "--results", tmp_path / "r"), 1, f"effbench: {flag} needs a")
+    assert not (tmp_path / "r").exists()
+
+
+def test_tpu_and_gpu_exclude_one_another(run):
+    arguments = [each for each in SMALL if each != "--cpu"]
+    one_line(run(*arguments, "--tpu", "--gpu"), 2, "devices exclude one another: --gpu --tpu;")
+
+
+def test_a_named_tpu_needs_the_tpu_build(run, no_accelerators, tmp_path, monkeypatch):
+    monkeypatch.setattr(tpus, "build", lambda: False)
+    arguments = [each for each in SMALL if each != "--cpu"]
+    done = run(*arguments, "--tpu", "--tpu-name", "mine", "--results", tmp_path / "r")
+    one_line(done, 1, "TensorFlow without TPU support; install the tpu set: make setup ACCEL=tpu")
     assert not (tmp_path / "r").exists()
 
 

@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
-from effbench import devices, machine
+from effbench import devices, machine, tpus
 from effbench.errors import DeviceError
 
 FRESH = """
@@ -15,7 +16,7 @@ import json
 from effbench import devices
 from effbench.backend import tf
 device = devices.connect("cpu")
-with tf.device(device.placement):
+with device.layout.scope():
     place = tf.matmul(tf.ones((2, 2)), tf.ones((2, 2))).device
 print(json.dumps({
     "kind": device.kind, "name": device.name, "replicas": device.replicas,
@@ -84,6 +85,65 @@ def test_no_tpu_is_a_device_error():
     line = run(TPU)
     assert line.startswith("DeviceError TensorFlow cannot start the TPU")
     assert "--cpu" in line
+
+
+@dataclass
+class Resolver:
+    name: str
+
+
+@pytest.fixture
+def tpu_of(monkeypatch) -> list[object]:
+    """A TensorFlow with a TPU of two cores, as far as `connect` goes; lists what is done to it."""
+    from effbench.backend import tf
+
+    done: list[object] = []
+
+    def resolve(name: str) -> Resolver:
+        if name == "nowhere":
+            raise ValueError("Could not lookup TPU metadata\nand much more")
+        return Resolver(name)
+
+    class Strategy:
+        num_replicas_in_sync = 2
+
+        def __init__(self, resolver: Resolver) -> None:
+            done.append(("strategy", resolver.name))
+
+    def noted(what: str):
+        return lambda resolver: done.append((what, resolver.name))
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", resolve)
+    monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", noted("connect"))
+    monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", noted("initialize"))
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", Strategy)
+    return done
+
+
+@pytest.mark.parametrize("name", ["local", "a-pod", "grpc://10.0.0.2:8470"])
+def test_a_tpu_is_connected_to_initialized_once_and_used_whole(name, tpu_of, monkeypatch):
+    chips = tpus.Chips(1, tpus.GENERATIONS[1])
+    monkeypatch.setattr(tpus, "chips", lambda: chips)
+    device = devices.connect("tpu", tpu_name=name)
+    assert tpu_of == [("connect", name), ("initialize", name), ("strategy", name)]
+    assert (device.kind, device.replicas, device.threads, device.hosts) == ("tpu", 2, 1, 1)
+    assert device.name == (str(chips) if name == "local" else f"TPU {name}")
+
+
+def test_the_machines_own_tpu_is_the_default(tpu_of, monkeypatch):
+    monkeypatch.setattr(tpus, "chips", lambda: tpus.Chips(4, None))
+    assert devices.connect("tpu").name == "TPU of an unknown generation, 4 chips"
+    assert tpu_of[0] == ("connect", "local")
+
+
+def test_a_name_that_leads_nowhere_is_one_line(tpu_of):
+    with pytest.raises(DeviceError) as caught:
+        devices.connect("tpu", tpu_name="nowhere")
+    line = str(caught.value)
+    assert line.startswith("TensorFlow cannot connect to the TPU nowhere: Could not lookup TPU m")
+    assert line.endswith("with --tpu-name")
+    assert "much more" not in line
+    assert tpu_of == []
 
 
 @pytest.mark.parametrize("kind", ["gpu", "tpu"])

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 
-from effbench import doctor, provenance
+from effbench import accelerator, doctor, provenance, tpus
+from effbench.accelerator import Found
 
 
 def test_a_sound_machine() -> None:
@@ -12,7 +15,8 @@ def test_a_sound_machine() -> None:
 
 
 def test_a_broken_tensorflow_is_one_line_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_PROBE", "raise SystemExit('libtpu is too new')  # {kind}")
+    command = (sys.executable, "-c", "raise SystemExit('libtpu is too new')")
+    monkeypatch.setattr(accelerator, "COMMAND", command)
     check = doctor._tensorflow("cpu")
     assert not check.good
     assert check.text == "libtpu is too new"
@@ -30,3 +34,42 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch: pytest.MonkeyPatc
     check = doctor._cache()
     assert not check.good
     assert "cannot write" in check.text
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (True, "TPU build of TensorFlow, no TPU chip found"),
+        (False, "TensorFlow without TPU support; install the tpu set on a machine with a TPU"),
+    ],
+)
+def test_no_tpu_is_no_mistake(build, text, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tpus, "chips", lambda: None)
+    monkeypatch.setattr(tpus, "build", lambda: build)
+    check = doctor._tpu()
+    assert check.good
+    assert check.text == text
+
+
+def test_a_tpu_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    generation = next(row for row in tpus.GENERATIONS if row.name == "v3")
+    chips = tpus.Chips(4, generation)
+    monkeypatch.setattr(tpus, "chips", lambda: chips)
+    monkeypatch.setattr(tpus, "build", lambda: True)
+    versions = {"TensorFlow": "2.19.1", "Addons": "0.23.0", "libtpu": "0.0.10"}
+    monkeypatch.setattr(accelerator, "ask", lambda kind: Found(str(chips), 8, 2, versions))
+    text = f"{doctor._tensorflow('tpu').text} {doctor._tpu().text}"
+    for words in (
+        "v3",
+        "4 chips",
+        "8 cores",
+        "8 replicas",
+        "16 GiB of HBM",
+        "libtpu 0.0.10",
+        "TensorFlow 2.19.1",
+        "a tiny step ran",
+    ):
+        assert words in text
+    monkeypatch.setattr(tpus, "build", lambda: False)
+    assert not doctor._tpu().good
+    assert "make setup ACCEL=tpu" in doctor._tpu().hint

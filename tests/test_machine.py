@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from effbench import machine
+from effbench import machine, tpus
 from effbench.errors import DeviceError
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
     """A file system of another machine, with neither accelerator nor nvidia-smi at first."""
-    monkeypatch.setattr(machine, "Path", lambda path: tmp_path / str(path).lstrip("/"))
+    for module in (machine, tpus):
+        monkeypatch.setattr(module, "Path", lambda path: tmp_path / str(path).lstrip("/"))
     monkeypatch.setattr(shutil, "which", lambda _: None)
     for folder in ("dev", "proc", "sys/bus/pci/devices"):
         (tmp_path / folder).mkdir(parents=True)
@@ -86,6 +87,23 @@ def test_a_device_that_is_not_there_is_one_line(root, kind, what):
     assert line.startswith(f"--{kind} needs {what}: no ")
     assert line.endswith("use --cpu")
     assert "\n" not in line
+
+
+def test_a_tpu_with_a_name_may_be_elsewhere(root):
+    assert machine.device("tpu", "pod") == "tpu"
+    assert machine.device("auto", "pod") == "tpu"
+
+
+def test_no_chip_and_no_build_are_different_mistakes(root, monkeypatch):
+    lines = {}
+    for build in (False, True):
+        monkeypatch.setattr(tpus, "build", lambda build=build: build)
+        with pytest.raises(DeviceError) as caught:
+            machine.device("tpu")
+        lines[build] = str(caught.value)
+    assert "TensorFlow without TPU support; install the tpu set" in lines[False]
+    assert "TPU build of TensorFlow, no TPU chip found" in lines[True]
+    assert "install" not in lines[True]
 
 
 def test_the_processors_own_name(root):

@@ -444,6 +444,7 @@ from tensorflow.python.eager import context
 from effbench import probe, progress
 from effbench.backend import tf
 from effbench.evaluate import Evaluator
+from effbench.layout import Layout
 from effbench.recipes import RECIPES
 
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -453,7 +454,7 @@ with tf.device("/CPU:1"):
     values = tf.constant(np.random.rand(40, 8).astype(np.float32))
     lookup = lambda positions: tf.gather(values, positions)
     labels = np.zeros(40, np.uint8)
-    task = probe.Task(lookup, labels, Evaluator(lookup, 40), labels, 8, "/CPU:1")
+    task = probe.Task(lookup, labels, Evaluator(lookup, 40), labels, 8, Layout("/CPU:1"))
     context.context().enable_run_metadata()
     probe.train(task, recipe, [0], 1, progress.silent)
     graphs = context.context().export_run_metadata().function_graphs

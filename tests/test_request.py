@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 from records import h5_file
 
-from effbench import data, machine
+from effbench import accelerator, data, machine
+from effbench.accelerator import Found
 from effbench.errors import DeviceError, UsageError, WeightsError
 from effbench.recipes import RECIPES
 from effbench.request import Options, Request, resolve
@@ -131,6 +133,94 @@ def test_a_device_that_is_not_there_is_refused_before_the_data_is_asked_for(no_d
     monkeypatch.setattr(machine, "has_gpu", lambda: False)
     with pytest.raises(DeviceError):
         small(device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch"),
+    [
+        ({}, 128),
+        ({"replicas": 1}, 16),
+        ({"replicas": 4}, 64),
+        ({"replicas": 8}, 128),
+        ({"replicas": 64}, 1024),
+        ({"replicas": 4, "batch_size": 128}, 128),
+        ({"device": "tpu"}, 64),
+        ({"device": "tpu", "batch_size": 256}, 256),
+        ({"device": "gpu"}, 64),
+    ],
+)
+def test_the_batch_is_16_for_each_replica(changes, batch, four):
+    request = small(**changes)
+    (only,) = request.specs
+    assert only.recipe.batch_size == batch
+    assert ("changed recipe" in only.marks) == (batch != 128)
+    assert (request.replicas, request.chief) == (changes.get("replicas"), True)
+
+
+@pytest.fixture
+def four(monkeypatch):
+    """A machine with four chips and as many GPUs."""
+    monkeypatch.setattr(machine, "has_tpu", lambda: True)
+    monkeypatch.setattr(machine, "has_gpu", lambda: True)
+    monkeypatch.setattr(accelerator, "ask", lambda *_: Found("four", 4, 2, {}))
+
+
+def test_one_gpu_has_the_recipes_own_batch(four, monkeypatch):
+    monkeypatch.setattr(accelerator, "ask", lambda *_: Found("one", 1, 2, {}))
+    assert small(device="gpu").specs[0].recipe.batch_size == 128
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"replicas": 3, "batch_size": 128},
+        {"replicas": 8, "batch_size": 20},
+        {"replicas": 8, "batch_size": 4},
+        {"device": "tpu", "batch_size": 30},
+    ],
+)
+def test_a_batch_that_does_not_divide_is_refused(changes, four, no_data):
+    with pytest.raises(UsageError) as caught:
+        small(**changes)
+    replicas = changes.get("replicas", 4)
+    assert str(caught.value) == (
+        f"--batch-size is global, and divides by the {replicas} replicas: "
+        f"{changes['batch_size']}; give a multiple of {replicas}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"device": "tpu", "replicas": 8}, "--replicas goes with --cpu: --replicas 8; add --cpu"),
+        ({"device": "auto", "replicas": 8}, "--replicas goes with --cpu"),
+        ({"tpu_name": "x"}, "--tpu-name goes with --tpu: --tpu-name x; add --tpu"),
+        ({"device": "gpu", "tpu_name": "x"}, "--tpu-name goes with --tpu"),
+    ],
+)
+def test_flags_that_do_not_go_together(changes, line, four, no_data):
+    with pytest.raises(UsageError) as caught:
+        small(**changes)
+    assert str(caught.value).startswith(line)
+
+
+def test_several_hosts_share_the_batch_and_have_one_chief(four, monkeypatch):
+    def place(index: int) -> None:
+        jobs = {"worker": ["a:1", "b:1", "c:1"]}
+        task = {"type": "worker", "index": index}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
+
+    place(0)
+    assert small().specs[0].recipe.batch_size == 48
+    assert small(device="gpu").specs[0].recipe.batch_size == 16 * 4 * 3
+    assert small().chief
+    place(2)
+    assert not small().chief
+    # One process drives all hosts of a pod.
+    assert small(device="tpu").chief
+    assert small(device="tpu").specs[0].recipe.batch_size == 64
+    with pytest.raises(UsageError, match="--replicas is for one host"):
+        small(replicas=2)
 
 
 def test_one_impossible_variant_of_many_is_named(no_data):

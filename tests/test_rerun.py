@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from records import failure, h5_file, result, spec
 
-from effbench import cli, data, machine
+from effbench import accelerator, cli, data, machine
+from effbench.accelerator import Found
 from effbench.errors import EffbenchError
 from effbench.recipes import RECIPES
 from effbench.request import Options, resolve
@@ -21,6 +22,7 @@ def _here(monkeypatch, tmp_path):
     """A machine with every device and CIFAR-10, in a directory with a file of weights."""
     monkeypatch.setattr(machine, "has_gpu", lambda: True)
     monkeypatch.setattr(machine, "has_tpu", lambda: True)
+    monkeypatch.setattr(accelerator, "ask", lambda *_: Found("one core", 1, 2, {}))
     monkeypatch.setitem(data.DATASETS, "cifar10", data.DATASETS["digits"])
     monkeypatch.chdir(tmp_path)
     for name in (*FILES, "efficientnetv2-b0-imagenet.h5", "weights.h5"):
@@ -103,8 +105,26 @@ def test_the_command_says_no_more_than_it_must():
     small = made("tpu", {"variants": "T", "limit": 20, "image_size": 64, "feature_cache": False})
     assert rerun(small).command == (
         "effbench sweep --tpu --variants T --weights imagenet --data cifar10 --recipe case-study "
-        "--seeds 0 --precision mixed_bfloat16 --image-size 64 --limit 20 --no-feature-cache"
+        "--seeds 0 --precision mixed_bfloat16 --batch-size 16 --image-size 64 --limit 20 "
+        "--no-feature-cache"
     )
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu"])
+def test_the_batch_is_said_where_another_machine_would_choose_another(device, capsys, monkeypatch):
+    monkeypatch.setattr(accelerator, "ask", lambda *_: Found("eight", 8, 2, {}))
+    record = made(device, {"variants": "B0"})
+    assert record.spec.recipe.batch_size == 128
+    monkeypatch.setattr(accelerator, "ask", lambda *_: Found("four", 4, 2, {}))
+    assert keys(rerun(record).command, capsys) == [record.spec.key]
+
+
+@pytest.mark.parametrize("replicas", [2, 8])
+def test_a_divided_cpu_is_divided_again(replicas, capsys):
+    plain = made("cpu", {"variants": "B0", "replicas": replicas})
+    record = replace(plain, provenance=replace(plain.provenance, replicas=replicas))
+    assert f"--cpu --replicas {replicas} " in rerun(record).command
+    assert keys(rerun(record).command, capsys) == [record.spec.key]
 
 
 def test_what_the_command_cannot_say_is_a_hint():

@@ -1,0 +1,82 @@
+"""What a device is like, asked in a process of its own.
+
+The sweep cannot ask by itself: libtpu lets one process at a time use the chips, so its workers
+would find them taken; and a TensorFlow that does not fit its libtpu ends the process. The number of
+replicas is asked of TensorFlow, not counted from the chips: it joins the two cores of a v4 or v5p,
+and a TPU with a name is somewhere else.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from effbench import tpus
+from effbench.errors import DeviceError, RelayedError
+
+# -P: nothing in the working directory may pass for a library.
+COMMAND = (sys.executable, "-P", "-m", "effbench.trial")
+
+# A pod takes a minute or two to start.
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Found:
+    """A device on which a tiny step ran.
+
+    Attributes:
+        name: what the machine calls it.
+        replicas: copies of a program that share a global batch.
+        keras: major version that TensorFlow uses.
+        versions: by name, "" for what is not installed or takes no part.
+    """
+
+    name: str
+    replicas: int
+    keras: int
+    versions: dict[str, str]
+
+
+FOUND = TypeAdapter(Found)
+
+
+def ask(kind: str, tpu_name: str = tpus.LOCAL) -> Found:
+    """Starts a device of this host, runs a tiny step on it, and lets go of it. Takes some seconds.
+
+    Raises:
+        EffbenchError: it cannot be used; the line says why.
+    """
+    if kind == "tpu" and not tpus.build():
+        raise DeviceError(
+            "--tpu needs the TPU build",
+            "TensorFlow without TPU support",
+            "install the tpu set: make setup ACCEL=tpu",
+        )
+    # Without the other hosts, which this process does not wait for.
+    environment = tpus.for_child(tpu_name if kind == "tpu" else "")
+    environment.pop("TF_CONFIG", None)
+    try:
+        done = subprocess.run(
+            (*COMMAND, kind, tpu_name),
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"the {kind} must answer", f"nothing in {SECONDS} s", "is another program using it?"
+        ) from error
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if done.returncode == 1:
+        raise RelayedError(lines[-1])
+    if done.returncode:
+        raise DeviceError(
+            f"TensorFlow cannot start the {kind}", lines[-1], f"run 'make setup ACCEL={kind}'"
+        )
+    return FOUND.validate_json(done.stdout.strip().splitlines()[-1])

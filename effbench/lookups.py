@@ -1,0 +1,96 @@
+"""Where the features of a run's images come from: computed once and kept, or in every step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from effbench import cache, evaluate, features, models, provenance
+from effbench.backend import keras, tf
+from effbench.dataset import Dataset
+from effbench.devices import Device
+from effbench.evaluate import Lookup
+from effbench.jobs import Job
+from effbench.layout import Layout
+from effbench.progress import Report
+from effbench.runs import RunSpec
+
+
+def cached(
+    job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
+) -> tuple[list[Lookup], int]:
+    """Looks features up that are computed once; also says how many were in the cache."""
+    spec = job.specs[0]
+    images = np.concatenate([split.images for split in dataset.splits])
+    layout = device.layout
+    batch = features.batch_size(spec.image_size, device.kind, layout.replicas)
+    run = _forward(spec, model, device, batch)
+    about = features.FeatureSet(
+        variant=spec.variant,
+        weights=job.weights_sha256 or f"random, seed {models.RANDOM_WEIGHTS_SEED}",
+        image_size=spec.image_size,
+        preprocessing=spec.preprocessing,
+        precision=spec.precision,
+        device=device.kind,
+        software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
+        images_sha256=hashlib.sha256(images).hexdigest(),
+    )
+    with _kept(device) as folder:
+        found = features.extract(
+            partial(layout.map, run), batch * layout.replicas, images, folder, about, report
+        )
+    ends = np.cumsum([len(split.labels) for split in dataset.splits])
+    return [_rows(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
+
+
+def _forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> models.Forward:
+    """What one replica does with its part of a batch."""
+    run = models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
+    # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
+    return tf.function(run, jit_compile=True) if device.kind == "gpu" else run
+
+
+@contextlib.contextmanager
+def _kept(device: Device) -> Iterator[Path]:
+    """Where features are kept: in the cache, but not for longer than the run on several hosts.
+
+    They compute every batch together, so one that finds it in its own cache would be waited for.
+    """
+    if device.hosts == 1:
+        yield cache.features()
+        return
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        yield Path(folder)
+
+
+def direct(
+    job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
+) -> tuple[list[Lookup], int]:
+    """Runs the backbone on the images of every batch, the case study's own way."""
+    spec = job.specs[0]
+    layout = device.layout
+    training = spec.recipe.batch_size // layout.replicas
+    batches = (training, evaluate.batch(layout), evaluate.batch(layout))
+    return [
+        _rows(split.images, layout, _forward(spec, model, device, batch))
+        for split, batch in zip(dataset.splits, batches, strict=True)
+    ], 0
+
+
+def _rows(values: np.ndarray, layout: Layout, then: models.Forward = tf.identity) -> Lookup:
+    """The rows of `values` at some positions, passed through `then`."""
+    # Flat, because a TPU pads the last dimension to 128: images of 3 channels would take 43 times
+    # the memory.
+    held = layout.hold(values.reshape(len(values), -1))
+
+    def lookup(positions: tf.Tensor) -> tf.Tensor:
+        rows = tf.gather(held, positions)
+        return then(tf.reshape(rows, (positions.shape[0], *values.shape[1:])))
+
+    return lookup

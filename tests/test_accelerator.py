@@ -1,0 +1,67 @@
+"""Asking a device in a process of its own; the real TPU's answers are played."""
+
+import sys
+import time
+
+import pytest
+
+from effbench import accelerator, tpus
+from effbench.errors import DeviceError, EffbenchError
+
+
+def play(monkeypatch, code: str) -> None:
+    monkeypatch.setattr(accelerator, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(tpus, "build", lambda: True)
+
+
+def test_the_cpu_answers_after_a_tiny_step():
+    found = accelerator.ask("cpu")
+    assert found.replicas == 1
+    assert found.keras == 2
+    assert found.versions["TensorFlow"].startswith("2.")
+    assert found.versions["libtpu"] == ""
+
+
+def test_what_it_finds_and_what_it_is_told(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "for the runs")
+    answer = (
+        "import os, sys, json; kind, name = sys.argv[1:]; assert 'TF_CONFIG' not in os.environ;"
+        "assert os.environ['EFFBENCH_TPU'] == name; print('noise');"
+        "print(json.dumps(dict(name=kind, replicas=8, keras=2, versions={})))"
+    )
+    play(monkeypatch, answer)
+    found = accelerator.ask("tpu", "local")
+    assert (found.name, found.replicas) == ("tpu", 8)
+
+
+def test_the_wrong_build_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(tpus, "build", lambda: False)
+    began = time.monotonic()
+    with pytest.raises(DeviceError) as caught:
+        accelerator.ask("tpu")
+    assert time.monotonic() - began < 1
+    line = "TensorFlow without TPU support; install the tpu set: make setup ACCEL=tpu"
+    assert str(caught.value).endswith(line)
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("import sys; print('noise\\nwhy', file=sys.stderr); sys.exit(1)", "why"),
+        ("import os; os.abort()", "TensorFlow cannot start the tpu: exit code -6; run 'make setup"),
+        ("import sys; sys.exit(3)", "TensorFlow cannot start the tpu: exit code 3; run 'make "),
+    ],
+)
+def test_what_goes_wrong_is_one_line(code, line, monkeypatch):
+    play(monkeypatch, code)
+    with pytest.raises(EffbenchError) as caught:
+        accelerator.ask("tpu", "some")
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_answer_is_an_answer(monkeypatch):
+    play(monkeypatch, "import time; time.sleep(60)")
+    monkeypatch.setattr(accelerator, "SECONDS", 0.5)
+    with pytest.raises(DeviceError, match=r"the tpu must answer: nothing in 0\.5 s"):
+        accelerator.ask("tpu")
