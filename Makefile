@@ -64,7 +64,7 @@ gate: $(SETUP)  ## a small sweep must not be worse than results/baseline, which 
 	rm -rf .gate
 	EFFBENCH_CACHE=.gate/cache $(EFFBENCH) sweep --cpu --variants B0,B1 --weights none --data digits \
 	  --image-size 64 --seeds 0,1,2,3,4 --results .gate
-	$(EFFBENCH) compare results/baseline .gate --max-drop 1
+	$(EFFBENCH) compare results/baseline .gate --max-drop 1 --require-all
 
 .PHONY: bench
 bench: $(SETUP)  ## time the case study's own way against cached features

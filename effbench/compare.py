@@ -59,6 +59,12 @@ class Comparison:
     only_new: tuple[str, ...]
     problems: tuple[str, ...]
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """Rows of BASE that were not tested: NEW lacks them, or predictions, or other images."""
+        untested = (f"{each.name} (not tested)" for each in self.changes if each.p is None)
+        return (*untested, *self.only_base)
+
 
 @dataclass(frozen=True)
 class _Results:
@@ -236,6 +242,7 @@ def _settings(row: Row) -> dict[str, str]:
     """All that may explain a change."""
     spec, made = row.spec, row.results[0].provenance
     settings: dict[str, object] = {
+        "seeds": ",".join(str(each.spec.seed) for each in row.results),
         "data": spec.data_sha256[:8],
         "weights": spec.weights.digest[:15],
         "rescale": spec.weights.rescale,

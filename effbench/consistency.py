@@ -45,6 +45,11 @@ def of_record(result: RunResult) -> Iterator[str]:
 def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     """What must be equal to what."""
     spec, images, history = result.spec, result.images, result.history
+    for name, seconds in vars(result.seconds).items():
+        yield f"seconds.{name}", max(seconds, 0.0), seconds
+    for scores in (row for each in result.selected for row in (each.validation, each.test)):
+        # NaN is not equal to itself.
+        yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
     yield "history: epochs", spec.recipe.epochs, len(history)
     for number, row in enumerate(history, 1):

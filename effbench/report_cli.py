@@ -112,6 +112,9 @@ def compare(
     alpha: Annotated[
         float, typer.Option(min=0, max=1, help="A drop counts below this p (Holm's correction).")
     ] = 0.05,
+    require_all: Annotated[
+        bool, typer.Option("--require-all", help="Fail too if a row of BASE could not be checked.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
 ) -> None:
     """Say what changed from BASE to NEW; exit 1 if a drop is too large and significant."""
@@ -123,5 +126,6 @@ def compare(
         err.print(f"effbench: {problem}", soft_wrap=True)
     render = changes.as_json if as_json else changes.as_text
     sys.stdout.write(render(found, max_drop, alpha))
-    if any(change.fails(max_drop, alpha) for change in found.changes):
+    fallen = any(change.fails(max_drop, alpha) for change in found.changes)
+    if fallen or (require_all and found.unchecked):
         raise typer.Exit(1)

@@ -117,7 +117,7 @@ def _older(record: Record) -> str:
 
 def _hints(record: Record) -> Iterator[str]:
     spec = record.spec
-    yield f"data: --data-dir says where {spec.data} is (sha256 {spec.data_sha256})"
+    yield f"data: {spec.data} of sha256 {spec.data_sha256}; --data-dir says where, if it has files"
     if _by_hand(spec):
         yield f"weights: give the path of the file ({spec.weights.digest})"
     yield "results: --force repeats it where it is finished, another --results keeps both"

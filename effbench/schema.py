@@ -61,9 +61,16 @@ def read_failure(path: Path) -> RunFailure:
     return _read(_FAILURE, path)
 
 
+def _parsed(path: Path) -> object:
+    try:
+        return from_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"no JSON, or not all of it: {error}") from error
+
+
 def _read(adapter: TypeAdapter[Kind], path: Path) -> Kind:
     try:
-        record = adapter.validate_python(_upgraded(from_json(path.read_bytes())))
+        record = adapter.validate_python(_upgraded(_parsed(path)))
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

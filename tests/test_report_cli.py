@@ -111,7 +111,7 @@ def test_a_record_of_a_newer_schema_is_left_out(run, tmp_path):
     ("arguments", "text"),
     [
         (["--variants", "B9"], "unknown variant: B9"),
-        (["--columns", "speed"], "no such column: speed; choose from"),
+        (["--columns", "speed"], "no such column: speed; the closest are"),
         (["--where", "size > 3"], "--where is no expression over columns"),
         (["--sort", "size"], "no such column: size"),
         (["--group-by", ""], "no such column: an empty list"),
@@ -199,3 +199,26 @@ def test_lost_predictions_are_said_to_be_on_standard_error(run, sides):
     assert done.code == 0
     assert done.err.count("\n") == 1
     assert lost.predictions.file in done.err
+
+
+@pytest.mark.parametrize("loss", ["run", "predictions"])
+def test_what_could_not_be_checked_is_said_and_may_fail(loss, run, sides):
+    new = Store(sides[1])
+    for side in sides:
+        group(Store(side), [0.9], variant="T")
+    (lost,) = [each for each in new.load().results if each.spec.variant == "T"]
+    name = "record.json" if loss == "run" else lost.predictions.file
+    (new.folder(lost.spec.key) / name).unlink()
+    flags = ("--max-drop", "20")
+    done = run("compare", *sides, *flags)
+    assert done.code == 0
+    assert "- NOT CHECKED: T-imagenet-320-case-study-cifar10" in done.out
+    assert run("compare", *sides, *flags, "--require-all").code == 1
+
+
+def test_verdicts_on_one_seed_each_are_of_these_seeds(run, tmp_path):
+    for name, rate in (("B0", 0.9), ("T", 0.8)):
+        group(Store(tmp_path), [rate], variant=name)
+    assert "| of these seeds |" in run("report", "--results", tmp_path).out
+    text = run("compare", tmp_path, tmp_path).out
+    assert "one seed on a side" in text

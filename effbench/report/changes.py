@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from tabulate import tabulate
 
 from effbench.compare import Change, Comparison
+from effbench.report.table import in_markdown
 
 
 def as_text(found: Comparison, max_drop: float, alpha: float) -> str:
     """A Markdown table, what else differs, and how many rows fell too far."""
     rows = found.changes
     cells = {
-        "Run": [each.name for each in rows],
+        "Run": [in_markdown(each.name) for each in rows],
         "base": [f"{each.base:.2f}" for each in rows],
         "new": [f"{each.new:.2f}" for each in rows],
         "change": [_change(each) for each in rows],
@@ -30,14 +32,22 @@ def as_text(found: Comparison, max_drop: float, alpha: float) -> str:
             "",
             "Test accuracy, percent; change in percentage points, with its 95 % interval.",
             "",
-            *(f"- {each.name}: {each.remark}" for each in rows if each.remark),
-            *(f"- only in BASE: {name}" for name in found.only_base),
-            *(f"- only in NEW: {name}" for name in found.only_new),
+            *(f"- {in_markdown(line)}" for line in _remarks(found)),
             f"- {fallen} of {len(rows)} fell by more than {max_drop:g} points and significantly "
             f"(p < {alpha:g} after Holm's correction)",
             "",
         ]
     )
+
+
+def _remarks(found: Comparison) -> Iterator[str]:
+    for each in found.changes:
+        if each.remark:
+            yield f"{each.name}: {each.remark}"
+        if 1 in each.seeds:
+            yield f"{each.name}: one seed on a side, so the test is of these runs, not of others"
+    yield from (f"only in NEW: {name}" for name in found.only_new)
+    yield from (f"NOT CHECKED: {name}" for name in found.unchecked)
 
 
 def as_json(found: Comparison, max_drop: float, alpha: float) -> str:

@@ -105,10 +105,12 @@ for (const details of document.querySelectorAll("details.data")) {
 
 // --- sorting ------------------------------------------------------------------------------------
 
-function compare(first, second, numeric) {
-  if (!numeric) return first.localeCompare(second, "en", { numeric: true });
-  const [a, b] = [first, second].map(text => parseFloat(text.replaceAll(",", "")));
-  return Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : a - b;
+// What is missing comes last in both directions.
+function compare(first, second, numeric, sign) {
+  if (!numeric) return sign * first.localeCompare(second, "en", { numeric: true });
+  const [a, b] = [first, second].map(text => text.replace(/,(?=\d{3})/g, "").split(", ").map(parseFloat));
+  const missing = Number.isNaN(a[0]) - Number.isNaN(b[0]);
+  return missing || sign * (a[0] - b[0] || a.at(-1) - b.at(-1) || 0);
 }
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -123,7 +125,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const sign = order === "ascending" ? 1 : -1;
     const text = row => row.cells[place].textContent.trim();
     const rows = [...table.tBodies[0].rows];
-    table.tBodies[0].append(...rows.sort((a, b) => sign * compare(text(a), text(b), numeric)));
+    table.tBodies[0].append(...rows.sort((a, b) => compare(text(a), text(b), numeric, sign)));
   }));
 }
 

@@ -60,7 +60,7 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
         raise EffbenchError(
             "no run fits the selection",
             f"{len(records.results)} results, {len(records.failures)} failures",
-            "leave --variants, --recipe, --weights, --data or --where out",
+            f"there are {_there(records.results)}",
         )
     tables = sections.build(rows, bootstrap, split(selection.group_by))
     left_out = [f"left out: {problem}" for problem in records.problems]
@@ -95,6 +95,21 @@ def gather(
         frame.row(group, own, bootstrap, price) for group, own in zip(groups, samples, strict=True)
     ]
     return rows, bootstrap, problems
+
+
+def _there(results: Iterable[RunResult]) -> str:
+    """The names that a selection can have."""
+    names: dict[str, dict[str, None]] = {}
+    for each in results:
+        spec = each.spec
+        for what, name in (
+            ("variants", spec.variant),
+            ("recipe", spec.recipe.name),
+            ("weights", spec.weights.name),
+            ("data", spec.data),
+        ):
+            names.setdefault(what, {})[name] = None
+    return "; ".join(f"--{what} {', '.join(found)}" for what, found in names.items())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from effbench import variants
@@ -90,7 +91,9 @@ def known(text: str, columns: Iterable[str]) -> list[str]:
     unknown = [name for name in names if name not in there]
     if unknown or not names:
         received = ", ".join(unknown) or "an empty list"
-        raise UsageError("no such column", received, f"choose from {', '.join(there)}")
+        near = get_close_matches(" ".join(unknown), there, n=6, cutoff=0)
+        hint = f"the closest are {', '.join(near)}; 'effbench report --csv' names all"
+        raise UsageError("no such column", received, hint)
     return names
 
 
@@ -102,7 +105,7 @@ def _mask(frame: pd.DataFrame, where: str) -> pd.Series[bool]:
         mask = frame.eval(where, engine="python", local_dict={}, global_dict={})
     except Exception as error:  # whatever a wrong expression happens to hit
         reason = f"{where} ({type(error).__name__}: {error})"
-        hint = f"columns are {', '.join(frame.columns)}"
+        hint = "use columns that 'effbench report --csv' names, e.g. image_size <= 300"
         raise UsageError("--where is no expression over columns", reason, hint) from error
     if not (isinstance(mask, pd.Series) and mask.dtype == bool):
         raise UsageError("--where must be true or false", where, 'write e.g. "image_size <= 300"')

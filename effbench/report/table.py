@@ -62,15 +62,15 @@ def render(report: Report, style: str, names: str | None = None) -> str:
 def _markdown(report: Report, names: str | None) -> str:
     parts = []
     for section in report.sections:
-        parts.append(f"### {_in_markdown(section.title)}")
+        parts.append(f"### {in_markdown(section.title)}")
         for caption, cells in tables(section, names):
             parts += [
                 f"**{caption}**" if caption else "",
-                _tabulate(_escaped(cells, _in_markdown), "github"),
+                _tabulate(_escaped(cells, in_markdown), "github"),
             ]
-        parts.append("\n".join(f"- {_in_markdown(note)}" for note in notes(section, names)))
+        parts.append("\n".join(f"- {in_markdown(note)}" for note in notes(section, names)))
     if report.failures:
-        lines = [f"- {_in_markdown(_failed(each))}" for each in report.failures]
+        lines = [f"- {in_markdown(_failed(each))}" for each in report.failures]
         parts += ["### Failed runs", "\n".join(lines)]
     return "\n\n".join(filter(None, parts))
 
@@ -205,7 +205,7 @@ def _escaped(cells: Cells, escape: Callable[[str], str]) -> Cells:
     return {title: [escape(cell) for cell in column] for title, column in cells.items()}
 
 
-def _in_markdown(text: str) -> str:
+def in_markdown(text: str) -> str:
     """With backslashes before what GitHub's Markdown would take as markup."""
     return re.sub(r"[\\`*|$]|&(?=#?\w+;)|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
 
