@@ -61,6 +61,7 @@ def test_selections(selection, expected, store):
         ("-test_accuracy_mean", ["XL", "T", "B0", "S"]),
         ("weights,-image_size", ["S", "T", "B0", "XL"]),
         ("gflops", ["B0", "T", "S", "XL"]),
+        ("-acc-test,Model", ["XL", "T", "B0", "S"]),
     ],
 )
 def test_sorting(sort, expected, store):

@@ -16,6 +16,19 @@ from effbench.runs import RunSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+# Columns that a table calls by a shorter name.
+TITLES = {
+    "Model": "variant",
+    "Size": "image_size",
+    "acc-val": "val_accuracy_mean",
+    "top-5": "val_top5_accuracy_mean",
+    "acc-test": "test_accuracy_mean",
+    "weight": "weights",
+    "GFLOPs": "gflops",
+    "images/s": "images_per_second",
+    "peak GB": "peak_memory_gb",
+}
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -69,7 +82,8 @@ class Selection:
             frame = frame[_mask(frame, self.where)]
         if self.sort:
             keys = split(self.sort)
-            names = known(",".join(key.removeprefix("-") for key in keys), frame.columns)
+            plain = [key.removeprefix("-") for key in keys]
+            names = known(",".join(TITLES.get(key, key) for key in plain), frame.columns)
             up = [not key.startswith("-") for key in keys]
             frame = frame.sort_values(names, ascending=up, kind="stable")
         return [found[place] for place in frame.index]

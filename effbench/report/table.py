@@ -76,7 +76,7 @@ def _markdown(report: Report, names: str | None) -> str:
 
 
 def _latex(report: Report, names: str | None) -> str:
-    parts = []
+    parts = [r"% needs \usepackage{booktabs}"]
     for section in report.sections:
         title = _in_latex(section.title)
         for caption, cells in tables(section, names):
