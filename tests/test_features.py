@@ -100,8 +100,8 @@ def test_features_of_a_real_backbone_are_the_models_own_output(tmp_path):
     output = keras.layers.GlobalAveragePooling2D()(maps).numpy()
     assert output.std() > 0.01
     # Random weights blow rounding up, by how much depends on the kernels that TensorFlow picks in
-    # this process: 1.2e-4 was seen, of features with a spread of 0.5. An inverted pixel in each image
-    # changes them by 0.02 to 0.8.
+    # this process: 1.2e-4 was seen, of features with a spread of 0.5. One inverted pixel changes
+    # them by 0.02 to 0.8.
     np.testing.assert_allclose(found.values, output, rtol=1e-3, atol=1e-3 * output.std())
     again = extract(Backbone(0), tmp_path, images=images)
     np.testing.assert_array_equal(again.values, found.values)
