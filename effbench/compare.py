@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from effbench import reference
 from effbench.errors import EffbenchError, UsageError
+from effbench.report import frame
 from effbench.report.frame import Row
 from effbench.report.read import gather
 from effbench.report.sections import COMPARED
-from effbench.report.uncertainty import Bootstrap, Difference, Sample, holm
+from effbench.report.uncertainty import Bootstrap, Difference, Sample, bootstrap, holm
 from effbench.report.uncertainty import compare as test
 from effbench.store import Store
 
@@ -109,10 +110,11 @@ def _read(name: str, origin: str) -> _Results | None:
         raise UsageError("compare takes results directories, or a published table", name, hint)
     store = Store(directory)
     records = store.load()
-    rows, _, problems = gather(store, records.results, origin=origin)
+    groups, problems = gather(store, records.results, origin)
+    # Without the draws behind intervals, which no comparison shows.
+    rows = [frame.row(group, own) for group, own in groups]
     failed = {each.spec.group: f"{each.kind}: {each.message}" for each in records.failures}
-    left_out = [f"left out: {problem}" for problem in records.problems]
-    return _Results(_named(rows), failed, (*left_out, *problems))
+    return _Results(_named(rows), failed, (*records.left_out, *problems))
 
 
 def _named(rows: Sequence[Row]) -> dict[str, Row]:
@@ -131,13 +133,13 @@ def _readable(group: str) -> str:
 def _two(base: _Results, new: _Results) -> Comparison:
     both = {name: (row, new.rows[name]) for name, row in base.rows.items() if name in new.rows}
     samples = {name: pair for name, rows in both.items() if (pair := _samples(*rows))}
-    bootstrap = _bootstrap(sample for pair in samples.values() for sample in pair)
+    draws = bootstrap(sample for pair in samples.values() for sample in pair)
     changes = []
     for name, (before, after) in both.items():
         difference = None
         if name in samples:
             old, now = samples[name]
-            difference = test(now, old, bootstrap)
+            difference = test(now, old, draws)
         changes.append(
             Change(
                 name=name,
@@ -175,7 +177,7 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
         if (found := row.accuracies[COMPARED].published) is not None
     }
     rows = {name: results.rows[name] for name in published}
-    bootstrap = Bootstrap(row.samples[COMPARED] for row in rows.values() if row.samples)
+    draws = Bootstrap(row.samples[COMPARED] for row in rows.values() if row.samples)
     changes = []
     for name, row in rows.items():
         ours, theirs = row.accuracies[COMPARED].mean, published[name]
@@ -183,7 +185,7 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
         if row.samples:
             total = row.results[0].images.test
             correct = round(theirs / 100 * total)
-            difference = bootstrap.from_count(row.samples[COMPARED], correct, total)
+            difference = draws.from_count(row.samples[COMPARED], correct, total)
         change = Change(
             name, theirs, ours, (1, len(row.results)), difference, None, "predictions unknown"
         )
@@ -211,11 +213,6 @@ def _turned(change: Change) -> Change:
         seeds=change.seeds[::-1],
         difference=found and replace(found, mean=-found.mean, low=-found.high, high=-found.low),
     )
-
-
-def _bootstrap(samples: Iterable[Sample]) -> Bootstrap | None:
-    present = list(samples)
-    return Bootstrap(present) if not all(sample.single for sample in present) else None
 
 
 def _corrected(changes: Sequence[Change]) -> tuple[Change, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from effbench.runs import RunResult, RunSpec
+from effbench.runs import RunFailure, RunResult, RunSpec
 
 Facts = Iterator[tuple[str, str]]
 
@@ -14,9 +14,8 @@ def of_spec(spec: RunSpec) -> Facts:
     """What was asked for."""
     recipe = spec.recipe
     limit = "" if spec.limit is None else f", {spec.limit:,} images"
-    marks = ", ".join(f"{mark} ({text})" if text else mark for mark, text in spec.marks.items())
     yield "run", spec.key
-    yield "marks", marks or "none"
+    yield "marks", spec.details or "none"
     yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}, seed {spec.seed}"
     yield "weights", f"{spec.weights.name} {spec.weights.digest}".strip()
     yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
@@ -32,6 +31,13 @@ def of_spec(spec: RunSpec) -> Facts:
     )
     yield "preprocessing", spec.preprocessing
     yield "backbone", "cached features" if spec.feature_cache else "in every step"
+
+
+def of_failure(failure: RunFailure) -> Facts:
+    """Why nothing came of it."""
+    yield "failed", failure.started
+    yield "kind", failure.kind
+    yield "message", failure.message
 
 
 def of_result(result: RunResult) -> Facts:

@@ -269,8 +269,3 @@ def case_study_curves() -> dict[str, tuple[Epoch, ...]]:
     """The case study's epochs in their order, by variant."""
     groups = groupby(CURVES.rows, key=lambda epoch: epoch.variant)
     return {variant: tuple(epochs) for variant, epochs in groups}
-
-
-def case_study_test_accuracy() -> dict[tuple[str, int, str], float]:
-    """The case study's published CIFAR-10 test accuracy, percent, by variant, size and weights."""
-    return {key: row.test_accuracy for key, row in case_study().items()}

@@ -121,6 +121,11 @@ class RunSpec:
         return {mark: detail for mark, present, detail in found if present}
 
     @property
+    def details(self) -> str:
+        """The marks, each with how much; "" for none."""
+        return ", ".join(f"{mark} ({much})" if much else mark for mark, much in self.marks.items())
+
+    @property
     def _name(self) -> str:
         limit = [] if self.limit is None else [f"limit{self.limit}"]
         parts = [self.variant, self.weights.name, self.image_size, self.recipe.name, self.data]

@@ -55,8 +55,7 @@ def render(record: Record, folder: Path) -> Iterator[Text | Table]:
     """The lines and tables that say what a run was and what came of it."""
     asked = dict(facts.of_spec(record.spec))
     if isinstance(record, RunFailure):
-        found = {"failed": record.started, "kind": record.kind, "message": record.message}
-        yield _listed(asked | found)
+        yield _listed(asked | dict(facts.of_failure(record)))
         yield from _tail(folder / LOG)
         return
     yield _listed(asked | dict(facts.of_result(record)) | {"folder": str(folder)})

@@ -47,6 +47,11 @@ class Records:
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The problems as lines of a report that goes on without these files."""
+        return tuple(f"left out: {problem}" for problem in self.problems)
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file that is whole or absent, and durable once this returns.

@@ -18,7 +18,7 @@ from effbench.report.charts.drawing import Drawing, draw
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.labels import Box
 from effbench.report.charts.theme import THEMES
-from effbench.report.read import gather
+from effbench.report.read import gather, rows
 from effbench.report.sections import GROUP_BY, Section, build
 from effbench.runs import RunResult
 from effbench.store import Store
@@ -28,12 +28,12 @@ KINDS = ("intervals", "pareto", "curves", "confusion")
 
 def section(*results: RunResult) -> Section:
     """Of runs without predictions."""
-    (only,) = build(gather(Store(Path("nowhere")), results)[0], None)
+    (only,) = build(*rows(gather(Store(Path("nowhere")), results)[0]))
     return only
 
 
 def drawings(store: Store, group_by: tuple[str, ...] = GROUP_BY) -> list[Drawing]:
-    return list(draw(store, build(*gather(store, store.load().results)[:2], group_by)))
+    return list(draw(store, build(*rows(gather(store, store.load().results)[0]), group_by)))
 
 
 def run(variant: str = "B0", correct: int = 8900, **changes: object) -> RunResult:

@@ -12,7 +12,7 @@ from effbench import cifar10, data
 from effbench.errors import DataError
 from effbench.report import mistakes, thumbnails
 from effbench.report.mistakes import IMAGES_LISTED, Missed, Mistakes
-from effbench.report.read import gather
+from effbench.report.read import gather, rows
 from effbench.report.sections import build
 from effbench.runs import Images, RunResult
 from effbench.store import Store
@@ -51,7 +51,7 @@ def run(store: Store, answers: list[int], **arrays: np.ndarray) -> RunResult:
 
 
 def find(store: Store) -> Mistakes:
-    (section,) = build(*gather(store, store.load().results)[:2])
+    (section,) = build(*rows(gather(store, store.load().results)[0]))
     return mistakes.find(store, section)
 
 

@@ -266,8 +266,8 @@ def test_without_the_data_the_page_says_so(found):
 
 
 def words(*results: RunResult) -> Iterator[str]:
-    rows, bootstrap, _ = read.gather(Store(Path("nowhere")), results)
-    (section,) = read.sections.build(rows, bootstrap)
+    groups, _ = read.gather(Store(Path("nowhere")), results)
+    (section,) = read.sections.build(*read.rows(groups))
     return answer.sentences(section)
 
 

@@ -14,7 +14,6 @@ from effbench.reference import (
     Epoch,
     case_study,
     case_study_curves,
-    case_study_test_accuracy,
     flaws,
 )
 from effbench.variants import VARIANTS
@@ -61,7 +60,7 @@ def test_the_case_study_is_the_published_one():
         (name, size, weights): (validation, top5, test)
         for name, (size, validation, top5, test, weights) in PUBLISHED.items()
     }
-    assert case_study_test_accuracy()["XL", 512, "imagenet21k-ft1k"] == 93.41
+    assert case_study()["XL", 512, "imagenet21k-ft1k"].test_accuracy == 93.41
 
 
 def test_it_is_of_the_default_choice_of_every_variant():

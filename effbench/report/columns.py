@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from effbench.report.frame import Accuracy, Row
-from effbench.report.select import known
+from effbench.report.select import TITLES, known
 
 Text = Callable[[Row], str]
 NOTHING = "-"
@@ -57,11 +57,7 @@ ACCURACY: dict[str, Text] = {
     "epoch": _figure("reported_epochs"),
     "marks": _figure("details"),
 }
-_TITLES: dict[str, str] = {
-    "gflops": "GFLOPs",
-    "seconds_per_image": "images/s",
-    "peak_memory_gb": "peak GB",
-}
+_TITLES = {name: title for title, name in TITLES.items()} | {"seconds_per_image": "images/s"}
 COST: dict[str, Text] = {
     "Model": _figure("variant"),
     "Size": _figure("image_size"),

@@ -111,7 +111,6 @@ class Row:
         """Every figure by the name of its column, for frames, CSV and JSON."""
         first = self.results[0]
         spec, made = first.spec, first.provenance
-        marks = spec.marks
         return {
             "variant": spec.variant,
             "image_size": spec.image_size,
@@ -144,8 +143,8 @@ class Row:
             "dollars": None if self.price is None else self.cost.hours * self.price,
             "weights_file": made.weights_file,
             "weights_sha256": made.weights_sha256,
-            "marks": ", ".join(marks),
-            "details": ", ".join(f"{m} ({d})" if d else m for m, d in marks.items()),
+            "marks": ", ".join(spec.marks),
+            "details": spec.details,
             "letters": self.letters,
             "pareto": ", ".join(self.pareto),
             "group": self.group,

@@ -96,13 +96,15 @@ def _selection(rows: Sequence[Row]) -> list[str]:
 
 def _published(rows: Sequence[Row]) -> list[str]:
     shown = {row.spec.variant for row in rows if row.accuracies["test_accuracy"].published}
+    if not shown:
+        return []
     found = [
         f"published {name}: {flaw.text}"
         for name, flaws in reference.flaws().items()
         if name in shown
         for flaw in flaws
     ]
-    return [*found, *(f"published, {note}" for note in reference.CASE_STUDY.notes)] if shown else []
+    return [*found, *(f"published, {note}" for note in reference.CASE_STUDY.notes)]
 
 
 def _marks(rows: Sequence[Row]) -> list[str]:

@@ -44,8 +44,7 @@ def _facts(result: RunResult) -> Facts:
 
 
 def _failed(failure: RunFailure) -> Facts:
-    what = {"failed": failure.started, "kind": failure.kind, "message": failure.message}
-    return dict(facts.of_spec(failure.spec)) | what
+    return dict([*facts.of_spec(failure.spec), *facts.of_failure(failure)])
 
 
 def _scores(result: RunResult) -> Iterator[Cells]:

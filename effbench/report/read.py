@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 from effbench.errors import EffbenchError
 from effbench.report import frame, outcomes, sections
-from effbench.report.frame import Row
 from effbench.report.outcomes import Samples
 from effbench.report.sections import Section
 from effbench.report.select import Selection, split
-from effbench.report.uncertainty import Bootstrap
+from effbench.report.uncertainty import Bootstrap, bootstrap
 from effbench.runs import RunFailure, RunResult
 from effbench.store import Store
+
+# Runs that differ by their seed only, and what they got right; None without predictions.
+Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
 
 
 @dataclass(frozen=True)
@@ -54,47 +56,44 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
         raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
     chosen = [each for each in records.results if selection.names(each.spec)]
     failures = tuple(each for each in records.failures if selection.names(each.spec))
-    rows, bootstrap, problems = gather(store, chosen, price)
-    rows = selection.rows(rows)
-    if not rows and not failures:
+    groups, problems = gather(store, chosen)
+    every, draws = rows(groups, price)
+    shown = selection.rows(every)
+    if not shown and not failures:
         raise EffbenchError(
             "no run fits the selection",
             f"{len(records.results)} results, {len(records.failures)} failures",
             f"there are {_there(records.results)}",
         )
-    tables = sections.build(rows, bootstrap, split(selection.group_by))
-    left_out = [f"left out: {problem}" for problem in records.problems]
-    return Report(tuple(tables), failures, (*left_out, *problems))
+    tables = sections.build(shown, draws, split(selection.group_by))
+    return Report(tuple(tables), failures, (*records.left_out, *problems))
 
 
 def gather(
-    store: Store, results: Iterable[RunResult], price: float | None = None, origin: str = ""
-) -> tuple[list[Row], Bootstrap | None, list[str]]:
-    """Rows with their intervals, the draws behind them, and what is wrong with predictions.
+    store: Store, results: Iterable[RunResult], origin: str = ""
+) -> tuple[Groups, list[str]]:
+    """Groups with what they got right, and what is wrong with predictions.
 
     Args:
         store: where the predictions are.
         results: of the same directory.
-        price: dollars an hour.
         origin: tells the samples from those of another directory.
     """
-    groups = frame.grouped(results)
+    groups: Groups = []
     problems = []
-    samples: list[Samples | None] = []
-    for group in groups:
+    for group in frame.grouped(results):
         try:
-            samples.append(outcomes.read(store, group, origin))
+            groups.append((group, outcomes.read(store, group, origin)))
         except EffbenchError as error:
-            samples.append(None)
+            groups.append((group, None))
             problems.append(str(error))
-    present = [sample for own in samples if own for sample in own.values()]
-    # One seed each needs no draws: Wilson's intervals and McNemar's test are exact.
-    several = not all(sample.single for sample in present)
-    bootstrap = Bootstrap(present) if several else None
-    rows = [
-        frame.row(group, own, bootstrap, price) for group, own in zip(groups, samples, strict=True)
-    ]
-    return rows, bootstrap, problems
+    return groups, problems
+
+
+def rows(groups: Groups, price: float | None = None) -> tuple[list[frame.Row], Bootstrap | None]:
+    """A row a group, and the draws that their intervals and differences come from."""
+    draws = bootstrap(sample for _, own in groups if own for sample in own.values())
+    return [frame.row(group, own, draws, price) for group, own in groups], draws
 
 
 def _there(results: Iterable[RunResult]) -> str:

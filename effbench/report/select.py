@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from effbench import variants
@@ -58,13 +59,16 @@ class Selection:
         Raises:
             UsageError: an unknown variant.
         """
-        wanted = (
-            ([row.name for row in variants.select(self.variants)], spec.variant),
-            (split(self.recipes), spec.recipe.name),
-            (split(self.weights), spec.weights.name),
-            (split(self.data), spec.data),
+        own = (spec.variant, spec.recipe.name, spec.weights.name, spec.data)
+        return all(
+            not names or name in names for names, name in zip(self._wanted, own, strict=True)
         )
-        return all(not names or name in names for names, name in wanted)
+
+    @cached_property
+    def _wanted(self) -> tuple[list[str], ...]:
+        """Once, not for each of a thousand runs."""
+        chosen = [row.name for row in variants.select(self.variants)]
+        return (chosen, split(self.recipes), split(self.weights), split(self.data))
 
     def rows(self, found: Sequence[Row]) -> list[Row]:
         """Those that `where` is true of, sorted.

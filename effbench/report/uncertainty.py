@@ -98,12 +98,12 @@ class Bootstrap:
     """Mean accuracies as they might have come out with other images and other seeds.
 
     Images: weights of the Bayesian bootstrap (Rubin 1981), the same for all samples, which makes
-    differences paired. Seeds: drawn with replacement, and together for two
-    samples of the same seeds, for each of the others by itself. The spread of a few seeds
-    understates that of all, by (k - 1) / k and by what k values leave unknown, so deviations are
-    scaled by sqrt(k / chi2(k - 1)): with 2, 3 and 5 seeds, whose spread is twice the images',
-    plain resampling covers the truth in 82, 88 and 92 of 100 cases where 95 are promised, this in
-    97, 97 and 95. A single seed compared with several is taken to spread as they do.
+    differences paired. Seeds: drawn with replacement, and together for two samples of the same
+    seeds, for each of the others by itself. The spread of a few seeds understates that of all, by
+    (k - 1) / k and by what k values leave unknown, so deviations are scaled by
+    sqrt(k / chi2(k - 1)): with 2, 3 and 5 seeds, whose spread is twice the images', plain
+    resampling covers the truth in 82, 88 and 92 of 100 cases where 95 are promised, this in 97, 97
+    and 95. A single seed compared with several is taken to spread as they do.
     """
 
     def __init__(self, samples: Iterable[Sample]) -> None:
@@ -125,16 +125,12 @@ class Bootstrap:
 
     def difference(self, first: Sample, second: Sample) -> Difference:
         """Between two samples of the same images."""
-        rates = first.rates, second.rates
+        images = self._images[first.name] - self._images[second.name]
         if first.seeds == second.seeds:
-            drawn = self._images[first.name] - self._images[second.name]
-            drawn = drawn + _deviations(rates[0] - rates[1], 0)
+            seeds = _deviations(first.rates - second.rates, 0)
         else:
-            drawn = self._images[first.name] - self._images[second.name]
-            drawn = (
-                drawn + _deviations(first.rates, 0, second) - _deviations(second.rates, 1, first)
-            )
-        return _difference(rates[0].mean() - rates[1].mean(), drawn, "bootstrap")
+            seeds = _deviations(first.rates, 0, second) - _deviations(second.rates, 1, first)
+        return _difference(first.rates.mean() - second.rates.mean(), images + seeds, "bootstrap")
 
     def from_count(self, sample: Sample, correct: int, total: int) -> Difference:
         """Between a sample and a published count, whose images and seeds are not known singly."""
@@ -145,6 +141,12 @@ class Bootstrap:
 
     def _draws(self, sample: Sample) -> Array:
         return self._images[sample.name] + _deviations(sample.rates, 0)
+
+
+def bootstrap(samples: Iterable[Sample]) -> Bootstrap | None:
+    """None for one seed each: Wilson's intervals and McNemar's test need no draws."""
+    present = list(samples)
+    return None if all(sample.single for sample in present) else Bootstrap(present)
 
 
 def mcnemar(first: Sample, second: Sample) -> Difference:
@@ -167,11 +169,11 @@ def mcnemar(first: Sample, second: Sample) -> Difference:
     return Difference(mean, float(low), float(high), float(p), "McNemar")
 
 
-def compare(first: Sample, second: Sample, bootstrap: Bootstrap | None) -> Difference:
+def compare(first: Sample, second: Sample, draws: Bootstrap | None) -> Difference:
     """McNemar's test for one seed each, else the bootstrap."""
-    if bootstrap is None or (first.single and second.single):
+    if draws is None or (first.single and second.single):
         return mcnemar(first, second)
-    return bootstrap.difference(first, second)
+    return draws.difference(first, second)
 
 
 def _difference(mean: float, drawn: Array, test: str) -> Difference:
