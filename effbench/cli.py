@@ -102,7 +102,9 @@ def sweep(
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Global. Default: the recipe's, 128; 16 for each replica."),
+        typer.Option(
+            min=1, help="Global. Default: the recipe's; to train a head, 16 for each replica."
+        ),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=32, max=2048, help="Default: each variant's native size.")
@@ -114,6 +116,27 @@ def sweep(
     start_step: Annotated[
         int | None, typer.Option(min=0, help="First step of schedule and optimizer. Default: 0.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value: another number of the recipe; may be repeated."),
+    ] = None,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of a batch that fit at once. Default: the whole batch."),
+    ] = None,
+    oom_retry: Annotated[
+        bool,
+        typer.Option(
+            "--oom-retry/--no-oom-retry",
+            help="Out of memory, try again with half the micro-batch.",
+        ),
+    ] = True,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="Between two checkpoints of a whole network's training.")
+    ] = 10.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs under RESULTS/tensorboard.")
+    ] = False,
     precision: Annotated[
         Precision, typer.Option(help="auto: mixed_bfloat16 on TPU, else float32.")
     ] = Precision.auto,
@@ -162,6 +185,11 @@ def sweep(
         replicas=replicas,
         tpu_name=tpu_name,
         feature_cache=feature_cache,
+        settings=tuple(settings or ()),
+        micro_batch=micro_batch,
+        checkpoint_minutes=checkpoint_minutes,
+        oom_retry=oom_retry,
+        tensorboard=tensorboard,
         retry_failed=retry_failed,
         force=force,
     )

@@ -67,6 +67,18 @@ class DiskError(EffbenchError):
     kind = "disk"
 
 
+class CheckpointError(EffbenchError):
+    """A checkpoint is not one that this run can go on from."""
+
+    kind = "checkpoint"
+
+
+class PreemptedError(EffbenchError):
+    """A run was told to stop, and saved what it had."""
+
+    kind = "interrupted"
+
+
 class NonFiniteError(EffbenchError):
     """Training left the finite numbers."""
 

@@ -26,6 +26,9 @@ class Job:
         sent: `time.time()` when the process was started.
         replicas: that the CPU is divided into, or None for one program on all of it.
         tpu_name: of the TPU.
+        checkpoint_minutes: between two checkpoints of a network that trains as a whole.
+        micro_batch: instead of the runs', because of the memory there is; None for theirs.
+        tensorboard: whether to write logs for it.
     """
 
     specs: tuple[RunSpec, ...]
@@ -37,6 +40,15 @@ class Job:
     sent: float
     replicas: int | None = None
     tpu_name: str = LOCAL
+    checkpoint_minutes: float = 10.0
+    micro_batch: int | None = None
+    tensorboard: bool = False
+
+    @property
+    def images_at_once(self) -> int:
+        """Of a global batch, those that go through the network together."""
+        spec = self.specs[0]
+        return self.micro_batch or spec.micro_batch or spec.recipe.batch_size
 
 
 @dataclass(frozen=True)

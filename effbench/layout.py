@@ -98,7 +98,7 @@ class Replicated(Layout):
         with self.scope():
             copy = keras.models.clone_model(model)
             copy.set_weights(model.get_weights())
-        copy.trainable = False
+        copy.trainable = model.trainable
         return copy
 
     def hold(self, values: np.ndarray) -> tf.Tensor | tf.Variable:

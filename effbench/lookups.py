@@ -46,7 +46,7 @@ def cached(
             partial(layout.map, run), batch * layout.replicas, images, folder, about, report
         )
     ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    return [_rows(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
+    return [rows(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
 
 
 def _forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> models.Forward:
@@ -73,24 +73,29 @@ def direct(
     job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
 ) -> tuple[list[Lookup], int]:
     """Runs the backbone on the images of every batch, the case study's own way."""
-    spec = job.specs[0]
-    layout = device.layout
-    training = spec.recipe.batch_size // layout.replicas
-    batches = (training, evaluate.batch(layout), evaluate.batch(layout))
+    spec, train, layout = job.specs[0], dataset.train.images, device.layout
+    batch = spec.recipe.batch_size // layout.replicas
+    held_out = (dataset.validation, dataset.test)
     return [
-        _rows(split.images, layout, _forward(spec, model, device, batch))
-        for split, batch in zip(dataset.splits, batches, strict=True)
+        rows(train, layout, _forward(spec, model, device, batch)),
+        *(backbone(split.images, spec, model, device) for split in held_out),
     ], 0
 
 
-def _rows(values: np.ndarray, layout: Layout, then: models.Forward = tf.identity) -> Lookup:
+def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Device) -> Lookup:
+    """Runs the backbone, as it is at the time, on images that an `Evaluator` asks for."""
+    layout = device.layout
+    return rows(images, layout, _forward(spec, model, device, evaluate.batch(layout)))
+
+
+def rows(values: np.ndarray, layout: Layout, then: models.Forward = tf.identity) -> Lookup:
     """The rows of `values` at some positions, passed through `then`."""
     # Flat, because a TPU pads the last dimension to 128: images of 3 channels would take 43 times
     # the memory.
     held = layout.hold(values.reshape(len(values), -1))
 
     def lookup(positions: tf.Tensor) -> tf.Tensor:
-        rows = tf.gather(held, positions)
-        return then(tf.reshape(rows, (positions.shape[0], *values.shape[1:])))
+        chosen = tf.gather(held, positions)
+        return then(tf.reshape(chosen, (positions.shape[0], *values.shape[1:])))
 
     return lookup

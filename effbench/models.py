@@ -41,13 +41,87 @@ def build(variant: Variant, image_size: int, precision: str) -> keras.Model:
     Returns:
         A model from float32 [n, size, size, 3], rescaled, to a feature map.
     """
+    model = _built(variant, image_size, precision)
+    model.trainable = False
+    return model
+
+
+def _built(
+    variant: Variant, image_size: int | None, precision: str, **arguments: float
+) -> keras.Model:
     keras.mixed_precision.set_global_policy(precision)
     keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
     builder = getattr(keras_efficientnet_v2, variant.builder)
+    shape = (image_size, image_size, 3)
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints when it loads nothing
-        model = builder(input_shape=(image_size, image_size, 3), num_classes=0, pretrained=None)
-    model.trainable = False
-    return model
+        return builder(input_shape=shape, num_classes=0, pretrained=None, **arguments)
+
+
+class StochasticDepth(keras.layers.Layer):
+    """Leaves the branch of a block out for some images, in training.
+
+    It stands where the package puts a Dropout over whole images, whose random numbers come from a
+    state: those of `Noise` come from a step's seed, so that a run can be interrupted anywhere.
+    """
+
+    def __init__(self, noise: Noise, rate: float, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self._noise = noise
+        self._rate = rate
+
+    def get_config(self) -> dict[str, object]:
+        """The arguments; enough to clone a model, not to save one."""
+        return super().get_config() | {"noise": self._noise, "rate": self._rate}
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """[n, h, w, c] to the same; what is kept is scaled up, so that the mean stays."""
+        if not training:
+            return inputs
+        keep = self._noise.keep(self.name, self._rate)
+        return inputs * tf.cast(keep / (1 - self._rate), inputs.dtype)[:, None, None, None]
+
+
+class Noise:
+    """Where a network's stochastic depth gets its random numbers: set before it is called."""
+
+    def __init__(self) -> None:
+        self.keep: Callable[[str, float], tf.Tensor]
+        """From a layer's name and rate to float32 [n], 1 where the branch is kept, else 0."""
+
+
+def trainable(variant: Variant, precision: str, survival: float) -> tuple[keras.Model, Noise]:
+    """A backbone without top whose every layer trains, for images of any size.
+
+    Args:
+        variant: which network.
+        precision: a Keras policy: "float32" or "mixed_bfloat16".
+        survival: of the last block's branch, in stochastic depth.
+
+    Returns:
+        A model from float32 [n, size, size, 3], rescaled, to a feature map; and its noise.
+    """
+    noise = Noise()
+    model = _built(variant, None, precision, drop_connect_rate=1 - survival)
+
+    def own(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.Dropout):
+            return StochasticDepth(noise, layer.rate, name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(model, clone_function=own), noise
+
+
+def randomize(model: keras.Model, seed: int) -> None:
+    """Gives every kernel its own random values, by the package's rule.
+
+    The package has one initializer for all kernels, which gives equal values to those of equal
+    shape.
+    """
+    for place, variable in enumerate(model.trainable_variables):
+        if variable.shape.rank == 4:
+            own = (seed * 10_007 + place) % 2**31
+            drawn = keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal", own)
+            variable.assign(drawn(variable.shape))
 
 
 def calibrate(model: keras.Model, image_size: int, preprocessing: str, images: np.ndarray) -> None:
@@ -66,11 +140,11 @@ def calibrate(model: keras.Model, image_size: int, preprocessing: str, images: n
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    model(_prepare(tf.constant(images), image_size, preprocessing), training=True)
+    model(prepare(tf.constant(images), image_size, preprocessing), training=True)
     model.trainable = False
 
 
-def _prepare(images: tf.Tensor, image_size: int, preprocessing: str) -> tf.Tensor:
+def prepare(images: tf.Tensor, image_size: int, preprocessing: str) -> tf.Tensor:
     """Resized, rescaled float32 images."""
     mean, std = PREPROCESSING[preprocessing]
     return (tf.image.resize(tf.cast(images, tf.float32), (image_size, image_size)) - mean) / std
@@ -95,7 +169,7 @@ def forward(
     towers = math.gcd(batch_size, towers)
 
     def tower(images: tf.Tensor) -> tf.Tensor:
-        maps = model(_prepare(images, image_size, preprocessing), training=False)
+        maps = model(prepare(images, image_size, preprocessing), training=False)
         return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
 
     def run(images: tf.Tensor) -> tf.Tensor:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Interval
+from pydantic import TypeAdapter, ValidationError
 
 from effbench.errors import UsageError
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+# 255/256: `probe.keep_mask` counts in bytes.
+Rate = Annotated[float, Interval(ge=0, le=255 / 256)]
 
 
 @dataclass(frozen=True)
@@ -18,33 +26,77 @@ class Recipe:
             `models.PREPROCESSING` that is used for every variant.
         epochs: passes over the training images.
         batch_size: global batch, over all replicas.
-        dropout: rate between pooling and the classifier.
+        dropout: rate between pooling and the classifier; in the last stage, where there are some.
         optimizer: name of a row of `optimizers.OPTIMIZERS`.
-        weight_decay: decoupled, scaled by the learning rate.
-        initial_learning_rate: the lowest of the triangular2 cycle.
-        maximal_learning_rate: its highest in the first cycle; halved in each further one.
-        half_cycle_epochs: epochs from the lowest to the highest; an epoch of the schedule is
-            `training images // batch_size` steps, as the case study counted.
+        weight_decay: as the optimizer's row applies it.
+        initial_learning_rate: the lowest of the schedule, where a cycle or the warm-up begins.
+        maximal_learning_rate: its highest, in the first cycle or after the warm-up.
+        half_cycle_epochs: of triangular2, epochs from the lowest to the highest; an epoch of a
+            schedule is `training images // batch_size` steps, as the case study counted.
         start_step: the optimizer's step count at the first step of a run. The case study shared
             one optimizer between variants, so most of its runs did not start at 0.
         selection: which epoch's weights are reported, a name in `runs.SELECTIONS`.
+        trains: "head" on a frozen backbone, or the whole "network".
+        pretrained: False starts from random weights.
+        schedule: name of a row of `optimizers.SCHEDULES`.
+        warmup_epochs: of the constant schedule, epochs of linear growth before it.
+        learning_rate_batch: batch size that the learning rates are for; with another one they
+            grow or shrink in proportion. 0: they are what they are.
+        steps: training ends after so many, if its epochs have not ended it before.
+        label_smoothing: share of a label's mass that is spread over all classes.
+        survival: probability that the last block's branch is kept (stochastic depth); that of
+            earlier ones is higher, in proportion to their place.
+        ema_decay: highest decay of the moving average of the weights that is evaluated, see
+            `finetune.Trainer`; 0: the weights themselves are.
+        flip: mirror half of the images.
+        crop: pixels of padding before a random crop to the same size.
+        cutout: half the side of the square that is cut out, as a share of the image's.
+        randaugment: magnitude of two random operations an image; in the last stage.
+        mixup: alpha of the mix of two images; in the last stage.
+        cutmix: alpha of the patch from another image.
+        stages: of progressive learning: the values at the last stage are those above, those at the
+            first follow, and between them they grow evenly.
+        first_size: share of the image size.
+        first_dropout: as `dropout`.
+        first_randaugment: as `randaugment`.
+        first_mixup: as `mixup`.
     """
 
     name: str
-    preprocessing: str
-    epochs: int
-    batch_size: int
-    dropout: float
-    optimizer: str
-    weight_decay: float
-    initial_learning_rate: float
-    maximal_learning_rate: float
-    half_cycle_epochs: int
-    start_step: int
-    selection: str
+    preprocessing: Literal["weights", "torch", "tf", "notebook-2021"]
+    epochs: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1)]
+    dropout: Rate
+    optimizer: Literal["adabelief", "rmsprop"]
+    weight_decay: Annotated[float, Ge(0)]
+    initial_learning_rate: Annotated[float, Ge(0)]
+    maximal_learning_rate: Annotated[float, Gt(0)]
+    half_cycle_epochs: Annotated[int, Ge(0)]
+    start_step: Annotated[int, Ge(0)]
+    selection: Literal["val_loss", "val_accuracy", "final"]
+    trains: Literal["head", "network"] = "head"
+    pretrained: bool = True
+    schedule: Literal["triangular2", "constant"] = "triangular2"
+    warmup_epochs: Annotated[float, Ge(0)] = 0.0
+    learning_rate_batch: Annotated[int, Ge(0)] = 0
+    steps: Annotated[int, Ge(1)] | None = None
+    label_smoothing: Share = 0.0
+    survival: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    flip: bool = False
+    crop: Annotated[int, Interval(ge=0, le=16)] = 0
+    cutout: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
+    randaugment: Annotated[float, Interval(ge=0, le=30)] = 0.0
+    mixup: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    cutmix: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    stages: Annotated[int, Interval(ge=1, le=16)] = 1
+    first_size: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    first_dropout: Rate = 0.0
+    first_randaugment: Annotated[float, Interval(ge=0, le=30)] = 0.0
+    first_mixup: Annotated[float, Interval(ge=0, le=2)] = 0.0
 
 
-def _case_study(name: str, preprocessing: str) -> Recipe:
+def _case_study(name: str, preprocessing: Literal["weights", "notebook-2021"]) -> Recipe:
     return Recipe(
         name=name,
         preprocessing=preprocessing,
@@ -61,14 +113,91 @@ def _case_study(name: str, preprocessing: str) -> Recipe:
     )
 
 
+_CASE_STUDY = _case_study("case-study", "weights")
+
+# google/automl, efficientnetv2/datasets.py, Cifar10Ft: the same for every variant.
+_FINETUNE = Recipe(
+    name="finetune",
+    preprocessing="weights",
+    epochs=115,  # a few more than the steps take of 45,000 images
+    steps=10_000,
+    batch_size=512,
+    dropout=1e-6,
+    optimizer="rmsprop",
+    weight_decay=1e-5,
+    initial_learning_rate=0.0,
+    maximal_learning_rate=0.0005,
+    learning_rate_batch=256,
+    schedule="constant",
+    half_cycle_epochs=0,
+    warmup_epochs=1.0,
+    start_step=0,
+    selection="final",
+    trains="network",
+    label_smoothing=0.1,
+    survival=0.8,
+    ema_decay=0.9996,
+    flip=True,
+    cutout=0.25,
+)
+
+# What is trained as `finetune` is, but in stages. RandAugment and first dropout are of the paper
+# (table 6), for S, M and L; 36 epochs of leondgarse's run on CIFAR-10.
+_PROGRESSIVE = replace(
+    _FINETUNE,
+    name="progressive",
+    epochs=36,
+    steps=None,
+    cutout=0.0,
+    stages=4,
+    first_dropout=0.1,
+    first_randaugment=5.0,
+)
+
 RECIPES: Mapping[str, Recipe] = {
     row.name: row
     for row in (
-        _case_study("case-study", "weights"),
+        _CASE_STUDY,
         # As the notebook really ran in December 2021, with keras-efficientnet-v2 1.1.
         _case_study("case-study-2021", "notebook-2021"),
+        _FINETUNE,
+        # The case study's own numbers, as its README reads: the network trains, not a head.
+        replace(_CASE_STUDY, name="finetune-adabelief", trains="network"),
+        _PROGRESSIVE,
+        replace(_PROGRESSIVE, name="scratch", pretrained=False),
     )
 }
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What progressive learning comes to for one variant: four fields of `Recipe`."""
+
+    first_size: float
+    dropout: float
+    randaugment: float
+    mixup: float
+
+
+# First size: google/automl (first of four stages by training size), e.g. 171 of 300 for S. The
+# rest: the paper's table 6, whose S also stands for the smaller networks (automl trains B0 to B3
+# with another augmentation, T has no published stages), and whose L for XL.
+_GROWTH: Mapping[str, Growth] = {
+    "B0": Growth(144 / 192, 0.3, 15.0, 0.0),
+    "B1": Growth(144 / 192, 0.3, 15.0, 0.0),
+    "B2": Growth(148 / 208, 0.3, 15.0, 0.0),
+    "B3": Growth(156 / 240, 0.3, 15.0, 0.0),
+    "T": Growth(171 / 300, 0.3, 15.0, 0.0),
+    "S": Growth(171 / 300, 0.3, 15.0, 0.0),
+    "M": Growth(192 / 384, 0.4, 20.0, 0.2),
+    "L": Growth(192 / 384, 0.5, 25.0, 0.5),
+    "XL": Growth(192 / 384, 0.5, 25.0, 0.5),
+}
+
+# What a recipe is, not how much of something it takes.
+_FIXED = ("name", "trains", "pretrained")
+
+_ADAPTER = TypeAdapter(Recipe)
 
 
 def get(name: str) -> Recipe:
@@ -80,3 +209,38 @@ def get(name: str) -> Recipe:
     if name not in RECIPES:
         raise UsageError("unknown recipe", name, f"choose from {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def resolved(name: str, variant: str) -> Recipe:
+    """The row called `name` with the numbers that it has for `variant`.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    recipe = get(name)
+    return replace(recipe, **asdict(_GROWTH[variant])) if recipe.stages > 1 else recipe
+
+
+def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """`recipe` with some numbers replaced.
+
+    Args:
+        recipe: to start from.
+        settings: "key=value" each; a key is a field of `Recipe`.
+
+    Raises:
+        UsageError: no such key, or a value that it cannot have.
+    """
+    fields = asdict(recipe)
+    keys = [key for key in fields if key not in _FIXED]
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if key not in keys or not equals:
+            raise UsageError("--set takes key=value", setting, f"keys are {', '.join(keys)}")
+        try:
+            fields[key] = asdict(_ADAPTER.validate_python(fields | {key: value}))[key]
+        except ValidationError as error:
+            raise UsageError(
+                f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
+            ) from error
+    return Recipe(**fields)

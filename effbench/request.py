@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from effbench import accelerator, cluster, data, machine, recipes, tpus, variants
+from effbench import accelerator, cluster, data, machine, recipes, stages, tpus, variants
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
+from effbench.recipes import Recipe
 from effbench.runs import RunSpec
 from effbench.weights import Source
 
@@ -35,6 +36,11 @@ class Options:
         replicas: parts that the CPU is divided into; None leaves it whole.
         tpu_name: instead of the machine's own TPU, or the one that the environment names.
         feature_cache: False runs the backbone in every step.
+        settings: "key=value" each, instead of the recipe's numbers.
+        micro_batch: images that go through the network at once, of all replicas.
+        checkpoint_minutes: between two checkpoints of a network that trains as a whole.
+        oom_retry: tries again with half the micro-batch where memory was too small.
+        tensorboard: writes logs for it.
         retry_failed: run again what failed before.
         force: run again what is finished.
     """
@@ -57,6 +63,11 @@ class Options:
     replicas: int | None = None
     tpu_name: str | None = None
     feature_cache: bool = True
+    settings: tuple[str, ...] = ()
+    micro_batch: int | None = None
+    checkpoint_minutes: float = 10.0
+    oom_retry: bool = True
+    tensorboard: bool = False
     retry_failed: bool = False
     force: bool = False
 
@@ -76,6 +87,9 @@ class Request:
         replicas: parts that the CPU is divided into, or None.
         tpu_name: of the TPU.
         chief: whether this host keeps the records; only one of several does.
+        checkpoint_minutes: between two checkpoints.
+        oom_retry: tries again with half the micro-batch where memory was too small.
+        tensorboard: writes logs for it.
     """
 
     specs: tuple[RunSpec, ...]
@@ -88,6 +102,9 @@ class Request:
     replicas: int | None
     tpu_name: str
     chief: bool
+    checkpoint_minutes: float = 10.0
+    oom_retry: bool = True
+    tensorboard: bool = False
 
 
 # Of each replica: the case study's, on the 8 of its TPU.
@@ -113,35 +130,41 @@ def resolve(options: Options, report: Report = silent) -> Request:
             "name that one with --variants",
         )
     standard = recipes.get(options.recipe)
+    if not standard.pretrained and options.weights != "none":
+        if options.weights != "auto":
+            raise UsageError(
+                f"{standard.name} starts from random weights",
+                options.weights,
+                "leave out --weights",
+            )
+        source = Source.parse("none", options.rescale)
     seeds = _seeds(options.seeds)
     # Before the dataset, which may have to be downloaded.
     identities = {row.name: source.identify(row) for row in rows}
     tpu = tpus.named(options.tpu_name)
     device = _device(options, tpu)
     replicas = _replicas(options.replicas, device, tpu or tpus.LOCAL)
-    recipe = replace(
-        standard,
-        epochs=options.epochs or standard.epochs,
-        batch_size=_batch_size(options.batch_size, standard.batch_size, replicas),
-        start_step=standard.start_step if options.start_step is None else options.start_step,
-    )
+    own = {row.name: _recipe(options, row.name, replicas) for row in rows}
     dataset = data.load(options.data, options.data_dir, report).limited(options.limit)
     specs = tuple(
         RunSpec(
             variant=row.name,
             weights=identities[row.name],
             image_size=options.image_size or row.image_size,
-            recipe=recipe,
+            recipe=own[row.name],
             data=options.data,
             data_sha256=dataset.sha256,
             limit=options.limit,
             seed=seed,
             precision=machine.precision(options.precision, device),
-            feature_cache=options.feature_cache,
+            feature_cache=options.feature_cache and standard.trains == "head",
+            micro_batch=options.micro_batch,
         )
         for row in rows
         for seed in seeds
     )
+    for spec in specs:
+        _suits(spec, len(dataset.train.labels), replicas or 1)
     return Request(
         specs=specs,
         source=source,
@@ -154,7 +177,61 @@ def resolve(options: Options, report: Report = silent) -> Request:
         tpu_name=tpu or tpus.LOCAL,
         # One process drives all hosts of a pod.
         chief=device == "tpu" or cluster.read().chief,
+        checkpoint_minutes=options.checkpoint_minutes,
+        oom_retry=options.oom_retry,
+        tensorboard=options.tensorboard,
     )
+
+
+def _recipe(options: Options, variant: str, replicas: int | None) -> Recipe:
+    """The recipe of one variant, with what the command line says instead."""
+    standard = recipes.changed(recipes.resolved(options.recipe, variant), options.settings)
+    size = options.batch_size
+    if size is None and standard.trains == "head" and replicas is not None:
+        size = BATCH_PER_REPLICA * replicas
+    recipe = replace(
+        standard,
+        epochs=options.epochs or standard.epochs,
+        batch_size=size or standard.batch_size,
+        start_step=standard.start_step if options.start_step is None else options.start_step,
+    )
+    if recipe.batch_size % (replicas or 1):
+        raise UsageError(
+            f"--batch-size is global, and divides by the {replicas} replicas",
+            str(recipe.batch_size),
+            f"give a multiple of {replicas}",
+        )
+    return recipe
+
+
+def _suits(spec: RunSpec, images: int, replicas: int) -> None:
+    """Makes sure that a network can be trained as it is asked for.
+
+    Raises:
+        UsageError: a size does not suit.
+    """
+    if spec.recipe.trains == "head":
+        if spec.micro_batch is not None:
+            raise UsageError(
+                f"{spec.recipe.name} trains a head, which needs no --micro-batch",
+                str(spec.micro_batch),
+                "leave it out",
+            )
+        return
+    batch, micro = spec.recipe.batch_size, spec.micro_batch or spec.recipe.batch_size
+    if batch > images:
+        raise UsageError(
+            f"{spec.recipe.name} trains on whole batches of images, of which there are {images:,}",
+            f"a batch of {batch}",
+            "give a smaller --batch-size, or a larger --limit",
+        )
+    if batch % micro or micro % replicas:
+        raise UsageError(
+            f"--micro-batch divides the batch of {batch}, and by the replicas ({replicas})",
+            str(micro),
+            f"give a divisor of {batch}",
+        )
+    stages.split(spec.recipe, spec.image_size)
 
 
 def _device(options: Options, tpu: str) -> str:
@@ -178,22 +255,6 @@ def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
         local = accelerator.ask(device).replicas if device == "gpu" else 1
         return hosts * local if hosts * local > 1 else None
     return given
-
-
-def _batch_size(given: int | None, standard: int, replicas: int | None) -> int:
-    """The global batch: as given, else the recipe's for one device, or 16 for each replica.
-
-    Raises:
-        UsageError: it does not divide by the replicas.
-    """
-    size = given or (standard if replicas is None else BATCH_PER_REPLICA * replicas)
-    if size % (replicas or 1):
-        raise UsageError(
-            f"--batch-size is global, and divides by the {replicas} replicas",
-            str(size),
-            f"give a multiple of {replicas}",
-        )
-    return size
 
 
 def _seeds(text: str) -> list[int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
-from effbench.recipes import RECIPES, Recipe
+from effbench.recipes import RECIPES, Recipe, resolved
 from effbench.variants import VARIANTS
 
 SCHEMA = 2
@@ -59,7 +60,9 @@ class RunSpec:
         limit: number of training images, or None for all.
         seed: of the head's initial weights, its dropout and the shuffling.
         precision: "float32" or "mixed_bfloat16".
-        feature_cache: False runs the backbone in every step instead of once per image.
+        feature_cache: False runs the backbone in every step instead of once per image, as it must
+            where the whole network trains.
+        micro_batch: images of a global batch that go through the network at once, or None for all.
     """
 
     variant: str
@@ -72,6 +75,7 @@ class RunSpec:
     seed: int
     precision: str
     feature_cache: bool
+    micro_batch: int | None = None
 
     @property
     def key(self) -> str:
@@ -92,7 +96,8 @@ class RunSpec:
     @property
     def marks(self) -> dict[str, str]:
         """What keeps this run from being the recipe's full, pretrained result, and by how much."""
-        standard = RECIPES.get(self.recipe.name, self.recipe)
+        known = self.recipe.name in RECIPES
+        standard = resolved(self.recipe.name, self.variant) if known else self.recipe
         changed = {
             field.name: getattr(self.recipe, field.name)
             for field in fields(Recipe)
@@ -101,8 +106,14 @@ class RunSpec:
         limits = []
         if self.limit is not None:
             limits.append(f"{self.limit:,} images")
-        if self.recipe.epochs < standard.epochs:
-            limits.append(f"{changed.pop('epochs')} epochs")
+        # The lower of the two ends a training; None is no limit.
+        fewer = [
+            field
+            for field in ("epochs", "steps")
+            if field in changed
+            and (changed[field] or math.inf) < (getattr(standard, field) or math.inf)
+        ]
+        limits += [f"{changed.pop(field)} {field}" for field in fewer]
         foreign = not (self.weights.random or self.weights.released)
         native = VARIANTS[self.variant].image_size
         found = (
@@ -116,7 +127,12 @@ class RunSpec:
             ("changed recipe", changed, ", ".join(f"{name} {changed[name]}" for name in changed)),
             ("not native size", self.image_size != native, f"{native}"),
             ("mixed_bfloat16", self.precision == "mixed_bfloat16", ""),
-            ("backbone in every step", not self.feature_cache, ""),
+            (
+                "backbone in every step",
+                not self.feature_cache and self.recipe.trains == "head",
+                "",
+            ),
+            ("micro-batches", self.micro_batch is not None, f"of {self.micro_batch}"),
         )
         return {mark: detail for mark, present, detail in found if present}
 
@@ -253,6 +269,9 @@ class Provenance:
         peak_memory: of that process, bytes.
         versions: of Python and of the packages that matter.
         commit: of effbench, with "+dirty" when files had changed; "" outside a checkout.
+        micro_batch: images that went through the network at once, where it was trained; smaller
+            than the run asked for where memory was too small. 0 for a head.
+        resumed: how often the training went on from a checkpoint.
     """
 
     started: str
@@ -268,6 +287,8 @@ class Provenance:
     peak_memory: int
     versions: dict[str, str]
     commit: str
+    micro_batch: int = 0
+    resumed: int = 0
 
 
 @dataclass(frozen=True)
@@ -294,7 +315,8 @@ class RunFailure:
     """A run that did not finish.
 
     Attributes:
-        kind: of the error: "weights", "data", "out-of-memory", "non-finite", "killed", "crash".
+        kind: of the error: "weights", "data", "checkpoint", "out-of-memory", "non-finite",
+            "interrupted", "killed", "crash".
         message: one line.
         log: name of the file beside the record that holds the worker's output; "" for none.
     """

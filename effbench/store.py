@@ -6,12 +6,13 @@ A record is one file that appears by rename, so it is whole or not there, whatev
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import io
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,14 @@ import numpy as np
 from filelock import FileLock
 
 from effbench.errors import DataError, writing
-from effbench.runs import Predictions, Record, RunFailure, RunResult
+from effbench.runs import Epoch, Predictions, Record, RunFailure, RunResult
 from effbench.schema import read_failure, read_result, to_json
 
 RECORD = "record.json"
 FAILURE = "failure.json"
+# The learning curve for other tools, beside the record that holds it too.
+HISTORY = "history.csv"
+_CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
 
@@ -72,14 +76,14 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Makes a rename in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -119,6 +123,10 @@ class Store:
     def folder(self, key: str) -> Path:
         """Where the files of one run lie."""
         return self.directory / "runs" / key
+
+    def checkpoints(self, key: str) -> Path:
+        """Where the checkpoints of one run lie."""
+        return self.directory / ".checkpoints" / key
 
     def path(self, record: Record) -> Path:
         """Where a record is written."""
@@ -191,6 +199,35 @@ class Store:
         write_atomically(self.folder(key) / saved.file, buffer.getvalue())
         return saved
 
+    def save_history(self, key: str, history: Sequence[Epoch]) -> None:
+        """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        text = io.StringIO()
+        table = csv.writer(text)
+        splits = [f"{split}_{name}" for split in ("train", "validation") for name in _CURVE]
+        table.writerow(["epoch", "learning_rate", *splits])
+        for row in history:
+            each = [getattr(part, name) for part in (row.train, row.validation) for name in _CURVE]
+            table.writerow([row.epoch, row.learning_rate, *each])
+        write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())
+
+    def save_model(self, key: str, weights: Sequence[np.ndarray]) -> None:
+        """Writes the selected weights, to be exported; not a record, and not kept in git.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        buffer = io.BytesIO()
+        np.savez(buffer, *weights)
+        write_atomically(self.model(key), buffer.getvalue())
+
+    def model(self, key: str) -> Path:
+        """Where the selected weights of a run lie."""
+        return self.directory / "models" / f"{key}.npz"
+
     def save(self, record: Record) -> None:
         """Writes a record; a result replaces an earlier failure, never the reverse.
 
@@ -202,6 +239,7 @@ class Store:
             if not self.finished(record.spec.key):
                 write_atomically(self.path(record), to_json(record))
             return
+        self.save_history(record.spec.key, record.history)
         write_atomically(self.path(record), to_json(record))
         stale = {FAILURE, LOG}
         for path in folder.iterdir():

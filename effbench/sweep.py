@@ -17,7 +17,15 @@ from pathlib import Path
 from filelock import Timeout
 
 from effbench import tpus, weights
-from effbench.errors import FATAL_KINDS, DataError, RelayedError, WeightsError, writing
+from effbench.errors import (
+    FATAL_KINDS,
+    CheckpointError,
+    DataError,
+    PreemptedError,
+    RelayedError,
+    WeightsError,
+    writing,
+)
 from effbench.jobs import JOB, MESSAGE, Job, Message, Problem
 from effbench.progress import Event, Listen, Report, Step
 from effbench.request import Request
@@ -25,10 +33,11 @@ from effbench.runs import SCHEMA, RunFailure, RunSpec
 from effbench.store import LOG, Store, write_atomically
 from effbench.variants import VARIANTS
 
-STOP_SECONDS = 3.0
+# For a worker to end; one that trains a whole network saves it first.
+STOP_SECONDS = {"head": 3.0, "network": 60.0}
 
 # Kinds of problems whose cause lies outside the run, so that it is worth another try.
-MENDABLE = (WeightsError.kind, DataError.kind)
+MENDABLE = (WeightsError.kind, DataError.kind, CheckpointError.kind, PreemptedError.kind)
 
 # Kinds of problems whose one line is not the whole story.
 UNEXPECTED = ("crash", "killed", "out-of-memory")
@@ -69,7 +78,7 @@ def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
 
 def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
     store.prepare()
-    groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.group)]
+    groups = [tuple(group) for _, group in groupby(request.specs, key=_together)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
 
     def heard(event: Event) -> None:
@@ -82,6 +91,11 @@ def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
         heard(Event(group, "waiting"))
         _locked(request, store, group, heard, wait=True)
     return Outcome(*counts.values())
+
+
+def _together(spec: RunSpec) -> str:
+    """What runs of one worker have in common: a network trains by itself, heads together."""
+    return spec.group if spec.recipe.trains == "head" else spec.key
 
 
 def _state(request: Request, store: Store, spec: RunSpec) -> str:
@@ -100,7 +114,7 @@ def _locked(
     if wait:  # what the other sweep did meanwhile is done, forced or not
         request = replace(request, force=False)
     try:
-        with store.lock(group[0].group).acquire(timeout=-1 if wait else 0):
+        with store.lock(_together(group[0])).acquire(timeout=-1 if wait else 0):
             todo = []
             for spec in group:
                 state = _state(request, store, spec)
@@ -119,7 +133,7 @@ def _locked(
 def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
     """Runs some seeds of a group; what does not come out is kept as a failure."""
     listen(Event(specs, "started"))
-    log = store.directory / ".logs" / f"{specs[0].group}.log"
+    log = store.directory / ".logs" / f"{_together(specs[0])}.log"
     with writing(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
@@ -142,28 +156,44 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
         sent=time.time(),
         replicas=request.replicas,
         tpu_name=request.tpu_name,
+        checkpoint_minutes=request.checkpoint_minutes,
+        tensorboard=request.tensorboard,
     )
     left = {spec.key: spec for spec in specs}
+    problem = _work(job, left, store, log, listen)
+    while problem is not None and problem.kind == "out-of-memory" and request.oom_retry:
+        half, odd = divmod(job.images_at_once, 2)
+        if odd or job.specs[0].recipe.trains == "head":
+            break
+        listen(Event(specs, "started", text=f"again, in micro-batches of {half}: out of memory"))
+        job = replace(job, micro_batch=half, sent=time.time())
+        problem = _work(job, left, store, log, listen)
+    if problem is not None and problem.kind in FATAL_KINDS:
+        raise RelayedError(problem.message)
+    if left and problem is not None:
+        _fail(store, tuple(left.values()), problem, log, listen)
+    log.unlink(missing_ok=True)
+
+
+def _work(
+    job: Job, left: dict[str, RunSpec], store: Store, log: Path, listen: Listen
+) -> Problem | None:
+    """Lets a worker do a job; takes what is settled from `left`, and says why it ended early."""
     problem: Problem | None = None
-    worker = _start(log, request.tpu_name if request.device == "tpu" else "")
+    worker = _start(log, job.tpu_name if job.device == "tpu" else "")
     try:
         for message in _converse(worker, job):
             if message.step is not None:
-                working(message.step)
+                listen(Event(job.specs, "working", message.step))
             elif message.key is None:
                 problem = message.problem
             elif message.problem is not None:
                 _fail(store, (left.pop(message.key),), message.problem, log, listen)
             else:
                 listen(Event((left.pop(message.key),), "saved"))
-        problem = problem or _death(worker.wait(), log)
+        return problem or _death(worker.wait(), log)
     finally:
-        _stop(worker)
-    if problem is not None and problem.kind in FATAL_KINDS:
-        raise RelayedError(problem.message)
-    if left and problem is not None:
-        _fail(store, tuple(left.values()), problem, log, listen)
-    log.unlink(missing_ok=True)
+        _stop(worker, STOP_SECONDS[job.specs[0].recipe.trains])
 
 
 def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.File | None:
@@ -198,11 +228,11 @@ def _converse(worker: subprocess.Popen[bytes], job: Job) -> Iterator[Message]:
         yield MESSAGE.validate_json(line)
 
 
-def _stop(worker: subprocess.Popen[bytes]) -> None:
+def _stop(worker: subprocess.Popen[bytes], patience: float) -> None:
     """Makes sure that a worker is gone, and soon."""
     worker.terminate()
     try:
-        worker.wait(STOP_SECONDS)
+        worker.wait(patience)
     except subprocess.TimeoutExpired:
         worker.kill()
         worker.wait()

@@ -11,7 +11,7 @@ from effbench.errors import DataError, EffbenchError
 from effbench.integrity import Finding, examine
 from effbench.progress import Report, Step, silent
 from effbench.runs import Record, RunResult
-from effbench.store import FAILURE, RECORD, Store
+from effbench.store import FAILURE, HISTORY, RECORD, Store
 
 # The images of a split, by the data and the limit they follow from.
 _SAME = ("validation_index", "validation_label", "test_index", "test_label")
@@ -92,10 +92,11 @@ def _litter(folder: Path, record: Record | None) -> list[Finding]:
         whole = ", ".join(path.name for path in files if path.suffix != ".tmp")
         text = f"no record beside {whole}" if whole else "no record"
         return [Finding(folder, f"{text}; run it again or delete it", remark=not whole)]
-    if isinstance(record, RunResult):
-        named = (RECORD, record.predictions.file)
-    else:
-        named = (FAILURE, record.log)
+    named = (
+        (RECORD, HISTORY, record.predictions.file)
+        if isinstance(record, RunResult)
+        else (FAILURE, HISTORY, record.log)
+    )
     return [
         Finding(path, "an interrupted write" if path.suffix == ".tmp" else "unknown", remark=True)
         for path in files

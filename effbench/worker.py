@@ -6,6 +6,7 @@ It ends when its standard input does, so that it never outlives the sweep that s
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 
@@ -27,9 +28,13 @@ def main() -> int:
             channel.write(MESSAGE.dump_json(message, exclude_defaults=True) + b"\n")
 
     job = JOB.validate_json(sys.stdin.buffer.readline())
+    stop = threading.Event()
+    if job.specs[0].recipe.trains == "network":
+        # It saves what it has before it ends; heads are trained again sooner than saved.
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        experiment.run(job, send)
+        experiment.run(job, send, stop.is_set)
     except EffbenchError as error:
         send(Message(problem=Problem(error.kind, str(error))))
         return 1
