@@ -10,7 +10,7 @@ import numpy as np
 from effbench.data import DATASETS
 from effbench.dataset import CLASSES
 from effbench.recipes import RECIPES
-from effbench.runs import SELECTIONS, RunResult, Scores
+from effbench.runs import SELECTIONS, RunResult, RunSpec, Scores
 from effbench.variants import RELEASES
 
 # Of each split's arrays in `runs.Predictions`: what follows the number of images, and the dtype.
@@ -51,12 +51,14 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
-    yield "history: epochs", spec.recipe.epochs, len(history)
+    yield "history: epochs", _epochs(spec, images.train), len(history)
     for number, row in enumerate(history, 1):
         yield f"history: epoch after {number - 1}", number, row.epoch
-        yield f"history.{number}.train.total", images.train, row.train.total
+        yield f"history.{number}.train.total", _trained(spec, images.train, number), row.train.total
         yield f"history.{number}.validation.total", images.validation, row.validation.total
-    yield "selected", ", ".join(SELECTIONS), ", ".join(row.rule for row in result.selected)
+    # A head is cheap to test with every rule; a network is tested once.
+    rules = SELECTIONS if spec.recipe.trains == "head" else (spec.recipe.selection,)
+    yield "selected", ", ".join(rules), ", ".join(row.rule for row in result.selected)
     for each in result.selected:
         where = f"selected.{each.rule}"
         yield f"{where}.test.total", images.test, each.test.total
@@ -70,6 +72,28 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
             same = math.isclose(best.validation.loss, each.validation.loss, rel_tol=1e-4)
             loss = best.validation.loss if same else each.validation.loss
             yield f"{where}.validation.loss", best.validation.loss, loss
+
+
+def _steps(spec: RunSpec, images: int) -> int:
+    """Of a whole epoch of a network's training, which leaves out what fills no batch."""
+    return images // spec.recipe.batch_size
+
+
+def _epochs(spec: RunSpec, images: int) -> int:
+    recipe = spec.recipe
+    if recipe.trains == "head" or recipe.steps is None:
+        return recipe.epochs
+    return min(recipe.epochs, -(-recipe.steps // max(1, _steps(spec, images))))
+
+
+def _trained(spec: RunSpec, images: int, epoch: int) -> int:
+    """Images that an epoch, counted from 1, trains on."""
+    recipe = spec.recipe
+    if recipe.trains == "head":
+        return images
+    whole = _steps(spec, images)
+    left = whole if recipe.steps is None else recipe.steps - (epoch - 1) * whole
+    return recipe.batch_size * min(whole, left)
 
 
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

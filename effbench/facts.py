@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
-from effbench.runs import RunFailure, RunResult, RunSpec
+from effbench.recipes import Recipe
+from effbench.runs import RunFailure, RunResult, RunSpec, details
 
 Facts = Iterator[tuple[str, str]]
 
@@ -15,7 +16,7 @@ def of_spec(spec: RunSpec) -> Facts:
     recipe = spec.recipe
     limit = "" if spec.limit is None else f", {spec.limit:,} images"
     yield "run", spec.key
-    yield "marks", spec.details or "none"
+    yield "marks", details(spec.marks) or "none"
     yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}, seed {spec.seed}"
     yield "weights", f"{spec.weights.name} {spec.weights.digest}".strip()
     yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
@@ -24,13 +25,44 @@ def of_spec(spec: RunSpec) -> Facts:
         f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}, "
         f"dropout {recipe.dropout:g}, {recipe.optimizer} (weight decay {recipe.weight_decay:g})",
     )
-    yield (
-        "learning rate",
-        f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}, "
-        f"half a cycle {recipe.half_cycle_epochs} epochs, from step {recipe.start_step}",
-    )
+    yield "learning rate", _learning_rate(recipe)
     yield "preprocessing", spec.preprocessing
-    yield "backbone", "cached features" if spec.feature_cache else "in every step"
+    if recipe.trains == "network":
+        yield "regularization", _regularization(recipe)
+        if recipe.stages > 1:
+            yield "stages", _stages(recipe)
+    else:
+        yield "backbone", "cached features" if spec.feature_cache else "in every step"
+
+
+def _learning_rate(recipe: Recipe) -> str:
+    shape = {
+        "triangular2": f"half a cycle {recipe.half_cycle_epochs} epochs",
+        "constant": f"constant after {recipe.warmup_epochs:g} epochs",
+    }
+    scaled = recipe.learning_rate_batch
+    return (
+        f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}"
+        + (f" x batch / {scaled}" if scaled else "")
+        + f", {shape[recipe.schedule]}, from step {recipe.start_step}"
+    )
+
+
+def _regularization(recipe: Recipe) -> str:
+    """What is not at its default, by its name in the recipe."""
+    names = ("label_smoothing", "survival", "ema_decay", "flip", "crop", "cutout", "randaugment")
+    default = {field.name: field.default for field in fields(Recipe)}
+    values = {name: getattr(recipe, name) for name in (*names, "mixup", "cutmix")}
+    found = [f"{name} {value}" for name, value in values.items() if value != default[name]]
+    return ", ".join(found) or "none"
+
+
+def _stages(recipe: Recipe) -> str:
+    return (
+        f"{recipe.stages}, the first at {recipe.first_size:.2f} of the size, dropout "
+        f"{recipe.first_dropout:g}, randaugment {recipe.first_randaugment:g}, mixup "
+        f"{recipe.first_mixup:g}"
+    )
 
 
 def of_failure(failure: RunFailure) -> Facts:
@@ -41,7 +73,8 @@ def of_failure(failure: RunFailure) -> Facts:
 
 
 def of_result(result: RunResult) -> Facts:
-    """What came of it, and how."""
+    """What came of it, and how; what of the spec it changed comes first."""
+    yield "marks", details(result.marks) or "none"
     made, images, reported = result.provenance, result.images, result.reported
     yield "reported", f"{reported.test.accuracy:.2%} on test, the epoch selected by {reported.rule}"
     yield (
@@ -58,7 +91,11 @@ def of_result(result: RunResult) -> Facts:
     listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())
     beside = f" for {made.seeds_together} seeds" if made.seeds_together > 1 else ""
     yield "seconds", f"{sum(phases.values()):,.1f}{beside}: {listed}"
-    yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
+    if result.spec.recipe.trains == "head":
+        yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
+    else:
+        again = f", resumed {made.resumed} times" if made.resumed else ""
+        yield "training", f"{made.micro_batch:,} images at once{again}"
     yield "peak memory", f"{made.peak_memory / 1e9:.2f} GB"
     yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
     yield "commit", made.commit or "unknown"

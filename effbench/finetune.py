@@ -200,7 +200,7 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
     total = len(stage.epochs) * task.epoch_steps
     parts = f"stage {stage.number}/{task.recipe.stages} at {stage.image_size} px"
-    notes = [f"epoch {state.epoch + 1}/{task.recipe.epochs}"]
+    notes = [f"epoch {min(state.epoch + 1, task.recipe.epochs)}/{task.recipe.epochs}"]
     if state.place:
         notes.append(f"loss {state.loss / state.place:.4f}")
         notes.append(f"acc {state.correct / (state.place * batch):.2%}")

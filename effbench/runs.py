@@ -137,15 +137,15 @@ class RunSpec:
         return {mark: detail for mark, present, detail in found if present}
 
     @property
-    def details(self) -> str:
-        """The marks, each with how much; "" for none."""
-        return ", ".join(f"{mark} ({much})" if much else mark for mark, much in self.marks.items())
-
-    @property
     def _name(self) -> str:
         limit = [] if self.limit is None else [f"limit{self.limit}"]
         parts = [self.variant, self.weights.name, self.image_size, self.recipe.name, self.data]
         return "-".join(map(str, parts + limit))
+
+
+def details(marks: Mapping[str, str]) -> str:
+    """Marks, each with how much; "" for none."""
+    return ", ".join(f"{mark} ({much})" if much else mark for mark, much in marks.items())
 
 
 def digest(value: object) -> str:
@@ -303,6 +303,14 @@ class RunResult:
     predictions: Predictions
     seconds: Seconds
     provenance: Provenance
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Those of its spec, and what the memory of the machine changed."""
+        micro = self.provenance.micro_batch
+        asked = self.spec.micro_batch or self.spec.recipe.batch_size
+        changed = {"micro-batches": f"of {micro}"} if micro not in (0, asked) else {}
+        return self.spec.marks | changed
 
     @property
     def reported(self) -> Selected:

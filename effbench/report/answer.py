@@ -57,7 +57,7 @@ def _alike(section: Section, best: int) -> Iterator[str]:
 
 def _marks(section: Section) -> Iterator[str]:
     rows = len(section.rows)
-    marks = Counter(mark for row in section.rows for mark in row.spec.marks)
+    marks = Counter(mark for row in section.rows for mark in row.marks)
     if marks:
         texts = (
             mark if count == rows else f"{mark} ({count} of {rows})"

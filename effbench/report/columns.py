@@ -110,5 +110,5 @@ def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]
         UsageError: there is no such column.
     """
     wanted = known(names, columns)
-    silent = any(row.spec.marks for row in rows) and not {"marks", "details"} & {*wanted}
+    silent = any(row.marks for row in rows) and not {"marks", "details"} & {*wanted}
     return [*wanted, "marks"] if silent else wanted

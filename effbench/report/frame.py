@@ -13,7 +13,7 @@ from effbench.report import cost
 from effbench.report.cost import Cost
 from effbench.report.outcomes import METRICS, Metric, Samples
 from effbench.report.uncertainty import Bootstrap, wilson
-from effbench.runs import SELECTIONS, RunResult, RunSpec
+from effbench.runs import SELECTIONS, RunResult, RunSpec, details
 from effbench.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -86,6 +86,11 @@ class Row:
         """Name of the row: the runs' key without the seed."""
         return self.spec.group
 
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """Those of any of its runs."""
+        return {mark: much for each in self.results for mark, much in each.marks.items()}
+
     @property
     def reported_epochs(self) -> list[int]:
         """Those that the recipe's rule chose, for any seed."""
@@ -104,7 +109,7 @@ class Row:
     @property
     def limited(self) -> str:
         """What keeps it from being a full run: images, epochs; "" for nothing."""
-        return self.spec.marks.get("limited", "")
+        return self.marks.get("limited", "")
 
     @cached_property
     def flat(self) -> dict[str, object]:
@@ -143,8 +148,8 @@ class Row:
             "dollars": None if self.price is None else self.cost.hours * self.price,
             "weights_file": made.weights_file,
             "weights_sha256": made.weights_sha256,
-            "marks": ", ".join(spec.marks),
-            "details": spec.details,
+            "marks": ", ".join(self.marks),
+            "details": details(self.marks),
             "letters": self.letters,
             "pareto": ", ".join(self.pareto),
             "group": self.group,

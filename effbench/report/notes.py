@@ -16,6 +16,8 @@ MEANING = {
     "changed recipe": "a number of the recipe was changed on the command line",
     "not native size": "the images have another size than the variant's native one",
     "mixed_bfloat16": "the backbone computed in bfloat16",
+    "micro-batches": "a batch went through the network in parts, each with its own BatchNorm "
+    "statistics",
     "backbone in every step": "no features were cached; the result is the same but for rounding",
 }
 
@@ -87,6 +89,8 @@ def _selection(rows: Sequence[Row]) -> list[str]:
         for row in each.selected
         if row.rule == "final"
     ]
+    if not gained:  # whole networks are tested once, with the weights that are selected
+        return []
     return [
         f"epoch: for {len(first)} of {len(runs)} runs the recipe's rule "
         f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's test accuracy "
@@ -108,7 +112,7 @@ def _published(rows: Sequence[Row]) -> list[str]:
 
 
 def _marks(rows: Sequence[Row]) -> list[str]:
-    present = {mark for row in rows for mark in row.spec.marks}
+    present = {mark for row in rows for mark in row.marks}
     return [f"{mark}: {meaning}." for mark, meaning in MEANING.items() if mark in present]
 
 

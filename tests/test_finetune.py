@@ -1,0 +1,123 @@
+"""The training of whole networks: numbers, stages, selection; killed anywhere, it goes on."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from effbench import finetune
+from effbench.errors import NonFiniteError, PreemptedError
+from effbench.progress import Step
+from effbench.stages import split
+
+PLAIN = replace(
+    tiny.RECIPE, stages=1, flip=False, cutout=0.0, randaugment=0.0, mixup=0.0, dropout=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    program(folder)
+    return found(folder)
+
+
+def program(folder: Path, *death: str) -> int:
+    return subprocess.run(
+        [sys.executable, tiny.__file__, folder, *death],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    ).returncode
+
+
+def found(folder: Path) -> tuple[list[bytes], str]:
+    with np.load(folder / "trained.npz") as weights:
+        arrays = [weights[name].tobytes() for name in weights.files]
+    return arrays, (folder / "history.txt").read_text()
+
+
+# 4 steps an epoch, 4 epochs, the second stage begins with the ninth step; a save follows each.
+@pytest.mark.parametrize(
+    "death",
+    [
+        ("step", "6"),
+        ("step", "9"),  # the first of the second stage
+        ("save", "12"),
+        ("fsync", "5"),
+    ],
+    ids=" ".join,
+)
+def test_killed_and_started_again_it_ends_with_the_same_bits(death, whole, tmp_path):
+    assert program(tmp_path, *death) == -9
+    assert not (tmp_path / "trained.npz").exists()
+    assert program(tmp_path) == 0
+    assert found(tmp_path) == whole
+
+
+def test_it_learns_and_every_epoch_is_in_the_history(whole, tmp_path):
+    trained = tiny.train(replace(tiny.task(PLAIN), seed=1), tiny.hooks(tmp_path))
+    losses = [row.train.loss for row in trained.history]
+    assert losses[-1] < losses[0]
+    assert [row.epoch for row in trained.history] == [1, 2, 3, 4]
+    assert {row.train.total for row in trained.history} == {64}  # 4 whole batches of 16
+    assert {row.validation.total for row in trained.history} == {tiny.HELD_OUT}
+    best = min(trained.history, key=lambda row: row.validation.loss)
+    assert trained.epoch == best.epoch
+    curve = (tmp_path / "runs" / "tiny" / "history.csv").read_text().splitlines()
+    assert len(curve) == 5
+    assert curve[1].startswith("1,")
+    assert not trained.resumed
+
+
+def test_the_selected_weights_have_the_scores_of_their_epoch(tmp_path):
+    own = tiny.task(PLAIN)
+    trainer = tiny.trainer(own)
+    validation = tiny.validation(trainer)
+    trained = finetune.train(trainer, own, split(PLAIN, tiny.SIZE), validation, tiny.hooks(tmp_path))
+    with trainer.using(trained.weights):
+        logits = trainer.logits(validation.evaluator)
+    expected = trained.history[trained.epoch - 1].validation
+    assert finetune.score(logits, validation.labels) == expected
+
+
+def test_so_many_steps_and_no_more(tmp_path):
+    recipe = replace(PLAIN, steps=6)
+    trained = tiny.train(tiny.task(recipe), tiny.hooks(tmp_path))
+    assert [row.train.total for row in trained.history] == [64, 32]
+
+
+def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
+    steps: list[Step] = []
+    hooks = tiny.hooks(tmp_path, minutes=1e9, report=steps.append)
+    with pytest.raises(PreemptedError, match="step 1 is saved; run it again to go on"):
+        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
+    again = tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9))
+    assert again.resumed == 1
+    assert [row.epoch for row in again.history] == [1, 2, 3, 4]
+
+
+def test_progress_tells_stage_size_and_losses(tmp_path):
+    steps: list[Step] = []
+    tiny.train(tiny.task(), tiny.hooks(tmp_path, report=steps.append))
+    phases = list(dict.fromkeys(step.phase for step in steps))
+    assert phases == ["train stage 1/2 at 32 px", "train stage 2/2 at 64 px"]
+    assert (steps[-1].done, steps[-1].total, steps[-1].unit) == (128, 128, "images")
+    for words in ("epoch 4/4", "loss ", "acc ", "val acc "):
+        assert any(words in step.note for step in steps)
+
+
+def test_what_is_not_finite_ends_it_at_once(tmp_path):
+    recipe = replace(PLAIN, maximal_learning_rate=1e38)
+    with pytest.raises(NonFiniteError) as error:
+        tiny.train(tiny.task(recipe), tiny.hooks(tmp_path))
+    text = str(error.value)
+    assert "at step 2" in text or "at step 3" in text
+    assert "learning rate 6.25e+36" in text
+    assert f"last good checkpoint: {tmp_path}" in text
+    assert "step-000000001" in text

@@ -1,0 +1,142 @@
+"""A network of a few layers with all that a real one has, to train in seconds.
+
+As a program it trains it in a folder, from the last checkpoint on, and dies where it is told to:
+`python tiny.py FOLDER [step N | save N | fsync N]`.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from effbench import checkpoint, devices, finetune, lookups, models, network, stages
+from effbench.backend import keras, tf
+from effbench.evaluate import Evaluator
+from effbench.layout import ALONE, Layout
+from effbench.logs import Logs
+from effbench.progress import Report, silent
+from effbench.recipes import RECIPES, Recipe
+from effbench.store import Store
+
+IMAGES, HELD_OUT, SIZE = 70, 20, 64
+
+# Every part of the loop takes part: stages, augmentation, average, stochastic depth, accumulation.
+RECIPE = replace(
+    RECIPES["progressive"],
+    epochs=4,
+    stages=2,
+    first_size=0.5,
+    batch_size=16,
+    warmup_epochs=0.0,
+    survival=0.5,
+    dropout=0.2,
+    mixup=0.2,
+    cutout=0.25,
+    selection="val_loss",
+)
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Images whose class is how bright they are."""
+    labels = np.arange(IMAGES + HELD_OUT, dtype=np.uint8) % 10
+    noise = np.random.default_rng(0).integers(0, 20, (len(labels), 32, 32, 3))
+    return (noise + 22 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+def build() -> tuple[keras.Model, models.Noise]:
+    noise = models.Noise()
+    inputs = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(8, 3, 2, "same", use_bias=False, name="first")(inputs)
+    first = keras.layers.BatchNormalization(momentum=0.9, name="norm")(first)
+    second = keras.layers.Conv2D(8, 3, 1, "same", use_bias=False, name="second")(first)
+    second = models.StochasticDepth(noise, 0.5, name="drop")(second)
+    model = keras.Model(inputs, tf.nn.silu(first + second))
+    for place, variable in enumerate(model.trainable_variables):
+        if variable.shape.rank == 4:
+            variable.assign(keras.initializers.GlorotUniform(seed=place)(variable.shape))
+    return model, noise
+
+
+def task(recipe: Recipe = RECIPE, layout: Layout = ALONE, **changes: object) -> network.Task:
+    images, labels = data()
+    plain = network.Task(
+        images=lookups.rows(images[:IMAGES], layout),
+        labels=labels[:IMAGES],
+        recipe=recipe,
+        preprocessing="tf",
+        seed=3,
+        micro_batch=recipe.batch_size,
+        layout=layout,
+    )
+    return replace(plain, **changes)
+
+
+def trainer(task: network.Task) -> network.Trainer:
+    with task.layout.scope():
+        return network.Trainer(*build(), task)
+
+
+def validation(trainer: network.Trainer, layout: Layout = ALONE) -> finetune.Validation:
+    images, labels = data()
+    model = trainer._model
+
+    def features(pixels: tf.Tensor) -> tf.Tensor:
+        maps = model(models.prepare(pixels, SIZE, "tf"), training=False)
+        return tf.reduce_mean(maps, axis=(1, 2))
+
+    lookup = lookups.rows(images[IMAGES:], layout, features)
+    return finetune.Validation(Evaluator(lookup, HELD_OUT, layout), labels[IMAGES:])
+
+
+def hooks(folder: Path, minutes: float | None = 0.0, report: Report = silent) -> finetune.Hooks:
+    """With a checkpoint after every piece, unless told otherwise."""
+    store = Store(folder)
+    keeper = checkpoint.Keeper(store.checkpoints("tiny"), "tiny", "test", minutes)
+    return finetune.Hooks(keeper, lambda: False, report, Logs(store, "tiny", tensorboard=False))
+
+
+def train(own: network.Task, hooks: finetune.Hooks) -> finetune.Trained:
+    made = trainer(own)
+    with own.layout.scope():
+        return finetune.train(
+            made, own, stages.split(own.recipe, SIZE), validation(made, own.layout), hooks
+        )
+
+
+def main() -> None:
+    folder, *where = sys.argv[1:]
+    devices.connect("cpu")
+    finetune.PIECE_SECONDS = 0.0  # one step each
+    _die(*where)
+    trained = train(task(), hooks(Path(folder)))
+    np.savez(Path(folder) / "trained.npz", *trained.weights)
+    (Path(folder) / "history.txt").write_text(repr((trained.history, trained.epoch)))
+
+
+def _die(what: str = "", number: str = "0") -> None:
+    """Arranges for the end of this process as `kill -9` would bring it, at a given moment."""
+    left = int(number)
+
+    def counted(function):
+        def call(*arguments, **named):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **named)
+
+        return call
+
+    if what == "step":
+        network.Trainer.run = counted(network.Trainer.run)
+    elif what == "save":  # before anything of it is written
+        checkpoint.Keeper.save = counted(checkpoint.Keeper.save)
+    elif what == "fsync":  # the whole file is written, but has not its name
+        checkpoint.os.fsync = counted(os.fsync)
+
+
+if __name__ == "__main__":
+    main()
