@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.errors import UsageError
 
+Finite = Annotated[float, Interval(ge=0, lt=math.inf)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 # 255/256: `probe.keep_mask` counts in bytes.
 Rate = Annotated[float, Interval(ge=0, le=255 / 256)]
@@ -68,16 +70,16 @@ class Recipe:
     batch_size: Annotated[int, Ge(1)]
     dropout: Rate
     optimizer: Literal["adabelief", "rmsprop"]
-    weight_decay: Annotated[float, Ge(0)]
-    initial_learning_rate: Annotated[float, Ge(0)]
-    maximal_learning_rate: Annotated[float, Gt(0)]
+    weight_decay: Finite
+    initial_learning_rate: Finite
+    maximal_learning_rate: Annotated[float, Interval(gt=0, lt=math.inf)]
     half_cycle_epochs: Annotated[int, Ge(0)]
     start_step: Annotated[int, Ge(0)]
     selection: Literal["val_loss", "val_accuracy", "final"]
     trains: Literal["head", "network"] = "head"
     pretrained: bool = True
     schedule: Literal["triangular2", "constant"] = "triangular2"
-    warmup_epochs: Annotated[float, Ge(0)] = 0.0
+    warmup_epochs: Finite = 0.0
     learning_rate_batch: Annotated[int, Ge(0)] = 0
     steps: Annotated[int, Ge(1)] | None = None
     label_smoothing: Share = 0.0

@@ -79,7 +79,9 @@ def test_the_selected_weights_have_the_scores_of_their_epoch(tmp_path):
     own = tiny.task(PLAIN)
     trainer = tiny.trainer(own)
     validation = tiny.validation(trainer)
-    trained = finetune.train(trainer, own, split(PLAIN, tiny.SIZE), validation, tiny.hooks(tmp_path))
+    trained = finetune.train(
+        trainer, own, split(PLAIN, tiny.SIZE), validation, tiny.hooks(tmp_path)
+    )
     with trainer.using(trained.weights):
         logits = trainer.logits(validation.evaluator)
     expected = trained.history[trained.epoch - 1].validation

@@ -12,8 +12,8 @@ from effbench.report.notes import notes
 from effbench.report.uncertainty import ALPHA, MOST_PAIRS, Bootstrap, Difference, compare, holm
 
 GROUP_BY = ("recipe", "data")
-# Whatever the user groups by: other images, or less learning, are never in one table.
-KEPT_APART = ("data", "data_sha256", "limited")
+# Whatever the user groups by: other images, or fewer, are never in one table.
+KEPT_APART = ("data", "data_sha256")
 # The accuracy by which rows are told apart.
 COMPARED = "test_accuracy"
 
@@ -75,7 +75,9 @@ def build(
     tables: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         flat = row.flat
-        key = tuple(flat[name] for name in (*group_by, *KEPT_APART))
+        # Epochs differ between recipes by themselves; of one, fewer are less than it says.
+        less = row.limited if "recipe" in group_by else row.spec.limit
+        key = (*(flat[name] for name in (*group_by, *KEPT_APART)), less)
         tables.setdefault(key, []).append(row)
     hashes = {(row.spec.data, row.spec.data_sha256) for row in rows}
     return [
@@ -93,7 +95,9 @@ def _title(
         title = f"{title} on {spec.data}"
     versions = [name for name, _ in hashes].count(spec.data)
     content = f" of content {spec.data_sha256[:8]}" if versions > 1 else ""
-    return f"{title}{content}" + (f", limited to {first.limited}" if first.limited else "")
+    images = f"{spec.limit:,} images" if spec.limit else ""
+    less = first.limited if "recipe" in group_by else images
+    return f"{title}{content}" + (f", limited to {less}" if less else "")
 
 
 def _section(title: str, rows: list[Row], bootstrap: Bootstrap | None) -> Section:
