@@ -238,9 +238,12 @@ class Trainer:
 
             def kept(rate: float, purpose: int, *shape: int) -> tf.Tensor:
                 """1 where something is kept, else 0; drawn for all replicas, as in `probe`."""
-                seed = _fold(numbers, purpose)
-                drawn = tf.random.stateless_uniform((micro, *shape), seed, alg="philox")
-                return layout.part(tf.cast(drawn >= rate, tf.float32))
+                # Whole numbers, because XLA makes other floats of them than TensorFlow does.
+                drawn = tf.random.stateless_uniform(
+                    (micro, *shape), _fold(numbers, purpose), None, None, tf.uint32, alg="philox"
+                )
+                lowest = tf.constant(int(rate * 2**32), tf.uint32)
+                return layout.part(tf.cast(drawn >= lowest, tf.float32))
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
@@ -283,4 +286,5 @@ class Trainer:
 
 def _fold(numbers: tf.Tensor, purpose: tf.Tensor | int) -> tf.Tensor:
     """The seed int32 [2] of one purpose, from that of all."""
-    return tf.random.experimental.stateless_fold_in(numbers, purpose)
+    # Named, because XLA would choose another algorithm by itself.
+    return tf.random.experimental.stateless_fold_in(numbers, purpose, alg="philox")

@@ -26,7 +26,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """float32 learning rate of the step with this number, counted from 0."""
-        share = tf.minimum(1.0, tf.cast(step, tf.float32) / max(1, self.steps))
+        share = tf.minimum(1.0, tf.cast(step, tf.float32) / self.steps) if self.steps else 1.0
         return self.initial + (self.maximal - self.initial) * share
 
     def get_config(self) -> dict[str, float | int]:

@@ -239,7 +239,6 @@ class Store:
             if not self.finished(record.spec.key):
                 write_atomically(self.path(record), to_json(record))
             return
-        self.save_history(record.spec.key, record.history)
         write_atomically(self.path(record), to_json(record))
         stale = {FAILURE, LOG}
         for path in folder.iterdir():

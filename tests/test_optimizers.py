@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from effbench import optimizers
+from effbench import optimizers, recipes
 from effbench.backend import tf
 from effbench.recipes import RECIPES
 
@@ -55,6 +55,46 @@ def test_an_epoch_of_limited_data_has_at_least_one_step(images, steps):
     schedule = optimizers.schedule(RECIPE, images)
     assert float(schedule(2 * steps)) == pytest.approx(HIGH)
     assert float(schedule(4 * steps)) == pytest.approx(LOW, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(0, 0.0), (43, 0.0005), (87, 0.001), (88, 0.001), (9999, 0.001)]
+)
+def test_the_transfer_recipe_warms_up_for_an_epoch_and_stays(step, rate):
+    found = float(optimizers.schedule(RECIPES["finetune"], IMAGES)(step))
+    assert found == pytest.approx(rate, rel=0.02)
+
+
+def test_a_rate_for_one_batch_grows_with_the_batch():
+    recipe = replace(RECIPES["finetune"], batch_size=128)
+    assert float(optimizers.schedule(recipe, IMAGES)(10**6)) == pytest.approx(0.0005 / 2)
+
+
+def test_without_a_warm_up_the_first_step_has_the_whole_rate():
+    recipe = replace(RECIPES["finetune"], warmup_epochs=0.0)
+    assert float(optimizers.schedule(recipe, IMAGES)(0)) == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_recipes_may_name_every_optimizer_and_schedule(name):
+    assert recipes.changed(RECIPES["finetune"], [f"optimizer={name}"]).optimizer == name
+    for schedule in optimizers.SCHEDULES:
+        assert recipes.changed(RECIPES["finetune"], [f"schedule={schedule}"]).schedule == schedule
+
+
+def test_rmsprop_is_tensorflow_ones():
+    """`tf.compat.v1.train.RMSPropOptimizer`, which the references trained with."""
+    generator = np.random.default_rng(2)
+    initial = generator.normal(size=(6, 10)).astype(np.float32)
+    own, other = tf.Variable(initial), tf.Variable(initial)
+    ours = optimizers.build(replace(RECIPES["finetune"], warmup_epochs=0.0), IMAGES)
+    theirs = tf.compat.v1.train.RMSPropOptimizer(0.001, 0.9, 0.9, 1e-3)
+    for _ in range(20):
+        gradient = tf.constant(generator.normal(0.1, 1, initial.shape), tf.float32)
+        ours.apply_gradients([(gradient, own)])
+        theirs.apply_gradients([(gradient, other)])
+    np.testing.assert_allclose(own.numpy(), other.numpy(), rtol=1e-6)
+    assert not np.allclose(own.numpy(), initial, rtol=1e-3)
 
 
 def adabelief(

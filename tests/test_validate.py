@@ -153,7 +153,7 @@ def known(**changes: object) -> RunSpec:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"recipe": "mine"}, "recipe: expected one of case-study, case-study-2021, found mine"),
+        ({"recipe": "mine"}, "recipe: expected one of case-study, case-study-2021, finetune, "),
         ({"data": "mnist"}, "data: expected one of cifar10, digits, random, found mnist"),
         ({"precision": "float8"}, "precision: expected one of float32, mixed_bfloat16, found fl"),
         ({"weights": replace(spec().weights, name="jft")}, "weights: expected one of imagenet"),

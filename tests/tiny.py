@@ -46,13 +46,15 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return (noise + 22 * labels[:, None, None, None]).astype(np.uint8), labels
 
 
-def build() -> tuple[keras.Model, models.Noise]:
+def build(*, norm: bool = True, depth: float = 0.5) -> tuple[keras.Model, models.Noise]:
     noise = models.Noise()
     inputs = keras.Input((None, None, 3))
     first = keras.layers.Conv2D(8, 3, 2, "same", use_bias=False, name="first")(inputs)
-    first = keras.layers.BatchNormalization(momentum=0.9, name="norm")(first)
+    if norm:
+        first = keras.layers.BatchNormalization(momentum=0.9, name="norm")(first)
     second = keras.layers.Conv2D(8, 3, 1, "same", use_bias=False, name="second")(first)
-    second = models.StochasticDepth(noise, 0.5, name="drop")(second)
+    if depth:
+        second = models.StochasticDepth(noise, depth, name="drop")(second)
     model = keras.Model(inputs, tf.nn.silu(first + second))
     for place, variable in enumerate(model.trainable_variables):
         if variable.shape.rank == 4:
