@@ -5,11 +5,10 @@ It ends when its standard input does, so that it never outlives the sweep that s
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 
-from effbench import experiment
+from effbench import child, experiment
 from effbench.backend import tf
 from effbench.errors import EffbenchError
 from effbench.jobs import JOB, MESSAGE, Message, Problem
@@ -17,9 +16,7 @@ from effbench.jobs import JOB, MESSAGE, Message, Problem
 
 def main() -> int:
     """Reads a job, does it, and says how it went."""
-    # Libraries print to standard output as well; only messages may go there.
-    channel = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    channel = child.channel()
     sending = threading.Lock()
 
     def send(message: Message) -> None:
@@ -27,7 +24,7 @@ def main() -> int:
             channel.write(MESSAGE.dump_json(message, exclude_defaults=True) + b"\n")
 
     job = JOB.validate_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    child.end_with_parent()
     try:
         experiment.run(job, send)
     except EffbenchError as error:
@@ -40,13 +37,6 @@ def main() -> int:
         send(Message(problem=Problem("crash", _name(error))))
         raise
     return 0
-
-
-def _die_with_parent() -> None:
-    # Without a buffer: a thread that waits in a buffered read stops the interpreter's exit.
-    while os.read(0, 4096):
-        pass
-    os._exit(3)
 
 
 def _name(error: BaseException) -> str:
