@@ -1,4 +1,4 @@
-"""The user's cache directory: features, and downloaded datasets and weights."""
+"""The user's cache directory: features, plans, and downloaded datasets and weights."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def features() -> Path:
     return directory() / "features"
 
 
+def plans() -> Path:
+    """Where `effbench plan` keeps programs and what their compiler said of them."""
+    return directory() / "plan"
+
+
 def downloads() -> Path:
     """Where datasets and weights are downloaded to."""
     return directory() / "downloads"
@@ -34,7 +39,7 @@ def keras() -> Path:
 
 @dataclass(frozen=True)
 class Entry:
-    """One set of features or one download, and its size in bytes."""
+    """One set of features, the plans or one download, and its size in bytes."""
 
     path: Path
     size: int
@@ -42,12 +47,13 @@ class Entry:
 
 def entries() -> list[Entry]:
     """All there is in the cache, sorted by path."""
-    found = sorted([*features().glob("*/"), *downloads().glob("*")])
+    plan = [plans()] if plans().is_dir() else []
+    found = sorted([*features().glob("*/"), *plan, *downloads().glob("*")])
     return [Entry(path, _size(path)) for path in found]
 
 
 def clear(everything: bool) -> int:
-    """Removes the features, and with `everything` the downloads too.
+    """Removes the features and the plans, and with `everything` the downloads too.
 
     Returns:
         The number of bytes freed.
@@ -56,7 +62,7 @@ def clear(everything: bool) -> int:
         DiskError: something cannot be removed.
     """
     freed = 0
-    for folder in [features(), *([downloads()] if everything else [])]:
+    for folder in [features(), plans(), *([downloads()] if everything else [])]:
         if folder.exists():
             freed += _size(folder)
             with writing(folder):

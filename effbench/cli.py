@@ -39,6 +39,7 @@ from effbench.flags import (
     only,
 )
 from effbench.machine_cli import cache, doctor, fetch
+from effbench.plan_cli import plan
 from effbench.recipes import RECIPES
 from effbench.records_cli import merge, show, validate
 from effbench.reference_cli import reference
@@ -215,7 +216,7 @@ def sweep(
         raise typer.Exit(1)
 
 
-for command in (report, compare, reference, show, validate, merge, fetch, doctor, cache):
+for command in (report, compare, reference, show, validate, merge, plan, fetch, doctor, cache):
     app.command()(command)
 app.add_typer(bench_app, name="bench")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from effbench import cifar10
-from effbench.dataset import CLASSES, SPLIT_SEED, Dataset, Split, hashed
+from effbench.dataset import CLASSES, FULL, SPLIT_SEED, Dataset, Split, hashed
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
 
@@ -76,7 +76,7 @@ def _random(_: Path | None, __: Report) -> Dataset:
         images = generator.integers(0, 256, (size, 32, 32, 3), np.uint8)
         return Split(images, generator.integers(0, CLASSES, size, np.uint8), np.arange(size))
 
-    return hashed(split(45_000), split(5_000), split(10_000))
+    return hashed(*map(split, FULL))
 
 
 @dataclass(frozen=True)

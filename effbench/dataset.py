@@ -14,6 +14,8 @@ Array = np.ndarray
 # The case study's: train_test_split(test_size=0.1, random_state=42).
 SPLIT_SEED = 42
 CLASSES = 10
+# CIFAR-10's training, validation and test images in that split.
+FULL = (45_000, 5_000, 10_000)
 
 
 @dataclass(frozen=True)

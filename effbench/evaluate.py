@@ -33,6 +33,9 @@ class Evaluator:
 
     Every replica gets as many batches. They are padded with the first image and its rows dropped
     again, so shapes are static and every image counts once.
+
+    Attributes:
+        batches: positions, int32 [n, batch]; n divides by the replicas.
     """
 
     def __init__(self, lookup: Lookup, images: int, layout: Layout = ALONE) -> None:
@@ -42,7 +45,7 @@ class Evaluator:
         whole = self._batch * layout.replicas
         padded = np.zeros(-(-images // whole) * whole, np.int32)
         padded[:images] = np.arange(images)
-        self._batches = padded.reshape(-1, self._batch)
+        self.batches = padded.reshape(-1, self._batch)
         self._lookup = lookup
         self._layout = layout
 
@@ -61,9 +64,9 @@ class Evaluator:
 
     @tf.function
     def _run(self, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-        return self._layout.map(self._some, tf.constant(self._batches), kernels, biases)
+        return self._layout.map(self.share, tf.constant(self.batches), kernels, biases)
 
-    def _some(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+    def share(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
         """A replica's share: int32 [n, batch] to float32 [n, heads, batch, classes]."""
 
         def one(positions: tf.Tensor) -> tf.Tensor:

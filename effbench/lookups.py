@@ -30,7 +30,7 @@ def cached(
     images = np.concatenate([split.images for split in dataset.splits])
     layout = device.layout
     batch = features.batch_size(spec.image_size, device.kind, layout.replicas)
-    run = _forward(spec, model, device, batch)
+    run = forward(spec, model, device, batch)
     about = features.FeatureSet(
         variant=spec.variant,
         weights=job.weights_sha256 or f"random, seed {models.RANDOM_WEIGHTS_SEED}",
@@ -46,10 +46,10 @@ def cached(
             partial(layout.map, run), batch * layout.replicas, images, folder, about, report
         )
     ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    return [rows(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
+    return [gathered(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
 
 
-def _forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> models.Forward:
+def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> models.Forward:
     """What one replica does with its part of a batch."""
     run = models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
     # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
@@ -77,7 +77,7 @@ def direct(
     batch = spec.recipe.batch_size // layout.replicas
     held_out = (dataset.validation, dataset.test)
     return [
-        rows(train, layout, _forward(spec, model, device, batch)),
+        gathered(train, layout, forward(spec, model, device, batch)),
         *(backbone(split.images, spec, model, device) for split in held_out),
     ], 0
 
@@ -85,10 +85,10 @@ def direct(
 def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Device) -> Lookup:
     """Runs the backbone, as it is at the time, on images that an `Evaluator` asks for."""
     layout = device.layout
-    return rows(images, layout, _forward(spec, model, device, evaluate.batch(layout)))
+    return gathered(images, layout, forward(spec, model, device, evaluate.batch(layout)))
 
 
-def rows(values: np.ndarray, layout: Layout, then: models.Forward = tf.identity) -> Lookup:
+def gathered(values: np.ndarray, layout: Layout, then: models.Forward = tf.identity) -> Lookup:
     """The rows of `values` at some positions, passed through `then`."""
     # Flat, because a TPU pads the last dimension to 128: images of 3 channels would take 43 times
     # the memory.

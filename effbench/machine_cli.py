@@ -67,10 +67,11 @@ def doctor() -> None:
 def cache(
     action: Annotated[CacheAction, typer.Argument()] = CacheAction.list,
     everything: Annotated[
-        bool, typer.Option("--all", help="Clear downloads too, not only features.")
+        bool,
+        typer.Option("--all", help="Clear downloads too, not only what can be computed again."),
     ] = False,
 ) -> None:
-    """List or clear cached features and downloads."""
+    """List or clear cached features, plans and downloads."""
     from effbench import cache as caching
 
     if action is CacheAction.clear:

@@ -32,7 +32,7 @@ def train(setting: Setting) -> Outcome:
         model = layout.mirror(model)
     with layout.scope():
         task = Task(
-            lookups.rows(dataset.train.images, layout),
+            lookups.gathered(dataset.train.images, layout),
             dataset.train.labels,
             recipe,
             spec.preprocessing,

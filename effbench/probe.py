@@ -81,7 +81,7 @@ def train(
         The heads, in the order of `seeds`; one that left the finite numbers has its `error` set.
     """
     with task.layout.scope():
-        trainers = [_Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
+        trainers = [Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
     heads = [Head(seed, trainers[0].fresh(seed)) for seed in seeds]
     # The head with the fewest epochs goes next, so that all threads stay busy to the end.
     waiting: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
@@ -89,11 +89,11 @@ def train(
         waiting.put((0, place))
     total = recipe.epochs * len(heads)
 
-    def work(trainer: _Trainer) -> None:
+    def work(trainer: Trainer) -> None:
         with task.layout.scope():  # threads inherit none
             rounds(trainer)
 
-    def rounds(trainer: _Trainer) -> None:
+    def rounds(trainer: Trainer) -> None:
         while True:
             try:
                 epoch, place = waiting.get_nowait()
@@ -165,7 +165,7 @@ def keep_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor) -> tf.Tensor
     return random_bytes >= thresholds
 
 
-class _Trainer:
+class Trainer:
     """One epoch of one head, compiled; the head's state goes in and comes out as arrays."""
 
     def __init__(self, task: Task, recipe: Recipe) -> None:
@@ -223,13 +223,13 @@ class _Trainer:
         right = tf.zeros(2)
         for step in tf.range(steps):
             loss, hits = self._layout.step(
-                self._step, order[step], labels[step], share[step], seed + tf.stack([0, step])
+                self.step, order[step], labels[step], share[step], seed + tf.stack([0, step])
             )
             losses = losses.write(step, loss)
             right += hits
         return losses.stack(), tf.cast(right, tf.int32)
 
-    def _step(
+    def step(
         self, batch: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of one replica; all that comes in is of the global batch."""
@@ -261,7 +261,7 @@ class _Trainer:
         return loss, tf.stack([top1, top5])
 
 
-def _one_epoch(trainer: _Trainer, task: Task, recipe: Recipe, head: Head) -> None:
+def _one_epoch(trainer: Trainer, task: Task, recipe: Recipe, head: Head) -> None:
     losses, right = trainer.epoch(head)
     number = len(head.history) + 1
     if not np.isfinite(losses).all():

@@ -37,6 +37,9 @@ class Generation:
         hbm_gib: memory of what TensorFlow calls a device, and so of a replica, GiB: a core of v2
             and v3, a chip of the others.
         pjrt: whether TensorFlow drives it through PJRT; the older ones have their own runtime.
+        joined: whether the cores of a chip are one replica.
+        tflops: peak of a chip in bfloat16, 10^12 operations a second.
+        gbps: peak of a chip's HBM, 10^9 bytes a second.
     """
 
     name: str
@@ -45,16 +48,20 @@ class Generation:
     cores: int
     hbm_gib: int
     pjrt: bool
+    joined: bool
+    tflops: float
+    gbps: float
 
 
-# PCI numbers as in Google's tpu-info (tpu_info/device.py) and JAX (hardware_utils.py).
+# PCI numbers as in Google's tpu-info (tpu_info/device.py) and JAX (hardware_utils.py). Peak rates
+# of a chip as in Cloud TPU's documentation, the page of each generation, "Key specifications".
 GENERATIONS = (
-    Generation("v2", "0x0027", "0x004e", 2, 8, pjrt=False),
-    Generation("v3", "0x0027", "0x004f", 2, 16, pjrt=False),
-    Generation("v4", "0x005e", "", 2, 32, pjrt=False),
-    Generation("v5e", "0x0063", "", 1, 16, pjrt=True),
-    Generation("v5p", "0x0062", "", 2, 95, pjrt=True),
-    Generation("v6e", "0x006f", "", 1, 32, pjrt=True),
+    Generation("v2", "0x0027", "0x004e", 2, 8, pjrt=False, joined=False, tflops=45, gbps=700),
+    Generation("v3", "0x0027", "0x004f", 2, 16, pjrt=False, joined=False, tflops=123, gbps=900),
+    Generation("v4", "0x005e", "", 2, 32, pjrt=False, joined=True, tflops=275, gbps=1200),
+    Generation("v5e", "0x0063", "", 1, 16, pjrt=True, joined=False, tflops=197, gbps=819),
+    Generation("v5p", "0x0062", "", 2, 95, pjrt=True, joined=True, tflops=459, gbps=2765),
+    Generation("v6e", "0x006f", "", 1, 32, pjrt=True, joined=False, tflops=918, gbps=1638),
 )
 
 

@@ -5,12 +5,11 @@ It ends when its standard input does, so that it never outlives the sweep that s
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
 
-from effbench import experiment
+from effbench import child, experiment
 from effbench.backend import tf
 from effbench.errors import EffbenchError
 from effbench.jobs import JOB, MESSAGE, Message, Problem
@@ -18,9 +17,7 @@ from effbench.jobs import JOB, MESSAGE, Message, Problem
 
 def main() -> int:
     """Reads a job, does it, and says how it went."""
-    # Libraries print to standard output as well; only messages may go there.
-    channel = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    channel = child.channel()
     sending = threading.Lock()
 
     def send(message: Message) -> None:
@@ -32,7 +29,7 @@ def main() -> int:
     if job.specs[0].recipe.trains == "network":
         # It saves what it has before it ends; heads are trained again sooner than saved.
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    child.end_with_parent()
     try:
         experiment.run(job, send, stop.is_set)
     except EffbenchError as error:
@@ -45,13 +42,6 @@ def main() -> int:
         send(Message(problem=Problem("crash", _name(error))))
         raise
     return 0
-
-
-def _die_with_parent() -> None:
-    # Without a buffer: a thread that waits in a buffered read stops the interpreter's exit.
-    while os.read(0, 4096):
-        pass
-    os._exit(3)
 
 
 def _name(error: BaseException) -> str:

@@ -39,20 +39,20 @@ def gather(values: np.ndarray, layout: Layout):
 def heads(layout: Layout) -> dict[str, object]:
     values, labels = arrays()
     traces = []
-    build = probe._Trainer
+    build = probe.Trainer
 
     class Counted(build):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)
             traces.append(self._run)
 
-    probe._Trainer = Counted
+    probe.Trainer = Counted
     with layout.scope():
         evaluator = Evaluator(gather(values[TRAIN:], layout), VALIDATION, layout)
         lookup = gather(values[:TRAIN], layout)
         task = probe.Task(lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout)
         trained = probe.train(task, RECIPE, [0, 1], 1, progress.silent)
-    probe._Trainer = build
+    probe.Trainer = build
     return {
         "history": [[asdict(row) for row in head.history] for head in trained],
         "kernels": [head.weights[-1][0].tolist() for head in trained],

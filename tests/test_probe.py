@@ -425,7 +425,9 @@ def test_a_bad_feature_of_a_test_image_is_a_failure_never_a_record(tmp_path, mon
     place = store.Store(tmp_path / "results")
     said: list[jobs.Message] = []
     try:
-        experiment.run(jobs.Job(specs, place.directory, None, None, "", "cpu", 0.0), said.append)
+        experiment.run(
+            jobs.Job(specs, place.directory, None, None, "", "cpu", 0.0), said.append, lambda: False
+        )
     except NonFiniteError:
         pass
     else:
@@ -607,7 +609,11 @@ def test_a_whole_run_is_the_same_with_and_without_the_cache(tmp_path, monkeypatc
         )  # fmt: skip
         specs = request.resolve(options).specs
         place = store.Store(tmp_path / f"results-{cached}")
-        experiment.run(jobs.Job(specs, place.directory, None, None, "", "cpu", 0.0), lambda _: None)
+        experiment.run(
+            jobs.Job(specs, place.directory, None, None, "", "cpu", 0.0),
+            lambda _: None,
+            lambda: False,
+        )
         records = place.load()
         assert records.problems == ()
         assert len(records.results) == 2

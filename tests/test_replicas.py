@@ -225,17 +225,17 @@ def test_every_op_lowers_and_every_shape_is_static():
     images = np.zeros((40, 32, 32, 3), np.uint8)
 
     def looked(batch: int) -> evaluate.Lookup:
-        return lookups._rows(images, device.layout, models.forward(model, 32, "torch", batch, 1))
+        return lookups.gathered(images, device.layout, models.forward(model, 32, "torch", batch, 1))
 
     evaluator = Evaluator(looked(evaluate.BATCH), 40, device.layout)
     labels = np.zeros(40, np.uint8)
     task = probe.Task(looked(16), labels, evaluator, labels, 1280, device.layout)
-    trainer = probe._Trainer(task, replace(RECIPES["case-study"], batch_size=16))
+    trainer = probe.Trainer(task, replace(RECIPES["case-study"], batch_size=16))
     integers = tf.zeros(16, tf.int32)
     programs = (
-        (trainer._step, (integers, integers, tf.zeros(16), tf.zeros(2, tf.int32))),
+        (trainer.step, (integers, integers, tf.zeros(16), tf.zeros(2, tf.int32))),
         (
-            evaluator._some,
+            evaluator.share,
             (tf.zeros((1, 128), tf.int32), tf.zeros((3, 1280, 10)), tf.zeros((3, 10))),
         ),
     )

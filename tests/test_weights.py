@@ -687,7 +687,7 @@ def test_a_job_without_its_file_does_not_train_on_random_weights(empty):
     spec = replace(spec, weights=Source.parse("imagenet", "auto").identify(B0))
     job = jobs.Job((spec,), empty / "results", None, None, "", "cpu", 0.0)
     with pytest.raises((WeightsError, ValueError, AssertionError)):
-        experiment.run(job, lambda _: None)
+        experiment.run(job, lambda _: None, lambda: False)
     assert store.Store(empty / "results").load().results == ()
 
 

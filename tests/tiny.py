@@ -65,7 +65,7 @@ def build(*, norm: bool = True, depth: float = 0.5) -> tuple[keras.Model, models
 def task(recipe: Recipe = RECIPE, layout: Layout = ALONE, **changes: object) -> network.Task:
     images, labels = data()
     plain = network.Task(
-        images=lookups.rows(images[:IMAGES], layout),
+        images=lookups.gathered(images[:IMAGES], layout),
         labels=labels[:IMAGES],
         recipe=recipe,
         preprocessing="tf",
@@ -89,7 +89,7 @@ def validation(trainer: network.Trainer, layout: Layout = ALONE) -> finetune.Val
         maps = model(models.prepare(pixels, SIZE, "tf"), training=False)
         return tf.reduce_mean(maps, axis=(1, 2))
 
-    lookup = lookups.rows(images[IMAGES:], layout, features)
+    lookup = lookups.gathered(images[IMAGES:], layout, features)
     return finetune.Validation(Evaluator(lookup, HELD_OUT, layout), labels[IMAGES:])
 
 

@@ -1,0 +1,94 @@
+"""A process of its own that turns the programs of a run into what XLA compiles, and keeps them.
+
+`jax2tf.call_tf` goes the same way from a TensorFlow function to what JAX compiles (HLO, StableHLO),
+but is of no use here: captured variables, all our weights and features, become constants in it, and
+it asks TensorFlow for its lowering "for TPU", which only the TPU build has (in this one not even
+`Cast` has a kernel for it). So its steps are done here one by one, with the lowering for the CPU,
+which is the same code but for a few ops, and with variables as arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from jax.interpreters import mlir
+from jaxlib import _jax
+from jaxlib.mlir import ir
+
+from effbench import child
+from effbench.backend import tf
+from effbench.compiled import LOWERED, ORDER, Lowered
+from effbench.errors import EffbenchError
+from effbench.programs import Program, programs
+from effbench.store import write_atomically
+
+CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
+
+
+def main() -> int:
+    """Reads an order, keeps its programs, and says what they are."""
+    answer = child.channel()
+    order = ORDER.validate_json(sys.stdin.buffer.readline())
+    child.end_with_parent()
+    tf.config.set_visible_devices([], "GPU")
+    try:
+        found = programs(order.spec, order.batch, order.replicas)
+        done = tuple(_lower(each, order.folder) for each in found)
+    except EffbenchError as error:
+        print(error, file=sys.stderr)
+        return child.REFUSED
+    answer.write(LOWERED.dump_json(done) + b"\n")
+    return 0
+
+
+def _lower(program: Program, folder: Path) -> Lowered:
+    module = stablehlo(program)
+    if ("stablehlo.while" in module) != (program.body is not None):
+        raise ValueError(f"{program.name}: a loop, and only that, needs its body by itself")
+    return Lowered(
+        name=program.name,
+        program=_keep(module, folder),
+        images=program.images,
+        calls=program.calls,
+        held=program.held,
+        body=_keep(stablehlo(program.body), folder) if program.body else "",
+        turns=program.turns,
+    )
+
+
+def stablehlo(program: Program) -> str:
+    """The program as the text of a StableHLO module; the same program is always the same text."""
+    traced = tf.function(program.function, jit_compile=True)
+    hlo = traced.experimental_get_compiler_ir(*program.inputs)("hlo_serialized", device_name=CPU)
+    with mlir.make_ir_context():
+        module = ir.Module.parse(_jax.mlir.hlo_to_stablehlo(hlo))
+        copies: list[ir.Operation] = []
+
+        def visit(operation: ir.Operation) -> ir.WalkResult:
+            if operation.name == "mhlo.copy":
+                copies.append(operation)
+            return ir.WalkResult.ADVANCE
+
+        module.operation.walk(visit)
+        # An identity, and the one op that libtpu's compiler does not take.
+        for copy in copies:
+            copy.results[0].replace_all_uses_with(copy.operands[0])
+            copy.erase()
+        text = str(module)
+    names: dict[str, str] = {"@main": "@main"}
+    # Names hold a number that counts the functions of a process.
+    return re.sub(r"@[\w.$-]+", lambda name: names.setdefault(name[0], f"@f{len(names)}"), text)
+
+
+def _keep(module: str, folder: Path) -> str:
+    content = module.encode()
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:24]}.mlir"
+    write_atomically(path, content)
+    return path.name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""A sweep on TPUs that are not there: what fits, and what it would take. Compiled, not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from effbench import compiler, machine, recipes, slices, variants
+from effbench.compiled import Compiled
+from effbench.compiler import CrashError
+from effbench.dataset import FULL
+from effbench.errors import UsageError
+from effbench.estimate import Estimate, estimate
+from effbench.progress import Report, Step
+from effbench.recipes import Recipe
+from effbench.request import BATCH_PER_REPLICA
+from effbench.runs import RunSpec, WeightsId
+from effbench.slices import Slice
+from effbench.variants import Variant
+
+# The largest batch is looked for in steps of this: a vector register has as many rows.
+BATCH_STEP = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """A plan as the command line describes it.
+
+    Attributes:
+        tpus: comma-separated names of `slices.SLICES`, or "all".
+        variants: comma-separated names, or "all".
+        recipes: comma-separated names.
+        batch: images that a replica takes at once, or None for what the run takes.
+        largest: also find the largest batch that fits.
+    """
+
+    tpus: str = "all"
+    variants: str = "all"
+    recipes: str = "case-study"
+    batch: int | None = None
+    largest: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run on one slice.
+
+    Attributes:
+        spec: of the run, on data that no plan reads.
+        tpu: the slice.
+        programs: what each comes to, the network's first; those after one that does not fit may
+            be missing.
+        problem: why there is no run, one line; "" if there is.
+        largest: images that a replica can take at once where the network runs: a multiple of
+            `BATCH_STEP`, 0 if not even that fits; None if nobody asked, or it could not be found.
+    """
+
+    spec: RunSpec
+    tpu: Slice
+    programs: tuple[Estimate, ...]
+    problem: str
+    largest: int | None = None
+
+    @property
+    def network(self) -> Estimate | None:
+        """The program in which the network runs; None if there is none."""
+        return self.programs[0] if self.programs else None
+
+    @property
+    def excess(self) -> int:
+        """Bytes of HBM that are too much."""
+        return max((each.excess for each in self.programs), default=0)
+
+    @property
+    def peak(self) -> int:
+        """Bytes of HBM that the run takes at most, as far as is known."""
+        return max((each.peak for each in self.programs), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Of the TPU's time for the whole run; 0 if it cannot run."""
+        return (
+            0.0
+            if not all(each.fits for each in self.programs)
+            else sum(each.total_seconds for each in self.programs)
+        )
+
+
+def make(options: Options, report: Report) -> list[Row]:
+    """Plans every run, by recipe, slice and variant; what was compiled before is not repeated.
+
+    Raises:
+        EffbenchError: something is unknown, or nothing can be compiled or kept.
+    """
+    compiler.check()
+    pairs = [
+        (recipes.get(name.strip()), tpu, variant)
+        for name in options.recipes.split(",")
+        for tpu in slices.select(options.tpus)
+        for variant in variants.select(options.variants)
+    ]
+    for _, tpu, _ in pairs:
+        _check_batch(options.batch, tpu)
+    rows = []
+    for place, (recipe, tpu, variant) in enumerate(pairs):
+
+        def working(what: str, place: int = place, on: str = f"{variant.name} {tpu.name}") -> None:
+            report(Step(f"{on}: {what}", place, len(pairs), "runs"))
+
+        rows.append(_row(options, recipe, tpu, variant, working))
+    return rows
+
+
+def _check_batch(batch: int | None, tpu: Slice) -> None:
+    if batch is not None and batch * tpu.replicas > FULL[0]:
+        raise UsageError(
+            f"--batch-per-replica takes up to {FULL[0] // tpu.replicas:,} on {tpu.name}",
+            f"{batch:,} on each of {tpu.replicas} replicas",
+            f"there are {FULL[0]:,} training images",
+        )
+
+
+Working = Callable[[str], None]
+
+
+def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working: Working) -> Row:
+    spec = specify(variant, recipe, tpu, options.batch)
+    try:
+        found = _estimates(spec, options.batch, tpu, working)
+    except CrashError as error:
+        return Row(spec, tpu, (), f"tracing crashed: {error}")
+    problems = (f"{each.name}: {each.problem}" for each in found if not each.fits)
+    row = Row(spec, tpu, found, next(problems, ""))
+    if not (options.largest or (row.excess and options.batch)):
+        return row
+
+    def measure(batch: int) -> tuple[int, bool]:
+        bigger = specify(variant, recipe, tpu, batch)
+        tried = _estimates(bigger, batch, tpu, lambda what: working(f"{what}, batch {batch}"))
+        wrong = next((each for each in tried if not each.fits and not each.excess), None)
+        if wrong is not None:
+            raise CrashError(f"batch {batch}: {wrong.problem}")
+        return max(each.peak for each in tried), not any(each.excess for each in tried)
+
+    try:
+        return replace(row, largest=largest(measure, FULL[0] // tpu.replicas, tpu.hbm))
+    except CrashError as error:
+        return replace(row, problem=row.problem or f"the largest batch is not known: {error}")
+
+
+def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> RunSpec:
+    """The run that `sweep --tpu` would do on a slice."""
+    release = variant.release("auto")
+    return RunSpec(
+        variant=variant.name,
+        weights=WeightsId(release.name, f"md5:{release.md5}", release.rescale),
+        image_size=variant.image_size,
+        recipe=replace(recipe, batch_size=(batch or BATCH_PER_REPLICA) * tpu.replicas),
+        data="cifar10",
+        data_sha256="",
+        limit=None,
+        seed=0,
+        precision=machine.precision("auto", "tpu"),
+        feature_cache=True,
+    )
+
+
+def _estimates(
+    spec: RunSpec, batch: int | None, tpu: Slice, working: Working
+) -> tuple[Estimate, ...]:
+    """What each program comes to, up to the first that does not fit."""
+    found: list[Estimate] = []
+    for lowered in compiler.lower(spec, batch, tpu.replicas, partial(working, "trace")):
+        tell = partial(working, f"compile {lowered.name}")
+        try:
+            whole = compiler.compile(lowered.program, tpu, tell)
+            body = compiler.compile(lowered.body, tpu, tell) if lowered.body else None
+        except CrashError as error:
+            whole, body = Compiled(f"the compiler crashed: {error}", 0.0), None
+        found.append(estimate(lowered, whole, body, tpu))
+        if found[-1].excess:
+            break
+    return tuple(found)
+
+
+def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int) -> int:
+    """The largest batch that fits, a multiple of `BATCH_STEP`; 0 if there is none.
+
+    Memory grows with the batch almost in a line, so a few compilations find it.
+
+    Args:
+        measure: from a batch to bytes that it takes and whether they fit; more never fit if fewer
+            do not.
+        most: images, that no batch exceeds.
+        room: bytes, about.
+    """
+    low, high = 0, most // BATCH_STEP + 1  # low fits, or is nothing; high does not
+    guess, tries = 8, 0
+    points: dict[int, int] = {}
+    while high - low > 1:
+        guess = min(max(guess, low + 1), high - 1)
+        points[guess], fits = measure(guess * BATCH_STEP)
+        low, high = (guess, high) if fits else (low, guess)
+        tries += 1
+        guess = _crossing(points, low, high, room)
+        # A program's memory may grow in steps; then halves find it where lines creep.
+        if tries > 4 and tries % 2:
+            guess = (low + high) // 2
+    return low * BATCH_STEP
+
+
+def _crossing(points: dict[int, int], low: int, high: int, room: int) -> int:
+    """Where the line through the two nearest points takes all the room."""
+    near = sorted(points, key=lambda at: min(abs(at - low), abs(at - high)))[:2]
+    if len(near) < 2:
+        return int(near[0] * room / max(1, points[near[0]]))
+    first, second = sorted(near)
+    slope = (points[second] - points[first]) / (second - first)
+    return int(first + (room - points[first]) / slope) if slope > 0 else (low + high) // 2
