@@ -37,7 +37,7 @@ class Task:
         preprocessing: a row of `models.PREPROCESSING`.
         seed: of all that is random.
         micro_batch: images of all replicas that go through the network at once.
-        compiled: whether a replica's gradients are compiled by XLA; a TPU does it by itself.
+        device: kind of it: "cpu", "gpu" or "tpu".
         layout: the replicas to train on.
     """
 
@@ -47,7 +47,7 @@ class Task:
     preprocessing: str
     seed: int
     micro_batch: int
-    compiled: bool = False
+    device: str = "cpu"
     layout: Layout = ALONE
 
     @property
@@ -99,16 +99,16 @@ class Trainer:
             )
             for variable in (self._network if task.recipe.ema_decay else [])
         ]
-        self._variables = [*self._network, *self._optimizer.variables(), *self._average]
+        self.variables = [*self._network, *self._optimizer.variables(), *self._average]
         self._programs: dict[int, tf.types.experimental.GenericFunction] = {}
 
     def state(self) -> list[np.ndarray]:
         """All that training changes."""
-        return [variable.numpy() for variable in self._variables]
+        return [variable.numpy() for variable in self.variables]
 
     def restore(self, arrays: list[np.ndarray]) -> None:
         """Goes back to what `state` returned."""
-        for variable, array in zip(self._variables, arrays, strict=True):
+        for variable, array in zip(self.variables, arrays, strict=True):
             variable.assign(array)
 
     def weights(self) -> list[np.ndarray]:
@@ -198,7 +198,7 @@ class Trainer:
             cutmix=recipe.cutmix,
         )
         gradients = self._gradients(stage)
-        if self._task.compiled:
+        if self._task.device == "gpu":  # a TPU's strategy compiles all; on a CPU, XLA is slow
             gradients = tf.function(gradients, jit_compile=True)
 
         def program(

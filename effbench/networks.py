@@ -38,7 +38,7 @@ def train(setting: Setting) -> Outcome:
             spec.preprocessing,
             spec.seed,
             job.images_at_once,
-            device.kind == "gpu",
+            device.kind,
             layout,
         )
         trainer = Trainer(model, noise, task)

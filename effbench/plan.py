@@ -152,17 +152,20 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
 def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> RunSpec:
     """The run that `sweep --tpu` would do on a slice."""
     release = variant.release("auto")
+    recipe = recipes.resolved(recipe.name, variant.name)
+    if recipe.trains == "head":
+        recipe = replace(recipe, batch_size=(batch or BATCH_PER_REPLICA) * tpu.replicas)
     return RunSpec(
         variant=variant.name,
         weights=WeightsId(release.name, f"md5:{release.md5}", release.rescale),
         image_size=variant.image_size,
-        recipe=replace(recipe, batch_size=(batch or BATCH_PER_REPLICA) * tpu.replicas),
+        recipe=recipe,
         data="cifar10",
         data_sha256="",
         limit=None,
         seed=0,
         precision=machine.precision("auto", "tpu"),
-        feature_cache=True,
+        feature_cache=recipe.trains == "head",
     )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from effbench import evaluate, features, lookups, models, probe
-from effbench.backend import keras, tf
+from effbench import evaluate, features, lookups, models, network, probe, stages
+from effbench.backend import tf
 from effbench.dataset import CLASSES, FULL
 from effbench.devices import Device
 from effbench.evaluate import Evaluator
 from effbench.layout import Layout
+from effbench.recipes import Recipe
 from effbench.runs import SELECTIONS, RunSpec
 from effbench.variants import VARIANTS
 
@@ -88,13 +89,73 @@ def programs(spec: RunSpec, batch: int | None, replicas: int) -> list[Program]:
     layout = OneOf(copies=replicas, number=tf.Variable(0))
     device = Device("tpu", "", 1, layout)
     with layout.scope():
-        model = models.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
-        return _frozen(spec, batch, device, model)
+        return _TRAINS[spec.recipe.trains](spec, batch, device)
 
 
-def _frozen(spec: RunSpec, batch: int | None, device: Device, model: keras.Model) -> list[Program]:
+def _network(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
+    """Of a recipe that trains the whole network: a step in each stage, and evaluation.
+
+    With `batch`, a step is one of that many images on each replica and the run has as many more of
+    them, as if each were a micro-batch with an optimizer's step of its own.
+    """
+    layout, whole = device.layout, spec.recipe.batch_size
+    own = batch * layout.replicas if batch else whole
+    recipe = replace(spec.recipe, batch_size=own)
+    model, noise = models.trainable(VARIANTS[spec.variant], spec.precision, recipe.survival)
+    images = [np.zeros((count, SIDE, SIDE, 3), np.uint8) for count in FULL]
+    task = network.Task(
+        images=lookups.gathered(images[0], layout),
+        labels=np.zeros(FULL[0], np.uint8),
+        recipe=recipe,
+        preprocessing=spec.preprocessing,
+        seed=spec.seed,
+        micro_batch=own,
+        device=device.kind,
+        layout=layout,
+    )
+    trainer = network.Trainer(model, noise, task)
+    epochs = _epochs(spec.recipe)
+    evaluated = images[1].nbytes + images[2].nbytes
+    found = [
+        Program(
+            f"step at {stage.image_size}",
+            trainer.step(stage),
+            (
+                tf.TensorSpec((own,), tf.int32),
+                tf.TensorSpec((own,), tf.int32),
+                tf.TensorSpec((2,), tf.int32),
+            ),
+            own // layout.replicas,
+            math.ceil(sum(epochs[epoch] for epoch in stage.epochs) * whole / own),
+            evaluated,
+        )
+        for stage in stages.split(recipe, spec.image_size)
+    ]
+    few = evaluate.batch(layout) * layout.replicas
+    small = lookups.backbone(images[1][:few], spec, model, device)
+    rounds = sum(bool(steps) for steps in epochs) + 1
+    calls = rounds * math.ceil(FULL[1] / few) + math.ceil(FULL[2] / few)
+    variables = sum(math.prod(each.shape) * each.dtype.size for each in trainer.variables)
+    variables -= sum(math.prod(each.shape) * each.dtype.size for each in model.variables)
+    held = variables + images[0].nbytes + evaluated
+    body = _evaluation(
+        "evaluation", Evaluator(small, few, layout), layout, 1, VARIANTS[spec.variant].width, calls
+    )
+    # The largest first. The last has a loop of one turn.
+    return [*reversed(found), replace(body, held=held, body=body)]
+
+
+def _epochs(recipe: Recipe) -> list[int]:
+    """Steps of each epoch."""
+    whole = FULL[0] // recipe.batch_size
+    most = recipe.epochs * whole if recipe.steps is None else recipe.steps
+    return [max(0, min(whole, most - epoch * whole)) for epoch in range(recipe.epochs)]
+
+
+def _frozen(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     """Of a recipe that trains the head alone: features once, then the head on them."""
     layout = device.layout
+    model = models.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
     usual = features.batch_size(spec.image_size, device.kind, layout.replicas)
     arrays = [np.zeros((images, variant.width), np.float32) for images in FULL]
@@ -174,3 +235,10 @@ def _evaluation(
         rounds * batch,
         calls,
     )
+
+
+# By what of the network a recipe trains.
+_TRAINS: Mapping[str, Callable[[RunSpec, int | None, Device], list[Program]]] = {
+    "head": _frozen,
+    "network": _network,
+}

@@ -104,7 +104,7 @@ def test_micro_batches_add_up_to_the_batch(micro):
 def test_xla_compiles_the_step_to_the_same():
     task = tiny.task(replace(tiny.RECIPE, stages=1))
     plain = steps(task)
-    compiled = steps(replace(task, compiled=True))
+    compiled = steps(replace(task, device="gpu"))
     np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-4)
     np.testing.assert_array_equal(compiled[2], plain[2])
 
