@@ -22,6 +22,9 @@ EFFBENCH := .venv/bin/effbench
 # so that a set-up that was killed starts over.
 STACK := .venv/.stack-$(ACCEL)
 SETUP := .venv/.setup-$(ACCEL)
+# The compiler of `effbench plan`, 225 MB to download, for those that need it. The tpu set has a
+# libtpu of its own, and no plan.
+PLAN := $(if $(filter tpu,$(ACCEL)),,.venv/.plan-$(ACCEL))
 
 .PHONY: help
 help:  ## show this list
@@ -33,7 +36,7 @@ demo: $(SETUP)  ## the whole main job on small data, no download: all nine varia
 	$(EFFBENCH) report --markdown --results .demo
 
 .PHONY: test
-test: $(SETUP)  ## the tests
+test: $(SETUP) $(PLAN)  ## the tests
 	$(PYTHON) -m pytest -q -n auto --dist loadfile $(ARGS)
 
 .PHONY: test-slow
@@ -58,6 +61,13 @@ sweep: $(SETUP)  ## train and score the variants: make sweep ARGS="--variants B0
 .PHONY: report
 report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 	$(EFFBENCH) report $(or $(ARGS),--markdown)
+
+.PHONY: plan
+plan: $(SETUP) $(PLAN)  ## compile the sweep for TPUs that are not here: results/plan.md; hours, resumable
+	$(EFFBENCH) plan $(ARGS) --markdown > results/.plan.md || test -s results/.plan.md
+	$(EFFBENCH) plan $(ARGS) --json > results/.plan.json || test -s results/.plan.json
+	mv results/.plan.md results/plan.md
+	mv results/.plan.json results/plan.json
 
 .PHONY: gate
 gate: $(SETUP)  ## a small sweep must not be worse than results/baseline, which holds the same
@@ -91,6 +101,10 @@ $(SETUP): $(STACK) pyproject.toml
 	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(PLAN): $(STACK) requirements/plan.txt
+	$(PYTHON) -m pip install --no-deps -r requirements/plan.txt
+	@touch $@
+
 .PHONY: lock
 lock: $(STACK)  ## bring requirements/ up to pyproject.toml; ARGS=--upgrade for the newest pins
 	$(COMPILE) -o requirements/cpu.txt pyproject.toml
@@ -98,8 +112,11 @@ lock: $(STACK)  ## bring requirements/ up to pyproject.toml; ARGS=--upgrade for 
 	$(COMPILE) -o requirements/tpu.txt pyproject.toml --group tpu -c requirements/cpu.txt \
 	  --no-emit-package tensorflow
 	$(COMPILE) -o requirements/dev.txt --group dev -c requirements/cpu.txt
+	$(subst 2_28,2_31,$(COMPILE)) -o requirements/plan.txt pyproject.toml --extra plan -c requirements/cpu.txt \
+	  $$(sed -n 's/==.*//p' requirements/cpu.txt | sed 's/^/--no-emit-package /')
 
 # cpu.txt constrains the others, so that results of different accelerators can be compared.
+# libtpu wants a newer Linux than the others, so what only `effbench plan` needs is apart.
 # Linux on x86-64 has all three; a Mac's list equals cpu.txt; tensorflow-addons runs nowhere else.
 COMPILE = .venv/bin/uv pip compile --quiet --no-annotate --custom-compile-command 'make lock' \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 $(ARGS)

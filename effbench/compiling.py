@@ -10,6 +10,8 @@ import time
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Off a TPU, libtpu asks the cloud's metadata server for minutes what kind of machine this is.
 os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+# No chip is used, so there is none that two of these processes could fight for.
+os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
 os.environ["TPU_LOG_DIR"] = "disabled"
 
 import numpy as np

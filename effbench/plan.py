@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,8 +20,9 @@ from effbench.runs import RunSpec, WeightsId
 from effbench.slices import Slice
 from effbench.variants import Variant
 
-# The largest batch is looked for in steps of this: a vector register has as many rows.
-BATCH_STEP = 8
+# Where the largest batch is looked for: multiples of 8, as many rows as a vector register has, and
+# in larger steps where 8 are no more than a sixteenth. A compilation can take minutes.
+BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, FULL[0], 128))
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Row:
         programs: what each comes to, the network's first; those after one that does not fit may
             be missing.
         problem: why there is no run, one line; "" if there is.
-        largest: images that a replica can take at once where the network runs: a multiple of
-            `BATCH_STEP`, 0 if not even that fits; None if nobody asked, or it could not be found.
+        largest: images that a replica can take at once where the network runs, of `BATCHES`; 0 if
+            none of them fits, None if nobody asked or it could not be found.
     """
 
     spec: RunSpec
@@ -144,9 +146,17 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
         return max(each.peak for each in tried), not any(each.excess for each in tried)
 
     try:
-        return replace(row, largest=largest(measure, FULL[0] // tpu.replicas, tpu.hbm))
+        return replace(row, largest=_search(row, measure))
     except CrashError as error:
         return replace(row, problem=row.problem or f"the largest batch is not known: {error}")
+
+
+def _search(row: Row, measure: Callable[[int], tuple[int, bool]]) -> int:
+    """The largest batch; the one that was tried before is the first, and tells where to go on."""
+    first = row.network.images if row.network else BATCHES[0]
+    if row.excess:
+        first = int(first * row.tpu.hbm / row.peak)
+    return largest(measure, FULL[0] // row.tpu.replicas, row.tpu.hbm, first)
 
 
 def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> RunSpec:
@@ -187,8 +197,8 @@ def _estimates(
     return tuple(found)
 
 
-def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int) -> int:
-    """The largest batch that fits, a multiple of `BATCH_STEP`; 0 if there is none.
+def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, first: int) -> int:
+    """The largest of `BATCHES` that fits; 0 if there is none.
 
     Memory grows with the batch almost in a line, so a few compilations find it.
 
@@ -197,27 +207,27 @@ def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int) ->
             do not.
         most: images, that no batch exceeds.
         room: bytes, about.
+        first: the batch to begin with, or the next smaller one of them.
     """
-    low, high = 0, most // BATCH_STEP + 1  # low fits, or is nothing; high does not
-    guess, tries = 8, 0
+    low, high = -1, bisect_right(BATCHES, most)  # places: low fits, or is none; high does not
+    place = bisect_right(BATCHES, first) - 1
     points: dict[int, int] = {}
     while high - low > 1:
-        guess = min(max(guess, low + 1), high - 1)
-        points[guess], fits = measure(guess * BATCH_STEP)
-        low, high = (guess, high) if fits else (low, guess)
-        tries += 1
-        guess = _crossing(points, low, high, room)
+        place = min(max(place, low + 1), high - 1)
+        points[BATCHES[place]], fits = measure(BATCHES[place])
+        low, high = (place, high) if fits else (low, place)
+        place = (low + high) // 2
         # A program's memory may grow in steps; then halves find it where lines creep.
-        if tries > 4 and tries % 2:
-            guess = (low + high) // 2
-    return low * BATCH_STEP
+        if len(points) % 4:
+            place = bisect_right(BATCHES, _crossing(points, room)) - 1
+    return BATCHES[low] if low >= 0 else 0
 
 
-def _crossing(points: dict[int, int], low: int, high: int, room: int) -> int:
-    """Where the line through the two nearest points takes all the room."""
-    near = sorted(points, key=lambda at: min(abs(at - low), abs(at - high)))[:2]
-    if len(near) < 2:
-        return int(near[0] * room / max(1, points[near[0]]))
-    first, second = sorted(near)
-    slope = (points[second] - points[first]) / (second - first)
-    return int(first + (room - points[first]) / slope) if slope > 0 else (low + high) // 2
+def _crossing(points: Mapping[int, int], room: int) -> float:
+    """The batch at which the line through the two points nearest to the room takes all of it."""
+    near = sorted(points, key=lambda batch: abs(points[batch] - room))[:2]
+    first, second = near[0], near[-1]
+    rise = points[second] - points[first]
+    if not rise:  # one point, or a step: a line through nothing
+        return first * room / max(1, points[first])
+    return first + (room - points[first]) * (second - first) / rise
