@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from effbench import augment, models, optimizers
+from effbench import augment, draws, models, optimizers
 from effbench.backend import keras, tf
 from effbench.dataset import CLASSES
 from effbench.errors import DataError
 from effbench.evaluate import Evaluator, Lookup
 from effbench.layout import ALONE, Layout
 from effbench.recipes import Recipe
+from effbench.sampling import INDICES, PRODUCTS
 from effbench.stages import Stage
 
 # What a step's random numbers are for; others are named by their layer.
@@ -209,8 +210,9 @@ class Trainer:
             images, targets = augment.augment(
                 self._task.images(positions),
                 tf.one_hot(labels, CLASSES),
-                _fold(numbers, _AUGMENT),
+                draws.derived(numbers, _AUGMENT),
                 policy,
+                PRODUCTS if self._task.device == "tpu" else INDICES,
             )
             images, targets = (
                 tf.reshape(each, (parts, -1, *each.shape[1:])) for each in (images, targets)
@@ -234,16 +236,12 @@ class Trainer:
         def run(
             images: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, part: tf.Tensor
         ) -> list[tf.Tensor]:
-            numbers = _fold(numbers, part)
+            numbers = draws.derived(numbers, part)
 
             def kept(rate: float, purpose: int, *shape: int) -> tf.Tensor:
                 """1 where something is kept, else 0; drawn for all replicas, as in `probe`."""
-                # Whole numbers, because XLA makes other floats of them than TensorFlow does.
-                drawn = tf.random.stateless_uniform(
-                    (micro, *shape), _fold(numbers, purpose), None, None, tf.uint32, alg="philox"
-                )
-                lowest = tf.constant(int(rate * 2**32), tf.uint32)
-                return layout.part(tf.cast(drawn >= lowest, tf.float32))
+                drawn = draws.uniform((micro, *shape), draws.derived(numbers, purpose))
+                return layout.part(tf.cast(drawn >= rate, tf.float32))
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
@@ -282,9 +280,3 @@ class Trainer:
         decay = tf.minimum(recipe.ema_decay, (1 + done) / (10 + done))
         for average, variable in zip(self._average, self._network, strict=False):
             average.assign(average + (1 - decay) * (variable - average))
-
-
-def _fold(numbers: tf.Tensor, purpose: tf.Tensor | int) -> tf.Tensor:
-    """The seed int32 [2] of one purpose, from that of all."""
-    # Named, because XLA would choose another algorithm by itself.
-    return tf.random.experimental.stateless_fold_in(numbers, purpose, alg="philox")
