@@ -40,7 +40,7 @@ FLOORS = (
         "recipes",
         "variants",
     ),
-    ("flags", "layout", "models", "multiply_adds", "optimizers", "runs"),
+    ("draws", "flags", "layout", "models", "multiply_adds", "optimizers", "runs", "sampling"),
     ("devices", "evaluate", "facts", "progress", "report.cost", "schema"),
     ("console", "fetch", "jobs", "probe", "store", "trial"),
     ("cifar10", "features", "integrity", "reference_cli", "report.outcomes", "show", "weights"),
