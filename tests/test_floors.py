@@ -41,7 +41,7 @@ FLOORS = (
         "variants",
     ),
     ("draws", "flags", "layout", "models", "multiply_adds", "optimizers", "runs", "sampling"),
-    ("devices", "evaluate", "facts", "progress", "report.cost", "schema"),
+    ("devices", "evaluate", "facts", "progress", "randaugment", "report.cost", "schema"),
     ("console", "fetch", "jobs", "probe", "store", "trial"),
     ("cifar10", "features", "integrity", "reference_cli", "report.outcomes", "show", "weights"),
     ("data", "doctor", "lookups", "merge", "report.frame", "rerun", "workloads"),
