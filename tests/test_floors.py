@@ -42,7 +42,7 @@ FLOORS = (
     ),
     ("draws", "flags", "layout", "models", "multiply_adds", "optimizers", "runs", "sampling"),
     ("devices", "evaluate", "facts", "progress", "randaugment", "report.cost", "schema"),
-    ("console", "fetch", "jobs", "probe", "store", "trial"),
+    ("augment", "console", "fetch", "jobs", "probe", "store", "trial"),
     ("cifar10", "features", "integrity", "reference_cli", "report.outcomes", "show", "weights"),
     ("data", "doctor", "lookups", "merge", "report.frame", "rerun", "workloads"),
     ("consistency", "experiment", "machine_cli", "report.charts.figure", "report.notes", "request"),
