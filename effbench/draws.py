@@ -22,6 +22,6 @@ def uniform(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(bits, 8), tf.float32) * 2**-24
 
 
-def derived(seed: tf.Tensor, number: int) -> tf.Tensor:
+def derived(seed: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
     """Another seed, int32 [2], for each number; draw nothing from `seed` itself then."""
     return tf.random.experimental.stateless_fold_in(seed, number, alg="philox")
