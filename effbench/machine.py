@@ -26,6 +26,14 @@ def cpu_name() -> str:
     return f"{(names or [''])[0] or platform.processor() or platform.machine()}, {cores()} cores"
 
 
+def oom_kills() -> int:
+    """How many processes the system has ended so far because it was out of memory."""
+    with contextlib.suppress(OSError):
+        lines = (line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return sum(int(value) for name, value in lines if name == "oom_kill")
+    return 0
+
+
 def has_tpu() -> bool:
     """Whether there is a TPU chip.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import tpus, weights
+from effbench import machine, tpus, weights
 from effbench.errors import (
     FATAL_KINDS,
     CheckpointError,
@@ -180,6 +180,7 @@ def _work(
 ) -> Problem | None:
     """Lets a worker do a job; takes what is settled from `left`, and says why it ended early."""
     problem: Problem | None = None
+    kills = machine.oom_kills()
     worker = _start(log, job.tpu_name if job.device == "tpu" else "")
     try:
         for message in _converse(worker, job):
@@ -191,7 +192,7 @@ def _work(
                 _fail(store, (left.pop(message.key),), message.problem, log, listen)
             else:
                 listen(Event((left.pop(message.key),), "saved"))
-        return problem or _death(worker.wait(), log)
+        return problem or _death(worker.wait(), log, machine.oom_kills() > kills)
     finally:
         _stop(worker, STOP_SECONDS[job.specs[0].recipe.trains])
 
@@ -242,12 +243,20 @@ def _stop(worker: subprocess.Popen[bytes], patience: float) -> None:
                 pipe.close()
 
 
-def _death(code: int, log: Path) -> Problem | None:
-    """Why a worker ended without a word; None if it said all it had to."""
+def _death(code: int, log: Path, oom: bool) -> Problem | None:
+    """Why a worker ended without a word; None if it said all it had to.
+
+    Args:
+        code: that it ended with.
+        log: its output.
+        oom: whether the system has ended a process meanwhile, because it was out of memory.
+    """
     if code == 0:
         return None
     if code < 0:
         name = signal.Signals(-code).name
+        if name == "SIGKILL" and oom:
+            return Problem("out-of-memory", "the system was out of memory and ended the worker")
         hint = " (SIGKILL is often the system out of memory)" if name == "SIGKILL" else ""
         return Problem("killed", f"the worker process was ended by {name}{hint}")
     lines = log.read_text("utf-8", "replace").strip().splitlines()

@@ -1,0 +1,165 @@
+"""Sweeps that train whole networks, as a user starts them: stopped, refused, out of memory."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from test_sweep import one, outcome, start, sweep, until
+
+from effbench import machine
+from effbench import sweep as sweeping
+from effbench.jobs import Problem
+from effbench.request import Options, resolve
+from effbench.store import Store
+
+SMALL = (
+    "--variants B0 --data digits --limit 64 --image-size 64 --batch-size 16 --epochs 4 --cpu "
+    "--recipe scratch --set stages=2 --set first_size=0.5"
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run that nothing interrupts."""
+    results = tmp_path_factory.mktemp("whole")
+    done = sweep(f"{SMALL} --tensorboard", results, {**os.environ})
+    assert done.returncode == 0, done.stderr
+    return results
+
+
+def test_a_record_says_how_and_what_was_limited(whole):
+    record = one(whole)
+    assert list(record.marks) == [
+        "random weights",
+        "limited",
+        "changed recipe",
+        "not native size",
+    ]
+    assert record.marks["limited"] == "64 images, 4 epochs"
+    assert record.marks["changed recipe"] == "batch_size 16, stages 2, first_size 0.5"
+    assert [row.rule for row in record.selected] == ["final"]
+    assert len(record.history) == 4
+    assert record.provenance.micro_batch == 16
+    assert record.provenance.weights_verified == "random weights"
+    assert record.seconds.train > 0
+    assert not list((whole / ".checkpoints").glob("*"))
+
+
+def test_beside_it_are_a_curve_logs_and_the_weights(whole):
+    key = one(whole).spec.key
+    curve = (whole / "runs" / key / "history.csv").read_text().splitlines()
+    assert curve[0].startswith("epoch,learning_rate,train_loss,train_accuracy,")
+    assert len(curve) == 5
+    assert list((whole / "tensorboard" / key).glob("events.out.tfevents.*"))
+    assert Store(whole).model(key).stat().st_size > 20e6
+
+
+def test_stopped_by_sigterm_it_goes_on_to_the_same(whole, tmp_path):
+    process = start(SMALL, tmp_path, {**os.environ})
+    until(process, "train stage 1/2 at 32 px 16/128 images")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "interrupted: what is done is saved; run it again to go on" in errors
+    assert list((tmp_path / ".checkpoints").glob("*/step-*.npz"))
+    assert Store(tmp_path).load().failures == ()
+    again = sweep(SMALL, tmp_path, {**os.environ})
+    assert again.returncode == 0, again.stderr
+    assert one(tmp_path).provenance.resumed == 1
+    assert outcome(tmp_path) == outcome(whole)
+
+
+def test_what_is_not_finite_is_a_failure_that_names_step_and_rate(tmp_path):
+    done = sweep(f"{SMALL} --set maximal_learning_rate=1e38", tmp_path, {**os.environ})
+    assert done.returncode == 1
+    (failure,) = Store(tmp_path).load().failures
+    assert failure.kind == "non-finite"
+    for words in ("at step ", "learning rate ", "last good checkpoint: none"):
+        assert words in failure.message
+
+
+# --- out of memory --------------------------------------------------------------------------------
+
+
+def attempts(monkeypatch, tmp_path: Path, fits: int, **changes: object) -> tuple[list[int], Store]:
+    """The micro-batches that a sweep tries where only so many images fit."""
+    tried = []
+
+    def work(job, left, *_):
+        tried.append(job.images_at_once)
+        if job.images_at_once > fits:
+            return Problem("out-of-memory", "too much")
+        left.clear()
+        return None
+
+    monkeypatch.setattr(sweeping, "_work", work)
+    options = Options(
+        variants="B0",
+        weights="none",
+        data="digits",
+        recipe="finetune",
+        device="cpu",
+        **{"batch_size": 64, **changes},
+    )
+    store = Store(tmp_path)
+    sweeping.run(resolve(options), store, lambda _: None)
+    return tried, store
+
+
+def test_out_of_memory_it_tries_half_the_micro_batch(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 16)
+    assert tried == [64, 32, 16]
+    assert store.load().failures == ()
+
+
+def test_it_begins_with_the_micro_batch_that_was_asked_for(monkeypatch, tmp_path):
+    assert attempts(monkeypatch, tmp_path, 16, micro_batch=32)[0] == [32, 16]
+
+
+def test_an_odd_micro_batch_is_the_end(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 1, batch_size=12)
+    assert tried == [12, 6, 3]
+    assert [each.kind for each in store.load().failures] == ["out-of-memory"]
+
+
+def test_it_does_not_if_told_so(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
+    assert tried == [64]
+    assert [each.kind for each in store.load().failures] == ["out-of-memory"]
+
+
+def test_a_smaller_micro_batch_is_marked(whole):
+    record = Store(whole).load().results[0]
+    raw = json.loads(Store(whole).path(record).read_text())
+    raw["provenance"]["micro_batch"] = 4
+    Store(whole).path(record).write_text(json.dumps(raw))
+    assert one(whole).marks["micro-batches"] == "of 4"
+    raw["provenance"]["micro_batch"] = 16
+    Store(whole).path(record).write_text(json.dumps(raw))
+    assert "micro-batches" not in one(whole).marks
+
+
+def test_a_worker_that_the_system_ended_was_out_of_memory(monkeypatch, tmp_path):
+    counts = iter([3, 4])
+    monkeypatch.setattr(machine, "oom_kills", lambda: next(counts))
+
+    class Killed:
+        stdin = stdout = None
+
+        def wait(self, _: float | None = None) -> int:
+            return -signal.SIGKILL
+
+        def terminate(self) -> None:
+            pass
+
+    monkeypatch.setattr(sweeping, "_start", lambda *_: Killed())
+    monkeypatch.setattr(sweeping, "_converse", lambda *_: ())
+    request = resolve(Options(variants="B0", weights="none", data="digits", device="cpu"))
+    sweeping.run(request, Store(tmp_path), lambda _: None)
+    (failure,) = Store(tmp_path).load().failures
+    assert (failure.kind, failure.message.split(" and ")[0]) == (
+        "out-of-memory",
+        "the system was out of memory",
+    )
