@@ -105,7 +105,8 @@ def train(
 
     for stage in stages:
         for epoch in stage.epochs:
-            if epoch < state.epoch or state.step == steps:
+            # One that was saved after its last step still wants its validation.
+            if epoch < state.epoch or (state.step == steps and not state.place):
                 continue
             last = min(task.epoch_steps, (steps or np.inf) - state.step + state.place)
             _epoch(trainer, task, stage, state, int(last), save, hooks)

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import tiny
 from records import RANDOM, spec
 
-from effbench import data, devices, features, lookups, probe, progress
+from effbench import data, devices, features, finetune, lookups, network, probe, progress, stages
 from effbench.backend import keras, tf
 from effbench.evaluate import Evaluator
 from effbench.jobs import Job
@@ -116,6 +117,45 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
     return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}
 
 
+def whole(layout: Layout) -> dict[str, object]:
+    """A small network that trains as a whole, in two micro-batches, with all that is random."""
+    recipe = replace(tiny.RECIPE, epochs=3, stages=1)
+    task = replace(tiny.task(recipe, layout), micro_batch=8)
+    with layout.scope():
+        # BatchNorm's statistics would be each replica's own.
+        trainer = network.Trainer(*tiny.build(norm=False), task)
+        with tempfile.TemporaryDirectory() as folder:
+            trained = finetune.train(
+                trainer,
+                task,
+                stages.split(recipe, tiny.SIZE),
+                tiny.validation(trainer, layout),
+                tiny.hooks(Path(folder)),
+            )
+            saved = tiny.hooks(Path(folder)).keeper.load()
+        before = trainer.state()
+        trainer.restore(saved.variables)
+        # The mean of eight equal floats may be another one, by a bit.
+        same = all(np.allclose(*each) for each in zip(before, trainer.state(), strict=True))
+    return {
+        "history": [asdict(row) for row in trained.history],
+        "weights": [weight.tolist() for weight in trained.weights],
+        "restored": same,
+    }
+
+
+def statistics(layout: Layout) -> dict[str, object]:
+    """With BatchNorm: the step goes through, and what it leaves can be read."""
+    task = tiny.task(replace(tiny.RECIPE, stages=1), layout)
+    trainer = tiny.trainer(task)
+    order = np.arange(32, dtype=np.int32).reshape(2, 16)
+    (stage,) = stages.split(task.recipe, tiny.SIZE)
+    with layout.scope():
+        losses, _ = trainer.run(stage, order, 0, 2, 0)
+    finite = all(np.isfinite(weight).all() for weight in trainer.weights())
+    return {"losses": losses.tolist(), "finite": finite}
+
+
 def main() -> None:
     eight = devices.connect("cpu", replicas=8)
     assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
@@ -126,6 +166,8 @@ def main() -> None:
             "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
             "extracted": extracted(layout),
             "in every step": in_every_step(replace(eight, layout=layout)),
+            "whole": whole(layout),
+            "statistics": statistics(layout),
             "told": layout.told(np.array([3, 4], np.int32)).tolist(),
         }
         for name, layout in layouts.items()

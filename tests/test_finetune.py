@@ -94,6 +94,12 @@ def test_so_many_steps_and_no_more(tmp_path):
     assert [row.train.total for row in trained.history] == [64, 32]
 
 
+@pytest.fixture(autouse=True)
+def _one_by_one(monkeypatch):
+    """Pieces of one step each."""
+    monkeypatch.setattr(finetune, "PIECE_SECONDS", 0.0)
+
+
 def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
     steps: list[Step] = []
     hooks = tiny.hooks(tmp_path, minutes=1e9, report=steps.append)
@@ -102,6 +108,19 @@ def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
     again = tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9))
     assert again.resumed == 1
     assert [row.epoch for row in again.history] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("step", [4, 6], ids=["an epoch", "all"])
+def test_stopped_after_the_last_step_it_still_validates(step, tmp_path):
+    own = tiny.task(replace(PLAIN, steps=6))
+    whole = tiny.train(own, tiny.hooks(tmp_path / "whole"))
+    hooks = tiny.hooks(tmp_path / "own", minutes=1e9)
+    seen = iter(range(1, 7))
+    with pytest.raises(PreemptedError, match=f"step {step} is saved"):
+        tiny.train(own, replace(hooks, stopped=lambda: next(seen) == step))
+    again = tiny.train(own, tiny.hooks(tmp_path / "own", minutes=1e9))
+    assert [row.train for row in again.history] == [row.train for row in whole.history]
+    assert len(again.history) == 2
 
 
 def test_progress_tells_stage_size_and_losses(tmp_path):

@@ -50,6 +50,23 @@ def close(ours: list[dict], theirs: list[dict]) -> None:
                 assert a[split][count] == b[split][count], (split, count)
 
 
+def test_a_whole_network_on_eight_replicas_is_one_on_one(found):
+    one, eight = (found[name]["whole"] for name in "18")
+    close(one["history"], eight["history"])
+    for ours, theirs in zip(one["weights"], eight["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    assert one["restored"]
+    assert eight["restored"]
+
+
+def test_batchnorm_has_its_own_statistics_on_each_replica(found):
+    one, eight = (found[name]["statistics"] for name in "18")
+    assert one["finite"]
+    assert eight["finite"]
+    assert np.isfinite(eight["losses"]).all()
+    assert one["losses"] != eight["losses"]
+
+
 def test_heads_on_eight_replicas_are_heads_on_one(found):
     one, eight = (found[name]["heads"] for name in "18")
     for ours, theirs in zip(one["history"], eight["history"], strict=True):
