@@ -29,7 +29,7 @@ from effbench.runs import RunSpec, digest
 from effbench.slices import Slice
 from effbench.store import write_atomically
 
-INSTALL = "pip install --no-deps -r requirements/plan.txt"
+INSTALL = "run 'pip install --no-deps -r requirements/plan.txt'"
 # What the extra brings.
 PACKAGES = ("jax", "jaxlib", "libtpu")
 
@@ -60,7 +60,7 @@ def check() -> None:
         )
     missing = [name for name in PACKAGES if not provenance.version(name)]
     if missing:
-        raise EffbenchError("effbench plan needs the extra", f"no {', '.join(missing)}", INSTALL)
+        raise EffbenchError("effbench plan needs its extra", f"no {', '.join(missing)}", INSTALL)
 
 
 def lower(

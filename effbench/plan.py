@@ -216,18 +216,23 @@ def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, fi
         place = min(max(place, low + 1), high - 1)
         points[BATCHES[place]], fits = measure(BATCHES[place])
         low, high = (place, high) if fits else (low, place)
-        place = (low + high) // 2
+        crossing = _crossing(points, room)
         # A program's memory may grow in steps; then halves find it where lines creep.
-        if len(points) % 4:
-            place = bisect_right(BATCHES, _crossing(points, room)) - 1
+        if crossing is None or len(points) % 4 == 0:
+            place = (low + high) // 2
+        else:
+            place = bisect_right(BATCHES, crossing) - 1
     return BATCHES[low] if low >= 0 else 0
 
 
-def _crossing(points: Mapping[int, int], room: int) -> float:
-    """The batch at which the line through the two points nearest to the room takes all of it."""
+def _crossing(points: Mapping[int, int], room: int) -> float | None:
+    """The batch at which the line through the two points nearest to the room takes all of it.
+
+    Through zero, if there is but one; None for a level line.
+    """
     near = sorted(points, key=lambda batch: abs(points[batch] - room))[:2]
     first, second = near[0], near[-1]
-    rise = points[second] - points[first]
-    if not rise:  # one point, or a step: a line through nothing
+    if first == second:
         return first * room / max(1, points[first])
-    return first + (room - points[first]) * (second - first) / rise
+    rise = points[second] - points[first]
+    return first + (room - points[first]) * (second - first) / rise if rise else None

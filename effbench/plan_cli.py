@@ -16,6 +16,9 @@ from effbench.slices import SLICES
 if TYPE_CHECKING:
     from effbench.plan import Row
 
+# Columns of text that no table needs.
+WIDEST = 200
+
 
 def plan(
     tpu_type: Annotated[
@@ -80,7 +83,9 @@ def _show(rows: list[Row], price: float | None) -> None:
             table.add_column(column, justify="left" if left else "right", no_wrap=True)
         for cells in found.rows:
             table.add_row(*cells)
-        out.print(table)
+        # A narrow terminal breaks lines; figures cut short would be of no use.
+        table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
+        out.print(table, crop=False)
         for line in found.lines:
             out.print(line, soft_wrap=True)
     for note in (plan_table.ABOUT, *plan_table.notes(rows)):

@@ -120,6 +120,7 @@ def _replica(tpu: Slice) -> str:
 def notes(rows: Sequence[Row]) -> list[str]:
     """What a reader has to know."""
     versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
+    searched = any(row.largest is not None for row in rows)
     peaks = "; ".join(
         f"{tpu.name} {tpu.flops_per_second / 1e12:g} TFLOP/s and "
         f"{tpu.bytes_per_second / 1e9:g} GB/s"
@@ -138,6 +139,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "evaluation. Not in it: start-up, compilation, downloads, host work and the launching of "
         "each call, all-reduce.",
         f"Published peaks of a replica: {peaks}.",
+        *(["Largest: the batch in steps of 8, from 128 on of 32, from 512 on of 128."] * searched),
     ]
 
 

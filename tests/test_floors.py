@@ -192,6 +192,7 @@ LIGHT = (
     ["reference"],
     ["validate", "RESULTS"],
     ["show", "B0", "--rerun", "--results", "RESULTS"],
+    ["plan", "--help"],
 )
 
 WATCH = """
