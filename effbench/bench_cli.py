@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from effbench.console import Display, out
-from effbench.flags import DataDirOption, DataOption, ResultsOption, WeightsOption
+from effbench.console import Display, err, out
+from effbench.flags import DataDirOption, DataOption, ResultsOption, VariantsOption, WeightsOption
+from effbench.recipes import RECIPES
 from effbench.variants import select
 
 if TYPE_CHECKING:
     from effbench.bench import Comparison
+    from effbench.bench_step_table import Shown
+
+_NETWORKS = ", ".join(row.name for row in RECIPES.values() if row.trains == "network")
+
+
+class Augmentation(StrEnum):
+    """Values of --augmentation."""
+
+    both = "both"
+    off = "off"
+    on = "on"
+
+
+_AUGMENTED = {
+    Augmentation.both: (False, True),
+    Augmentation.off: (False,),
+    Augmentation.on: (True,),
+}
 
 bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
@@ -79,6 +100,66 @@ def bench_report(
     from effbench import bench_report
 
     _print_comparison(bench_report.report(results, runs, rounds))
+
+
+@bench_app.command("step")
+def bench_step(
+    variants: VariantsOption = "B0",
+    image_size: Annotated[str, typer.Option(help="Comma-separated, pixels.")] = "96,160,224",
+    batch_size: Annotated[str, typer.Option(help="Comma-separated.")] = "32",
+    precision: Annotated[
+        str, typer.Option(help="Comma-separated: float32, mixed_bfloat16.")
+    ] = "float32",
+    recipe: Annotated[str, typer.Option(help=f"Comma-separated: {_NETWORKS}.")] = "finetune",
+    augmentation: Annotated[
+        Augmentation, typer.Option(help="Without the recipe's augmentation, with it, or both.")
+    ] = Augmentation.both,
+    steps: Annotated[int, typer.Option(min=1, help="Timed in each round.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 4,
+    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
+        "results/bench-step.md"
+    ),
+) -> None:
+    """Time training steps and inference of networks on the CPU, beside Keras's plain fit."""
+    from effbench import bench_step, bench_step_table
+
+    bench_step_table.check(output)
+    options = bench_step.Options(
+        variants=variants,
+        image_sizes=image_size,
+        batch_sizes=batch_size,
+        precisions=precision,
+        recipes=recipe,
+        augmentation=_AUGMENTED[augmentation],
+        steps=steps,
+        rounds=rounds,
+    )
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        rows = bench_step.run(options, partial(display.step, "bench"))
+    bench_step_table.save(rows, options, output)
+    shown = bench_step_table.show(rows, options)
+    _print_steps(shown)
+    out.print(f"saved: {output} and {output.with_suffix('.json')}", soft_wrap=True)
+    for problem in shown.problems:
+        err.print(f"effbench: {problem}", soft_wrap=True)
+    if shown.problems:
+        raise typer.Exit(1)
+
+
+def _print_steps(shown: Shown) -> None:
+    from effbench.bench_step_table import TITLES, WORDS
+
+    for title, part in zip(TITLES, shown.tables, strict=True):
+        out.print(title, style="bold")
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for column in part.columns:
+            left = column in WORDS
+            table.add_column(column, justify="left" if left else "right", overflow="fold")
+        for cells in part.rows:
+            table.add_row(*cells)
+        out.print(table)
+    for note in shown.notes:
+        out.print(f"- {note}", soft_wrap=True)
 
 
 def _print_comparison(comparison: Comparison) -> None:

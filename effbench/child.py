@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from typing import BinaryIO
 
@@ -27,3 +28,21 @@ def _wait() -> None:
     while os.read(0, 4096):
         pass
     os._exit(3)
+
+
+def described(error: BaseException) -> str:
+    """The kind of an error and the line of its message that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    # TensorFlow puts the trace of a traced function before what went wrong.
+    line = lines[-1] if lines[0] == "in user code:" else lines[0]
+    return f"{type(error).__name__}: {line}"
+
+
+def ended(code: int, said: str) -> str:
+    """Why a process ended without an answer, from its exit code and its standard error."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (often the system out of memory)" if name == "SIGKILL" else ""
+        return f"ended by {name}{hint}"
+    lines = said.strip().splitlines() or ["it said nothing"]
+    return f"ended with code {code}: {' '.join(lines[-1].split())[:300]}"

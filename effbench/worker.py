@@ -36,19 +36,12 @@ def main() -> int:
         send(Message(problem=Problem(error.kind, str(error))))
         return 1
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        send(Message(problem=Problem("out-of-memory", _name(error))))
+        send(Message(problem=Problem("out-of-memory", child.described(error))))
         raise
     except Exception as error:
-        send(Message(problem=Problem("crash", _name(error))))
+        send(Message(problem=Problem("crash", child.described(error))))
         raise
     return 0
-
-
-def _name(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    # TensorFlow puts the trace of a traced function before what went wrong.
-    line = lines[-1] if lines[0] == "in user code:" else lines[0]
-    return f"{type(error).__name__}: {line}"
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ FLOORS = (
         "runs",
         "sampling",
         "stages",
+        "steps",
     ),
     (
         "compiled",
@@ -63,8 +64,20 @@ FLOORS = (
         "report.cost",
         "schema",
     ),
-    ("augment", "compiling", "console", "estimate", "fetch", "jobs", "probe", "store", "trial"),
     (
+        "augment",
+        "bench_step",
+        "compiling",
+        "console",
+        "estimate",
+        "fetch",
+        "jobs",
+        "probe",
+        "store",
+        "trial",
+    ),
+    (
+        "bench_step_table",
         "checkpoint",
         "cifar10",
         "compiler",
@@ -88,6 +101,7 @@ FLOORS = (
         "report.charts.figure",
         "report.notes",
         "request",
+        "stepping",
     ),
     ("experiment", "lowering", "plan", "report.sections", "sweep", "validate"),
     (
