@@ -51,7 +51,9 @@ def cached(
 
 def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> models.Forward:
     """What one replica does with its part of a batch."""
-    run = models.forward(model, spec.image_size, spec.preprocessing, batch, device.threads)
+    run = models.forward(
+        model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
+    )
     # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
     return tf.function(run, jit_compile=True) if device.kind == "gpu" else run
 

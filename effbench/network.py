@@ -245,7 +245,9 @@ class Trainer:
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
-            prepared = models.prepare(images, stage.image_size, self._task.preprocessing)
+            prepared = models.prepare(
+                images, stage.image_size, self._task.preprocessing, self._task.device
+            )
             with tf.GradientTape() as tape:
                 maps = self._model(prepared, training=True)
                 features = tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))

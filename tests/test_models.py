@@ -181,3 +181,11 @@ def test_a_forward_pass_leaves_the_statistics_alone(b0):
     before = b0.get_weights()
     run(b0, 64, "torch", 2)
     assert all(np.array_equal(a, b) for a, b in zip(before, b0.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("size", [32, 96, 224, 33, 20])
+def test_a_tpu_resizes_to_the_same_but_for_rounding(size):
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 28, 3), np.uint8)
+    plain, products = (models.prepare(images, size, "torch", kind) for kind in ("cpu", "tpu"))
+    assert products.shape == (3, size, size, 3)
+    np.testing.assert_allclose(products, plain, atol=5e-5)
