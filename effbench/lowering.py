@@ -77,10 +77,40 @@ def stablehlo(program: Program) -> str:
         for copy in copies:
             copy.results[0].replace_all_uses_with(copy.operands[0])
             copy.erase()
+        known = len(program.inputs)
+        _alias(
+            module,
+            known,
+            len(tf.nest.flatten(traced.get_concrete_function(*program.inputs).structured_outputs)),
+        )
         text = str(module)
     names: dict[str, str] = {"@main": "@main"}
     # Names hold a number that counts the functions of a process.
     return re.sub(r"@[\w.$-]+", lambda name: names.setdefault(name[0], f"@f{len(names)}"), text)
+
+
+def _alias(module: ir.Module, inputs: int, outputs: int) -> None:
+    """Lets new values of variables take the place of the old ones, as they do in a run.
+
+    Variables follow the inputs, in one order among the arguments and, those that change, among the
+    results.
+
+    Raises:
+        ValueError: they do not.
+    """
+    main = next(each for each in module.body.operations if each.name.value == "main")
+    arguments, results = main.type.inputs, main.type.results
+    attributes = [ir.DictAttr.get({})] * len(arguments)
+    place = inputs - 1
+    for number in range(outputs, len(results)):
+        place = next(
+            (at for at in range(place + 1, len(arguments)) if arguments[at] == results[number]), -1
+        )
+        if place < 0:
+            raise ValueError(f"result {number} is no variable: {results[number]}")
+        index = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), number)
+        attributes[place] = ir.DictAttr.get({"tf.aliasing_output": index})
+    main.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
 
 
 def _keep(module: str, folder: Path) -> str:

@@ -135,9 +135,9 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "arguments, outputs that are not aliased, and code.",
         "From: XLA is the compiler's own estimate; FLOPs or bytes is a roofline, the program's "
         "count over the published peak, where XLA has no estimate or one that no chip can reach.",
-        "Run: minutes of one seed: features of 60,000 images, every step of the head, and every "
-        "evaluation. Not in it: start-up, compilation, downloads, host work and the launching of "
-        "each call, all-reduce.",
+        "Run: minutes of one seed: features of 60,000 images and every step of the head, or every "
+        "step of the whole network, and every evaluation. Not in it: start-up, compilation, "
+        "downloads, host work and the launching of each call, all-reduce.",
         f"Published peaks of a replica: {peaks}.",
         *(["Largest: the batch in steps of 8, from 128 on of 32, from 512 on of 128."] * searched),
     ]

@@ -48,7 +48,6 @@ def found(folder: Path) -> tuple[list[bytes], str]:
     [
         ("step", "6"),
         ("step", "9"),  # the first of the second stage
-        ("save", "12"),
         ("fsync", "5"),
     ],
     ids=" ".join,

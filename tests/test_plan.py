@@ -265,9 +265,9 @@ def real(tmp_path_factory) -> tuple[dict, Path]:
     return json.loads(done.stdout), cache
 
 
-def real_plan(cache: Path) -> subprocess.CompletedProcess[str]:
+def real_plan(cache: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        (sys.executable, "-m", "effbench.cli", *ARGUMENTS, "--json"),
+        (sys.executable, "-m", "effbench.cli", *ARGUMENTS, "--json", *more),
         env=os.environ | {"EFFBENCH_CACHE": str(cache)},
         capture_output=True,
         text=True,
@@ -290,6 +290,23 @@ def test_the_head_only_run_of_b0_compiles_for_a_v3(real):
     # 45,000 features of 1280 floats are an argument of the head's step, and the others lie beside.
     assert programs["head step"]["peak"] > 60_000 * 1280 * 4
     assert programs["head step"]["calls"] == 25 * 352
+
+
+@needs_extra
+def test_the_full_training_step_of_b0_compiles_for_a_v3(real):
+    done = real_plan(real[1], "--recipe", "finetune-adabelief")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["runs"]
+    assert found["problem"] == ""
+    step, evaluation = found["programs"]
+    assert (step["name"], step["images"], step["calls"]) == ("step at 224", 16, 25 * 351)
+    # The backward pass is two forward passes, but for the first layer.
+    assert step["flops"] / step["images"] == pytest.approx(3 * 1.45e9, rel=0.1)
+    # Three times the network and the 45,000 images, once: new values replace the old.
+    assert 3 * 4 * 5.9e6 + 138e6 < step["peak"] < 4e9
+    # 26 times 5,000 images and once 10,000, of 128 each.
+    assert (evaluation["name"], evaluation["calls"]) == ("evaluation", 26 * 40 + 79)
+    assert evaluation["flops"] / evaluation["images"] == pytest.approx(1.45e9, rel=0.05)
 
 
 @needs_extra

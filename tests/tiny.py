@@ -1,7 +1,7 @@
 """A network of a few layers with all that a real one has, to train in seconds.
 
 As a program it trains it in a folder, from the last checkpoint on, and dies where it is told to:
-`python tiny.py FOLDER [step N | save N | fsync N]`.
+`python tiny.py FOLDER [step N | fsync N]`.
 """
 
 import os
@@ -137,8 +137,6 @@ def _die(what: str = "", number: str = "0") -> None:
 
     if what == "step":
         network.Trainer.run = counted(network.Trainer.run)
-    elif what == "save":  # before anything of it is written
-        checkpoint.Keeper.save = counted(checkpoint.Keeper.save)
     elif what == "fsync":  # the whole file is written, but has not its name
         checkpoint.os.fsync = counted(os.fsync)
 
