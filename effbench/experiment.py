@@ -11,7 +11,7 @@ import numpy as np
 
 from effbench import data, devices, evaluate, heads, networks, provenance
 from effbench.dataset import Dataset
-from effbench.errors import DeviceError, NonFiniteError
+from effbench.errors import DeviceError, NonFiniteError, WeightsError
 from effbench.jobs import Job, Message, Problem
 from effbench.layout import Layout
 from effbench.outcome import Logits, Outcome, Setting
@@ -44,6 +44,10 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     watch = provenance.Stopwatch(job.sent)
     spec = job.specs[0]
+    if spec.weights.random != (job.weights_file is None):
+        raise WeightsError(
+            f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
+        )
     device = devices.connect(job.device, job.replicas, job.tpu_name)
     _agree(device.layout, job)
     startup = watch.lap()
