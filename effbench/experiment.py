@@ -48,7 +48,9 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         raise WeightsError(
             f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
         )
-    device = devices.connect(job.device, job.replicas, job.tpu_name)
+    device = devices.connect(
+        job.device, job.replicas, job.tpu_name, beside=spec.recipe.trains == "head"
+    )
     _agree(device.layout, job)
     startup = watch.lap()
     report(Step("build"))

@@ -72,6 +72,10 @@ class Layout:
         """Inside a program: the sums over all replicas, of tensors of one dtype."""
         return values
 
+    def fused(self, program: Program) -> Program:
+        """A part of a program that updates variables: compiled, so that it reads each once."""
+        return tf.function(program, jit_compile=True)
+
 
 ALONE = Layout()
 
@@ -138,3 +142,7 @@ class Replicated(Layout):
         """Inside a program: the sums over all replicas, of tensors of one dtype."""
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, values))
+
+    def fused(self, program: Program) -> Program:
+        """A part of a program that updates variables: as it is, replicas do that together."""
+        return program

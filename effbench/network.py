@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -201,6 +202,7 @@ class Trainer:
         gradients = self._gradients(stage)
         if self._task.device == "gpu":  # a TPU's strategy compiles all; on a CPU, XLA is slow
             gradients = tf.function(gradients, jit_compile=True)
+        apply = layout.fused(partial(self._apply, recipe))
 
         def program(
             positions: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
@@ -223,7 +225,7 @@ class Trainer:
                     more = gradients(images[part], targets[part], numbers, part)
                     total = [old + new for old, new in zip(total, more, strict=True)]
             *found, loss, top1, top5 = layout.total(list(total))
-            self._apply(found, recipe)
+            apply(found)
             return loss, tf.stack([top1, top5])
 
         return program
@@ -268,7 +270,7 @@ class Trainer:
 
         return run
 
-    def _apply(self, gradients: list[tf.Tensor], recipe: Recipe) -> None:
+    def _apply(self, recipe: Recipe, gradients: list[tf.Tensor]) -> None:
         """A step of the optimizer, then of the average."""
         if optimizers.OPTIMIZERS[recipe.optimizer].l2:
             gradients = [

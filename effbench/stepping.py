@@ -52,7 +52,7 @@ def main() -> int:
 
 def _training(case: Case, recipe: Recipe) -> Turn:
     """Steps as a run takes them, and inference as its validation does."""
-    device = devices.connect("cpu")
+    device = devices.connect("cpu", beside=False)
     layout, variant, size = device.layout, VARIANTS[case.variant], case.image_size
     pixels, labels = _data(BATCHES * case.batch_size)
     with layout.scope():

@@ -14,7 +14,18 @@ import numpy as np
 import tiny
 from records import RANDOM, spec
 
-from effbench import data, devices, features, finetune, lookups, network, probe, progress, stages
+from effbench import (
+    data,
+    devices,
+    features,
+    finetune,
+    lookups,
+    models,
+    network,
+    probe,
+    progress,
+    stages,
+)
 from effbench.backend import keras, tf
 from effbench.evaluate import Evaluator
 from effbench.jobs import Job
@@ -156,6 +167,20 @@ def statistics(layout: Layout) -> dict[str, object]:
     return {"losses": losses.tolist(), "finite": finite}
 
 
+def activated(layout: Layout) -> list[float]:
+    """The gradient of our own swish on each replica."""
+
+    def program(part: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(part)
+            total = tf.reduce_sum(models.swish(part))
+        return tape.gradient(total, part)
+
+    with layout.scope():
+        values = tf.constant(np.linspace(-3, 3, 16, dtype=np.float32))
+        return tf.function(partial(layout.map, program))(values).numpy().tolist()
+
+
 def main() -> None:
     eight = devices.connect("cpu", replicas=8)
     assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
@@ -168,6 +193,7 @@ def main() -> None:
             "in every step": in_every_step(replace(eight, layout=layout)),
             "whole": whole(layout),
             "statistics": statistics(layout),
+            "activated": activated(layout),
             "told": layout.told(np.array([3, 4], np.int32)).tolist(),
         }
         for name, layout in layouts.items()

@@ -64,6 +64,13 @@ def test_a_fresh_process_computes_on_the_cpu():
     assert found["draws"][0] != found["draws"][1]
 
 
+def test_kernels_of_a_network_that_trains_share_the_cores():
+    found = json.loads(run(FRESH.replace('connect("cpu")', 'connect("cpu", beside=False)')))
+    cores = len(os.sched_getaffinity(0))
+    assert (found["intra"], found["inter"]) == (cores, cores)
+    assert found["threads"] == 1 or cores == 1
+
+
 def test_the_cpu_can_be_connected_after_tensorflow_started():
     from effbench.backend import tf
 

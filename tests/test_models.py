@@ -189,3 +189,36 @@ def test_a_tpu_resizes_to_the_same_but_for_rounding(size):
     plain, products = (models.prepare(images, size, "torch", kind) for kind in ("cpu", "tpu"))
     assert products.shape == (3, size, size, 3)
     np.testing.assert_allclose(products, plain, atol=5e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_swish_and_its_gradient_are_those_of_tensorflow(dtype):
+    values = tf.cast(np.linspace(-12, 12, 201), dtype)
+    upstream = tf.cast(np.random.default_rng(0).normal(size=201), dtype)
+    found = []
+    for function in (models.swish, tf.nn.silu):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            result = function(values)
+        gradient = tape.gradient(result, values, upstream)
+        assert gradient.dtype == result.dtype == dtype
+        found.append([tf.cast(each, "float32").numpy() for each in (result, gradient)])
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    rounding = {"float32": 1e-6, "bfloat16": 0.03}[dtype]
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=rounding)
+
+
+def test_a_network_that_trains_has_the_backbones_outputs_and_our_swish():
+    model, _ = models.trainable(VARIANTS["B0"], "float32", 0.8)
+    activations = [
+        layer.activation
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Activation)
+        and layer.activation is not keras.activations.sigmoid
+    ]
+    assert len(activations) > 40
+    assert all(each is models.swish for each in activations)
+    frozen = models.build(VARIANTS["B0"], 64, "float32")
+    model.set_weights(frozen.get_weights())
+    images = models.prepare(tf.constant(IMAGES), 64, "torch")
+    np.testing.assert_array_equal(model(images, training=False), frozen(images, training=False))

@@ -67,6 +67,12 @@ def test_batchnorm_has_its_own_statistics_on_each_replica(found):
     assert one["losses"] != eight["losses"]
 
 
+def test_an_activation_that_is_compiled_works_on_every_replica(found):
+    one, eight = (found[name]["activated"] for name in "18")
+    assert one == pytest.approx(eight, abs=1e-6)
+    assert max(one) > 1 > min(one)
+
+
 def test_heads_on_eight_replicas_are_heads_on_one(found):
     one, eight = (found[name]["heads"] for name in "18")
     for ours, theirs in zip(one["history"], eight["history"], strict=True):

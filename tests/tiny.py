@@ -113,7 +113,7 @@ def train(own: network.Task, hooks: finetune.Hooks) -> finetune.Trained:
 
 def main() -> None:
     folder, *where = sys.argv[1:]
-    devices.connect("cpu")
+    devices.connect("cpu", beside=False)
     finetune.PIECE_SECONDS = 0.0  # one step each
     _die(*where)
     trained = train(task(), hooks(Path(folder)))
