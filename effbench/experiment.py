@@ -85,6 +85,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
             continue
         saved = store.save_predictions(each.key, _per_image(dataset, found.logits))
         store.save_model(each.key, found.weights)
+        store.save_history(each.key, found.history)
         store.save(
             RunResult(
                 SCHEMA, each, images, found.selected, found.history, saved, outcome.seconds, made

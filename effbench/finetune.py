@@ -143,7 +143,9 @@ def _epoch(
     order = _order(len(task.labels), task, state.epoch)
     speed = 0.0  # steps a second; not known before the first, which compiles
     while state.place < last:
-        hooks.report(_progress(task, stage, state))
+        # A phase of its own, so that it does not count as the pace of training.
+        compiling = Step(f"compile for {stage.image_size} px")
+        hooks.report(_progress(task, stage, state) if trainer.ready(stage) else compiling)
         steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))
         began = time.monotonic()
         losses, right = trainer.run(stage, order, state.place, state.place + steps, state.step)

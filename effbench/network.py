@@ -155,6 +155,10 @@ class Trainer:
         losses, right = self._programs[stage.number](tf.constant(order), *numbers)
         return losses.numpy(), right.numpy()
 
+    def ready(self, stage: Stage) -> bool:
+        """Whether `run` has compiled the steps of `stage` before."""
+        return stage.number in self._programs
+
     def learning_rate(self) -> float:
         """Of the last step."""
         rate = self._optimizer._get_hyper("learning_rate")

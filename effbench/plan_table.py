@@ -149,7 +149,8 @@ def _versions() -> dict[str, str]:
 
 def markdown(rows: Sequence[Row], price: float | None) -> str:
     """All of it as Markdown, ending with a newline."""
-    parts = ["## Plan", ABOUT]
+    names = dict.fromkeys(row.spec.recipe.name for row in rows)
+    parts = [f"## Plan of {', '.join(names)}", ABOUT]
     for table in tables(rows, price):
         alignment = ["left" if column in WORDS else "right" for column in table.columns]
         shown = tabulate(
