@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import numpy as np
 
 from effbench import machine, provenance, sweep
 from effbench.errors import EffbenchError
+from effbench.hush import hushed
 from effbench.progress import Listen
 from effbench.request import Options, resolve
 from effbench.runs import RunResult
@@ -168,7 +166,7 @@ def _best(work: dict[str, Work], rounds: int) -> tuple[Timing, ...]:
     for _ in range(rounds):
         for what, call in work.items():
             with (
-                _hushed(),
+                hushed(),
                 ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
             ):
                 seconds, memory = process.submit(_timed, call).result()
@@ -183,21 +181,3 @@ def _timed(call: Work) -> tuple[float, int]:
     name, *arguments = call
     seconds: float = getattr(workloads, str(name))(*arguments)
     return seconds, provenance.peak_memory()
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Holds back what TensorFlow's C++ part prints about GPUs it has not, unless all goes wrong."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -19,6 +19,7 @@ import effbench
 from effbench.bench_cli import bench_app
 from effbench.console import Display, err, out
 from effbench.errors import EffbenchError, Interrupted, UsageError, one_line
+from effbench.export_cli import export, predict
 from effbench.flags import (
     CpuOption,
     DataDirOption,
@@ -216,7 +217,10 @@ def sweep(
         raise typer.Exit(1)
 
 
-for command in (report, compare, reference, show, validate, merge, plan, fetch, doctor, cache):
+for command in (
+    *(report, compare, reference, show, validate, merge),
+    *(export, predict, plan, fetch, doctor, cache),
+):
     app.command()(command)
 app.add_typer(bench_app, name="bench")
 

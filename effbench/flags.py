@@ -28,6 +28,14 @@ class Rescale(StrEnum):
     tf = "tf"
 
 
+class ExportFormat(StrEnum):
+    """Values of --format."""
+
+    keras = "keras"
+    savedmodel = "savedmodel"
+    tflite = "tflite"
+
+
 class CacheAction(StrEnum):
     """What to do with the cache."""
 

@@ -224,6 +224,24 @@ class Store:
         np.savez(buffer, *weights)
         write_atomically(self.model(key), buffer.getvalue())
 
+    def load_model(self, key: str) -> list[np.ndarray]:
+        """What `save_model` wrote.
+
+        Raises:
+            DataError: it was not kept, or cannot be read.
+        """
+        path = self.model(key)
+        again = f"'effbench show {key} --rerun' prints how to run it again; add --force"
+        if not path.exists():
+            raise DataError("the model of this run was not kept", f"no {path}", again)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return [archive[f"arr_{place}"] for place in range(len(archive.files))]
+        except _UNREADABLE as error:
+            raise DataError("cannot read the model of this run", f"{path}: {error}", again) from (
+                error
+            )
+
     def model(self, key: str) -> Path:
         """Where the selected weights of a run lie."""
         return self.directory / "models" / f"{key}.npz"

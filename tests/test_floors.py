@@ -36,6 +36,7 @@ FLOORS = (
         "cache",
         "cluster",
         "dataset",
+        "hush",
         "machine",
         "provenance",
         "recipes",
@@ -45,6 +46,7 @@ FLOORS = (
     (
         "draws",
         "flags",
+        "formats",
         "layout",
         "models",
         "multiply_adds",
@@ -59,6 +61,7 @@ FLOORS = (
         "devices",
         "evaluate",
         "facts",
+        "predict",
         "progress",
         "randaugment",
         "report.cost",
@@ -91,8 +94,19 @@ FLOORS = (
         "show",
         "weights",
     ),
-    ("data", "doctor", "finetune", "lookups", "merge", "report.frame", "rerun", "workloads"),
     (
+        "data",
+        "doctor",
+        "finetune",
+        "kept",
+        "lookups",
+        "merge",
+        "report.frame",
+        "rerun",
+        "workloads",
+    ),
+    (
+        "classifier",
         "consistency",
         "heads",
         "machine_cli",
@@ -103,9 +117,10 @@ FLOORS = (
         "request",
         "stepping",
     ),
-    ("experiment", "lowering", "plan", "report.sections", "sweep", "validate"),
+    ("experiment", "export", "lowering", "plan", "report.sections", "sweep", "validate"),
     (
         "bench",
+        "export_cli",
         "plan_table",
         "records_cli",
         "report.answer",
@@ -207,6 +222,8 @@ LIGHT = (
     ["validate", "RESULTS"],
     ["show", "B0", "--rerun", "--results", "RESULTS"],
     ["plan", "--help"],
+    ["export", "--help"],
+    ["predict", "--help"],
 )
 
 WATCH = """
