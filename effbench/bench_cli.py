@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from effbench.console import Display, err, out
+from effbench.console import Display, err, figures, out
 from effbench.flags import DataDirOption, DataOption, ResultsOption, VariantsOption, WeightsOption
 from effbench.recipes import RECIPES
 from effbench.variants import select
@@ -151,13 +151,7 @@ def _print_steps(shown: Shown) -> None:
 
     for title, part in zip(TITLES, shown.tables, strict=True):
         out.print(title, style="bold")
-        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        for column in part.columns:
-            left = column in WORDS
-            table.add_column(column, justify="left" if left else "right", overflow="fold")
-        for cells in part.rows:
-            table.add_row(*cells)
-        out.print(table)
+        figures(part.columns, part.rows, WORDS)
     for note in shown.notes:
         out.print(f"- {note}", soft_wrap=True)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from effbench.progress import Event, Step
@@ -27,6 +28,9 @@ err = Console(stderr=True, highlight=False, markup=False)
 
 # Between two plain lines of one phase.
 LINE_SECONDS = 15.0
+
+# Columns of text that no table needs.
+WIDEST = 250
 
 _MARKS = {
     "saved": ("✓", "green"),
@@ -46,19 +50,18 @@ class Display:
         self._console = console
         self._quiet = quiet
         self._verbose = verbose
-        self._bars = Progress(
+        self._bars = _Bars(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
             _Left(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
             disable=quiet or not console.is_terminal,
             transient=True,
         )
-        self._sweep = self._bars.add_task("runs", total=runs, unit="", note="", visible=runs > 0)
+        self._sweep = self._bars.add_task("runs", total=runs, unit="", visible=runs > 0)
         self._phase = self._sweep
         self._last = Step("")
         self._began = (0.0, 0)  # when the current phase's first step came, and what was done then
@@ -93,10 +96,9 @@ class Display:
             self._began = (now, step.done)
             if self._phase != self._sweep:
                 self._bars.remove_task(self._phase)
-            self._phase = self._bars.add_task(
-                f"{label} {step.phase}", total=step.total or None, unit=step.unit, note=""
-            )
-        self._bars.update(self._phase, completed=step.done, note=step.note)
+            self._phase = self._bars.add_task("now", total=step.total or None, unit=step.unit)
+        self._bars.words = Text.assemble(f"{label} {step.phase}  ", (step.note, "dim"))
+        self._bars.update(self._phase, completed=step.done)
         ended = step.total > 0 and step.done == step.total != self._last.done
         due = changed or ended or self._verbose or now - self._printed > LINE_SECONDS
         self._last = step
@@ -108,6 +110,23 @@ class Display:
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def figures(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> None:
+    """Prints a table whole: a narrow terminal breaks its lines, not its figures.
+
+    Args:
+        columns: titles.
+        rows: a cell for each column.
+        words: columns of words; the others are numbers.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in words else "right", no_wrap=True)
+    for cells in rows:
+        table.add_row(*cells)
+    table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
+    out.print(table, crop=False)
 
 
 def name(specs: Sequence[RunSpec]) -> str:
@@ -128,6 +147,18 @@ def _line(step: Step, seconds: float, already: int) -> str:
             words.append(f"{rate:,.1f} {step.unit}/s")
             words.append(f"{(step.total - step.done) / rate:,.0f} s left")
     return ", ".join(filter(None, [" ".join(words[:2]), *words[2:], step.note]))
+
+
+class _Bars(Progress):
+    """Bars under a line of words, which leave each other room on 80 columns."""
+
+    words = Text("")
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The words, which may take several lines, then the bars."""
+        if self.words:
+            yield self.words
+        yield from super().get_renderables()
 
 
 class _Left(TimeRemainingColumn):

@@ -144,7 +144,7 @@ def _epoch(
     speed = 0.0  # steps a second; not known before the first, which compiles
     while state.place < last:
         # A phase of its own, so that it does not count as the pace of training.
-        compiling = Step(f"compile for {stage.image_size} px")
+        compiling = Step(f"compile {_place(task, stage)}")
         hooks.report(_progress(task, stage, state) if trainer.ready(stage) else compiling)
         steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))
         began = time.monotonic()
@@ -202,11 +202,16 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     batch = task.recipe.batch_size
     done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
     total = len(stage.epochs) * task.epoch_steps
-    parts = f"stage {stage.number}/{task.recipe.stages} at {stage.image_size} px"
     notes = [f"epoch {min(state.epoch + 1, task.recipe.epochs)}/{task.recipe.epochs}"]
     if state.place:
         notes.append(f"loss {state.loss / state.place:.4f}")
         notes.append(f"acc {state.correct / (state.place * batch):.2%}")
     if state.history:
         notes.append(f"val acc {state.history[-1].validation.accuracy:.2%}")
-    return Step(f"train {parts}", done * batch, total * batch, "images", ", ".join(notes))
+    return Step(
+        f"train {_place(task, stage)}", done * batch, total * batch, "images", ", ".join(notes)
+    )
+
+
+def _place(task: Task, stage: Stage) -> str:
+    return f"stage {stage.number}/{task.recipe.stages} at {stage.image_size} px"

@@ -6,18 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from effbench.console import Display, err, out
+from effbench.console import Display, err, figures, out
 from effbench.flags import QuietOption, VariantsOption, VerboseOption, only
 from effbench.recipes import RECIPES
 from effbench.slices import SLICES
 
 if TYPE_CHECKING:
     from effbench.plan import Row
-
-# Columns of text that no table needs.
-WIDEST = 200
 
 
 def plan(
@@ -77,15 +73,7 @@ def _show(rows: list[Row], price: float | None) -> None:
 
     for found in plan_table.tables(rows, price):
         out.print(found.title, style="bold", soft_wrap=True)
-        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        for column in found.columns:
-            left = column in plan_table.WORDS
-            table.add_column(column, justify="left" if left else "right", no_wrap=True)
-        for cells in found.rows:
-            table.add_row(*cells)
-        # A narrow terminal breaks lines; figures cut short would be of no use.
-        table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
-        out.print(table, crop=False)
+        figures(found.columns, found.rows, plan_table.WORDS)
         for line in found.lines:
             out.print(line, soft_wrap=True)
     for note in (plan_table.ABOUT, *plan_table.notes(rows)):

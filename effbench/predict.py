@@ -76,4 +76,8 @@ def pixels(path: Path) -> np.ndarray:
     # Pillow's many readers raise whatever they happen to hit in a broken file.
     except Exception as error:
         hint = "give the file of an image, such as PNG or JPEG"
-        raise DataError(f"cannot read {path}", f"{error or type(error).__name__}", hint) from error
+        raise DataError(
+            f"cannot read {path}",
+            getattr(error, "strerror", None) or str(error) or type(error).__name__,
+            hint,
+        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
@@ -196,8 +196,28 @@ _GROWTH: Mapping[str, Growth] = {
     "XL": Growth(192 / 384, 0.5, 25.0, 0.5),
 }
 
-# What a recipe is, not how much of something it takes.
+# What can be another number, by what of the network a recipe trains. Of a head these are all that
+# its training depends on; the rest would change its key and nothing else.
+_HEAD = (
+    "preprocessing",
+    "epochs",
+    "batch_size",
+    "dropout",
+    "weight_decay",
+    "initial_learning_rate",
+    "maximal_learning_rate",
+    "half_cycle_epochs",
+    "start_step",
+    "selection",
+    "schedule",
+    "warmup_epochs",
+    "learning_rate_batch",
+)
 _FIXED = ("name", "trains", "pretrained")
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "head": _HEAD,
+    "network": tuple(field.name for field in fields(Recipe) if field.name not in _FIXED),
+}
 
 _ADAPTER = TypeAdapter(Recipe)
 
@@ -228,21 +248,21 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
     Args:
         recipe: to start from.
-        settings: "key=value" each; a key is a field of `Recipe`.
+        settings: "key=value" each; a key is a field of `Recipe` that its training depends on.
 
     Raises:
         UsageError: no such key, or a value that it cannot have.
     """
-    fields = asdict(recipe)
-    keys = [key for key in fields if key not in _FIXED]
+    numbers, keys = asdict(recipe), _KEYS[recipe.trains]
     for setting in settings:
         key, equals, value = setting.partition("=")
         if key not in keys or not equals:
-            raise UsageError("--set takes key=value", setting, f"keys are {', '.join(keys)}")
+            rule = f"{recipe.name} has no such key to --set" if equals else "--set takes key=value"
+            raise UsageError(rule, setting, f"keys are {', '.join(keys)}")
         try:
-            fields[key] = asdict(_ADAPTER.validate_python(fields | {key: value}))[key]
+            numbers[key] = asdict(_ADAPTER.validate_python(numbers | {key: value}))[key]
         except ValidationError as error:
             raise UsageError(
                 f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
             ) from error
-    return Recipe(**fields)
+    return Recipe(**numbers)

@@ -165,6 +165,8 @@ def resolve(options: Options, report: Report = silent) -> Request:
     )
     for spec in specs:
         _suits(spec, len(dataset.train.labels), replicas or 1)
+    if options.tensorboard and standard.trains == "head":
+        raise _headless(standard.name, "--tensorboard", "its learning curve is in history.csv")
     return Request(
         specs=specs,
         source=source,
@@ -212,11 +214,7 @@ def _suits(spec: RunSpec, images: int, replicas: int) -> None:
     """
     if spec.recipe.trains == "head":
         if spec.micro_batch is not None:
-            raise UsageError(
-                f"{spec.recipe.name} trains a head, which needs no --micro-batch",
-                str(spec.micro_batch),
-                "leave it out",
-            )
+            raise _headless(spec.recipe.name, "--micro-batch", str(spec.micro_batch))
         return
     batch, micro = spec.recipe.batch_size, spec.micro_batch or spec.recipe.batch_size
     if batch > images:
@@ -232,6 +230,10 @@ def _suits(spec: RunSpec, images: int, replicas: int) -> None:
             f"give a divisor of {batch}",
         )
     stages.split(spec.recipe, spec.image_size)
+
+
+def _headless(recipe: str, flag: str, received: str) -> UsageError:
+    return UsageError(f"{recipe} trains a head, which needs no {flag}", received, "leave it out")
 
 
 def _device(options: Options, tpu: str) -> str:

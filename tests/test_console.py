@@ -112,3 +112,16 @@ def test_a_terminal_shows_bars(options):
         assert "━" in shown
         assert "runs" in shown
         assert f"{LABEL} train" in shown
+
+
+def test_on_80_columns_nothing_is_cut_short(clock):
+    note = "epoch 12/36, loss 0.2345, acc 91.23%, val acc 89.12%"
+    phase = "train stage 2/4 at 160 px"
+    steps = [Event(SPECS, "working", Step(phase, 1000 * n, 90_000, "images", note)) for n in (1, 9)]
+    shown = lines([(5 * n, event) for n, event in enumerate(steps)], clock=clock, terminal=True)
+    text = " ".join("\n".join(shown).split())
+    assert f"{LABEL} {phase} " in text
+    for part in note.split(", "):
+        assert part in text
+    assert "9000/90000" in text
+    assert "…" not in text

@@ -127,9 +127,9 @@ def test_progress_tells_stage_size_and_losses(tmp_path):
     tiny.train(tiny.task(), tiny.hooks(tmp_path, report=steps.append))
     phases = list(dict.fromkeys(step.phase for step in steps))
     assert phases == [
-        "compile for 32 px",
+        "compile stage 1/2 at 32 px",
         "train stage 1/2 at 32 px",
-        "compile for 64 px",
+        "compile stage 2/2 at 64 px",
         "train stage 2/2 at 64 px",
     ]
     assert (steps[-1].done, steps[-1].total, steps[-1].unit) == (128, 128, "images")

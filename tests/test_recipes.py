@@ -135,10 +135,10 @@ def test_settings_add_up():
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("epoch=3", "--set takes key=value: epoch=3; keys are preprocessing, epochs, "),
+        ("epoch=3", "finetune has no such key to --set: epoch=3; keys are preprocessing, epochs, "),
         ("epochs", "--set takes key=value: epochs; keys are "),
-        ("name=mine", "--set takes key=value: name=mine; keys are "),
-        ("trains=head", "--set takes key=value: trains=head; keys are "),
+        ("name=mine", "finetune has no such key to --set: name=mine; keys are "),
+        ("trains=head", "finetune has no such key to --set: trains=head; keys are "),
         ("epochs=0", "--set epochs takes another value: 0; input should be greater than or equal"),
         ("epochs=2.5", "--set epochs takes another value: 2.5; input should be a valid integer"),
         ("dropout=1", "--set dropout takes another value: 1; input should be less than"),
@@ -152,6 +152,16 @@ def test_a_wrong_setting_is_refused(setting, line):
     with pytest.raises(UsageError) as error:
         recipes.changed(recipes.get("finetune"), [setting])
     assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["mixup=0.2", "flip=yes", "ema_decay=0.9", "stages=2", "steps=9", "optimizer=rmsprop"],
+)
+def test_a_head_takes_no_number_that_its_training_ignores(setting):
+    with pytest.raises(UsageError, match=r"^case-study has no such key to --set: "):
+        recipes.changed(recipes.get("case-study"), [setting])
+    assert recipes.changed(recipes.get("case-study"), ["weight_decay=0.5"]).weight_decay == 0.5
 
 
 def test_rows_are_named_by_themselves_and_select_by_a_known_rule():
