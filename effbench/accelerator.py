@@ -8,9 +8,11 @@ and a TPU with a name is somewhere else.
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
@@ -22,6 +24,8 @@ COMMAND = (sys.executable, "-P", "-m", "effbench.trial")
 
 # A pod takes a minute or two to start.
 SECONDS = 300
+# For a connection to one that is up.
+CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ def ask(kind: str, tpu_name: str = tpus.LOCAL) -> Found:
             "TensorFlow without TPU support",
             "install the tpu set: make setup ACCEL=tpu",
         )
+    for address in tpu_name.split(","):
+        if address.startswith("grpc://"):
+            _reach(address)
     # Without the other hosts, which this process does not wait for.
     environment = tpus.for_child(tpu_name if kind == "tpu" else "")
     environment.pop("TF_CONFIG", None)
@@ -80,3 +87,19 @@ def ask(kind: str, tpu_name: str = tpus.LOCAL) -> Found:
             f"TensorFlow cannot start the {kind}", lines[-1], f"run 'make setup ACCEL={kind}'"
         )
     return FOUND.validate_json(done.stdout.strip().splitlines()[-1])
+
+
+def _reach(address: str) -> None:
+    """Makes sure that something listens there: TensorFlow would wait for it without an end.
+
+    Raises:
+        DeviceError: nothing does.
+    """
+    try:
+        place = urlsplit(address)
+        # 8470 is where a TPU listens, as TensorFlow's cluster resolver has it.
+        socket.create_connection((place.hostname, place.port or 8470), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        hint = "give the address of a TPU that is up"
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DeviceError("--tpu-name must answer", f"{address}: {reason}", hint) from error

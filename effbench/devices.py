@@ -137,7 +137,7 @@ def _tpu(_: int | None, name: str) -> Device:
         if name != tpus.LOCAL:
             hint = "give the name of a TPU that is up, in the zone of this machine, with --tpu-name"
             raise _failed(f"TensorFlow cannot connect to the TPU {name}", error, hint) from error
-        hint = "install the tpu set (make setup ACCEL=tpu), or use --cpu"
+        hint = "use --cpu where there is none" if tpus.build() else "make setup ACCEL=tpu, or --cpu"
         raise _failed("TensorFlow cannot start the TPU", error, hint) from error
     local = tpus.chips() if name == tpus.LOCAL else None
     return Device("tpu", str(local or f"TPU {name}"), 1, Replicated(strategy=strategy))

@@ -81,7 +81,7 @@ def _cells(row: Row, price: float | None) -> dict[str, str]:
         "Size": str(spec.image_size),
         "Batch": f"{main.images:,}" if main else "-",
         "Compiles": "yes" if compiles else "no",
-        "HBM": gib(row.peak) if row.peak else "-",
+        "HBM": gib(row.peak) if compiles or row.excess else "-",
         "Fits": "no" if row.excess else "yes" if compiles else "-",
         **dict.fromkeys(("GFLOP", "MB", "Step", "From", "Run", "Cost"), "-"),
         "Largest": "-" if row.largest is None else f"{row.largest:,}",
@@ -102,7 +102,8 @@ def _sums(rows: tuple[Row, ...], price: float | None) -> Iterator[str]:
     seconds = sum(row.seconds for row in done)
     of = "" if len(done) == len(rows) else f", {len(done)} of {len(rows)} runs"
     cost = "" if price is None else f", {_cost(seconds, price)} at ${price:g} an hour"
-    yield f"The whole sweep{of}: {_minutes(seconds)} minutes of the TPU's own time{cost}."
+    own = f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
+    yield f"The whole sweep{of}: {own}{cost}."
 
 
 def _minutes(seconds: float) -> str:
@@ -130,7 +131,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
         f"Compiled by {versions}, which is newer than the compiler of TensorFlow's TPU build, for "
         "one replica without the all-reduce.",
         "Batch (images), GFLOP and MB (of HBM traffic) of an image, and Step (milliseconds a call) "
-        "are those of a replica's program in which the network runs.",
+        "are those of a replica's program in which the network runs. A multiply-add is two FLOP "
+        "here, and one in reports and papers.",
         "HBM: GiB that the largest program takes, with what is held meanwhile: temporaries, "
         "arguments, outputs that are not aliased, and code.",
         "From: XLA is the compiler's own estimate; FLOPs or bytes is a roofline, the program's "

@@ -1,5 +1,6 @@
 """Asking a device in a process of its own; the real TPU's answers are played."""
 
+import socket
 import sys
 import time
 
@@ -65,3 +66,17 @@ def test_no_answer_is_an_answer(monkeypatch):
     monkeypatch.setattr(accelerator, "SECONDS", 0.5)
     with pytest.raises(DeviceError, match=r"the tpu must answer: nothing in 0\.5 s"):
         accelerator.ask("tpu")
+
+
+def test_an_address_where_nothing_listens_is_told_before_tensorflow_waits(monkeypatch):
+    answer = 'import sys; print(\'{"name":"x","replicas":8,"keras":2,"versions":{}}\')'
+    play(monkeypatch, answer)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"grpc://127.0.0.1:{server.getsockname()[1]}"
+        assert accelerator.ask("tpu", address).replicas == 8
+    line = f"--tpu-name must answer: {address}: Connection refused; give the address of a TPU"
+    with pytest.raises(DeviceError) as caught:
+        accelerator.ask("tpu", address)
+    assert str(caught.value).startswith(line)
+    with pytest.raises(DeviceError, match=r"^--tpu-name must answer: grpc://nowhere:port: "):
+        accelerator.ask("tpu", "grpc://nowhere:port")
