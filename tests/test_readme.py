@@ -131,6 +131,30 @@ def test_what_is_said_of_s_and_t_follows_from_the_published_table() -> None:
     assert flaws["T"] == ()
 
 
+def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
+    found = {row.spec.recipe.name: row for row in Store(ROOT / "results/network").load().results}
+    assert {(row.images.train, row.spec.image_size) for row in found.values()} == {(25_000, 96)}
+    assert not any(row.provenance.commit.endswith("+dirty") for row in found.values())
+    test = {name: 100 * row.reported.test.accuracy for name, row in found.items()}
+    head, last = test["case-study"], found["case-study"].selected[-1]
+    assert (last.rule, last.epoch) == ("final", 25)
+    gains = {name: accuracy - head for name, accuracy in test.items()}
+    adabelief = found["finetune-adabelief"]
+    steps = [
+        sum(row.train.total for row in found[name].history) // 64
+        for name in ("finetune", "progressive")
+    ]
+    flat = " ".join(README.split())
+    for figure in (
+        f"{gains['finetune']:.1f} and {gains['progressive']:.1f} points better",
+        f"gains {gains['finetune-adabelief']:.1f}**, or "
+        f"{test['finetune-adabelief'] - 100 * last.test.accuracy:.1f} on the head's last epoch",
+        f"it has {100 * adabelief.history[1].validation.accuracy:.1f} on validation",
+        f"they are {steps[0]:,} and {steps[1]:,} steps",
+    ):
+        assert figure in flat, figure
+
+
 def test_full_results_are_not_limited() -> None:
     for result in RESULTS.load().results:
         assert "limited" not in result.spec.marks
