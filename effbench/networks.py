@@ -23,7 +23,9 @@ def train(setting: Setting) -> Outcome:
     recipe, layout, report = spec.recipe, device.layout, setting.report
     store = Store(job.results)
     with tf.device(layout.placement):
-        model, noise = models.trainable(VARIANTS[spec.variant], spec.precision, recipe.survival)
+        model, noise = models.trainable(
+            VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
+        )
         if job.weights_file is None:
             models.randomize(model, spec.seed)
             verified = "random weights"

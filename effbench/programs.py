@@ -101,7 +101,9 @@ def _network(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     layout, whole = device.layout, spec.recipe.batch_size
     own = batch * layout.replicas if batch else whole
     recipe = replace(spec.recipe, batch_size=own)
-    model, noise = models.trainable(VARIANTS[spec.variant], spec.precision, recipe.survival)
+    model, noise = models.trainable(
+        VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
+    )
     images = [np.zeros((count, SIDE, SIDE, 3), np.uint8) for count in FULL]
     task = network.Task(
         images=lookups.gathered(images[0], layout),

@@ -208,6 +208,35 @@ def test_swish_and_its_gradient_are_those_of_tensorflow(dtype):
     np.testing.assert_allclose(found[0][1], found[1][1], atol=rounding)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_convolution_of_single_pixels_is_a_product_of_matrices(bias):
+    keras.mixed_precision.set_global_policy("float32")
+    rng = np.random.default_rng(0)
+    images, upstream = (tf.constant(rng.normal(size=(2, 5, 4, n)), tf.float32) for n in (6, 3))
+    layers = [kind(3, 1, use_bias=bias) for kind in (models.Pointwise, keras.layers.Conv2D)]
+    weights = [rng.normal(size=shape) for shape in [(1, 1, 6, 3), (3,)][: 1 + bias]]
+    found = []
+    for layer in layers:
+        layer.build(images.shape)
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            own = {"training": True} if isinstance(layer, models.Pointwise) else {}
+            result = layer(images, **own)
+        found.append([result, *tape.gradient(result, [images, *layer.weights], upstream)])
+    for product, convolution in zip(*found, strict=True):
+        np.testing.assert_allclose(product, convolution, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu", "tpu"])
+def test_only_a_cpu_trains_with_products_of_matrices(device):
+    model, _ = models.trainable(VARIANTS["B0"], "float32", 0.8, device)
+    convolutions = [each for each in model.layers if type(each) is keras.layers.Conv2D]
+    products = [each for each in model.layers if isinstance(each, models.Pointwise)]
+    single = [each for each in convolutions if each.kernel_size == (1, 1)]
+    assert (len(products) > 50 and not single) if device == "cpu" else (single and not products)
+
+
 def test_a_network_that_trains_has_the_backbones_outputs_and_our_swish():
     model, _ = models.trainable(VARIANTS["B0"], "float32", 0.8)
     activations = [
