@@ -39,6 +39,9 @@ SECONDS = 3600
 # -P: nothing in the working directory may pass for a library.
 COMMAND = (sys.executable, "-P", "-m")
 
+# What stands in the way of this one stands in the way of all.
+LEAST = "func.func public @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }\n"
+
 Answer = TypeVar("Answer")
 
 
@@ -61,6 +64,21 @@ def check() -> None:
     missing = [name for name in PACKAGES if not provenance.version(name)]
     if missing:
         raise EffbenchError("effbench plan needs its extra", f"no {', '.join(missing)}", INSTALL)
+
+
+def begin(tpu: Slice, working: Callable[[], None]) -> None:
+    """Makes sure that the compiler loads and its answers can be kept, before minutes of tracing.
+
+    Raises:
+        EffbenchError: it does not, or they cannot.
+    """
+    path = caching.plans() / "programs" / "least.mlir"
+    if not path.exists():
+        write_atomically(path, LEAST.encode())
+    try:
+        compile(path.name, tpu, working)
+    except CrashError as error:
+        raise EffbenchError("the compiler does not start", str(error), INSTALL) from error
 
 
 def lower(

@@ -104,6 +104,7 @@ def make(options: Options, report: Report) -> list[Row]:
     ]
     for _, tpu, _ in pairs:
         _check_batch(options.batch, tpu)
+    compiler.begin(pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs")))
     rows = []
     for place, (recipe, tpu, variant) in enumerate(pairs):
 
@@ -186,9 +187,10 @@ def _estimates(
     found: list[Estimate] = []
     for lowered in compiler.lower(spec, batch, tpu.replicas, partial(working, "trace")):
         tell = partial(working, f"compile {lowered.name}")
+        turn = partial(working, f"compile a turn of {lowered.name}")
         try:
             whole = compiler.compile(lowered.program, tpu, tell)
-            body = compiler.compile(lowered.body, tpu, tell) if lowered.body else None
+            body = compiler.compile(lowered.body, tpu, turn) if lowered.body else None
         except CrashError as error:
             whole, body = Compiled(f"the compiler crashed: {error}", 0.0), None
         found.append(estimate(lowered, whole, body, tpu))

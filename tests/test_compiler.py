@@ -119,6 +119,19 @@ def test_no_room_for_the_cache_is_one_line(player, monkeypatch):
     monkeypatch.undo()
 
 
+def test_what_stands_in_the_way_of_all_is_met_before_the_first(player):
+    player.answers(COMPILED.dump_json(DONE))
+    for _ in range(2):
+        compiler.begin(V3, player.working)
+    assert player.worked == 1
+
+
+def test_a_compiler_that_crashes_at_once_is_one_line(player):
+    player.plays("os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(EffbenchError, match=r"does not start: ended by SIGSEGV; run 'pip "):
+        compiler.begin(V3, player.working)
+
+
 def test_a_damaged_answer_is_asked_for_again(player, tmp_path):
     player.answers(COMPILED.dump_json(DONE))
     player.compile()
