@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from effbench.console import Display, err, figures, out
+from effbench.console import Display, err, figures, notes, out
 from effbench.flags import DataDirOption, DataOption, ResultsOption, VariantsOption, WeightsOption
 from effbench.recipes import RECIPES
 from effbench.variants import select
@@ -152,8 +152,7 @@ def _print_steps(shown: Shown) -> None:
     for title, part in zip(TITLES, shown.tables, strict=True):
         out.print(title, style="bold")
         figures(part.columns, part.rows, WORDS)
-    for note in shown.notes:
-        out.print(f"- {note}", soft_wrap=True)
+    notes(shown.notes)
 
 
 def _print_comparison(comparison: Comparison) -> None:

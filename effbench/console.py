@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -127,6 +127,12 @@ def figures(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Collec
         table.add_row(*cells)
     table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
     out.print(table, crop=False)
+
+
+def notes(lines: Iterable[str]) -> None:
+    """Prints points, which a terminal breaks between words; elsewhere each is one line."""
+    for line in lines:
+        out.print(f"- {line}", soft_wrap=not out.is_terminal)
 
 
 def name(specs: Sequence[RunSpec]) -> str:

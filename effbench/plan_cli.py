@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.console import Display, err, figures, out
+from effbench.console import Display, err, figures, notes, out
 from effbench.flags import QuietOption, VariantsOption, VerboseOption, only
 from effbench.recipes import RECIPES
 from effbench.slices import SLICES
@@ -76,8 +76,7 @@ def _show(rows: list[Row], price: float | None) -> None:
         figures(found.columns, found.rows, plan_table.WORDS)
         for line in found.lines:
             out.print(line, soft_wrap=True)
-    for note in (plan_table.ABOUT, *plan_table.notes(rows)):
-        out.print(f"- {note}", soft_wrap=True)
+    notes([plan_table.ABOUT, *plan_table.notes(rows)])
 
 
 def _explain(row: Row) -> str:

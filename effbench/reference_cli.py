@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table as Grid
 
-from effbench.console import out
+from effbench.console import notes, out
 from effbench.errors import UsageError
 from effbench.flags import only
 from effbench.reference import TABLES, Row, Table
@@ -78,8 +78,7 @@ def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
         lines = [f"source: {source}" for source in table.sources]
         lines += table.notes
         lines += [f"{name}: {flaw.text}" for name, found in flaws.items() for flaw in found]
-        for line in lines:
-            out.print(f"- {line}", soft_wrap=True)
+        notes(lines)
 
 
 def _figures(table: Table[Row]) -> Grid:
