@@ -105,6 +105,8 @@ class Keeper:
         self._kept = minutes is not None
         self._seconds = (minutes or 0) * 60
         self._last = time.monotonic()
+        self.damaged: tuple[str, ...] = ()
+        """Names of those that `load` could not use, and removed."""
 
     @property
     def due(self) -> bool:
@@ -127,6 +129,7 @@ class Keeper:
             about = self._read(path)
             if about is not None:
                 return about
+            self.damaged += (path.name,)
             path.unlink(missing_ok=True)
         return None
 
@@ -176,8 +179,8 @@ class Keeper:
             about = None
         except _UNREADABLE:
             return None
-        found = (about.format, about.run, about.software) if about else ("another format",)
-        wanted = (FORMAT, self._run, self._software)
+        found = f"{about.run} of {about.software}, format {about.format}" if about else "no format"
+        wanted = f"{self._run} of {self._software}, format {FORMAT}"
         if about is None or found != wanted:
             raise CheckpointError(
                 f"{path} is a checkpoint of another run or another effbench",

@@ -102,7 +102,8 @@ class Display:
         ended = step.total > 0 and step.done == step.total != self._last.done
         due = changed or ended or self._verbose or now - self._printed > LINE_SECONDS
         self._last = step
-        if due and not self._quiet and (self._verbose or not self._console.is_terminal):
+        shown = step.lasting or self._verbose or not self._console.is_terminal
+        if due and shown and not self._quiet:
             self._printed = now
             self._console.print(
                 f"  {label} {_line(step, now - self._began[0], self._began[1])}",

@@ -6,7 +6,7 @@ It is cut into pieces of a few seconds. Between two of them it can be saved and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from effbench.network import Task, Trainer
 from effbench.progress import Report, Step
 from effbench.runs import SELECTIONS, Epoch, Scores
 from effbench.stages import Stage
+
+# What usually makes a loss infinite.
+LOWER = "a lower --set maximal_learning_rate, or --precision float32, may help"
 
 # Between two looks at the clock, at signals, and at the progress bar.
 PIECE_SECONDS = 4.0
@@ -97,6 +100,8 @@ def train(
         state, best = found.state, found.best
         state.resumed += 1
         trainer.restore(found.variables)
+    for news in _news(hooks.keeper, state, found is not None):
+        hooks.report(Step(news, lasting=True))
     began = time.monotonic() - state.seconds
 
     def save() -> None:
@@ -130,6 +135,16 @@ def train(
     return Trained(tuple(state.history), state.best, best, time.monotonic() - began, state.resumed)
 
 
+def _news(keeper: Keeper, state: State, resumed: bool) -> Iterator[str]:
+    """What a reader wants to know of a training that does not simply begin."""
+    for name in keeper.damaged:
+        yield f"checkpoint {name} is damaged: passed over"
+    if resumed:
+        yield f"go on from the checkpoint at step {state.step:,}"
+    elif keeper.damaged:
+        yield "begin again: no checkpoint is whole"
+
+
 def _epoch(
     trainer: Trainer,
     task: Task,
@@ -158,7 +173,7 @@ def _epoch(
                     "the training loss is not finite",
                     f"{loss} at step {state.step + 1}, epoch {state.epoch + 1}, learning rate "
                     f"{trainer.learning_rate():.3g}; last good checkpoint: {hooks.keeper.newest}",
-                    LOOK,
+                    LOWER,
                 )
             # One by one, so that the sums do not depend on the pieces.
             state.loss += float(loss)

@@ -18,6 +18,7 @@ class Step:
         total: units in all.
         unit: what is counted, e.g. "images"; "" for a phase without a count.
         note: a short figure to show beside it, e.g. the losses.
+        lasting: whether it is news, that stays to be read on a terminal too.
     """
 
     phase: str
@@ -25,6 +26,7 @@ class Step:
     total: int = 0
     unit: str = ""
     note: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,8 @@ _GROWTH: Mapping[str, Growth] = {
 }
 
 # What can be another number, by what of the network a recipe trains. Of a head these are all that
-# its training depends on; the rest would change its key and nothing else.
+# its training depends on; the rest would change its key and nothing else. (Another optimizer would
+# need an L2 loss, which a head's step has not.)
 _HEAD = (
     "preprocessing",
     "epochs",
@@ -214,7 +215,7 @@ _HEAD = (
     "learning_rate_batch",
 )
 _FIXED = ("name", "trains", "pretrained")
-_KEYS: Mapping[str, tuple[str, ...]] = {
+KEYS: Mapping[str, tuple[str, ...]] = {
     "head": _HEAD,
     "network": tuple(field.name for field in fields(Recipe) if field.name not in _FIXED),
 }
@@ -251,18 +252,27 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         settings: "key=value" each; a key is a field of `Recipe` that its training depends on.
 
     Raises:
-        UsageError: no such key, or a value that it cannot have.
+        UsageError: no such key, one that is there twice, or a value that it cannot have.
     """
-    numbers, keys = asdict(recipe), _KEYS[recipe.trains]
+    numbers, keys = asdict(recipe), KEYS[recipe.trains]
+    given: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if key not in keys or not equals:
             rule = f"{recipe.name} has no such key to --set" if equals else "--set takes key=value"
             raise UsageError(rule, setting, f"keys are {', '.join(keys)}")
+        if key in given:
+            hint = "give it once, by --set or by its own flag"
+            raise UsageError(f"{key} is given twice", f"{given[key]} and {value}", hint)
+        given[key] = value
         try:
             numbers[key] = asdict(_ADAPTER.validate_python(numbers | {key: value}))[key]
         except ValidationError as error:
             raise UsageError(
                 f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
             ) from error
-    return Recipe(**numbers)
+    found = Recipe(**numbers)
+    if found.schedule == "triangular2" and not found.half_cycle_epochs:
+        hint = "add --set half_cycle_epochs=2, as in the case study"
+        raise UsageError("the schedule triangular2 goes up for one epoch at least", "0", hint)
+    return found

@@ -187,16 +187,16 @@ def resolve(options: Options, report: Report = silent) -> Request:
 
 def _recipe(options: Options, variant: str, replicas: int | None) -> Recipe:
     """The recipe of one variant, with what the command line says instead."""
-    standard = recipes.changed(recipes.resolved(options.recipe, variant), options.settings)
-    size = options.batch_size
-    if size is None and standard.trains == "head" and replicas is not None:
-        size = BATCH_PER_REPLICA * replicas
-    recipe = replace(
-        standard,
-        epochs=options.epochs or standard.epochs,
-        batch_size=size or standard.batch_size,
-        start_step=standard.start_step if options.start_step is None else options.start_step,
-    )
+    standard = recipes.resolved(options.recipe, variant)
+    if standard.trains == "head" and replicas is not None:
+        standard = replace(standard, batch_size=BATCH_PER_REPLICA * replicas)
+    flags = {
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "start_step": options.start_step,
+    }
+    given = (f"{key}={value}" for key, value in flags.items() if value is not None)
+    recipe = recipes.changed(standard, (*options.settings, *given))
     if recipe.batch_size % (replicas or 1):
         raise UsageError(
             f"--batch-size is global, and divides by the {replicas} replicas",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from effbench.errors import EffbenchError
-from effbench.recipes import RECIPES, Recipe
+from effbench.recipes import KEYS, RECIPES, Recipe, resolved
 from effbench.runs import Record, RunResult, RunSpec
 from effbench.variants import VARIANTS
 from effbench.weights import Source
@@ -34,7 +34,8 @@ def rerun(record: Record) -> Rerun:
     words = ["effbench", "sweep", *_device(record)]
     for flag, value in _flags(record):
         words += [flag, str(value)]
-    words += [] if spec.feature_cache else ["--no-feature-cache"]
+    if spec.recipe.trains == "head" and not spec.feature_cache:
+        words.append("--no-feature-cache")
     return Rerun(shlex.join(words), tuple(_hints(record)))
 
 
@@ -63,6 +64,10 @@ def _flags(record: Record) -> Iterator[tuple[str, object]]:
     for name, flag in _OVERRIDES.items():
         if name in said or getattr(spec.recipe, name) != getattr(standard, name):
             yield flag, getattr(spec.recipe, name)
+    for name in _changed(spec.recipe, standard):
+        yield "--set", f"{name}={getattr(spec.recipe, name)}"
+    if spec.micro_batch is not None:
+        yield "--micro-batch", spec.micro_batch
     if spec.image_size != VARIANTS[spec.variant].image_size:
         yield "--image-size", spec.image_size
     if spec.limit is not None:
@@ -98,16 +103,22 @@ def _standard(record: Record) -> Recipe:
     recipe = record.spec.recipe
     if recipe.name not in RECIPES:
         raise EffbenchError("this effbench has no such recipe", recipe.name, _older(record))
-    standard = RECIPES[recipe.name]
-    changed = [
-        f"{field.name} {getattr(standard, field.name)}, not {getattr(recipe, field.name)}"
-        for field in fields(Recipe)
-        if field.name not in _OVERRIDES
-        and getattr(standard, field.name) != getattr(recipe, field.name)
+    standard = resolved(recipe.name, record.spec.variant)
+    settable = KEYS[standard.trains]
+    fixed = [
+        f"{name} {getattr(standard, name)}, not {getattr(recipe, name)}"
+        for name in _changed(recipe, standard)
+        if name not in settable or getattr(recipe, name) is None
     ]
-    if changed:
-        raise EffbenchError(f"{recipe.name} is another here", ", ".join(changed), _older(record))
+    if fixed:
+        raise EffbenchError(f"{recipe.name} is another here", ", ".join(fixed), _older(record))
     return standard
+
+
+def _changed(recipe: Recipe, standard: Recipe) -> list[str]:
+    """What is another number, and has no flag of its own."""
+    names = [field.name for field in fields(Recipe) if field.name not in _OVERRIDES]
+    return [name for name in names if getattr(recipe, name) != getattr(standard, name)]
 
 
 def _older(record: Record) -> str:

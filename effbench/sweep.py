@@ -274,5 +274,8 @@ def _fail(
             write_atomically(path, output)
         record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
         store.save(record)
-        where = f"; its output: {path}" if output and problem.kind in UNEXPECTED else ""
-        listen(Event((spec,), "failed", text=f"{problem.message}{where}"))
+        unexpected = problem.kind in UNEXPECTED
+        where = f"; its output: {path}" if output and unexpected else ""
+        kept = unexpected and any(store.checkpoints(spec.key).glob("step-*"))
+        again = "; --retry-failed goes on from its checkpoint" if kept else ""
+        listen(Event((spec,), "failed", text=f"{problem.message}{where}{again}"))

@@ -65,6 +65,7 @@ def test_a_broken_newest_falls_back_to_the_one_before(damage, keeper, tmp_path):
     content[len(content) // 2] ^= 1
     newest.write_bytes({"cut": content[:-100], "flip": content, "empty": b""}[damage])
     assert same(keeper.load(), made(1))
+    assert keeper.damaged == (newest.name,)
     assert len(files(tmp_path)) == 1
 
 

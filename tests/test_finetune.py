@@ -104,9 +104,24 @@ def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
     hooks = tiny.hooks(tmp_path, minutes=1e9, report=steps.append)
     with pytest.raises(PreemptedError, match="step 1 is saved; run it again to go on"):
         tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
-    again = tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9))
+    again = tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9, report=steps.append))
     assert again.resumed == 1
+    assert [step.phase for step in steps if step.lasting] == ["go on from the checkpoint at step 1"]
     assert [row.epoch for row in again.history] == [1, 2, 3, 4]
+
+
+def test_damaged_checkpoints_are_said(tmp_path):
+    hooks = tiny.hooks(tmp_path, minutes=1e9)
+    with pytest.raises(PreemptedError):
+        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
+    (path,) = (tmp_path / ".checkpoints").glob("*/step-*.npz")
+    path.write_bytes(path.read_bytes()[:-1])
+    steps: list[Step] = []
+    tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9, report=steps.append))
+    assert [step.phase for step in steps if step.lasting] == [
+        f"checkpoint {path.name} is damaged: passed over",
+        "begin again: no checkpoint is whole",
+    ]
 
 
 @pytest.mark.parametrize("step", [4, 6], ids=["an epoch", "all"])

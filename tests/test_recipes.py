@@ -128,8 +128,20 @@ def test_any_number_can_be_set(setting, field, value):
 
 
 def test_settings_add_up():
-    found = recipes.changed(recipes.get("finetune"), ["epochs=3", "crop=4", "epochs=5"])
-    assert (found.epochs, found.crop) == (5, 4)
+    found = recipes.changed(recipes.get("finetune"), ["epochs=3", "crop=4"])
+    assert (found.epochs, found.crop) == (3, 4)
+
+
+def test_a_key_is_set_once():
+    with pytest.raises(UsageError, match=r"^epochs is given twice: 3 and 5; give it once"):
+        recipes.changed(recipes.get("finetune"), ["epochs=3", "crop=4", "epochs=5"])
+
+
+def test_a_triangle_needs_a_side():
+    with pytest.raises(UsageError, match="triangular2 goes up for one epoch at least: 0;"):
+        recipes.changed(recipes.get("case-study"), ["half_cycle_epochs=0"])
+    with pytest.raises(UsageError, match="--set half_cycle_epochs=2"):
+        recipes.changed(recipes.get("finetune"), ["schedule=triangular2"])
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_a_device_that_is_not_there_is_refused_before_the_data_is_asked_for(no_d
         ({"replicas": 8}, 128),
         ({"replicas": 64}, 1024),
         ({"replicas": 4, "batch_size": 128}, 128),
+        ({"replicas": 4, "settings": ("batch_size=32",)}, 32),
         ({"device": "tpu"}, 64),
         ({"device": "tpu", "batch_size": 256}, 256),
         ({"device": "gpu"}, 64),

@@ -70,6 +70,20 @@ CASES = [
     {"variants": "B0", "weights": "-$x.hdf5", "rescale": "torch"},
     {"variants": "B0", "weights": "efficientnetv2-b0-imagenet-notop.h5"},
     {"variants": "B0", "weights": "efficientnetv2-b0-imagenet-notop.h5", "rescale": "tf"},
+    {"variants": "B0", "settings": ("dropout=0.2", "selection=final")},
+    *(
+        {"variants": name, "recipe": recipe, "weights": "none", "data": "digits", "batch_size": 16}
+        for name in ("B0", "M")
+        for recipe in ("finetune", "finetune-adabelief", "progressive", "scratch")
+    ),
+    {
+        "variants": "B0",
+        "recipe": "progressive",
+        "data": "digits",
+        "batch_size": 64,
+        "micro_batch": 16,
+        "settings": ("learning_rate_batch=64", "flip=False", "mixup=0.1", "steps=70"),
+    },
     {
         "variants": "M",
         "weights": "none",
@@ -145,8 +159,12 @@ def changed(**numbers: object) -> RunSpec:
     ("chosen", "line"),
     [
         (
-            changed(dropout=0.2),
-            "case-study is another here: dropout 0.1, not 0.2; ",
+            changed(dropout=0.2, optimizer="rmsprop"),
+            "case-study is another here: optimizer adabelief, not rmsprop; ",
+        ),
+        (
+            spec(recipe=replace(RECIPES["finetune"], steps=None), feature_cache=False),
+            "finetune is another here: steps 10000, not None; ",
         ),
         (changed(name="mine"), "this effbench has no such recipe: mine; use the effbench"),
         (
