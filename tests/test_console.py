@@ -60,6 +60,13 @@ def sweep() -> list[tuple[float, Event]]:
     ]
 
 
+def test_news_stays_on_a_terminal():
+    news = Step("go on from the checkpoint at step 7", lasting=True)
+    for step in (news, Step("build")):
+        shown = "\n".join(lines([(0, Event(SPECS, "working", step))], terminal=True))
+        assert (f"  {LABEL} {step.phase}\n" in shown) == step.lasting
+
+
 def test_names_say_what_differs_between_runs():
     assert name(SPECS) == LABEL
     assert name(SPECS[:1]) == "B0 imagenet 224 seed 0"
