@@ -159,13 +159,15 @@ def _ask(module: str, question: bytes, kind: TypeAdapter[Answer]) -> Answer:
         home.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryFile() as errors,
+        # TensorFlow's and libtpu's own files, hundreds after a while, end with their process.
+        tempfile.TemporaryDirectory(prefix="effbench-") as scratch,
         subprocess.Popen(
             (*COMMAND, f"effbench.{module}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
-            env=tpus.for_child(""),
+            env=tpus.for_child("") | {"TMPDIR": scratch},
         ) as process,
     ):
         assert process.stdin is not None

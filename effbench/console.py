@@ -94,6 +94,9 @@ class Display:
         changed = step.phase != self._last.phase
         if changed:
             self._began = (now, step.done)
+        # Another phase of the same count goes on with its bar.
+        counted = [(each.total, each.unit) for each in (step, self._last)]
+        if changed and (not step.total or counted[0] != counted[1]):
             if self._phase != self._sweep:
                 self._bars.remove_task(self._phase)
             self._phase = self._bars.add_task("now", total=step.total or None, unit=step.unit)

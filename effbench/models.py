@@ -101,6 +101,14 @@ def _swish_gradient(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     return upstream * share * (1 + x * (1 - share))
 
 
+class Swish(keras.layers.Layer):
+    """`swish` as a layer: copies of a network, one for each replica, have it too."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Of any shape."""
+        return swish(inputs)
+
+
 class Pointwise(keras.layers.Conv2D):
     """A convolution of single pixels, in training a product of matrices.
 
@@ -138,7 +146,7 @@ def trainable(
             return StochasticDepth(noise, layer.rate, name=layer.name)
         config = layer.get_config()
         if config.get("activation") in ("swish", "silu"):
-            config["activation"] = swish
+            return Swish(name=layer.name)
         convolution = type(layer) is keras.layers.Conv2D
         if device == "cpu" and convolution and layer.kernel_size == layer.strides == (1, 1):
             return Pointwise.from_config(config)

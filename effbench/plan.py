@@ -107,9 +107,10 @@ def make(options: Options, report: Report) -> list[Row]:
     compiler.begin(pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs")))
     rows = []
     for place, (recipe, tpu, variant) in enumerate(pairs):
+        on = f"{variant.name} {tpu.name}"
 
-        def working(what: str, place: int = place, on: str = f"{variant.name} {tpu.name}") -> None:
-            report(Step(f"{on}: {what}", place, len(pairs), "runs"))
+        def working(what: str, note: str = "", place: int = place, on: str = on) -> None:
+            report(Step(f"{on}: {what}", place, len(pairs), "runs", note))
 
         rows.append(_row(options, recipe, tpu, variant, working))
     return rows
@@ -124,7 +125,8 @@ def _check_batch(batch: int | None, tpu: Slice) -> None:
         )
 
 
-Working = Callable[[str], None]
+# What is done, and a note on it.
+Working = Callable[..., None]
 
 
 def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working: Working) -> Row:
@@ -140,7 +142,11 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
 
     def measure(batch: int) -> tuple[int, bool]:
         bigger = specify(variant, recipe, tpu, batch)
-        tried = _estimates(bigger, batch, tpu, lambda what: working(f"{what}, batch {batch}"))
+
+        def trying(what: str, note: str = "") -> None:
+            working(f"{what}, batch {batch}", note)
+
+        tried = _estimates(bigger, batch, tpu, trying)
         wrong = next((each for each in tried if not each.fits and not each.excess), None)
         if wrong is not None:
             raise CrashError(f"batch {batch}: {wrong.problem}")
@@ -185,9 +191,11 @@ def _estimates(
 ) -> tuple[Estimate, ...]:
     """What each program comes to, up to the first that does not fit."""
     found: list[Estimate] = []
-    for lowered in compiler.lower(spec, batch, tpu.replicas, partial(working, "trace")):
-        tell = partial(working, f"compile {lowered.name}")
-        turn = partial(working, f"compile a turn of {lowered.name}")
+    programs = compiler.lower(spec, batch, tpu.replicas, partial(working, "trace"))
+    for number, lowered in enumerate(programs, 1):
+        place = f"program {number} of {len(programs)}"
+        tell = partial(working, f"compile {lowered.name}", place)
+        turn = partial(working, f"compile a turn of {lowered.name}", place)
         try:
             whole = compiler.compile(lowered.program, tpu, tell)
             body = compiler.compile(lowered.body, tpu, turn) if lowered.body else None

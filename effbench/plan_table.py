@@ -141,7 +141,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "step of the whole network, and every evaluation. Not in it: start-up, compilation, "
         "downloads, host work and the launching of each call, all-reduce.",
         f"Published peaks of a replica: {peaks}.",
-        *(["Largest: the batch in steps of 8, from 128 on of 32, from 512 on of 128."] * searched),
+        *(
+            ["Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."]
+            * searched
+        ),
     ]
 
 

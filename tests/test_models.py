@@ -239,14 +239,13 @@ def test_only_a_cpu_trains_with_products_of_matrices(device):
 
 def test_a_network_that_trains_has_the_backbones_outputs_and_our_swish():
     model, _ = models.trainable(VARIANTS["B0"], "float32", 0.8)
-    activations = [
-        layer.activation
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Activation)
-        and layer.activation is not keras.activations.sigmoid
-    ]
-    assert len(activations) > 40
-    assert all(each is models.swish for each in activations)
+    # What its replicas get is such a copy.
+    for each in (model, keras.models.clone_model(model)):
+        kinds = [type(layer) for layer in each.layers]
+        assert kinds.count(models.Swish) > 40
+        assert {models.StochasticDepth, models.Pointwise} < set(kinds)
+        left = [layer for layer in each.layers if isinstance(layer, keras.layers.Activation)]
+        assert all(layer.activation is keras.activations.sigmoid for layer in left)
     frozen = models.build(VARIANTS["B0"], 64, "float32")
     model.set_weights(frozen.get_weights())
     images = models.prepare(tf.constant(IMAGES), 64, "torch")

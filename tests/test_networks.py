@@ -71,6 +71,14 @@ def test_stopped_by_sigterm_it_goes_on_to_the_same(whole, tmp_path):
     assert outcome(tmp_path) == outcome(whole)
 
 
+def test_it_trains_on_several_replicas(tmp_path):
+    line = "--variants B0 --data digits --limit 64 --image-size 32 --batch-size 32 --epochs 1"
+    done = sweep(f"{line} --cpu --replicas 2 --recipe scratch", tmp_path, {**os.environ})
+    assert done.returncode == 0, done.stderr
+    record = one(tmp_path)
+    assert (record.provenance.replicas, record.history[0].train.total) == (2, 64)
+
+
 def test_what_is_not_finite_is_a_failure_that_names_step_and_rate(tmp_path):
     done = sweep(f"{SMALL} --set maximal_learning_rate=1e38", tmp_path, {**os.environ})
     assert done.returncode == 1
