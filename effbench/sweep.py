@@ -72,8 +72,12 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
 def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
     """Takes part in what the chief of several hosts does; what is written here is thrown away."""
     todo = tuple(spec for spec in request.specs if _state(request, store, spec) == "run")
+
+    def heard(event: Event) -> None:
+        listen(replace(event, text="by the chief") if event.state == "saved" else event)
+
     with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
-        return _lead(replace(request, specs=todo), Store(Path(folder)), listen)
+        return _lead(replace(request, specs=todo), Store(Path(folder)), heard)
 
 
 def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
