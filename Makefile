@@ -73,7 +73,8 @@ plan: $(SETUP) $(PLAN)  ## compile the sweep for TPUs that are not here: results
 	  for format in markdown json; do \
 	    echo "effbench plan $$plan $(ARGS) --$$format"; \
 	    $(EFFBENCH) plan $$plan $(ARGS) --$$format > results/.plan.part || test -s results/.plan.part || exit 1; \
-	    { test $$format = markdown || echo "$$before"; cat results/.plan.part; } >> results/.plan.$$format; \
+	    { if [ $$format = json ]; then echo "$$before"; elif [ "$$before" = , ]; then echo; fi; \
+	      cat results/.plan.part; } >> results/.plan.$$format; \
 	  done; \
 	  before=,; \
 	done

@@ -63,7 +63,7 @@ def _table(rows: tuple[Row, ...], price: float | None) -> Table:
         f"{rows[0].spec.recipe.name} on {tpu.name}: {tpu.replicas} replicas, each a "
         f"{_replica(tpu)} with {tpu.generation.hbm_gib} GiB"
     )
-    lines = [f"{row.spec.variant}: {row.problem}." for row in rows if row.problem]
+    lines = [f"{row.spec.variant}: {row.problem.rstrip('.')}." for row in rows if row.problem]
     return Table(
         title,
         tuple(cells[0]),
