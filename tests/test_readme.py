@@ -1,5 +1,6 @@
 """The README is true: its table is what `report` prints, its figures follow from the records."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,7 +14,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from effbench import reference
 from effbench.report import read
 from effbench.report.select import Selection
+from effbench.slices import SLICES
 from effbench.store import Store
+from effbench.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -182,6 +185,29 @@ def test_commands_and_flags_exist(line: str) -> None:
     ).stdout
     for flag in (word for word in words if word.startswith("--")):
         assert flag in shown
+
+
+def test_the_plan_is_of_all_variants_and_what_is_said_of_it() -> None:
+    plans = json.loads((ROOT / "results/plan.json").read_text("utf-8"))
+    runs = {
+        (run["recipe"], run["tpu"], run["variant"]): run for plan in plans for run in plan["runs"]
+    }
+    types = {"case-study": SLICES, "finetune": ("v3-8", "v5e-8")}
+    assert set(runs) == {
+        (recipe, tpu, variant) for recipe in types for tpu in types[recipe] for variant in VARIANTS
+    }
+    refused = {where: run["problem"] for where, run in runs.items() if run["problem"]}
+    assert set(refused) == {("finetune", "v3-8", name) for name in ("L", "XL")}
+    for number in re.findall(r"\((?:limit )?(\d+)\)", " ".join(refused.values())):
+        assert f"{int(number):,}" in README
+    for recipe, tpu, words in (
+        ("case-study", "v2-8", "{:.3g} minutes of a v2-8's own"),
+        ("case-study", "v3-8", "{:.3g} of a v3-8's"),
+        ("case-study", "v5e-8", "{:.3g} of a v5e-8's"),
+        ("finetune", "v5e-8", "{:.3g} minutes for all nine"),
+    ):
+        seconds = sum(runs[recipe, tpu, name]["seconds"] for name in VARIANTS)
+        assert words.format(seconds / 60) in README
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make")])
