@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -187,9 +186,7 @@ def _ask(module: str, question: bytes, kind: TypeAdapter[Answer]) -> Answer:
     if code == child.REFUSED:
         raise RelayedError(said[-1])
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = " (often the system out of memory)" if name == "SIGKILL" else ""
-        raise CrashError(f"ended by {name}{hint}")
+        raise CrashError(child.ended(code, ""))
     if code:
         raise CrashError(one_line(said[-1])[:300])
     return kind.validate_json(answer)

@@ -109,7 +109,7 @@ def make(options: Options, report: Report) -> list[Row]:
     for place, (recipe, tpu, variant) in enumerate(pairs):
         on = f"{variant.name} {tpu.name}"
 
-        def working(what: str, note: str = "", place: int = place, on: str = on) -> None:
+        def working(what: str, note: str, place: int = place, on: str = on) -> None:
             report(Step(f"{on}: {what}", place, len(pairs), "runs", note))
 
         rows.append(_row(options, recipe, tpu, variant, working))
@@ -126,7 +126,7 @@ def _check_batch(batch: int | None, tpu: Slice) -> None:
 
 
 # What is done, and a note on it.
-Working = Callable[..., None]
+Working = Callable[[str, str], None]
 
 
 def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working: Working) -> Row:
@@ -142,11 +142,9 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
 
     def measure(batch: int) -> tuple[int, bool]:
         bigger = specify(variant, recipe, tpu, batch)
-
-        def trying(what: str, note: str = "") -> None:
-            working(f"{what}, batch {batch}", note)
-
-        tried = _estimates(bigger, batch, tpu, trying)
+        tried = _estimates(
+            bigger, batch, tpu, lambda what, note: working(f"{what}, batch {batch}", note)
+        )
         wrong = next((each for each in tried if not each.fits and not each.excess), None)
         if wrong is not None:
             raise CrashError(f"batch {batch}: {wrong.problem}")
@@ -191,7 +189,7 @@ def _estimates(
 ) -> tuple[Estimate, ...]:
     """What each program comes to, up to the first that does not fit."""
     found: list[Estimate] = []
-    programs = compiler.lower(spec, batch, tpu.replicas, partial(working, "trace"))
+    programs = compiler.lower(spec, batch, tpu.replicas, partial(working, "trace", ""))
     for number, lowered in enumerate(programs, 1):
         place = f"program {number} of {len(programs)}"
         tell = partial(working, f"compile {lowered.name}", place)

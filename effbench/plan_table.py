@@ -17,6 +17,8 @@ from effbench.slices import Slice
 
 ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of this."
 
+LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
+
 # Columns of words; the others are numbers.
 WORDS = ("Model", "From")
 
@@ -141,10 +143,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "step of the whole network, and every evaluation. Not in it: start-up, compilation, "
         "downloads, host work and the launching of each call, all-reduce.",
         f"Published peaks of a replica: {peaks}.",
-        *(
-            ["Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."]
-            * searched
-        ),
+        *([LARGEST] * searched),
     ]
 
 

@@ -220,6 +220,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "network": tuple(field.name for field in fields(Recipe) if field.name not in _FIXED),
 }
 
+# Those that a sweep has a flag for.
+FLAGS = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
+
 _ADAPTER = TypeAdapter(Recipe)
 
 

@@ -190,11 +190,7 @@ def _recipe(options: Options, variant: str, replicas: int | None) -> Recipe:
     standard = recipes.resolved(options.recipe, variant)
     if standard.trains == "head" and replicas is not None:
         standard = replace(standard, batch_size=BATCH_PER_REPLICA * replicas)
-    flags = {
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "start_step": options.start_step,
-    }
+    flags = {key: getattr(options, key) for key in recipes.FLAGS}
     given = (f"{key}={value}" for key, value in flags.items() if value is not None)
     recipe = recipes.changed(standard, (*options.settings, *given))
     if recipe.batch_size % (replicas or 1):

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from effbench.errors import EffbenchError
-from effbench.recipes import KEYS, RECIPES, Recipe, resolved
+from effbench.recipes import FLAGS, KEYS, RECIPES, Recipe, resolved
 from effbench.runs import Record, RunResult, RunSpec
 from effbench.variants import VARIANTS
 from effbench.weights import Source
-
-# Fields of a recipe that a sweep has a flag for.
-_OVERRIDES = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def _flags(record: Record) -> Iterator[tuple[str, object]]:
     standard = _standard(record)
     # Elsewhere than on a whole CPU, the batch that a sweep chooses depends on the replicas there.
     said = () if _device(record) == ["--cpu"] else ("batch_size",)
-    for name, flag in _OVERRIDES.items():
+    for name, flag in FLAGS.items():
         if name in said or getattr(spec.recipe, name) != getattr(standard, name):
             yield flag, getattr(spec.recipe, name)
     for name in _changed(spec.recipe, standard):
@@ -117,7 +114,7 @@ def _standard(record: Record) -> Recipe:
 
 def _changed(recipe: Recipe, standard: Recipe) -> list[str]:
     """What is another number, and has no flag of its own."""
-    names = [field.name for field in fields(Recipe) if field.name not in _OVERRIDES]
+    names = [field.name for field in fields(Recipe) if field.name not in FLAGS]
     return [name for name in names if getattr(recipe, name) != getattr(standard, name)]
 
 
