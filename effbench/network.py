@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from effbench import augment, draws, models, optimizers
+from effbench import augment, draws, models, optimizers, packing
 from effbench.backend import keras, tf
 from effbench.dataset import CLASSES
 from effbench.errors import DataError
@@ -88,8 +88,18 @@ class Trainer:
         self._trained = [*model.trainable_variables, self.kernel, self.bias]
         self._network = [*self._trained, *model.non_trainable_variables]
         self._optimizer = optimizers.build(task.recipe, len(task.labels))
+        averaged = self._network if task.recipe.ema_decay else []
+        count = len(self._network) + len(averaged) + optimizers.STATE * len(self._trained)
+        self._packed = task.device == "tpu" and count > packing.MOST
+        # What the optimizer works on; a row is a copy, and set back after every step.
+        self._own, row = self._trained, []
+        if self._packed:
+            *large, numbers = packing.pack(self._trained)
+            row = [tf.Variable(numbers)]
+            self._own = [*large, *row]
+            self._setter = packing.Setter(self._trained)
         # Before the first step, which is traced and may create no variables.
-        self._optimizer._create_all_weights(self._trained)
+        self._optimizer._create_all_weights(self._own)
         self._optimizer.iterations.assign(task.recipe.start_step)
         self._average = [
             tf.Variable(
@@ -99,9 +109,9 @@ class Trainer:
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.MEAN,
             )
-            for variable in (self._network if task.recipe.ema_decay else [])
+            for variable in (self._held(averaged) if averaged else [])
         ]
-        self.variables = [*self._network, *self._optimizer.variables(), *self._average]
+        self.variables = [*self._network, *row, *self._optimizer.variables(), *self._average]
         self._programs: dict[int, tf.types.experimental.GenericFunction] = {}
 
     def state(self) -> list[np.ndarray]:
@@ -115,7 +125,10 @@ class Trainer:
 
     def weights(self) -> list[np.ndarray]:
         """Those that are evaluated: trained ones, kernel, bias, then BatchNorm's statistics."""
-        return [variable.numpy() for variable in self._average or self._network]
+        arrays = self._average or self._network
+        if self._packed and self._average:
+            arrays = packing.unpack(self._average, self._network)
+        return [array.numpy() for array in arrays]
 
     @contextmanager
     def using(self, weights: list[np.ndarray]) -> Iterator[None]:
@@ -282,9 +295,17 @@ class Trainer:
                 for gradient, variable in zip(gradients, self._trained, strict=True)
             ]
         self._optimizer.apply_gradients(
-            zip(gradients, self._trained, strict=True), experimental_aggregate_gradients=False
+            zip(self._held(gradients), self._own, strict=True),
+            experimental_aggregate_gradients=False,
         )
+        if self._packed:
+            self._setter.spread(self._own, self._trained)
         done = tf.cast(self._optimizer.iterations, tf.float32)
         decay = tf.minimum(recipe.ema_decay, (1 + done) / (10 + done))
-        for average, variable in zip(self._average, self._network, strict=False):
-            average.assign(average + (1 - decay) * (variable - average))
+        if self._average:
+            for average, variable in zip(self._average, self._held(self._network), strict=True):
+                average.assign(average + (1 - decay) * (variable - average))
+
+    def _held(self, arrays: list[tf.Tensor | tf.Variable]) -> list[tf.Tensor | tf.Variable]:
+        """As the optimizer and the average hold them."""
+        return packing.pack(arrays) if self._packed else arrays

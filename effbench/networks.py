@@ -55,7 +55,7 @@ def train(setting: Setting) -> Outcome:
         keeper = Keeper(
             store.checkpoints(spec.key),
             spec.key,
-            f"effbench {effbench.__version__}, TensorFlow {tf.__version__}",
+            f"effbench {effbench.__version__}, TensorFlow {tf.__version__} on a {device.kind}",
             # Hosts that went on from different steps would wait for one another.
             job.checkpoint_minutes if device.hosts == 1 else None,
         )

@@ -102,6 +102,9 @@ def _rmsprop(_: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer
     return TfRMSprop(rate, rho=0.9, momentum=0.9, epsilon=1e-3)
 
 
+# Variables that each optimizer keeps beside each that it trains.
+STATE = 2
+
 OPTIMIZERS: Mapping[str, Kind] = {
     "adabelief": Kind(_adabelief, l2=False),
     "rmsprop": Kind(_rmsprop, l2=True),

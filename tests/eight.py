@@ -22,6 +22,7 @@ from effbench import (
     lookups,
     models,
     network,
+    packing,
     probe,
     progress,
     stages,
@@ -128,10 +129,10 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
     return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}
 
 
-def whole(layout: Layout) -> dict[str, object]:
+def whole(layout: Layout, device: str) -> dict[str, object]:
     """A small network that trains as a whole, in two micro-batches, with all that is random."""
     recipe = replace(tiny.RECIPE, epochs=3, stages=1)
-    task = replace(tiny.task(recipe, layout), micro_batch=8)
+    task = replace(tiny.task(recipe, layout), micro_batch=8, device=device)
     with layout.scope():
         # BatchNorm's statistics would be each replica's own.
         trainer = network.Trainer(*tiny.build(norm=False), task)
@@ -182,6 +183,7 @@ def activated(layout: Layout) -> list[float]:
 
 
 def main() -> None:
+    packing.MOST = 0  # as on a TPU, which packs what has too many variables
     eight = devices.connect("cpu", replicas=8)
     assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
     layouts = {"1": Layout("/CPU:0"), "8": eight.layout}
@@ -191,7 +193,8 @@ def main() -> None:
             "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
             "extracted": extracted(layout),
             "in every step": in_every_step(replace(eight, layout=layout)),
-            "whole": whole(layout),
+            "whole": whole(layout, "cpu"),
+            "packed": whole(layout, "tpu"),
             "statistics": statistics(layout),
             "activated": activated(layout),
             "told": layout.told(np.array([3, 4], np.int32)).tolist(),

@@ -51,6 +51,7 @@ FLOORS = (
         "models",
         "multiply_adds",
         "optimizers",
+        "packing",
         "runs",
         "sampling",
         "stages",

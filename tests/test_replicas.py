@@ -50,8 +50,9 @@ def close(ours: list[dict], theirs: list[dict]) -> None:
                 assert a[split][count] == b[split][count], (split, count)
 
 
-def test_a_whole_network_on_eight_replicas_is_one_on_one(found):
-    one, eight = (found[name]["whole"] for name in "18")
+@pytest.mark.parametrize("how", ["whole", "packed"])
+def test_a_whole_network_on_eight_replicas_is_one_on_one(found, how):
+    one, eight = (found[name][how] for name in "18")
     close(one["history"], eight["history"])
     for ours, theirs in zip(one["weights"], eight["weights"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
