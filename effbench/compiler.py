@@ -12,10 +12,10 @@ import hashlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,6 +31,12 @@ from effbench.store import write_atomically
 INSTALL = "run 'pip install --no-deps -r requirements/plan.txt'"
 # What the extra brings.
 PACKAGES = ("jax", "jaxlib", "libtpu")
+
+# Of a run, how it is called and begins: no program knows. `scratch` has those of `progressive`.
+_UNSEEN: Mapping[str, Any] = {
+    "folder": True,
+    "spec": {"recipe": {"name": True, "pretrained": True}},
+}
 
 # The largest network's training step takes minutes on two cores.
 SECONDS = 3600
@@ -98,7 +104,7 @@ def lower(
     home = caching.plans()
     order = Order(spec, batch, replicas, home / "programs")
     known = {**provenance.versions(), "jax": provenance.version("jax"), "source": _source()}
-    name = digest([ORDER.dump_python(order, mode="json", exclude={"folder"}), known])[:24]
+    name = digest([ORDER.dump_python(order, mode="json", exclude=_UNSEEN), known])[:24]
     path = home / "lowered" / f"{name}.json"
     found = _read(path, LOWERED)
     files = {each for row in found or () for each in (row.program, row.body) if each}

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -166,6 +167,10 @@ def test_programs_are_known_by_all_that_shapes_them(player, tmp_path, monkeypatc
     (programs / "b.mlir").unlink()
     lower()
     assert player.worked == 7
+    lower(recipe=replace(spec().recipe, name="another", pretrained=False))
+    assert player.worked == 7
+    lower(recipe=replace(spec().recipe, dropout=0.5))
+    assert player.worked == 8
 
 
 def test_without_the_extra_it_says_which_command_installs_it(monkeypatch):
