@@ -179,12 +179,13 @@ class Keeper:
             about = None
         except _UNREADABLE:
             return None
-        found = f"{about.run} of {about.software}, format {about.format}" if about else "no format"
-        wanted = f"{self._run} of {self._software}, format {FORMAT}"
-        if about is None or found != wanted:
+        wanted = {"run": self._run, "software": self._software, "format": FORMAT}
+        found = {name: getattr(about, name, "unknown") for name in wanted}
+        differing = [name for name in wanted if found[name] != wanted[name]]
+        if about is None or differing:
             raise CheckpointError(
-                f"{path} is a checkpoint of another run or another effbench",
-                f"{found}, not {wanted}",
+                f"{path.name} is a checkpoint of another run or another effbench",
+                ", ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing),
                 f"remove {self._folder} to begin this run anew",
             )
         return Checkpoint(about.state, arrays[: about.variables], arrays[about.variables :])

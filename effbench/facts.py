@@ -15,6 +15,7 @@ def of_spec(spec: RunSpec) -> Facts:
     """What was asked for."""
     recipe = spec.recipe
     limit = "" if spec.limit is None else f", {spec.limit:,} images"
+    steps = "" if recipe.steps is None else f", {recipe.steps:,} steps at most"
     yield "run", spec.key
     yield "marks", details(spec.marks) or "none"
     yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}, seed {spec.seed}"
@@ -22,7 +23,7 @@ def of_spec(spec: RunSpec) -> Facts:
     yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
     yield (
         "recipe",
-        f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}, "
+        f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}{steps}, "
         f"dropout {recipe.dropout:g}, {recipe.optimizer} (weight decay {recipe.weight_decay:g})",
     )
     yield "learning rate", _learning_rate(recipe)

@@ -160,7 +160,10 @@ def _epoch(
     while state.place < last:
         # A phase of its own, so that it does not count as the pace of training.
         compiling = Step(f"compile {_place(task, stage)}")
-        hooks.report(_progress(task, stage, state) if trainer.ready(stage) else compiling)
+        if not trainer.ready(stage):
+            hooks.report(compiling)
+        elif state.place or not state.history:  # else the end of the last epoch has said so
+            hooks.report(_progress(task, stage, state))
         steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))
         began = time.monotonic()
         losses, right = trainer.run(stage, order, state.place, state.place + steps, state.step)
@@ -217,14 +220,22 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     batch = task.recipe.batch_size
     done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
     total = len(stage.epochs) * task.epoch_steps
-    notes = [f"epoch {min(state.epoch + 1, task.recipe.epochs)}/{task.recipe.epochs}"]
+    if task.recipe.steps is not None:
+        total = min(total, task.recipe.steps - stage.epochs.start * task.epoch_steps)
+    # Of the epoch that is under way, or else has just ended.
+    epoch = max(1, state.epoch + (state.place > 0))
+    notes = [f"epoch {epoch}/{task.recipe.epochs}"]
     if state.place:
         notes.append(f"loss {state.loss / state.place:.4f}")
         notes.append(f"acc {state.correct / (state.place * batch):.2%}")
     if state.history:
         notes.append(f"val acc {state.history[-1].validation.accuracy:.2%}")
     return Step(
-        f"train {_place(task, stage)}", done * batch, total * batch, "images", ", ".join(notes)
+        f"train {_place(task, stage)}",
+        min(done, total) * batch,
+        total * batch,
+        "images",
+        ", ".join(notes),
     )
 
 

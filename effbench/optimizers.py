@@ -94,12 +94,18 @@ class Kind:
 
 def _adabelief(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
     """Weight decay is decoupled, scaled by the learning rate, and for every variable."""
-    return tfa.optimizers.AdaBelief(learning_rate=rate, weight_decay=recipe.weight_decay)
+    return tfa.optimizers.AdaBelief(
+        learning_rate=rate,
+        beta_1=recipe.beta_1,
+        beta_2=recipe.beta_2,
+        epsilon=recipe.adabelief_epsilon,
+        weight_decay=recipe.weight_decay,
+    )
 
 
-def _rmsprop(_: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
+def _rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
     """google/automl, efficientnetv2/utils.py: `build_optimizer`."""
-    return TfRMSprop(rate, rho=0.9, momentum=0.9, epsilon=1e-3)
+    return TfRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
 
 
 # Variables that each optimizer keeps beside each that it trains.

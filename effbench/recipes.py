@@ -13,7 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from effbench.errors import UsageError
 
 Finite = Annotated[float, Interval(ge=0, lt=math.inf)]
+Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
 Share = Annotated[float, Interval(ge=0, le=1)]
+Decay = Annotated[float, Interval(ge=0, lt=1)]
 # 255/256: `probe.keep_mask` counts in bytes.
 Rate = Annotated[float, Interval(ge=0, le=255 / 256)]
 
@@ -62,6 +64,12 @@ class Recipe:
         first_dropout: as `dropout`.
         first_randaugment: as `randaugment`.
         first_mixup: as `mixup`.
+        rho: of RMSprop: how much of the mean square of the gradients is kept a step.
+        momentum: of RMSprop: how much of the last step is added.
+        epsilon: of RMSprop: added to the mean square.
+        beta_1: of AdaBelief: how much of the mean of the gradients is kept a step.
+        beta_2: of AdaBelief: how much of the mean square of what they differ by.
+        adabelief_epsilon: of AdaBelief: added to the root.
     """
 
     name: str
@@ -72,7 +80,7 @@ class Recipe:
     optimizer: Literal["adabelief", "rmsprop"]
     weight_decay: Finite
     initial_learning_rate: Finite
-    maximal_learning_rate: Annotated[float, Interval(gt=0, lt=math.inf)]
+    maximal_learning_rate: Positive
     half_cycle_epochs: Annotated[int, Ge(0)]
     start_step: Annotated[int, Ge(0)]
     selection: Literal["val_loss", "val_accuracy", "final"]
@@ -84,7 +92,7 @@ class Recipe:
     steps: Annotated[int, Ge(1)] | None = None
     label_smoothing: Share = 0.0
     survival: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    ema_decay: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    ema_decay: Decay = 0.0
     flip: bool = False
     crop: Annotated[int, Interval(ge=0, le=16)] = 0
     cutout: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
@@ -96,6 +104,12 @@ class Recipe:
     first_dropout: Rate = 0.0
     first_randaugment: Annotated[float, Interval(ge=0, le=30)] = 0.0
     first_mixup: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    rho: Decay = 0.9
+    momentum: Decay = 0.9
+    epsilon: Positive = 1e-3
+    beta_1: Decay = 0.9
+    beta_2: Decay = 0.999
+    adabelief_epsilon: Positive = 1e-14
 
 
 def _case_study(name: str, preprocessing: Literal["weights", "notebook-2021"]) -> Recipe:
@@ -213,6 +227,9 @@ _HEAD = (
     "schedule",
     "warmup_epochs",
     "learning_rate_batch",
+    "beta_1",
+    "beta_2",
+    "adabelief_epsilon",
 )
 _FIXED = ("name", "trains", "pretrained")
 KEYS: Mapping[str, tuple[str, ...]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,7 +152,7 @@ def resolve(options: Options, report: Report = silent) -> Request:
             variant=row.name,
             weights=identities[row.name],
             image_size=options.image_size or row.image_size,
-            recipe=own[row.name],
+            recipe=_whole(options, own[row.name], len(dataset.train.labels)),
             data=options.data,
             data_sha256=dataset.sha256,
             limit=options.limit,
@@ -200,6 +201,14 @@ def _recipe(options: Options, variant: str, replicas: int | None) -> Recipe:
             f"give a multiple of {replicas}",
         )
     return recipe
+
+
+def _whole(options: Options, recipe: Recipe, images: int) -> Recipe:
+    """With as many epochs as the steps take that were asked for, unless these were, too."""
+    given = {setting.partition("=")[0] for setting in options.settings}
+    if recipe.steps is None or "steps" not in given or "epochs" in given or options.epochs:
+        return recipe
+    return replace(recipe, epochs=math.ceil(recipe.steps / max(1, images // recipe.batch_size)))
 
 
 def _suits(spec: RunSpec, images: int, replicas: int) -> None:

@@ -165,6 +165,12 @@ class Store:
         except ValueError:
             return None
 
+    def resumed(self, key: str) -> bool:
+        """Whether a run that failed was tried again, and has saved a checkpoint since."""
+        saved = [path.stat().st_mtime for path in self.checkpoints(key).glob("step-*")]
+        failure = self.folder(key) / FAILURE
+        return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
+
     def predictions(self, result: RunResult, *names: str) -> dict[str, np.ndarray]:
         """Arrays of `runs.Predictions`: those named, which alone are decompressed, or all.
 

@@ -108,6 +108,8 @@ def _state(request: Request, store: Store, spec: RunSpec) -> str:
     failure = store.failure(spec.key)
     if failure is None or failure.kind in MENDABLE or request.retry_failed or request.force:
         return "run"
+    if store.resumed(spec.key):  # a retry that was interrupted
+        return "run"
     return "failed before"
 
 

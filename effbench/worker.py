@@ -5,6 +5,7 @@ It ends when its standard input does, so that it never outlives the sweep that s
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ import threading
 from effbench import child, experiment
 from effbench.backend import tf
 from effbench.errors import EffbenchError
-from effbench.jobs import JOB, MESSAGE, Message, Problem
+from effbench.jobs import JOB, MESSAGE, Job, Message, Problem
 
 
 def main() -> int:
@@ -36,12 +37,23 @@ def main() -> int:
         send(Message(problem=Problem(error.kind, str(error))))
         return 1
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        send(Message(problem=Problem("out-of-memory", child.described(error))))
+        send(Message(problem=Problem("out-of-memory", _too_much(job, error))))
         raise
     except Exception as error:
         send(Message(problem=Problem("crash", child.described(error))))
         raise
     return 0
+
+
+def _too_much(job: Job, error: BaseException) -> str:
+    """What was out of memory, and what may help."""
+    where = re.search(r"OOM when [^\n]*?\]", str(error))
+    what = where[0] if where else child.described(error)
+    if job.specs[0].recipe.trains == "head":
+        return f"out of memory: {what}"
+    images = job.images_at_once
+    hint = f"; a smaller --micro-batch may help, e.g. {images // 2}" if images > 1 else ""
+    return f"out of memory with {images} images at once: {what}{hint}"
 
 
 if __name__ == "__main__":

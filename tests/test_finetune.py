@@ -152,6 +152,18 @@ def test_progress_tells_stage_size_and_losses(tmp_path):
         assert any(words in step.note for step in steps)
 
 
+def test_progress_counts_each_epoch_once_and_ends_with_the_steps(tmp_path):
+    steps: list[Step] = []
+    tiny.train(
+        tiny.task(replace(PLAIN, epochs=3, steps=6)), tiny.hooks(tmp_path, report=steps.append)
+    )
+    seen = [(step.done, step.note.split(",")[0]) for step in steps if step.phase[:5] == "train"]
+    assert len(set(seen)) == len(seen)
+    assert {step.total for step in steps if step.phase[:5] == "train"} == {6 * 16}
+    assert seen[-1] == (6 * 16, "epoch 2/3")
+    assert (4 * 16, "epoch 1/3") in seen
+
+
 def test_what_is_not_finite_ends_it_at_once(tmp_path):
     recipe = replace(PLAIN, maximal_learning_rate=1e38)
     with pytest.raises(NonFiniteError) as error:

@@ -138,6 +138,28 @@ def test_it_does_not_if_told_so(monkeypatch, tmp_path):
     assert [each.kind for each in store.load().failures] == ["out-of-memory"]
 
 
+def test_a_retry_that_was_interrupted_goes_on_by_itself(monkeypatch, tmp_path):
+    _, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
+    (failure,) = store.load().failures
+    key = failure.spec.key
+    options = Options(
+        variants="B0",
+        weights="none",
+        data="digits",
+        recipe="finetune",
+        device="cpu",
+        batch_size=64,
+    )
+    request = resolve(options)
+    saved = store.checkpoints(key) / "step-000000001-0.npz"
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    failed = store.path(failure).stat().st_mtime
+    for seconds, state in ((-1, "failed before"), (1, "run")):
+        os.utime(saved, (failed + seconds,) * 2)
+        assert sweeping.states(request, store) == {key: state}
+
+
 def test_a_smaller_micro_batch_is_marked(whole):
     record = Store(whole).load().results[0]
     raw = json.loads(Store(whole).path(record).read_text())

@@ -198,3 +198,18 @@ def test_both_recipes_share_every_number_of_the_case_study():
             "val_loss",
             "adabelief",
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("finetune", {"rho": 0.8, "momentum": 0.5, "epsilon": 0.01}),
+        ("finetune-adabelief", {"beta_1": 0.8, "beta_2": 0.99, "adabelief_epsilon": 1e-8}),
+    ],
+)
+def test_the_numbers_of_an_optimizer_are_the_recipes(name, numbers):
+    changed = recipes.changed(RECIPES[name], [f"{key}={value}" for key, value in numbers.items()])
+    config = optimizers.build(changed, IMAGES).get_config()
+    assert {key: config[key.removeprefix("adabelief_")] for key in numbers} == numbers
+    usual = optimizers.build(RECIPES[name], IMAGES).get_config()
+    assert all(usual[key.removeprefix("adabelief_")] != numbers[key] for key in numbers)

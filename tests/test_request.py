@@ -259,3 +259,24 @@ def test_a_file_of_weights_is_known_by_its_content(tmp_path):
 def test_a_folder_of_data_may_be_given_from_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert small(data_dir=Path("here")).data_dir == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "mark"),
+    [
+        ({"settings": ("steps=150",)}, 150, {"limited": "50 images, 150 steps"}),
+        ({"settings": ("steps=3",)}, 3, {"limited": "50 images, 3 epochs, 3 steps"}),
+        (
+            {"settings": ("steps=150",), "epochs": 4},
+            4,
+            {"limited": "50 images, 4 epochs, 150 steps"},
+        ),
+        ({"settings": ("steps=150", "epochs=4")}, 4, {"limited": "50 images, 4 epochs, 150 steps"}),
+        ({}, 115, {"limited": "50 images"}),
+    ],
+)
+def test_steps_that_are_asked_for_get_the_epochs_that_they_take(changes, epochs, mark):
+    request = small(recipe="finetune", batch_size=32, limit=50, image_size=32, **changes)
+    (spec,) = request.specs
+    assert spec.recipe.epochs == epochs
+    assert spec.marks["limited"] == mark["limited"]

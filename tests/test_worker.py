@@ -5,6 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from records import spec
+
+from effbench import worker
+from effbench.backend import tf
+from effbench.jobs import Job
+from effbench.recipes import RECIPES
 from effbench.store import Store
 
 
@@ -25,3 +31,19 @@ def test_files_of_the_working_directory_are_no_libraries(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(Store(tmp_path / "results").load().results) == 1
+
+
+def test_out_of_memory_is_said_with_what_may_help(tmp_path: Path) -> None:
+    text = (
+        "Graph execution error:\n\nDetected at node mul defined at:\n"
+        "OOM when allocating tensor with shape[512,2048,2048,3] and type float\n"
+    )
+    error = tf.errors.ResourceExhaustedError(None, None, text)
+    recipe = RECIPES["finetune"]
+    whole = Job((spec(recipe=recipe),), tmp_path, None, None, "", "cpu", 0.0)
+    assert worker._too_much(whole, error) == (
+        "out of memory with 512 images at once: OOM when allocating tensor with "
+        "shape[512,2048,2048,3]; a smaller --micro-batch may help, e.g. 256"
+    )
+    head = Job((spec(),), tmp_path, None, None, "", "cpu", 0.0)
+    assert worker._too_much(head, MemoryError()) == "out of memory: MemoryError: "
