@@ -192,6 +192,7 @@ def test_the_plan_is_of_all_variants_and_what_is_said_of_it() -> None:
     runs = {
         (run["recipe"], run["tpu"], run["variant"]): run for plan in plans for run in plan["runs"]
     }
+    text = " ".join(README.split())
     some = ("B0", "L", "XL")
     kinds = {
         "case-study": (SLICES, VARIANTS),
@@ -216,7 +217,12 @@ def test_the_plan_is_of_all_variants_and_what_is_said_of_it() -> None:
         ("finetune-adabelief", "v3-8", "{:.3g} minutes for all nine"),
     ):
         seconds = sum(runs[recipe, tpu, name]["seconds"] for name in VARIANTS)
-        assert words.format(seconds / 60) in README
+        assert words.format(seconds / 60) in text
+    for name in some:
+        assert f"{runs['progressive', 'v3-8', name]['seconds'] / 60:.3g} " in text
+        assert (
+            runs["scratch", "v3-8", name]["seconds"] == runs["progressive", "v3-8", name]["seconds"]
+        )
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make")])
