@@ -37,7 +37,7 @@ demo: $(SETUP)  ## the whole main job on small data, no download: all nine varia
 
 .PHONY: test
 test: $(SETUP) $(PLAN)  ## the tests
-	$(PYTHON) -m pytest -q -n auto --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(SETUP)  ## the tests on real data
@@ -111,7 +111,7 @@ $(STACK): requirements/$(ACCEL).txt requirements/dev.txt
 	rm -rf .venv; \
 	if command -v uv >/dev/null; then uv venv --quiet --python 3.11 --seed .venv; \
 	else echo 'effbench needs Python 3.11: install python3.11 (with its venv module) or uv' >&2; exit 1; fi
-	$(PYTHON) -m pip install --no-deps $(addprefix -r ,$^)
+	$(PYTHON) -m pip install --no-deps --no-compile $(addprefix -r ,$^)
 	@touch $@
 
 # setuptools is in every list, TensorFlow requires it: no build environment to download.
@@ -120,7 +120,7 @@ $(SETUP): $(STACK) pyproject.toml
 	@touch $@
 
 $(PLAN): $(STACK) requirements/plan.txt
-	$(PYTHON) -m pip install --no-deps -r requirements/plan.txt
+	$(PYTHON) -m pip install --no-deps --no-compile -r requirements/plan.txt
 	@touch $@
 
 .PHONY: lock
