@@ -8,21 +8,6 @@ from commandline import Done
 # Nobody listens on the discard port: a test that forgets its server fails fast, and stays here.
 NOWHERE = "http://127.0.0.1:9"
 
-# Minutes each: the first, so that no worker is left alone with one at the end.
-LONG = (
-    "test_networks",
-    "test_sweep",
-    "test_replicas",
-    "test_plan",
-    "test_export",
-    "test_bench",
-    "test_bench_step",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (*LONG, item.path.stem).index(item.path.stem))
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
