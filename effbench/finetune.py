@@ -158,10 +158,9 @@ def _epoch(
     order = _order(len(task.labels), task, state.epoch)
     speed = 0.0  # steps a second; not known before the first, which compiles
     while state.place < last:
-        # A phase of its own, so that it does not count as the pace of training.
-        compiling = Step(f"compile {_place(task, stage)}")
         if not trainer.ready(stage):
-            hooks.report(compiling)
+            # A phase of its own, so that it does not count as the pace of training.
+            hooks.report(Step(f"compile {_place(task, stage)}"))
         elif state.place or not state.history:  # else the end of the last epoch has said so
             hooks.report(_progress(task, stage, state))
         steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))

@@ -91,6 +91,17 @@ def test_what_is_not_finite_is_a_failure_that_names_step_and_rate(tmp_path):
 # --- out of memory --------------------------------------------------------------------------------
 
 
+def asked(**changes: object) -> Options:
+    return Options(
+        variants="B0",
+        weights="none",
+        data="digits",
+        recipe="finetune",
+        device="cpu",
+        **{"batch_size": 64, **changes},
+    )
+
+
 def attempts(monkeypatch, tmp_path: Path, fits: int, **changes: object) -> tuple[list[int], Store]:
     """The micro-batches that a sweep tries where only so many images fit."""
     tried = []
@@ -103,16 +114,8 @@ def attempts(monkeypatch, tmp_path: Path, fits: int, **changes: object) -> tuple
         return None
 
     monkeypatch.setattr(sweeping, "_work", work)
-    options = Options(
-        variants="B0",
-        weights="none",
-        data="digits",
-        recipe="finetune",
-        device="cpu",
-        **{"batch_size": 64, **changes},
-    )
     store = Store(tmp_path)
-    sweeping.run(resolve(options), store, lambda _: None)
+    sweeping.run(resolve(asked(**changes)), store, lambda _: None)
     return tried, store
 
 
@@ -142,15 +145,7 @@ def test_a_retry_that_was_interrupted_goes_on_by_itself(monkeypatch, tmp_path):
     _, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
     (failure,) = store.load().failures
     key = failure.spec.key
-    options = Options(
-        variants="B0",
-        weights="none",
-        data="digits",
-        recipe="finetune",
-        device="cpu",
-        batch_size=64,
-    )
-    request = resolve(options)
+    request = resolve(asked())
     saved = store.checkpoints(key) / "step-000000001-0.npz"
     saved.parent.mkdir(parents=True)
     saved.touch()
