@@ -40,7 +40,7 @@ test: $(SETUP) $(PLAN)  ## the tests
 	$(PYTHON) -m pytest -q -n auto --dist loadfile $(ARGS)
 
 .PHONY: test-slow
-test-slow: $(SETUP)  ## the tests on real data
+test-slow: $(SETUP) $(PLAN)  ## the tests on real data, and B0's training step compiled for a TPU
 	$(PYTHON) -m pytest -q -m slow --timeout 0 $(ARGS)
 
 .PHONY: lint

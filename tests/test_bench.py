@@ -15,8 +15,24 @@ TINY = Options(
 )
 
 
-def test_probe_compares_two_whole_sweeps() -> None:
-    found = bench.probe(TINY, lambda event: None)
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory) -> tuple[bench.Comparison, list[tuple[RunResult, float]], Path]:
+    """A probe, the sweeps that it did, and the cache that was there."""
+    cache, sweeps, honest = tmp_path_factory.mktemp("cache"), [], bench._sweep
+
+    def kept(*arguments: object) -> tuple[RunResult, float]:
+        sweeps.append(honest(*arguments))
+        return sweeps[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EFFBENCH_CACHE", str(cache))
+        patch.setattr(bench, "_sweep", kept)
+        return bench.probe(TINY, lambda event: None), sweeps, cache
+
+
+def test_probe_compares_two_whole_sweeps(probed) -> None:
+    found, sweeps, _ = probed
+    assert [result.provenance.features_computed for result, _ in sweeps] == [44, 0]
     cached, direct = found.timings
     assert cached.seconds > 0
     assert direct.seconds > 0
@@ -25,27 +41,19 @@ def test_probe_compares_two_whole_sweeps() -> None:
     assert "24 training images" in found.findings[0]
 
 
-def test_probe_does_not_hide_a_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = bench._sweep
-
-    def tampered(options: Options, listen: object) -> tuple[RunResult, float]:
-        result, seconds = honest(replace(options, feature_cache=True), listen)
-        if not options.feature_cache:
-            first = result.history[0]
-            worse = replace(first.validation, loss=first.validation.loss * 1.01)
-            history = (replace(first, validation=worse), *result.history[1:])
-            result = replace(result, history=history)
-        return result, seconds
-
-    monkeypatch.setattr(bench, "_sweep", tampered)
+def test_probe_does_not_hide_a_disagreement(probed, monkeypatch) -> None:
+    (cached, direct) = probed[1]
+    first = direct[0].history[0]
+    worse = replace(first.validation, loss=first.validation.loss * 1.01)
+    history = (replace(first, validation=worse), *direct[0].history[1:])
+    tampered = iter([cached, (replace(direct[0], history=history), direct[1])])
+    monkeypatch.setattr(bench, "_sweep", lambda *_: next(tampered))
     with pytest.raises(EffbenchError, match="must agree"):
         bench.probe(TINY, lambda event: None)
 
 
-def test_probe_leaves_the_cache_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path))
-    bench._sweep(TINY, lambda event: None)
-    assert list(tmp_path.iterdir()) == []
+def test_probe_leaves_the_cache_alone(probed) -> None:
+    assert list(probed[2].iterdir()) == []
 
 
 def test_extraction_and_the_bare_loop_are_timed() -> None:

@@ -14,9 +14,10 @@ from effbench.jobs import Problem
 from effbench.request import Options, resolve
 from effbench.store import Store
 
+# One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
 SMALL = (
     "--variants B0 --data digits --limit 64 --image-size 64 --batch-size 16 --epochs 4 --cpu "
-    "--recipe scratch --set stages=2 --set first_size=0.5"
+    "--recipe scratch --set stages=1"
 )
 
 
@@ -38,7 +39,7 @@ def test_a_record_says_how_and_what_was_limited(whole):
         "not native size",
     ]
     assert record.marks["limited"] == "64 images, 4 epochs"
-    assert record.marks["changed recipe"] == "batch_size 16, stages 2, first_size 0.5"
+    assert record.marks["changed recipe"] == "batch_size 16, stages 1"
     assert [row.rule for row in record.selected] == ["final"]
     assert len(record.history) == 4
     assert record.provenance.micro_batch == 16
@@ -58,7 +59,7 @@ def test_beside_it_are_a_curve_logs_and_the_weights(whole):
 
 def test_stopped_by_sigterm_it_goes_on_to_the_same(whole, tmp_path):
     process = start(SMALL, tmp_path, {**os.environ})
-    until(process, "train stage 1/2 at 32 px 16/128 images")
+    until(process, "train stage 1/1 at 64 px 16/256 images")
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1

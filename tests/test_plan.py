@@ -4,17 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny
 from commandline import one_line
+from records import spec
 
-from effbench import compiler, plan, provenance
+from effbench import cache, compiler, models, packing, plan, programs, provenance
 from effbench.compiled import Compiled, Lowered
 from effbench.compiler import CrashError
 from effbench.errors import DiskError, RelayedError, UsageError
 from effbench.plan import BATCHES, Options
 from effbench.progress import silent
+from effbench.recipes import RECIPES
 from effbench.slices import SLICES
 
 GIB = 2**30
@@ -251,6 +255,10 @@ def test_a_table_for_people_is_narrow_and_whole(more, width, run, played):
 
 # --- the real compiler ---------------------------------------------------------------------------
 
+# What the recipes ask for, and what they do not.
+ALL_ON = {"crop": 4, "cutout": 0.25, "randaugment": 10.0, "mixup": 0.2, "cutmix": 1.0}
+BELIEF = {"optimizer": "adabelief", "schedule": "triangular2", "half_cycle_epochs": 2}
+
 needs_extra = pytest.mark.skipif(
     not all(map(provenance.version, compiler.PACKAGES)), reason="the plan's extra is not installed"
 )
@@ -294,6 +302,25 @@ def test_the_head_only_run_of_b0_compiles_for_a_v3(real):
 
 
 @needs_extra
+@pytest.mark.parametrize(("most", "changes"), [(3250, ALL_ON), (0, BELIEF)], ids=["all", "packed"])
+def test_every_part_of_a_training_step_compiles_for_a_v3(monkeypatch, most, changes):
+    """With a network of two layers: the rest of a step is what a real one has."""
+    from effbench import lowering
+
+    monkeypatch.setattr(packing, "MOST", most)
+    monkeypatch.setattr(models, "trainable", lambda *_: tiny.build())
+    asked = spec(recipe=replace(RECIPES["progressive"], stages=1, **changes), image_size=64)
+    step, _ = programs.programs(asked, 16, 8)
+    file = lowering._keep(lowering.stablehlo(step), cache.plans() / "programs")
+    found = compiler.compile(file, SLICES["v3-8"], lambda: None)
+    assert found.problem == ""
+    # Two convolutions of 8 channels at 32 x 32 outputs, forward and backward.
+    assert found.flops > 3 * 16 * 2 * 32**2 * 8 * (27 + 72)
+
+
+@needs_extra
+@pytest.mark.slow
+@pytest.mark.timeout(0)
 def test_the_full_training_step_of_b0_compiles_for_a_v3(real):
     done = real_plan(real[1], "--recipe", "finetune-adabelief")
     assert done.returncode == 0, done.stderr
