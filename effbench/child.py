@@ -35,7 +35,7 @@ def described(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     # TensorFlow puts the trace of a traced function before what went wrong.
     line = lines[-1] if lines[0] == "in user code:" else lines[0]
-    return f"{type(error).__name__}: {line}"
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
 def ended(code: int, said: str) -> str:

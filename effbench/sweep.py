@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import machine, tpus, weights
+from effbench import child, machine, tpus, weights
 from effbench.errors import (
     FATAL_KINDS,
     CheckpointError,
@@ -259,14 +259,10 @@ def _death(code: int, log: Path, oom: bool) -> Problem | None:
     """
     if code == 0:
         return None
-    if code < 0:
-        name = signal.Signals(-code).name
-        if name == "SIGKILL" and oom:
-            return Problem("out-of-memory", "the system was out of memory and ended the worker")
-        hint = " (SIGKILL is often the system out of memory)" if name == "SIGKILL" else ""
-        return Problem("killed", f"the worker process was ended by {name}{hint}")
-    lines = log.read_text("utf-8", "replace").strip().splitlines()
-    return Problem("crash", f"the worker process ended with code {code}: {(lines or ['?'])[-1]}")
+    if code == -signal.SIGKILL and oom:
+        return Problem("out-of-memory", "the system was out of memory and ended the worker")
+    why = child.ended(code, log.read_text("utf-8", "replace"))
+    return Problem("killed" if code < 0 else "crash", f"the worker process failed: {why}")
 
 
 def _fail(

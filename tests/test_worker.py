@@ -46,4 +46,4 @@ def test_out_of_memory_is_said_with_what_may_help(tmp_path: Path) -> None:
         "shape[512,2048,2048,3]; a smaller --micro-batch may help, e.g. 256"
     )
     head = Job((spec(),), tmp_path, None, None, "", "cpu", 0.0)
-    assert worker._too_much(head, MemoryError()) == "out of memory: MemoryError: "
+    assert worker._too_much(head, MemoryError()) == "out of memory: MemoryError"
