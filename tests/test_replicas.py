@@ -52,7 +52,7 @@ def close(ours: list[dict], theirs: list[dict]) -> None:
 
 @pytest.mark.parametrize("how", ["whole", "packed"])
 def test_a_whole_network_on_eight_replicas_is_one_on_one(found, how):
-    one, eight = (found[name][how] for name in "18")
+    one, eight = found["1"]["whole"], found["8"][how]
     close(one["history"], eight["history"])
     for ours, theirs in zip(one["weights"], eight["weights"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
