@@ -62,13 +62,12 @@ sweep: $(SETUP)  ## train and score the variants: make sweep ARGS="--variants B0
 report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 	$(EFFBENCH) report $(or $(ARGS),--markdown)
 
-# A head alone on every generation; whole networks, whose steps take minutes each to compile, on those
-# whose compiler is fastest and strictest; the four steps of progressive learning, for the smallest and
-# the two largest variants. (A plan with what does not fit ends with exit code 1.)
+# A head alone on every generation; whole networks, whose steps take minutes each to compile, on the one
+# whose compiler is strictest, and `finetune` on another. (A plan with what does not fit ends with exit
+# code 1.)
 WHOLE := --batch-per-replica 16 --tpu-type v3-8
 PLANS := '--recipe case-study' '--recipe finetune $(WHOLE),v5e-8' \
-	'--recipe finetune-adabelief $(WHOLE)' \
-	'--recipe progressive,scratch $(WHOLE) --variants B0,L,XL'
+	'--recipe finetune-adabelief,progressive,scratch $(WHOLE)'
 
 .PHONY: plan
 plan: $(SETUP) $(PLAN)  ## compile the sweep for TPUs that are not here: results/plan.md; hours, resumable
