@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from effbench.console import Display, err, figures, notes, out
+from effbench.errors import EffbenchError, Interrupted
 from effbench.flags import DataDirOption, DataOption, ResultsOption, VariantsOption, WeightsOption
 from effbench.recipes import RECIPES
 from effbench.variants import select
@@ -134,8 +135,12 @@ def bench_step(
         steps=steps,
         rounds=rounds,
     )
-    with Display(out, 0, quiet=False, verbose=False) as display:
-        rows = bench_step.run(options, partial(display.step, "bench"))
+    try:
+        with Display(out, 0, quiet=False, verbose=False) as display:
+            rows = bench_step.run(options, partial(display.step, "bench"))
+    except Interrupted as error:
+        message = "bench step saves its table at the end"
+        raise EffbenchError(message, "interrupted", "nothing is saved; run it again") from error
     bench_step_table.save(rows, options, output)
     shown = bench_step_table.show(rows, options)
     _print_steps(shown)

@@ -113,11 +113,16 @@ class Keeper:
         """Whether the last one is old enough for a new one."""
         return self._kept and time.monotonic() - self._last >= self._seconds
 
-    @property
-    def newest(self) -> str:
-        """The name of the last one; "none" if there is none."""
-        found = self._found()
-        return str(found[0]) if found else "none"
+    def before(self, step: int) -> str:
+        """The name of the last one whose weights did well in the next step, before `step` began.
+
+        Args:
+            step: how many had been done when one failed: its weights are those after that many.
+
+        Returns:
+            "none" if there is none.
+        """
+        return next((str(path) for path in self._found() if _step(path) < step), "none")
 
     def load(self) -> Checkpoint | None:
         """The newest that is whole; None if there is none. Those that are not are removed.
@@ -170,7 +175,7 @@ class Keeper:
 
     def _read(self, path: Path) -> Checkpoint | None:
         try:
-            if path.name != _name(int(path.name.split("-")[1]), path):
+            if path.name != _name(_step(path), path):
                 return None
             with np.load(path, allow_pickle=False) as archive:
                 text, *arrays = (archive[name] for name in archive.files)
@@ -189,6 +194,10 @@ class Keeper:
                 f"remove {self._folder} to begin this run anew",
             )
         return Checkpoint(about.state, arrays[: about.variables], arrays[about.variables :])
+
+
+def _step(path: Path) -> int:
+    return int(path.name.split("-")[1])
 
 
 def _name(step: int, path: Path) -> str:

@@ -116,7 +116,7 @@ def _unfit(spec: RunSpec, received: str) -> WeightsError:
     return WeightsError(
         f"the weights that were kept do not fit {spec.variant}",
         received,
-        f"'effbench show {spec.key} --rerun' prints how to run it again; add --force",
+        f"'effbench show {spec.key} --rerun' prints how to run it again; add --force to that",
     )
 
 

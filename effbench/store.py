@@ -237,7 +237,8 @@ class Store:
             DataError: it was not kept, or cannot be read.
         """
         path = self.model(key)
-        again = f"'effbench show {key} --rerun' prints how to run it again; add --force"
+        shown = f"'effbench show {key} --rerun --results {self.directory}'"
+        again = f"{shown} prints how to run it again; add --force to that"
         if not path.exists():
             raise DataError("the model of this run was not kept", f"no {path}", again)
         try:

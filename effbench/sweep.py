@@ -167,12 +167,15 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
     )
     left = {spec.key: spec for spec in specs}
     problem = _work(job, left, store, log, listen)
-    while problem is not None and problem.kind == "out-of-memory" and request.oom_retry:
+    short = {"out-of-memory"}
+    while problem is not None and problem.kind in short and request.oom_retry:
         half, odd = divmod(job.images_at_once, 2)
         if odd or job.specs[0].recipe.trains == "head":
             break
         listen(Event(specs, "started", text=f"again, in micro-batches of {half}: out of memory"))
         job = replace(job, micro_batch=half, sent=time.time())
+        # Where memory is short, TensorFlow may also crash: a half that does was too much as well.
+        short.add("killed")
         problem = _work(job, left, store, log, listen)
     if problem is not None and problem.kind in FATAL_KINDS:
         raise RelayedError(problem.message)

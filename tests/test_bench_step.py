@@ -9,6 +9,7 @@ from commandline import one_line
 
 from effbench import bench_step, bench_step_table, child, recipes, steps
 from effbench.bench_step import Options, Row
+from effbench.errors import Interrupted
 from effbench.steps import Case, Reply
 
 CASE = Case("B0", 32, 4, "float32", replace(recipes.get("finetune"), batch_size=4))
@@ -159,6 +160,32 @@ def test_progressive_learning_without_augmentation() -> None:
 def test_what_cannot_be_is_a_usage_error(run, tmp_path, monkeypatch, flag, value, text) -> None:
     monkeypatch.chdir(tmp_path)
     one_line(run("bench", "step", flag, value), 2, text)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "text"),
+    [
+        ("folder", 2, "--output names a file: the folder folder; name a file in it"),
+        ("file/x.md", 1, "--output must be where a file can be written: file/x.md: Not a dir"),
+    ],
+)
+def test_where_no_table_can_be_is_said_before(run, tmp_path, monkeypatch, output, code, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(bench_step, "run", lambda *_: pytest.fail("it measures"))
+    one_line(run("bench", "step", "--output", output), code, text)
+
+
+def test_interrupted_it_says_that_nothing_is_saved(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def interrupted(*_: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(bench_step, "run", interrupted)
+    one_line(run("bench", "step"), 1, "interrupted; nothing is saved; run it again")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 def test_none_is_there_at_first(keeper):
     assert keeper.load() is None
-    assert keeper.newest == "none"
+    assert keeper.before(9) == "none"
 
 
 def test_it_comes_back_bit_for_bit(keeper):
@@ -53,7 +53,11 @@ def test_two_are_kept_and_the_newest_is_read(keeper, tmp_path):
         keeper.save(made(step))
     assert len(files(tmp_path)) == 2
     assert same(keeper.load(), made(10))
-    assert keeper.newest == str(files(tmp_path)[-1])
+    older, newest = files(tmp_path)
+    assert keeper.before(11) == str(newest)
+    # Its weights are those that failed.
+    assert keeper.before(10) == str(older)
+    assert keeper.before(2) == "none"
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])

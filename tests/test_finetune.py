@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from effbench import finetune
+from effbench import finetune, network
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Step
 from effbench.stages import split
@@ -171,5 +171,19 @@ def test_what_is_not_finite_ends_it_at_once(tmp_path):
     text = str(error.value)
     assert "at step 2" in text or "at step 3" in text
     assert "learning rate 6.25e+36" in text
-    assert f"last good checkpoint: {tmp_path}" in text
-    assert "step-000000001" in text
+    # There is one, but its weights are those that led to it.
+    assert (tmp_path / ".checkpoints").exists()
+    assert "last good checkpoint: none" in text
+
+
+def test_the_last_good_checkpoint_is_one_whose_weights_did_well(tmp_path, monkeypatch):
+    honest = network.Trainer.run
+
+    def run(self, stage, order, first, last, step):
+        losses, right = honest(self, stage, order, first, last, step)
+        return np.where(np.arange(len(losses)) + step - first >= 6, np.nan, losses), right
+
+    monkeypatch.setattr(network.Trainer, "run", run)
+    monkeypatch.setattr(finetune, "PIECE_SECONDS", 0.0)
+    with pytest.raises(NonFiniteError, match=r"at step 7.*good checkpoint: .*/step-000000005-"):
+        tiny.train(tiny.task(PLAIN), tiny.hooks(tmp_path))

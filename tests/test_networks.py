@@ -104,14 +104,17 @@ def asked(**changes: object) -> Options:
     )
 
 
-def attempts(monkeypatch, tmp_path: Path, fits: int, **changes: object) -> tuple[list[int], Store]:
-    """The micro-batches that a sweep tries where only so many images fit."""
+def attempts(
+    monkeypatch, tmp_path: Path, fits: int, kinds: tuple[str, ...] = (), **changes: object
+) -> tuple[list[int], Store]:
+    """The micro-batches that a sweep tries where only so many images fit, and else it ends so."""
     tried = []
 
     def work(job, left, *_):
         tried.append(job.images_at_once)
         if job.images_at_once > fits:
-            return Problem("out-of-memory", "too much")
+            kind = kinds[len(tried) - 1] if kinds else "out-of-memory"
+            return Problem(kind, "too much")
         left.clear()
         return None
 
@@ -125,6 +128,17 @@ def test_out_of_memory_it_tries_half_the_micro_batch(monkeypatch, tmp_path):
     tried, store = attempts(monkeypatch, tmp_path, 16)
     assert tried == [64, 32, 16]
     assert store.load().failures == ()
+
+
+def test_a_crash_after_that_is_out_of_memory_too(monkeypatch, tmp_path):
+    kinds = ("out-of-memory", "killed", "killed")
+    assert attempts(monkeypatch, tmp_path, 8, kinds)[0] == [64, 32, 16, 8]
+
+
+def test_a_crash_at_first_is_not(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 8, ("killed",))
+    assert tried == [64]
+    assert [each.kind for each in store.load().failures] == ["killed"]
 
 
 def test_it_begins_with_the_micro_batch_that_was_asked_for(monkeypatch, tmp_path):
