@@ -110,7 +110,7 @@ $(STACK): requirements/$(ACCEL).txt requirements/dev.txt
 	rm -rf .venv; \
 	if command -v uv >/dev/null; then uv venv --quiet --python 3.11 --seed .venv; \
 	else echo 'effbench needs Python 3.11: install python3.11 (with its venv module) or uv' >&2; exit 1; fi
-	$(PYTHON) -m pip install --no-deps --no-compile $(addprefix -r ,$^)
+	$(PYTHON) -m pip install --no-deps $(addprefix -r ,$^)
 	@touch $@
 
 # setuptools is in every list, TensorFlow requires it: no build environment to download.
@@ -119,7 +119,7 @@ $(SETUP): $(STACK) pyproject.toml
 	@touch $@
 
 $(PLAN): $(STACK) requirements/plan.txt
-	$(PYTHON) -m pip install --no-deps --no-compile -r requirements/plan.txt
+	$(PYTHON) -m pip install --no-deps -r requirements/plan.txt
 	@touch $@
 
 .PHONY: lock
