@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from typer.core import TyperGroup
 
 from effbench.console import Display, err, figures, notes, out
 from effbench.errors import EffbenchError, Interrupted
@@ -37,7 +38,22 @@ _AUGMENTED = {
     Augmentation.on: (True,),
 }
 
-bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
+
+class Measurements(TyperGroup):
+    """Commands that keep nothing before they are done; an interrupted one says so."""
+
+    def invoke(self, context: Any) -> Any:
+        """As any group does, but for an interruption."""
+        try:
+            return super().invoke(context)
+        except Interrupted as error:
+            message = "a measurement is saved when it is done"
+            raise EffbenchError(message, "interrupted", "nothing is saved; run it again") from error
+
+
+bench_app = typer.Typer(
+    cls=Measurements, help="Measure speed and memory on this machine.", no_args_is_help=True
+)
 
 
 @bench_app.command("probe")
@@ -135,12 +151,8 @@ def bench_step(
         steps=steps,
         rounds=rounds,
     )
-    try:
-        with Display(out, 0, quiet=False, verbose=False) as display:
-            rows = bench_step.run(options, partial(display.step, "bench"))
-    except Interrupted as error:
-        message = "bench step saves its table at the end"
-        raise EffbenchError(message, "interrupted", "nothing is saved; run it again") from error
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        rows = bench_step.run(options, partial(display.step, "bench"))
     bench_step_table.save(rows, options, output)
     shown = bench_step_table.show(rows, options)
     _print_steps(shown)

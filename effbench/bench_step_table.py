@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from effbench import machine, provenance
 from effbench.bench_step import Options, Row, name
-from effbench.errors import EffbenchError, UsageError, writing
+from effbench.errors import UsageError, writing
 from effbench.steps import Pace
 from effbench.store import write_atomically
 
@@ -167,7 +167,7 @@ def check(path: Path) -> None:
 
     Raises:
         UsageError: its name is that of the JSON beside it, or a directory's.
-        EffbenchError: no file can be written there.
+        DiskError: no file can be written there.
     """
     if path.is_dir():
         raise UsageError("--output names a file", f"the folder {path}", "name a file in it")
@@ -175,15 +175,9 @@ def check(path: Path) -> None:
         raise UsageError(
             "--output names the Markdown file; the JSON stands beside it", str(path), "end in .md"
         )
-    try:
+    with writing(path.parent):
         home = next(each for each in path.absolute().parents if each.exists())
         tempfile.TemporaryFile(dir=home).close()
-    except OSError as error:
-        raise EffbenchError(
-            "--output must be where a file can be written",
-            f"{path}: {error.strerror}",
-            "name another place, or free some space",
-        ) from error
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -114,10 +114,10 @@ class Keeper:
         return self._kept and time.monotonic() - self._last >= self._seconds
 
     def before(self, step: int) -> str:
-        """The name of the last one whose weights did well in the next step, before `step` began.
+        """The name of the newest that was followed by a good step, where one failed after `step`.
 
         Args:
-            step: how many had been done when one failed: its weights are those after that many.
+            step: steps that were done; the weights after just as many led to the failure.
 
         Returns:
             "none" if there is none.

@@ -167,21 +167,24 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
     )
     left = {spec.key: spec for spec in specs}
     problem = _work(job, left, store, log, listen)
-    short = {"out-of-memory"}
-    while problem is not None and problem.kind in short and request.oom_retry:
+    while problem is not None and _lacked_memory(problem, job) and request.oom_retry:
         half, odd = divmod(job.images_at_once, 2)
         if odd or job.specs[0].recipe.trains == "head":
             break
         listen(Event(specs, "started", text=f"again, in micro-batches of {half}: out of memory"))
         job = replace(job, micro_batch=half, sent=time.time())
-        # Where memory is short, TensorFlow may also crash: a half that does was too much as well.
-        short.add("killed")
         problem = _work(job, left, store, log, listen)
     if problem is not None and problem.kind in FATAL_KINDS:
         raise RelayedError(problem.message)
     if left and problem is not None:
         _fail(store, tuple(left.values()), problem, log, listen)
     log.unlink(missing_ok=True)
+
+
+def _lacked_memory(problem: Problem, job: Job) -> bool:
+    """Where it was short before, TensorFlow may also crash: that half was too much as well."""
+    halved = job.micro_batch is not None
+    return problem.kind == "out-of-memory" or (halved and problem.kind == "killed")
 
 
 def _work(

@@ -167,7 +167,7 @@ def test_what_cannot_be_is_a_usage_error(run, tmp_path, monkeypatch, flag, value
     ("output", "code", "text"),
     [
         ("folder", 2, "--output names a file: the folder folder; name a file in it"),
-        ("file/x.md", 1, "--output must be where a file can be written: file/x.md: Not a dir"),
+        ("file/x.md", 1, "cannot write under file: Not a directory; name a directory, not a file"),
     ],
 )
 def test_where_no_table_can_be_is_said_before(run, tmp_path, monkeypatch, output, code, text):
