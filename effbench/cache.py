@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from effbench.errors import writing
+from effbench.files import writing
 
 
 def directory() -> Path:

@@ -5,11 +5,6 @@ Everything else that is raised is a bug and keeps its traceback.
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 
 def one_line(text: str) -> str:
     """The same words on one line."""
@@ -94,37 +89,3 @@ class RelayedError(EffbenchError):
 
 # These end the whole sweep: every further run would fail in the same way.
 FATAL_KINDS = frozenset({DeviceError.kind, DiskError.kind})
-
-_FLAGS = "(--results, --output, or EFFBENCH_CACHE for the cache)"
-_FULL = f"free some space there, or name a directory on another disk {_FLAGS}"
-_FORBIDDEN = f"name a directory that can be written {_FLAGS}"
-_FILE = f"name a directory, not a file {_FLAGS}"
-_DISK_HINTS = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-    errno.EROFS: _FORBIDDEN,
-    errno.ENOENT: _FORBIDDEN,
-    errno.EACCES: _FORBIDDEN,
-    errno.EPERM: _FORBIDDEN,
-    errno.ENOTDIR: _FILE,
-    errno.EEXIST: _FILE,
-    errno.EISDIR: f"name a file, not a directory {_FLAGS}",
-}
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns a full, read-only or forbidden disk under `path` into a `DiskError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_HINTS:
-            # Some libraries raise it by themselves, without a number.
-            if not isinstance(error, PermissionError):
-                raise
-            error.errno = errno.EACCES
-        raise DiskError(
-            f"cannot write under {path}",
-            error.strerror or repr(error),
-            _DISK_HINTS[error.errno],
-        ) from error

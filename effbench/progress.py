@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from effbench.runs import RunSpec
-
 
 @dataclass(frozen=True)
 class Step:
@@ -29,28 +27,7 @@ class Step:
     lasting: bool = False
 
 
-@dataclass(frozen=True)
-class Event:
-    """News of the sweep.
-
-    Attributes:
-        specs: the runs it is about.
-        state: "started", "working", "saved", "failed", "finished" or "failed before" (both
-            left as they are), or "waiting".
-        step: how far they are, for "working".
-        text: why it failed.
-    """
-
-    specs: tuple[RunSpec, ...]
-    state: str
-    step: Step | None = None
-    text: str = ""
-
-
 Report = Callable[[Step], None]
-
-
-Listen = Callable[[Event], None]
 
 
 def silent(_: Step) -> None:

@@ -3,7 +3,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from commandline import Done
+from support.commandline import Done
 
 # Nobody listens on the discard port: a test that forgets its server fails fast, and stays here.
 NOWHERE = "http://127.0.0.1:9"
@@ -25,14 +25,14 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def run(monkeypatch, capsys) -> Callable[..., Done]:
     """Runs the command line as the entry point does."""
 
-    from effbench import cli
+    from effbench.cli import main
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["effbench", *map(str, arguments)])
         before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
         capsys.readouterr()
         try:
-            cli.main()
+            main.main()
             code = 0
         except SystemExit as end:
             code = end.code or 0

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from effbench import reference
-from effbench.recipes import RECIPES
-from effbench.report import read
+from effbench.config.recipes import RECIPES
+from effbench.config.variants import VARIANTS
+from effbench.hardware.tpu_slices import SLICES
+from effbench.records import caveats
+from effbench.records.store import Store
+from effbench.report import build
+from effbench.report import published as reference
 from effbench.report.select import Selection
-from effbench.slices import SLICES
-from effbench.store import Store
-from effbench.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -83,7 +84,7 @@ def test_figures_follow_from_the_records() -> None:
     assert min(tests) <= published <= max(tests)
     worst, *others = sorted(accuracies(new, "val_loss"))
     (pair,) = (
-        read.read(RESULTS, Selection(where="image_size == 224", group_by="data")).sections[0].pairs
+        build.read(RESULTS, Selection(where="image_size == 224", group_by="data")).sections[0].pairs
     )
     for figure in (
         f"{min(tests):.2f} to {max(tests):.2f}",
@@ -100,7 +101,7 @@ def test_figures_follow_from_the_records() -> None:
 
 
 def test_what_is_said_of_the_rule_follows_from_the_records() -> None:
-    (section,) = read.read(RESULTS, Selection(recipes="case-study")).sections
+    (section,) = build.read(RESULTS, Selection(recipes="case-study")).sections
     letters = {row.spec.image_size: set(row.letters) for row in section.rows}
     assert letters[160] & letters[192] & letters[224]
     assert not letters[224] & (letters[96] | letters[128])
@@ -161,8 +162,8 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
 
 def test_full_results_are_not_limited() -> None:
     for result in RESULTS.load().results:
-        assert "limited" not in result.spec.marks
-        assert "random weights" not in result.spec.marks
+        assert "limited" not in caveats.of_spec(result.spec)
+        assert "random weights" not in caveats.of_spec(result.spec)
         assert (result.images.train, result.images.test) == (45_000, 10_000)
         assert not result.provenance.commit.endswith("+dirty")
 
@@ -178,7 +179,7 @@ def test_commands_and_flags_exist(line: str) -> None:
     words = line.split()[1:]
     names = [word for word in words if not word.startswith("-")][: 2 if words[0] == "bench" else 1]
     shown = subprocess.run(
-        [sys.executable, "-m", "effbench.cli", *names, "--help"],
+        [sys.executable, "-m", "effbench.cli.main", *names, "--help"],
         capture_output=True,
         text=True,
         check=True,
@@ -228,7 +229,7 @@ def test_make_targets_exist(line: str) -> None:
 def test_every_command_stands_in_the_readme() -> None:
     from typer.main import get_command
 
-    from effbench.cli import app
+    from effbench.cli.main import app
 
     for name in get_command(app).commands:
         assert f"effbench {name}" in README

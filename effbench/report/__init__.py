@@ -1,1 +1,0 @@
-"""From records to tables; reads files only, never TensorFlow."""

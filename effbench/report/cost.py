@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from effbench.multiply_adds import multiply_adds
-from effbench.runs import RunResult, Seconds
-from effbench.variants import VARIANTS
+from effbench.config.variants import VARIANTS
+from effbench.models.flops import multiply_adds
+from effbench.records.record import RunResult, Seconds
 
 # By name of a column: those that only compare on one device.
 COSTS = {

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from effbench.dataset import CLASSES
+from effbench.data.splits import CLASSES
 from effbench.errors import EffbenchError
+from effbench.records.record import RunResult
+from effbench.records.store import Store
 from effbench.report.sections import Section
-from effbench.runs import RunResult
-from effbench.store import Store
 
 Array = np.ndarray
 

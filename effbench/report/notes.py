@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from effbench import reference
-from effbench.report.frame import Row
-from effbench.report.uncertainty import ALPHA, CONFIDENCE
-
-MEANING = {
-    "random weights": "the backbone is untrained; nothing about the variant follows from it",
-    "limited": "fewer images or epochs than the recipe says; not comparable with a full run",
-    "weights not a release": "loaded from a file that is not, byte for byte, a published release",
-    "changed recipe": "a number of the recipe was changed on the command line",
-    "not native size": "the images have another size than the variant's native one",
-    "mixed_bfloat16": "the backbone computed in bfloat16",
-    "micro-batches": "a batch went through the network in parts, each with its own BatchNorm "
-    "statistics",
-    "backbone in every step": "no features were cached; the result is the same but for rounding",
-}
+from effbench.records.caveats import CAVEATS
+from effbench.report import published
+from effbench.report.rows import Row
+from effbench.report.statistics import ALPHA, CONFIDENCE
 
 
 def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
@@ -104,16 +93,16 @@ def _published(rows: Sequence[Row]) -> list[str]:
         return []
     found = [
         f"published {name}: {flaw.text}"
-        for name, flaws in reference.flaws().items()
+        for name, flaws in published.flaws().items()
         if name in shown
         for flaw in flaws
     ]
-    return [*found, *(f"published, {note}" for note in reference.CASE_STUDY.notes)]
+    return [*found, *(f"published, {note}" for note in published.CASE_STUDY.notes)]
 
 
 def _marks(rows: Sequence[Row]) -> list[str]:
     present = {mark for row in rows for mark in row.marks}
-    return [f"{mark}: {meaning}." for mark, meaning in MEANING.items() if mark in present]
+    return [f"{row.name}: {row.meaning}." for row in CAVEATS if row.name in present]
 
 
 def _cost(rows: Sequence[Row]) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from effbench.report import cost, letters
-from effbench.report.frame import Row
 from effbench.report.notes import notes
-from effbench.report.uncertainty import ALPHA, MOST_PAIRS, Bootstrap, Difference, compare, holm
+from effbench.report.rows import Row
+from effbench.report.statistics import ALPHA, MOST_PAIRS, Bootstrap, Difference, compare, holm
 
 GROUP_BY = ("recipe", "data")
 # Whatever the user groups by: other images, or fewer, are never in one table.

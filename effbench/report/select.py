@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from effbench import variants
+from effbench.config import variants
+from effbench.config.run_spec import RunSpec
 from effbench.errors import UsageError
-from effbench.report.frame import Row, tidy
+from effbench.report.rows import Row, tidy
 from effbench.report.sections import GROUP_BY
-from effbench.runs import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,1 +1,0 @@
-"""Plots of a section as Vega-Lite, for a page and for files."""

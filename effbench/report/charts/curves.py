@@ -7,7 +7,7 @@ from statistics import mean
 
 import altair as alt
 
-from effbench import reference
+from effbench.report import published as reference
 from effbench.report.charts.figure import (
     WIDTH,
     Chart,
@@ -21,7 +21,7 @@ from effbench.report.charts.figure import (
     stem,
     tooltips,
 )
-from effbench.report.frame import Row
+from effbench.report.rows import Row
 from effbench.report.sections import COMPARED, Section
 
 HEIGHTS = {"accuracy": 150, "loss": 90}

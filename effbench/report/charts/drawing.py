@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from effbench import data
+from effbench.data import datasets
+from effbench.records.store import Store
 from effbench.report import mistakes
 from effbench.report.charts import confusion, curves, intervals, pareto
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Mistakes
 from effbench.report.sections import Section
-from effbench.store import Store
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
     names: Counter[str] = Counter()
     for section in sections:
         found = mistakes.find(store, section)
-        classes = data.classes(section.rows[0].spec.data)
+        classes = datasets.classes(section.rows[0].spec.data)
         figures = (
             *intervals.figures(section),
             *pareto.figures(section),

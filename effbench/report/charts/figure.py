@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from effbench.report.frame import Accuracy
+from effbench.report.rows import Accuracy
 
 # Pixels between the axes; with all around it, a plot is not much wider than a phone.
 WIDTH = 270

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import vl_convert
 
+from effbench.files import write_atomically
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.theme import THEMES
-from effbench.store import write_atomically
 
 # Of PNG: pixels of the file for one of the plot.
 SCALE = 2

@@ -20,7 +20,7 @@ from effbench.report.charts.figure import (
     stem,
     tooltips,
 )
-from effbench.report.outcomes import METRICS
+from effbench.report.hits import METRICS
 from effbench.report.sections import COMPARED, Section
 
 STEP = 38

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import altair as alt
 
-from effbench.report.answer import listed
 from effbench.report.charts import labels
 from effbench.report.charts.figure import (
     PICKED,
@@ -25,8 +24,9 @@ from effbench.report.charts.figure import (
     tooltips,
 )
 from effbench.report.cost import COSTS
-from effbench.report.frame import Accuracy, Row
+from effbench.report.rows import Accuracy, Row
 from effbench.report.sections import COMPARED, Section
+from effbench.report.summary import listed
 
 HEIGHT = 205
 NOTE = "Bars are 95 % intervals; dashes join the rows that no other matches at lower cost."

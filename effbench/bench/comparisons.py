@@ -1,0 +1,185 @@
+"""Measurements of speed and memory, each a ratio within one run: machines differ and vary."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from effbench import provenance
+from effbench.config.variants import Variant
+from effbench.errors import EffbenchError
+from effbench.hardware import machine
+from effbench.records.record import RunResult
+from effbench.records.store import Store
+from effbench.stderr import hushed
+from effbench.sweep import scheduler
+from effbench.sweep.events import Listen
+from effbench.sweep.resolve import Options, resolve
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One thing measured.
+
+    Attributes:
+        what: was done.
+        seconds: of wall-clock time.
+        memory: most bytes that its process held.
+    """
+
+    what: str
+    seconds: float
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Timings of one run, and what follows from them: lines like "ratio 16.2 (at least 15)"."""
+
+    timings: tuple[Timing, ...]
+    findings: tuple[str, ...]
+
+
+# How far the losses of the two ways may be apart: they add up the same numbers in another order.
+LOSS_TOLERANCE = 1e-3
+
+
+def probe(options: Options, listen: Listen) -> Comparison:
+    """The case study's own way (the backbone in every step) against cached features.
+
+    Both are whole sweeps, one after the other, in empty folders: process, TensorFlow, compilation
+    and scoring are included.
+
+    Raises:
+        EffbenchError: a run failed, or the two ways disagree.
+    """
+    cached, cached_time = _sweep(replace(options, feature_cache=True), listen)
+    direct, direct_time = _sweep(replace(options, feature_cache=False), listen)
+    losses = [
+        np.array([[row.train.loss, row.validation.loss] for row in result.history])
+        for result in (cached, direct)
+    ]
+    apart = float(np.abs(losses[0] - losses[1]).max() / np.abs(losses[1]).max())
+    scores = [result.reported for result in (cached, direct)]
+    agree = f"largest difference of a loss {apart:.1e} of the largest loss"
+    same = f"test images right: {scores[0].test.correct} cached, {scores[1].test.correct} direct"
+    if apart > LOSS_TOLERANCE:
+        raise EffbenchError("the two ways must agree", f"{agree}; {same}", "report this as a bug")
+    spec = cached.spec
+    return Comparison(
+        (
+            Timing("cached features", cached_time, cached.provenance.peak_memory),
+            Timing("the backbone in every step", direct_time, direct.provenance.peak_memory),
+        ),
+        (
+            f"{spec.variant} at {spec.image_size}, {cached.images.train:,} training images, "
+            f"{spec.recipe.epochs} epochs, data: {spec.data}, {cached.provenance.device_name}",
+            f"cached features are {direct_time / cached_time:.1f} times faster",
+            f"{agree}; {same}",
+        ),
+    )
+
+
+def _sweep(options: Options, listen: Listen) -> tuple[RunResult, float]:
+    """One sweep with nothing cached, and its seconds."""
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        before = os.environ.get("EFFBENCH_CACHE")
+        os.environ["EFFBENCH_CACHE"] = folder
+        try:
+            started = time.perf_counter()
+            store = Store(Path(folder))
+            scheduler.run(resolve(options), store, listen)
+            seconds = time.perf_counter() - started
+        finally:
+            del os.environ["EFFBENCH_CACHE"]
+            if before is not None:
+                os.environ["EFFBENCH_CACHE"] = before
+        records = store.load()
+    if records.failures:
+        raise EffbenchError("a run failed", records.failures[0].message, "mend that first")
+    return records.results[0], seconds
+
+
+def heads(rounds: int) -> Comparison:
+    """One head and five on 45,000 random features, and Keras's `fit` of one on the same.
+
+    Args:
+        rounds: the best of so many counts.
+    """
+    timings = _best(
+        {
+            "one head": ("heads", 1),
+            "five heads": ("heads", 5),
+            "one head, plain Keras fit": ("keras_fit",),
+        },
+        rounds,
+    )
+    one, five, fit = (timing.seconds for timing in timings)
+    return Comparison(
+        timings,
+        (
+            f"25 epochs, 45,000 x 1280 features, {machine.cpu_name()}",
+            f"five heads take {five / one:.2f} times as long as one",
+            f"Keras takes {fit / one:.2f} times as long for one",
+        ),
+    )
+
+
+def features(variant: Variant, images: int, rounds: int) -> Comparison:
+    """Extraction into the cache against a bare `model(x, training=False)` over the same batches."""
+    timings = _best(
+        {
+            "effbench, compilation and cache included": ("extraction", variant.name, images),
+            "bare loop": ("bare_loop", variant.name, images, False),
+            "bare loop in a tf.function, compilation included": (
+                "bare_loop",
+                variant.name,
+                images,
+                True,
+            ),
+        },
+        rounds,
+    )
+    own, eager, compiled = (timing.seconds for timing in timings)
+    return Comparison(
+        timings,
+        (
+            f"{variant.name} at {variant.image_size}, {images:,} images, {machine.cpu_name()}",
+            f"effbench: {images / own:.1f} images/s",
+            f"{eager / own:.2f} times as fast as the bare loop, {compiled / own:.2f} times as "
+            "fast as that in a tf.function",
+        ),
+    )
+
+
+Work = tuple[str | int | bool, ...]  # the name of a function of `workloads`, and its arguments
+
+
+def _best(work: dict[str, Work], rounds: int) -> tuple[Timing, ...]:
+    """Each piece of work in turn, `rounds` times over, in fresh processes; the fastest of each."""
+    best: dict[str, Timing] = {}
+    for _ in range(rounds):
+        for what, call in work.items():
+            with (
+                hushed(),
+                ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
+            ):
+                seconds, memory = process.submit(_timed, call).result()
+            if what not in best or seconds < best[what].seconds:
+                best[what] = Timing(what, seconds, memory)
+    return tuple(best.values())
+
+
+def _timed(call: Work) -> tuple[float, int]:
+    from effbench.bench import workloads
+
+    name, *arguments = call
+    seconds: float = getattr(workloads, str(name))(*arguments)
+    return seconds, provenance.peak_memory()

@@ -1,0 +1,69 @@
+"""How long a report of many runs takes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from effbench.bench.comparisons import Comparison, Timing
+from effbench.errors import EffbenchError
+from effbench.records.record import RunResult
+from effbench.records.store import Store
+
+
+def report(results: Path, runs: int, rounds: int) -> Comparison:
+    """The report of `runs` copies of the runs in `results` under other seeds, and of these alone.
+
+    Raises:
+        EffbenchError: there is none to copy, or no report comes out.
+    """
+    source = Store(results)
+    records = source.load().results
+    if not records:
+        raise EffbenchError("no finished runs to copy", str(results), "name others with --results")
+    with tempfile.TemporaryDirectory() as folder:
+        many = Store(Path(folder))
+        for number in range(runs):
+            # Seeds that none of them has, so that no two copies are one run.
+            _copy(source, records[number % len(records)], many, 1_000_000 + number)
+        timings = [
+            Timing(f"report of {len(records):,} runs", _seconds(source, rounds)),
+            Timing(f"report of {runs:,} runs", _seconds(many, rounds)),
+        ]
+    finding = (
+        f"{runs:,} runs: {timings[1].seconds:.2f} s (at most 2 s), process and imports included"
+    )
+    return Comparison(tuple(timings), (finding,))
+
+
+def _copy(source: Store, record: RunResult, target: Store, seed: int) -> None:
+    copy = replace(record, spec=replace(record.spec, seed=seed))
+    folder = target.folder(copy.spec.key)
+    folder.mkdir(parents=True)
+    shutil.copy(source.folder(record.spec.key) / record.predictions.file, folder)
+    target.save(copy)
+
+
+def _seconds(store: Store, rounds: int) -> float:
+    """The best of some rounds."""
+    command = (
+        sys.executable,
+        "-m",
+        "effbench.cli.main",
+        "report",
+        "--results",
+        str(store.directory),
+    )
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        times.append(time.perf_counter() - started)
+        if done.returncode or not done.stdout:
+            raise EffbenchError("no report came out", done.stderr, "report this as a bug")
+    return min(times)

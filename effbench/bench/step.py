@@ -1,0 +1,313 @@
+"""Training steps and inference of networks, beside plain `fit` of the same backbones."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby, product
+from typing import BinaryIO
+
+import psutil
+
+from effbench import subprocesses
+from effbench.bench.step_messages import CASE, REPLY, Case, Pace, Reply, pace
+from effbench.config import recipes, schedule
+from effbench.config.recipes import Recipe
+from effbench.config.variants import select
+from effbench.errors import UsageError
+from effbench.progress import Report, Step
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to time: every combination; lists are comma-separated.
+
+    Attributes:
+        variants: names, or "all".
+        image_sizes: pixels.
+        batch_sizes: images of a training step.
+        precisions: of `PRECISIONS`.
+        recipes: names; they train networks.
+        augmentation: with what the recipes say of it, without any, or first one and then the other.
+        steps: of each turn that count.
+        rounds: turns of each process.
+    """
+
+    variants: str = "B0"
+    image_sizes: str = "96,160,224"
+    batch_sizes: str = "32"
+    precisions: str = "float32"
+    recipes: str = "finetune"
+    augmentation: tuple[bool, ...] = (False, True)
+    steps: int = 5
+    rounds: int = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came out for one recipe.
+
+    Attributes:
+        case: that was timed.
+        augmented: whether its recipe augments.
+        problem: why nothing came out, or not all; or "".
+        compile: seconds of the first training step less those of the second.
+        train: training steps.
+        inference: passes over the images that validation takes at once.
+        memory: most bytes that the process held.
+        fit: training steps of `fit`.
+        fit_memory: most bytes that the process of `fit` held.
+        others: cores that other programs used meanwhile, on average.
+    """
+
+    case: Case
+    augmented: bool
+    problem: str = ""
+    compile: float | None = None
+    train: Pace | None = None
+    inference: Pace | None = None
+    memory: int | None = None
+    fit: Pace | None = None
+    fit_memory: int | None = None
+    others: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as fast as `fit`, by the medians."""
+        return self.fit.median / self.train.median if self.fit and self.train else None
+
+    @property
+    def best_ratio(self) -> float | None:
+        """The same by the fastest steps, which other programs disturb least."""
+        return self.fit.best / self.train.best if self.fit and self.train else None
+
+
+def cases(options: Options) -> list[Case]:
+    """All combinations, those with the same network and batch beside one another.
+
+    Raises:
+        UsageError: there is no such thing.
+    """
+    rows = select(options.variants)
+    sizes = _numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048)
+    batches = _numbers("--batch-size", options.batch_sizes, 1, 2**16)
+    precisions = _listed(options.precisions)
+    for each in precisions:
+        if each not in PRECISIONS:
+            raise UsageError("unknown precision", each, f"choose from {', '.join(PRECISIONS)}")
+    found = []
+    for row, size, batch, precision in product(rows, sizes, batches, precisions):
+        for called in _listed(options.recipes):
+            recipe = replace(recipes.resolved(called, row.name), batch_size=batch)
+            if recipe.trains != "network":
+                raise UsageError(
+                    "bench step times recipes that train a whole network",
+                    called,
+                    "see effbench bench probe and bench heads for those that train a head",
+                )
+            schedule.split(recipe, size)
+            own = {augmented: recipe if augmented else plain(recipe) for augmented in (False, True)}
+            found += [
+                Case(row.name, size, batch, precision, each)
+                for each in dict.fromkeys(own[augmented] for augmented in options.augmentation)
+            ]
+    return list(dict.fromkeys(found))
+
+
+def plain(recipe: Recipe) -> Recipe:
+    """A recipe without augmentation."""
+    return replace(
+        recipe,
+        flip=False,
+        crop=0,
+        cutout=0.0,
+        randaugment=0.0,
+        first_randaugment=0.0,
+        mixup=0.0,
+        first_mixup=0.0,
+        cutmix=0.0,
+    )
+
+
+def run(options: Options, report: Report) -> list[Row]:
+    """Times all cases; those that share a network and a batch, and their `fit`, by turns.
+
+    Raises:
+        UsageError: there is no such case.
+    """
+    rows: list[Row] = []
+    planned = cases(options)
+    for network, group in groupby(planned, key=lambda case: replace(case, recipe=None)):
+        rows += _group(network, tuple(group), options, report)
+    return rows
+
+
+def _group(network: Case, own: tuple[Case, ...], options: Options, report: Report) -> list[Row]:
+    with ExitStack() as stack:
+        sides = []
+        for case in (network, *own):
+            report(Step(f"{name(case)}: start, compile"))
+            sides.append(stack.enter_context(_side(case)))
+        for number in range(options.rounds):
+            report(Step(f"{name(network)}: turns", number, options.rounds, "rounds"))
+            # There and back again, so that no side is always the first.
+            for side in sides if number % 2 == 0 else reversed(sides):
+                side.turn(options.steps)
+    fit, *others = sides
+    return [_row(side, fit) for side in others]
+
+
+class Side:
+    """A process that takes steps of one case when it is told to."""
+
+    def __init__(self, case: Case, process: subprocess.Popen[bytes], errors: BinaryIO) -> None:
+        self.case = case
+        self.problem = ""
+        self.train: list[float] = []
+        self.inference: list[float] = []
+        self.first = Reply()
+        self._last = Reply()
+        self._process = process
+        self._errors = errors
+        self._elsewhere: list[float] = []
+        self._tell(CASE.dump_json(case))
+        self.first = self._hear()
+
+    @property
+    def memory(self) -> int:
+        """Most bytes that it held."""
+        return self._last.memory
+
+    @property
+    def images(self) -> int:
+        """Of a pass of inference."""
+        return self._last.images
+
+    @property
+    def others(self) -> float:
+        """Cores that other programs used during its turns, on average."""
+        return sum(self._elsewhere) / len(self._elsewhere)
+
+    def turn(self, steps: int) -> None:
+        """Takes so many steps that count; nothing once there is a problem."""
+        if self.problem:
+            return
+        began, busy, own = time.perf_counter(), _busy(), self._used()
+        self._tell(str(steps).encode())
+        reply = self._hear()
+        if self.problem:
+            return
+        elsewhere = _busy() - busy - (self._used() - own)
+        self._elsewhere.append(max(0.0, elsewhere / (time.perf_counter() - began)))
+        self.train += reply.train[1:]
+        self.inference += reply.inference[1:]
+
+    def _tell(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died; its exit says why
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
+
+    def _hear(self) -> Reply:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line:
+            self._last = REPLY.validate_json(line)
+            self.problem = self._last.problem
+        else:
+            code = self._process.wait()
+            self._errors.seek(0)
+            self.problem = subprocesses.ended(code, self._errors.read().decode("utf-8", "replace"))
+        return self._last
+
+    def _used(self) -> float:
+        """Seconds of all cores that the process used so far."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
+
+
+@contextmanager
+def _side(case: Case) -> Iterator[Side]:
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            # -P: nothing in the working directory may pass for a library.
+            (sys.executable, "-P", "-m", "effbench.bench.step_worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield Side(case, process, errors)
+        finally:
+            process.kill()
+
+
+def _busy() -> float:
+    """Seconds of all cores that all programs used since the machine was started."""
+    times = psutil.cpu_times()
+    idle: float = times.idle + getattr(times, "iowait", 0.0)
+    # Guests are counted among the others as well.
+    guests: float = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return sum(times) - idle - guests
+
+
+def _row(own: Side, fit: Side) -> Row:
+    problems = [own.problem, f"plain fit {fit.problem}" if fit.problem else ""]
+    row = Row(own.case, _augmented(own.case), "; ".join(filter(None, problems)))
+    if own.problem:
+        return row
+    first, second = own.first.train[:2]
+    row = replace(
+        row,
+        compile=max(0.0, first - second),
+        train=pace(own.train, own.case.batch_size),
+        inference=pace(own.inference, own.images),
+        memory=own.memory,
+        others=own.others,
+    )
+    if fit.problem:
+        return row
+    return replace(
+        row,
+        fit=pace(fit.train, own.case.batch_size),
+        fit_memory=fit.memory,
+        others=(own.others + fit.others) / 2,
+    )
+
+
+def _augmented(case: Case) -> bool:
+    return case.recipe is not None and plain(case.recipe) != case.recipe
+
+
+def name(case: Case) -> str:
+    """Short, and different for the cases of one network and batch."""
+    recipe = case.recipe.name if case.recipe else "plain fit"
+    suffix = " augmented" if _augmented(case) else ""
+    return f"{case.variant} at {case.image_size}, batch {case.batch_size}, {recipe}{suffix}"
+
+
+def _listed(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def _numbers(flag: str, text: str, low: int, high: int) -> list[int]:
+    try:
+        numbers = [int(part) for part in _listed(text)]
+    except ValueError:
+        numbers = [low - 1]
+    if min(numbers) < low or max(numbers) > high:
+        raise UsageError(
+            f"{flag} takes whole numbers from {low} to {high}", text, "write e.g. 96,224"
+        )
+    return numbers

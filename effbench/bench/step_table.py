@@ -1,0 +1,193 @@
+"""Timed steps to be read: a table in words, in Markdown, and as JSON with every figure."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from effbench import provenance
+from effbench.bench.step import Options, Row, name
+from effbench.bench.step_messages import Pace
+from effbench.errors import UsageError
+from effbench.files import write_atomically, writing
+from effbench.hardware import machine
+
+# Columns of words; the others are numbers.
+WORDS = ("Model", "Precision", "Recipe", "Augmented")
+TITLES = ("Training steps", "Inference, and what it takes")
+
+# Cores that other programs may use before the table says that the machine was shared.
+_SHARED = 0.1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Part of what is shown.
+
+    Attributes:
+        columns: titles.
+        rows: cells, one for each column.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown.
+
+    Attributes:
+        tables: training, then inference and what it takes.
+        notes: what the figures are of.
+        problems: a line for each row that failed.
+    """
+
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def show(rows: Sequence[Row], options: Options) -> Shown:
+    """The rows in words."""
+    tables = []
+    for cells in (_training, _inference):
+        found = [_which(row) | cells(row) for row in rows]
+        tables.append(Table(tuple(found[0]), tuple(tuple(each.values()) for each in found)))
+    return Shown(
+        tuple(tables),
+        _notes(rows, options),
+        tuple(f"{name(row.case)}: {row.problem}" for row in rows if row.problem),
+    )
+
+
+def _which(row: Row) -> dict[str, str]:
+    case = row.case
+    return {
+        "Model": case.variant,
+        "Size": str(case.image_size),
+        "Batch": str(case.batch_size),
+        "Precision": case.precision,
+        "Recipe": case.recipe.name if case.recipe else "",
+        "Augmented": "yes" if row.augmented else "no",
+    }
+
+
+def _training(row: Row) -> dict[str, str]:
+    """A "-" for what is not known."""
+    return {
+        "images/s": _number(row.train.images_per_second if row.train else None, 1),
+        **_percentiles(row.train, "p10", "median", "p90", "p99"),
+        "fit median ms": _milliseconds(row.fit, "median"),
+        "× fit": _number(row.ratio, 2),
+        "× fit, fastest": _number(row.best_ratio, 2),
+    }
+
+
+def _inference(row: Row) -> dict[str, str]:
+    """A "-" for what is not known."""
+    return {
+        "images/s": _number(row.inference.images_per_second if row.inference else None, 1),
+        **_percentiles(row.inference, "p10", "median", "p90", "p99"),
+        "compile s": _number(row.compile, 1),
+        "memory GB": _gigabytes(row.memory),
+        "fit memory GB": _gigabytes(row.fit_memory),
+        "others": _number(row.others, 2),
+    }
+
+
+def _percentiles(pace: Pace | None, *names: str) -> dict[str, str]:
+    return {f"{name} ms": _milliseconds(pace, name) for name in names}
+
+
+def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
+    versions = ", ".join(f"{name} {text}" for name, text in provenance.versions().items())
+    commit = provenance.commit()
+    passes = {row.inference.images for row in rows if row.inference}
+    notes = [
+        f"{machine.cpu_name()}; {versions}{f'; commit {commit}' if commit else ''}.",
+        f"Every case in a process of its own; {options.rounds} rounds by turns, {options.steps} "
+        "steps of each counted one by one, after the one that compiles and one more a turn.",
+        "Random weights and random uint8 images of 32x32, resized inside the step.",
+        "compile: the first step less the second. memory: the most that the process held.",
+        "× fit: times as fast as the same backbone, size, batch and precision under Keras's `fit` "
+        "with Adam and no augmentation, by the medians and by the fastest steps.",
+    ]
+    if passes:
+        notes.append(f"inference: passes over {passes.pop()} images, as validation does.")
+    if any((row.others or 0.0) > _SHARED for row in rows):
+        notes.append(
+            "**Not alone on the machine**: others is how many cores other programs used meanwhile; "
+            "ratios hold better than times."
+        )
+    return tuple(notes)
+
+
+def markdown(shown: Shown) -> str:
+    """The tables and their notes."""
+    parts = []
+    for title, table in zip(TITLES, shown.tables, strict=True):
+        sides = ["left" if column in WORDS else "right" for column in table.columns]
+        cells = tabulate(table.rows, table.columns, "github", disable_numparse=True, colalign=sides)
+        parts.append(f"### {title}\n\n{cells}")
+    lines = (*shown.notes, *(f"Failed: {problem}." for problem in shown.problems))
+    return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines))) + "\n"
+
+
+def as_json(rows: Sequence[Row], options: Options) -> str:
+    """Every figure: seconds, bytes, and ratios."""
+    found = {
+        "machine": machine.cpu_name(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+        "options": asdict(options),
+        "rows": [asdict(row) | {"ratio": row.ratio, "best_ratio": row.best_ratio} for row in rows],
+    }
+    return json.dumps(found, indent=1) + "\n"
+
+
+def save(rows: Sequence[Row], options: Options, path: Path) -> None:
+    """Writes the table as Markdown to `path`, and beside it as JSON.
+
+    Raises:
+        DiskError: that cannot be written.
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, markdown(show(rows, options)).encode())
+    write_atomically(path.with_suffix(".json"), as_json(rows, options).encode())
+
+
+def check(path: Path) -> None:
+    """Makes sure that a table can be saved under this name, before it is measured.
+
+    Raises:
+        UsageError: its name is that of the JSON beside it, or a directory's.
+        DiskError: no file can be written there.
+    """
+    if path.is_dir():
+        raise UsageError("--output names a file", f"the folder {path}", "name a file in it")
+    if path.suffix == ".json":
+        raise UsageError(
+            "--output names the Markdown file; the JSON stands beside it", str(path), "end in .md"
+        )
+    with writing(path.parent):
+        home = next(each for each in path.absolute().parents if each.exists())
+        tempfile.TemporaryFile(dir=home).close()
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _milliseconds(pace: Pace | None, which: str) -> str:
+    return "-" if pace is None else f"{1000 * getattr(pace, which):,.0f}"
+
+
+def _gigabytes(memory: int | None) -> str:
+    return "-" if memory is None else f"{memory / 1e9:.2f}"

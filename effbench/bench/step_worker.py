@@ -1,0 +1,141 @@
+"""A process of its own that takes steps of one training when it is told to, and times each.
+
+It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from effbench import provenance, subprocesses
+from effbench.bench.step_messages import CASE, REPLY, Case, Reply
+from effbench.config import schedule
+from effbench.config.recipes import Recipe
+from effbench.config.variants import VARIANTS
+from effbench.data.splits import CLASSES
+from effbench.errors import EffbenchError
+from effbench.hardware import devices
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import backbone as backbones
+from effbench.models import preprocessing
+from effbench.training import inputs
+from effbench.training.evaluate import Evaluator, batch
+from effbench.training.fine_tune_step import Task, Trainer
+
+# Different batches that a training goes through again and again.
+BATCHES = 4
+
+# Takes so many steps and says how long each took, and then as many passes of inference.
+Turn = Callable[[int], Reply]
+
+
+def main() -> int:
+    """Reads a case, then the steps of each turn."""
+    channel = subprocesses.channel()
+
+    def send(reply: Reply) -> None:
+        channel.write(REPLY.dump_json(reply, exclude_defaults=True) + b"\n")
+
+    case = CASE.validate_json(sys.stdin.buffer.readline())
+    try:
+        take = _keras_fit(case) if case.recipe is None else _training(case, case.recipe)
+        send(take(1))
+        for line in sys.stdin.buffer:
+            send(take(int(line)))
+    except EffbenchError as error:
+        send(Reply(problem=str(error)))
+        return 1
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        send(Reply(problem=f"out of memory: {subprocesses.described(error)}"))
+        return 1
+    return 0
+
+
+def _training(case: Case, recipe: Recipe) -> Turn:
+    """Steps as a run takes them, and inference as its validation does."""
+    device = devices.connect("cpu", beside=False)
+    layout, variant, size = device.layout, VARIANTS[case.variant], case.image_size
+    pixels, labels = _data(BATCHES * case.batch_size)
+    with layout.scope():
+        model, noise = backbones.trainable(variant, case.precision, recipe.survival)
+        backbones.randomize(model, 0)
+        images = inputs.gathered(pixels, layout)
+        task = Task(images, labels, recipe, variant.rescale, 0, case.batch_size, "cpu", layout)
+        trainer = Trainer(model, noise, task)
+        forward = backbones.forward(model, size, variant.rescale, batch(layout), device.threads)
+        held_out, _ = _data(batch(layout))
+        evaluator = Evaluator(inputs.gathered(held_out, layout, forward), batch(layout), layout)
+    stage = schedule.split(recipe, size)[-1]
+    order = np.arange(len(labels), dtype=np.int32).reshape(BATCHES, -1)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        place = done % BATCHES
+        trainer.run(stage, order, place, place + 1, done)
+        done += 1
+
+    def take(steps: int) -> Reply:
+        with layout.scope():
+            train = _timed(step, steps)
+            inference = _timed(lambda: trainer.logits(evaluator), steps)
+        return Reply("", train, inference, batch(layout), provenance.peak_memory())
+
+    return take
+
+
+def _keras_fit(case: Case) -> Turn:
+    """The same backbone under `model.fit` as anybody would write it: TensorFlow's own threads."""
+    variant, size = VARIANTS[case.variant], case.image_size
+    backbone = backbones.build(variant, size, case.precision)
+    backbone.trainable = True
+    mean, std = preprocessing.PREPROCESSING[variant.rescale]
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3), dtype=tf.uint8),
+            keras.layers.Resizing(size, size),
+            keras.layers.Normalization(mean=mean, variance=std**2),
+            backbone,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(CLASSES, "softmax", dtype="float32"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", ["accuracy"])
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_batch_end=lambda batch, logs: ends.append(time.perf_counter())
+    )
+
+    def take(steps: int) -> Reply:
+        pixels, labels = _data((steps + 1) * case.batch_size)
+        began = time.perf_counter()
+        ends.clear()
+        model.fit(pixels, labels, case.batch_size, verbose=0, callbacks=[clock])
+        return Reply("", tuple(np.diff([began, *ends])), memory=provenance.peak_memory())
+
+    return take
+
+
+def _timed(call: Callable[[], object], steps: int) -> tuple[float, ...]:
+    """Seconds of one call and then of so many more."""
+    times = []
+    for _ in range(steps + 1):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return tuple(times)
+
+
+def _data(images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images of CIFAR-10's size, and labels."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (images, 32, 32, 3), np.uint8)
+    return pixels, generator.integers(0, CLASSES, images).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

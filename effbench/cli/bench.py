@@ -1,0 +1,188 @@
+"""The commands under `effbench bench`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from typer.core import TyperGroup
+
+from effbench.cli.console import Display, err, figures, notes, out
+from effbench.cli.options import (
+    DataDirOption,
+    DataOption,
+    ResultsOption,
+    VariantsOption,
+    WeightsOption,
+)
+from effbench.config.recipes import RECIPES
+from effbench.config.variants import select
+from effbench.errors import EffbenchError, Interrupted
+
+if TYPE_CHECKING:
+    from effbench.bench.comparisons import Comparison
+    from effbench.bench.step_table import Shown
+
+_NETWORKS = ", ".join(row.name for row in RECIPES.values() if row.trains == "network")
+
+
+class Augmentation(StrEnum):
+    """Values of --augmentation."""
+
+    both = "both"
+    off = "off"
+    on = "on"
+
+
+_AUGMENTED = {
+    Augmentation.both: (False, True),
+    Augmentation.off: (False,),
+    Augmentation.on: (True,),
+}
+
+
+class Measurements(TyperGroup):
+    """Commands that keep nothing before they are done; an interrupted one says so."""
+
+    def invoke(self, context: Any) -> Any:
+        """As any group does, but for an interruption."""
+        try:
+            return super().invoke(context)
+        except Interrupted as error:
+            message = "a measurement is saved when it is done"
+            raise EffbenchError(message, "interrupted", "nothing is saved; run it again") from error
+
+
+bench_app = typer.Typer(
+    cls=Measurements, help="Measure speed and memory on this machine.", no_args_is_help=True
+)
+
+
+@bench_app.command("probe")
+def bench_probe(
+    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
+    weights: WeightsOption = "none",
+    data: DataOption = "random",
+    data_dir: DataDirOption = None,
+    limit: Annotated[int, typer.Option(help="Training images.")] = 4000,
+    epochs: Annotated[int, typer.Option(min=1, help="Of both ways.")] = 25,
+    image_size: Annotated[int | None, typer.Option(min=32, help="Default: native.")] = None,
+) -> None:
+    """Compare cached features with the backbone in every step, set-up included."""
+    from effbench.bench import comparisons
+    from effbench.sweep.resolve import Options
+
+    options = Options(
+        variants=select(variants)[0].name,
+        weights=weights,
+        data=data,
+        data_dir=data_dir,
+        limit=limit,
+        epochs=epochs,
+        image_size=image_size,
+        device="cpu",
+    )
+    with Display(out, 2, quiet=False, verbose=False) as display:
+        comparison = comparisons.probe(options, display)
+    _print_comparison(comparison)
+
+
+@bench_app.command("heads")
+def bench_heads(
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+) -> None:
+    """Compare the training of one head, of five, and Keras's fit, on 45,000 features."""
+    from effbench.bench import comparisons
+
+    _print_comparison(comparisons.heads(rounds))
+
+
+@bench_app.command("features")
+def bench_features(
+    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
+    images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+) -> None:
+    """Compare feature extraction with a bare loop over the model."""
+    from effbench.bench import comparisons
+
+    _print_comparison(comparisons.features(select(variants)[0], images, rounds))
+
+
+@bench_app.command("report")
+def bench_report(
+    runs: Annotated[int, typer.Option(min=1, help="Copies of finished runs.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Time a report of many runs."""
+    from effbench.bench import report_timing
+
+    _print_comparison(report_timing.report(results, runs, rounds))
+
+
+@bench_app.command("step")
+def bench_step(
+    variants: VariantsOption = "B0",
+    image_size: Annotated[str, typer.Option(help="Comma-separated, pixels.")] = "96,160,224",
+    batch_size: Annotated[str, typer.Option(help="Comma-separated.")] = "32",
+    precision: Annotated[
+        str, typer.Option(help="Comma-separated: float32, mixed_bfloat16.")
+    ] = "float32",
+    recipe: Annotated[str, typer.Option(help=f"Comma-separated: {_NETWORKS}.")] = "finetune",
+    augmentation: Annotated[
+        Augmentation, typer.Option(help="Without the recipe's augmentation, with it, or both.")
+    ] = Augmentation.both,
+    steps: Annotated[int, typer.Option(min=1, help="Timed in each round.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 4,
+    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
+        "results/bench-step.md"
+    ),
+) -> None:
+    """Time training steps and inference of networks on the CPU, beside Keras's plain fit."""
+    from effbench.bench import step, step_table
+
+    step_table.check(output)
+    options = step.Options(
+        variants=variants,
+        image_sizes=image_size,
+        batch_sizes=batch_size,
+        precisions=precision,
+        recipes=recipe,
+        augmentation=_AUGMENTED[augmentation],
+        steps=steps,
+        rounds=rounds,
+    )
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        rows = step.run(options, partial(display.step, "bench"))
+    step_table.save(rows, options, output)
+    shown = step_table.show(rows, options)
+    _print_steps(shown)
+    out.print(f"saved: {output} and {output.with_suffix('.json')}", soft_wrap=True)
+    for problem in shown.problems:
+        err.print(f"effbench: {problem}", soft_wrap=True)
+    if shown.problems:
+        raise typer.Exit(1)
+
+
+def _print_steps(shown: Shown) -> None:
+    from effbench.bench.step_table import TITLES, WORDS
+
+    for title, part in zip(TITLES, shown.tables, strict=True):
+        out.print(title, style="bold")
+        figures(part.columns, part.rows, WORDS)
+    notes(shown.notes)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    table = Table("", "seconds", "peak memory")
+    for timing in comparison.timings:
+        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else ""
+        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
+    out.print(table)
+    for finding in comparison.findings:
+        out.print(finding, soft_wrap=True)

@@ -1,0 +1,188 @@
+"""What long work shows: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from effbench.config.run_spec import RunSpec
+from effbench.progress import Step
+from effbench.sweep.events import Event
+
+# No markup: what is printed may hold brackets of its own.
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
+
+# Between two plain lines of one phase.
+LINE_SECONDS = 15.0
+
+# Columns of text that no table needs.
+WIDEST = 250
+
+_MARKS = {
+    "saved": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "finished": ("·", "dim"),
+    "failed before": ("·", "red"),
+}
+
+
+class Display:
+    """Shows the events of a sweep; a context manager.
+
+    Quiet shows failures only; verbose also shows every step, one line each.
+    """
+
+    def __init__(self, console: Console, runs: int, *, quiet: bool, verbose: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._verbose = verbose
+        self._bars = _Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            _Left(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._sweep = self._bars.add_task("runs", total=runs, unit="", visible=runs > 0)
+        self._phase = self._sweep
+        self._last = Step("")
+        self._began = (0.0, 0)  # when the current phase's first step came, and what was done then
+        self._printed = 0.0
+
+    def __enter__(self) -> Display:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Shows one event."""
+        if event.state == "working" and event.step is not None:
+            self.step(name(event.specs), event.step)
+            return
+        if event.state in _MARKS:
+            self._bars.advance(self._sweep, len(event.specs))
+        if event.state == "failed" or not self._quiet:
+            text = f": {event.text}" if event.text else ""
+            line = Text.assemble(
+                _MARKS.get(event.state, (">", "blue")), f" {name(event.specs)} {event.state}{text}"
+            )
+            self._console.print(line, soft_wrap=True)
+
+    def step(self, label: str, step: Step) -> None:
+        """Shows how far the work called `label` is."""
+        now = time.monotonic()
+        changed = step.phase != self._last.phase
+        if changed:
+            self._began = (now, step.done)
+        # Another phase of the same count goes on with its bar.
+        counted = [(each.total, each.unit) for each in (step, self._last)]
+        if changed and (not step.total or counted[0] != counted[1]):
+            if self._phase != self._sweep:
+                self._bars.remove_task(self._phase)
+            self._phase = self._bars.add_task("now", total=step.total or None, unit=step.unit)
+        self._bars.words = Text.assemble(f"{label} {step.phase}  ", (step.note, "dim"))
+        self._bars.update(self._phase, completed=step.done)
+        ended = step.total > 0 and step.done == step.total != self._last.done
+        due = changed or ended or self._verbose or now - self._printed > LINE_SECONDS
+        self._last = step
+        shown = step.lasting or self._verbose or not self._console.is_terminal
+        if due and shown and not self._quiet:
+            self._printed = now
+            self._console.print(
+                f"  {label} {_line(step, now - self._began[0], self._began[1])}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def figures(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> None:
+    """Prints a table whole: a narrow terminal breaks its lines, not its figures.
+
+    Args:
+        columns: titles.
+        rows: a cell for each column.
+        words: columns of words; the others are numbers.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in words else "right", no_wrap=True)
+    for cells in rows:
+        table.add_row(*cells)
+    table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
+    out.print(table, crop=False)
+
+
+def notes(lines: Iterable[str]) -> None:
+    """Prints points, which a terminal breaks between words; elsewhere each is one line."""
+    for line in lines:
+        out.print(f"- {line}", soft_wrap=not out.is_terminal)
+
+
+def name(specs: Sequence[RunSpec]) -> str:
+    """Short and unmistakable: what differs between the runs of one sweep."""
+    first = specs[0]
+    seeds = ",".join(str(spec.seed) for spec in specs)
+    plural = "s" if len(specs) > 1 else ""
+    return f"{first.variant} {first.weights.name} {first.image_size} seed{plural} {seeds}"
+
+
+def _line(step: Step, seconds: float, already: int) -> str:
+    """A step as words: how far, how fast, how long still."""
+    words = [step.phase]
+    if step.total:
+        words.append(f"{step.done:,}/{step.total:,} {step.unit}")
+        rate = (step.done - already) / seconds if seconds > 0 else 0.0
+        if rate > 0:
+            words.append(f"{rate:,.1f} {step.unit}/s")
+            words.append(f"{(step.total - step.done) / rate:,.0f} s left")
+    return ", ".join(filter(None, [" ".join(words[:2]), *words[2:], step.note]))
+
+
+class _Bars(Progress):
+    """Bars under a line of words, which leave each other room on 80 columns."""
+
+    words = Text("")
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The words, which may take several lines, then the bars."""
+        if self.words:
+            yield self.words
+        yield from super().get_renderables()
+
+
+class _Left(TimeRemainingColumn):
+    """Time left of a phase; runs differ too much for an estimate of theirs."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["unit"] else Text("")
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        unit = task.fields["unit"]
+        return Text(f"{speed:,.1f} {unit}/s" if speed and unit else "")

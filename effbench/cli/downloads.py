@@ -1,0 +1,84 @@
+"""The commands about this machine: what it can do, what it has, what it lacks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from effbench.cli.console import Display, out
+from effbench.cli.options import (
+    CacheAction,
+    DataDirOption,
+    DataOption,
+    Rescale,
+    VariantsOption,
+    WeightsDirOption,
+    WeightsOption,
+)
+from effbench.config.variants import select
+from effbench.errors import UsageError
+
+
+def fetch(
+    variants: VariantsOption = "all",
+    weights: WeightsOption = "auto",
+    weights_dir: WeightsDirOption = None,
+    data: DataOption = "cifar10",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Download and verify weights and data ahead of time."""
+    from effbench.data import datasets
+    from effbench.models import weights as weights_module
+
+    rows = select(variants)
+    source = weights_module.Source.parse(weights, Rescale.auto)
+    if source.path is not None:
+        raise UsageError("fetch brings releases", weights, "name one, or leave --weights out")
+    identities = [(row, source.identify(row)) for row in rows]
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        show = partial(display.step, "fetch")
+        loaded = datasets.load(data, data_dir, show)
+        counts = ", ".join(f"{len(split.labels):,}" for split in loaded.splits)
+        out.print(f"{data}: {counts} images, sha256 {loaded.sha256}", soft_wrap=True)
+        for row, identity in identities:
+            if not identity.random:
+                file = weights_module.find(source, identity, row, weights_dir, show)
+                out.print(f"{row.name} {identity.name}: {file.path}", soft_wrap=True)
+                out.print(f"  sha256 {file.sha256}", soft_wrap=True)
+
+
+def doctor() -> None:
+    """Say what this machine can do, and what is wrong with it."""
+    from effbench.cli import doctor as doctoring
+
+    checks = doctoring.examine()
+    for check in checks:
+        mark = ("ok   ", "green") if check.good else ("wrong", "red")
+        hint = "" if check.good else f"; {check.hint}"
+        line = Text.assemble(mark, f" {check.name}: {check.text}{hint}")
+        out.print(line, soft_wrap=True)
+    if not all(check.good for check in checks):
+        raise typer.Exit(1)
+
+
+def cache(
+    action: Annotated[CacheAction, typer.Argument()] = CacheAction.list,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Clear downloads too, not only what can be computed again."),
+    ] = False,
+) -> None:
+    """List or clear cached features, plans and downloads."""
+    from effbench import cache as caching
+
+    if action is CacheAction.clear:
+        out.print(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
+        return
+    entries = caching.entries()
+    for entry in entries:
+        out.print(f"{entry.size / 1e6:10,.1f} MB  {entry.path}", soft_wrap=True)
+    total = sum(entry.size for entry in entries) / 1e6
+    out.print(f"{total:10,.1f} MB  in all under {caching.directory()}", soft_wrap=True)

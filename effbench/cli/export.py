@@ -1,0 +1,105 @@
+"""The commands that take a model out of a run and use it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from effbench.cli.console import Display, err, out
+from effbench.cli.options import ExportFormat, ResultsOption
+from effbench.errors import DataError
+from effbench.stderr import hushed
+
+if TYPE_CHECKING:
+    from effbench.export.predict import Prediction
+
+
+def export(
+    key: Annotated[str, typer.Argument(help="Any part of the run's key that no other has.")],
+    format: Annotated[  # the flag's name
+        ExportFormat, typer.Option(help="A file of Keras 2, a folder of TensorFlow, or TFLite.")
+    ] = ExportFormat.keras,
+    output: Annotated[
+        Path | None, typer.Option(help="Default: the run's key, in this directory.")
+    ] = None,
+    results: ResultsOption = Path("results"),
+    weights_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a run that trained a head: folder of the backbone's weights.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take the place of a model that is there.")
+    ] = False,
+) -> None:
+    """Write a run's model: from images of any size to probabilities of classes, in float32."""
+    from effbench.cli import show
+    from effbench.records.store import Store
+
+    store = Store(results)
+    record = show.find(store, key)
+    quiet = not out.is_terminal  # half a minute needs no lines in a log
+    with hushed(), Display(out, 0, quiet=quiet, verbose=False) as display:
+        from effbench.export import writer as exporting
+
+        order = exporting.Order(store, record, format.value, output, force, weights_dir)
+        done = exporting.export(order, partial(display.step, "export"))
+    out.print(
+        f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "
+        f"{done.difference:.1e} from the probabilities of the run's network in float32",
+        soft_wrap=True,
+    )
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="What 'effbench export' wrote.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Files of images of any size.", metavar="IMAGE...")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what an exported model sees in images: five classes, the likeliest first."""
+    with hushed():
+        from effbench.export import predict as predicting
+
+        found = predicting.predict(model, images)
+    problems = [each for each in found if isinstance(each, DataError)]
+    predictions = [each for each in found if not isinstance(each, DataError)]
+    _print(predictions, as_json)
+    for problem in problems:
+        err.print(f"effbench: {problem}", soft_wrap=True)
+    if problems:
+        raise typer.Exit(problems[0].exit_code)
+
+
+def _print(predictions: list[Prediction], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {
+                "image": str(each.image),
+                "classes": [{"class": name, "probability": value} for name, value in each.top],
+            }
+            for each in predictions
+        ]
+        print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
+    elif out.is_terminal:
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for title in ("Image", "Class"):
+            table.add_column(title, overflow="fold")
+        table.add_column("Probability", justify="right", no_wrap=True)
+        for each in predictions:
+            for place, (name, value) in enumerate(each.top):
+                table.add_row("" if place else str(each.image), name, f"{value:.2%}")
+        out.print(table)
+    else:
+        for each in predictions:
+            for name, value in each.top:
+                print(f"{each.image}\t{name}\t{value:.4f}")

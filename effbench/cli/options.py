@@ -1,0 +1,99 @@
+"""The flags that several commands share, each with its help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from effbench.config.variants import RELEASES, VARIANTS
+from effbench.errors import UsageError
+
+
+class Precision(StrEnum):
+    """Values of --precision."""
+
+    auto = "auto"
+    float32 = "float32"
+    mixed_bfloat16 = "mixed_bfloat16"
+
+
+class Rescale(StrEnum):
+    """Values of --rescale."""
+
+    auto = "auto"
+    torch = "torch"
+    tf = "tf"
+
+
+class ExportFormat(StrEnum):
+    """Values of --format."""
+
+    keras = "keras"
+    savedmodel = "savedmodel"
+    tflite = "tflite"
+
+
+class CacheAction(StrEnum):
+    """What to do with the cache."""
+
+    list = "list"
+    clear = "clear"
+
+
+VariantsOption = Annotated[
+    str, typer.Option(help=f"Comma-separated: {', '.join(VARIANTS)}; or all.")
+]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        help=f"auto (imagenet; imagenet21k-ft1k for XL), {', '.join(RELEASES)}, none (random), "
+        "or an .h5 file."
+    ),
+]
+WeightsDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder searched first for releases, by their file names.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+DataOption = Annotated[
+    str, typer.Option(help="cifar10, digits (needs no download), or random (for speed).")
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="Where the data is: CIFAR-10's folder or its tar.gz.", exists=True),
+]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
+RescaleOption = Annotated[
+    Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")
+]
+CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
+GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
+TpuOption = Annotated[bool, typer.Option("--tpu", help="Use the TPU.")]
+TpuNameOption = Annotated[
+    str | None, typer.Option(help="Another TPU than this machine's: its name or grpc:// address.")
+]
+ReplicasOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="With --cpu: replicas on one CPU, as on a TPU's cores."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]
+
+
+def only(what: str, flags: dict[str, bool]) -> str | None:
+    """The one flag that is set, or None.
+
+    Raises:
+        UsageError: there are several.
+    """
+    chosen = [name for name, given in flags.items() if given]
+    if len(chosen) > 1:
+        given = " ".join(f"--{name}" for name in chosen)
+        raise UsageError(f"{what} exclude one another", given, "give one of them")
+    return chosen[0] if chosen else None

@@ -1,0 +1,89 @@
+"""The command that plans a sweep on TPUs that are not there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from effbench.cli.console import Display, err, figures, notes, out
+from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
+from effbench.config.recipes import RECIPES
+from effbench.hardware.tpu_slices import SLICES
+
+if TYPE_CHECKING:
+    from effbench.tpu_plan.planner import Row
+
+
+def plan(
+    tpu_type: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Comma-separated, or again: {', '.join(SLICES)}. Default: all."),
+    ] = None,
+    variants: VariantsOption = "all",
+    recipe: Annotated[
+        str, typer.Option(help=f"Comma-separated: {', '.join(RECIPES)}.")
+    ] = "case-study",
+    batch_per_replica: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images a replica takes at once. Default: what the run takes."),
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="Dollars an hour of a whole slice, for the costs.")
+    ] = None,
+    max_batch: Annotated[
+        bool, typer.Option("--max-batch", help="Find the largest batch a replica can take.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every program.")] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compile a sweep for TPUs that are not there: what fits, and what it would take."""
+    from effbench.tpu_plan import plan_table
+    from effbench.tpu_plan import planner as planning
+
+    style = only("formats", {"markdown": markdown, "json": as_json})
+    options = planning.Options(
+        tpus=",".join(tpu_type or ["all"]),
+        variants=variants,
+        recipes=recipe,
+        batch=batch_per_replica,
+        largest=max_batch,
+    )
+    # Beside the plan itself, which may go to a file.
+    with Display(err, 0, quiet=quiet, verbose=verbose) as display:
+        rows = planning.make(options, partial(display.step, "plan"))
+    if style == "json":
+        print(plan_table.as_json(rows, price_per_hour), end="")
+    elif style == "markdown":
+        print(plan_table.markdown(rows, price_per_hour), end="")
+    else:
+        _show(rows, price_per_hour)
+    wrong = [row for row in rows if row.problem]
+    for row in wrong:
+        err.print(f"effbench: {_explain(row)}", soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _show(rows: list[Row], price: float | None) -> None:
+    from effbench.tpu_plan import plan_table
+
+    for found in plan_table.tables(rows, price):
+        out.print(found.title, style="bold", soft_wrap=True)
+        figures(found.columns, found.rows, plan_table.WORDS)
+        for line in found.lines:
+            out.print(line, soft_wrap=True)
+    notes([plan_table.ABOUT, *plan_table.notes(rows)])
+
+
+def _explain(row: Row) -> str:
+    line = f"{row.spec.variant} on {row.tpu.name}: {row.problem}"
+    if row.excess:
+        if row.largest:
+            return f"{line}; the largest batch per replica that fits is {row.largest:,}"
+        hint = "no batch fits" if row.largest == 0 else "--max-batch finds the largest that fits"
+        return f"{line}; {hint}"
+    return line

@@ -1,0 +1,83 @@
+"""The commands about records: one of them, all of them, those of several places."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from effbench.cli.console import Display, err, out
+from effbench.cli.options import ResultsOption
+from effbench.errors import UsageError
+
+
+def show(
+    key: Annotated[str, typer.Argument(help="Any part of the run's key that no other has.")],
+    results: ResultsOption = Path("results"),
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Print only the command that repeats it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Show everything about one run."""
+    from effbench.cli import show as showing
+    from effbench.records.store import Store
+
+    if rerun and as_json:
+        raise UsageError("formats exclude one another", "--rerun --json", "give one of them")
+    store = Store(results)
+    record = showing.find(store, key)
+    if as_json:
+        print(store.path(record).read_text("utf-8"), end="")
+    elif rerun:
+        from effbench.sweep.rerun import rerun as repeat
+
+        found = repeat(record)
+        print(found.command)
+        for hint in found.hints:
+            err.print(f"effbench: {hint}", soft_wrap=True)
+    else:
+        for part in showing.render(record, store.folder(record.spec.key)):
+            out.print(part, soft_wrap=isinstance(part, Text))
+
+
+def validate(
+    directory: Annotated[Path, typer.Argument(help="Folder of the records.")] = Path("results"),
+) -> None:
+    """Check every record against its files, itself and the others."""
+    from effbench.records import validate as validating
+
+    with Display(err, 0, quiet=False, verbose=False) as display:
+        found = validating.problems(directory, partial(display.step, str(directory)))
+    # Remarks are often the same for every record.
+    remarks: dict[str, list[Path]] = {}
+    for each in found.findings:
+        if each.remark:
+            remarks.setdefault(each.text, []).append(each.path)
+        else:
+            out.print(Text.assemble(("wrong", "red"), f" {each.path}: {each.text}"), soft_wrap=True)
+    for text, paths in remarks.items():
+        more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
+        out.print(f"note  {paths[0]}: {text}{more}", soft_wrap=True)
+    out.print(f"{found.records:,} records, {found.errors:,} problems", soft_wrap=True)
+    if found.errors:
+        raise typer.Exit(1)
+
+
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Folders of records.", metavar="DIR...")],
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Join the records of several folders into one."""
+    from effbench.records import merge as merging
+
+    with Display(err, 0, quiet=False, verbose=False) as display:
+        outcome = merging.merge(sources, results, partial(display.step, "merge"))
+    out.print(
+        f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
+        f"in {results}",
+        soft_wrap=True,
+    )

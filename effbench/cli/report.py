@@ -1,0 +1,133 @@
+"""The commands that say what was found: report, compare."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from effbench.cli.console import err
+from effbench.cli.options import ResultsOption, VariantsOption, only
+from effbench.errors import EffbenchError
+
+# Altair takes longer to import than a text table to print.
+if TYPE_CHECKING:
+    from effbench.report.charts.drawing import Drawing
+
+
+def report(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown (the default).")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="One page that works offline.")] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write plots here, SVG and PNG; and print the report if a format is given.",
+            file_okay=False,
+        ),
+    ] = None,
+    variants: VariantsOption = "all",
+    recipe: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Comma-separated releases, or none; default: all.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help='Over columns, e.g. "image_size <= 300 and seeds > 1".')
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="Comma-separated columns; -COLUMN descends.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated columns instead of the usual; a wrong one lists all."),
+    ] = None,
+    group_by: Annotated[
+        str, typer.Option(help="Columns that the rows of one table share.")
+    ] = "recipe,data",
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="Dollars an hour of the machine, for the costs.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The dataset, for the page's thumbnails.", exists=True)
+    ] = None,
+    results: ResultsOption = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option(help="A file, not the terminal.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Print what all finished runs came to, how sure it is, and what it cost."""
+    from effbench.files import write_atomically
+    from effbench.records.store import Store
+    from effbench.report import build
+    from effbench.report.render import table
+    from effbench.report.select import Selection
+
+    given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex, "html": html}
+    style = only("formats", given)
+    selection = Selection(variants, recipe, weights, data, where, sort, group_by)
+    store = Store(results)
+    found = build.read(store, selection, price_per_hour)
+    for problem in found.problems:
+        err.print(f"effbench: {problem}", soft_wrap=True)
+    if csv and found.failures:
+        err.print(f"effbench: not in the table: {len(found.failures)} runs that failed")
+    if csv and not found.sections:
+        raise EffbenchError("no finished run for a CSV", str(results), "leave --csv out")
+    if plots is not None and not found.sections:
+        raise EffbenchError("no finished run to plot", str(results), "leave --plots out")
+    drawings: Sequence[Drawing] = ()
+    if html or plots is not None:
+        from effbench.report.charts.drawing import draw
+
+        drawings = list(draw(store, found.sections))
+    if plots is not None:
+        from effbench.report.charts import files
+
+        for path in files.write(drawings, plots):
+            err.print(path, soft_wrap=True)
+        if style is None and output is None:
+            return
+    if html:
+        from effbench.report.render import page
+
+        text = page.render(found, drawings, data_dir, columns)
+    else:
+        text = table.render(found, style or "markdown", columns)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(output, text.encode())
+
+
+def compare(
+    base: Annotated[str, typer.Argument(help="Results directory, or case-study (published).")],
+    new: Annotated[str, typer.Argument(help="Results directory, or case-study (published).")],
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Percentage points of test accuracy that may be lost.")
+    ] = 0.3,
+    alpha: Annotated[
+        float, typer.Option(min=0, max=1, help="A drop counts below this p (Holm's correction).")
+    ] = 0.05,
+    require_all: Annotated[
+        bool, typer.Option("--require-all", help="Fail too if a row of BASE could not be checked.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
+) -> None:
+    """Say what changed from BASE to NEW; exit 1 if a drop is too large and significant."""
+    from effbench.report.comparison import compare
+    from effbench.report.render import comparison_table
+
+    found = compare(base, new)
+    for problem in found.problems:
+        err.print(f"effbench: {problem}", soft_wrap=True)
+    render = comparison_table.as_json if as_json else comparison_table.as_text
+    sys.stdout.write(render(found, max_drop, alpha))
+    fallen = any(change.fails(max_drop, alpha) for change in found.changes)
+    if fallen or (require_all and found.unchecked):
+        raise typer.Exit(1)

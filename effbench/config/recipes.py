@@ -1,0 +1,298 @@
+"""Recipes: every number that training depends on. A new recipe is a new row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Interval
+from pydantic import TypeAdapter, ValidationError
+
+from effbench.errors import UsageError
+
+Finite = Annotated[float, Interval(ge=0, lt=math.inf)]
+Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Decay = Annotated[float, Interval(ge=0, lt=1)]
+# 255/256: `linear_probe.keep_mask` counts in bytes.
+Rate = Annotated[float, Interval(ge=0, le=255 / 256)]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        name: of the row.
+        preprocessing: "weights" for what the loaded weights expect, or the name of a row of
+            `preprocessing.PREPROCESSING` that is used for every variant.
+        epochs: passes over the training images.
+        batch_size: global batch, over all replicas.
+        dropout: rate between pooling and the classifier; in the last stage, where there are some.
+        optimizer: name of a row of `optimizers.OPTIMIZERS`.
+        weight_decay: as the optimizer's row applies it.
+        initial_learning_rate: the lowest of the schedule, where a cycle or the warm-up begins.
+        maximal_learning_rate: its highest, in the first cycle or after the warm-up.
+        half_cycle_epochs: of triangular2, epochs from the lowest to the highest; an epoch of a
+            schedule is `training images // batch_size` steps, as the case study counted.
+        start_step: the optimizer's step count at the first step of a run. The case study shared
+            one optimizer between variants, so most of its runs did not start at 0.
+        selection: which epoch's weights are reported, a name in `record.SELECTIONS`.
+        trains: "head" on a frozen backbone, or the whole "network".
+        pretrained: False starts from random weights.
+        schedule: name of a row of `optimizers.SCHEDULES`.
+        warmup_epochs: of the constant schedule, epochs of linear growth before it.
+        learning_rate_batch: batch size that the learning rates are for; with another one they
+            grow or shrink in proportion. 0: they are what they are.
+        steps: training ends after so many, if its epochs have not ended it before.
+        label_smoothing: share of a label's mass that is spread over all classes.
+        survival: probability that the last block's branch is kept (stochastic depth); that of
+            earlier ones is higher, in proportion to their place.
+        ema_decay: highest decay of the moving average of the weights that is evaluated, see
+            `fine_tune.Trainer`; 0: the weights themselves are.
+        flip: mirror half of the images.
+        crop: pixels of padding before a random crop to the same size.
+        cutout: half the side of the square that is cut out, as a share of the image's.
+        randaugment: magnitude of two random operations an image; in the last stage.
+        mixup: alpha of the mix of two images; in the last stage.
+        cutmix: alpha of the patch from another image.
+        stages: of progressive learning: the values at the last stage are those above, those at the
+            first follow, and between them they grow evenly.
+        first_size: share of the image size.
+        first_dropout: as `dropout`.
+        first_randaugment: as `randaugment`.
+        first_mixup: as `mixup`.
+        rho: of RMSprop: how much of the mean square of the gradients is kept a step.
+        momentum: of RMSprop: how much of the last step is added.
+        epsilon: of RMSprop: added to the mean square.
+        beta_1: of AdaBelief: how much of the mean of the gradients is kept a step.
+        beta_2: of AdaBelief: how much of the mean square of what they differ by.
+        adabelief_epsilon: of AdaBelief: added to the root.
+    """
+
+    name: str
+    preprocessing: Literal["weights", "torch", "tf", "notebook-2021"]
+    epochs: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1)]
+    dropout: Rate
+    optimizer: Literal["adabelief", "rmsprop"]
+    weight_decay: Finite
+    initial_learning_rate: Finite
+    maximal_learning_rate: Positive
+    half_cycle_epochs: Annotated[int, Ge(0)]
+    start_step: Annotated[int, Ge(0)]
+    selection: Literal["val_loss", "val_accuracy", "final"]
+    trains: Literal["head", "network"] = "head"
+    pretrained: bool = True
+    schedule: Literal["triangular2", "constant"] = "triangular2"
+    warmup_epochs: Finite = 0.0
+    learning_rate_batch: Annotated[int, Ge(0)] = 0
+    steps: Annotated[int, Ge(1)] | None = None
+    label_smoothing: Share = 0.0
+    survival: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    ema_decay: Decay = 0.0
+    flip: bool = False
+    crop: Annotated[int, Interval(ge=0, le=16)] = 0
+    cutout: Annotated[float, Interval(ge=0, le=0.5)] = 0.0
+    randaugment: Annotated[float, Interval(ge=0, le=30)] = 0.0
+    mixup: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    cutmix: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    stages: Annotated[int, Interval(ge=1, le=16)] = 1
+    first_size: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    first_dropout: Rate = 0.0
+    first_randaugment: Annotated[float, Interval(ge=0, le=30)] = 0.0
+    first_mixup: Annotated[float, Interval(ge=0, le=2)] = 0.0
+    rho: Decay = 0.9
+    momentum: Decay = 0.9
+    epsilon: Positive = 1e-3
+    beta_1: Decay = 0.9
+    beta_2: Decay = 0.999
+    adabelief_epsilon: Positive = 1e-14
+
+
+def _case_study(name: str, preprocessing: Literal["weights", "notebook-2021"]) -> Recipe:
+    return Recipe(
+        name=name,
+        preprocessing=preprocessing,
+        epochs=25,
+        batch_size=128,  # 16 x the 8 cores of a TPU v2-8
+        dropout=0.1,
+        optimizer="adabelief",
+        weight_decay=1e-5,
+        initial_learning_rate=1e-4,
+        maximal_learning_rate=5e-2,
+        half_cycle_epochs=2,
+        start_step=0,
+        selection="val_loss",
+    )
+
+
+_CASE_STUDY = _case_study("case-study", "weights")
+
+# google/automl, efficientnetv2/datasets.py, Cifar10Ft: the same for every variant.
+_FINETUNE = Recipe(
+    name="finetune",
+    preprocessing="weights",
+    epochs=115,  # a few more than the steps take of 45,000 images
+    steps=10_000,
+    batch_size=512,
+    dropout=1e-6,
+    optimizer="rmsprop",
+    weight_decay=1e-5,
+    initial_learning_rate=0.0,
+    maximal_learning_rate=0.0005,
+    learning_rate_batch=256,
+    schedule="constant",
+    half_cycle_epochs=0,
+    warmup_epochs=1.0,
+    start_step=0,
+    selection="final",
+    trains="network",
+    label_smoothing=0.1,
+    survival=0.8,
+    ema_decay=0.9996,
+    flip=True,
+    cutout=0.25,
+)
+
+# What is trained as `finetune` is, but in stages. RandAugment and first dropout are of the paper
+# (table 6), for S, M and L; 36 epochs of leondgarse's run on CIFAR-10.
+_PROGRESSIVE = replace(
+    _FINETUNE,
+    name="progressive",
+    epochs=36,
+    steps=None,
+    cutout=0.0,
+    stages=4,
+    first_dropout=0.1,
+    first_randaugment=5.0,
+)
+
+RECIPES: Mapping[str, Recipe] = {
+    row.name: row
+    for row in (
+        _CASE_STUDY,
+        # As the notebook really ran in December 2021, with keras-efficientnet-v2 1.1.
+        _case_study("case-study-2021", "notebook-2021"),
+        _FINETUNE,
+        # The case study's own numbers, as its README reads: the network trains, not a head.
+        replace(_CASE_STUDY, name="finetune-adabelief", trains="network"),
+        _PROGRESSIVE,
+        replace(_PROGRESSIVE, name="scratch", pretrained=False),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What progressive learning comes to for one variant: four fields of `Recipe`."""
+
+    first_size: float
+    dropout: float
+    randaugment: float
+    mixup: float
+
+
+# First size: google/automl (first of four stages by training size), e.g. 171 of 300 for S. The
+# rest: the paper's table 6, whose S also stands for the smaller networks (automl trains B0 to B3
+# with another augmentation, T has no published stages), and whose L for XL.
+_GROWTH: Mapping[str, Growth] = {
+    "B0": Growth(144 / 192, 0.3, 15.0, 0.0),
+    "B1": Growth(144 / 192, 0.3, 15.0, 0.0),
+    "B2": Growth(148 / 208, 0.3, 15.0, 0.0),
+    "B3": Growth(156 / 240, 0.3, 15.0, 0.0),
+    "T": Growth(171 / 300, 0.3, 15.0, 0.0),
+    "S": Growth(171 / 300, 0.3, 15.0, 0.0),
+    "M": Growth(192 / 384, 0.4, 20.0, 0.2),
+    "L": Growth(192 / 384, 0.5, 25.0, 0.5),
+    "XL": Growth(192 / 384, 0.5, 25.0, 0.5),
+}
+
+# What can be another number, by what of the network a recipe trains. Of a head these are all that
+# its training depends on; the rest would change its key and nothing else. (Another optimizer would
+# need an L2 loss, which a head's step has not.)
+_HEAD = (
+    "preprocessing",
+    "epochs",
+    "batch_size",
+    "dropout",
+    "weight_decay",
+    "initial_learning_rate",
+    "maximal_learning_rate",
+    "half_cycle_epochs",
+    "start_step",
+    "selection",
+    "schedule",
+    "warmup_epochs",
+    "learning_rate_batch",
+    "beta_1",
+    "beta_2",
+    "adabelief_epsilon",
+)
+_FIXED = ("name", "trains", "pretrained")
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "head": _HEAD,
+    "network": tuple(field.name for field in fields(Recipe) if field.name not in _FIXED),
+}
+
+# Those that a sweep has a flag for.
+FLAGS = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
+
+_ADAPTER = TypeAdapter(Recipe)
+
+
+def get(name: str) -> Recipe:
+    """The row called `name`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in RECIPES:
+        raise UsageError("unknown recipe", name, f"choose from {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def resolved(name: str, variant: str) -> Recipe:
+    """The row called `name` with the numbers that it has for `variant`.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    recipe = get(name)
+    return replace(recipe, **asdict(_GROWTH[variant])) if recipe.stages > 1 else recipe
+
+
+def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """`recipe` with some numbers replaced.
+
+    Args:
+        recipe: to start from.
+        settings: "key=value" each; a key is a field of `Recipe` that its training depends on.
+
+    Raises:
+        UsageError: no such key, one that is there twice, or a value that it cannot have.
+    """
+    numbers, keys = asdict(recipe), KEYS[recipe.trains]
+    given: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if key not in keys or not equals:
+            rule = f"{recipe.name} has no such key to --set" if equals else "--set takes key=value"
+            raise UsageError(rule, setting, f"keys are {', '.join(keys)}")
+        if key in given:
+            hint = "give it once, by --set or by its own flag"
+            raise UsageError(f"{key} is given twice", f"{given[key]} and {value}", hint)
+        given[key] = value
+        try:
+            numbers[key] = asdict(_ADAPTER.validate_python(numbers | {key: value}))[key]
+        except ValidationError as error:
+            raise UsageError(
+                f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
+            ) from error
+    found = Recipe(**numbers)
+    if found.schedule == "triangular2" and not found.half_cycle_epochs:
+        hint = "add --set half_cycle_epochs=2, as in the case study"
+        raise UsageError("the schedule triangular2 goes up for one epoch at least", "0", hint)
+    return found

@@ -1,0 +1,109 @@
+"""What a run is: everything that can change its outcome, as plain data with a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields, is_dataclass, replace
+
+from effbench.config.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class WeightsId:
+    """Which weights, wherever their file lies.
+
+    Attributes:
+        name: a release of `variants.RELEASES`, or "none" for random weights.
+        digest: "md5:..." of the published release, "sha256:..." of any other file, "" for none.
+        rescale: the input rescaling these weights expect, "torch" or "tf".
+    """
+
+    name: str
+    digest: str
+    rescale: str
+
+    @property
+    def random(self) -> bool:
+        """Whether the backbone is untrained."""
+        return self.name == "none"
+
+    @property
+    def released(self) -> bool:
+        """Whether it is, byte for byte, a published release."""
+        return self.digest.startswith("md5:")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that can change the outcome of a run. Same key, same run.
+
+    Attributes:
+        variant: name of a row of `variants.VARIANTS`.
+        weights: the backbone's.
+        image_size: side of the square input, pixels.
+        recipe: resolved, overrides included.
+        data: name of a row of `datasets.DATASETS`.
+        data_sha256: of all images and labels of the dataset, before any limit.
+        limit: number of training images, or None for all.
+        seed: of the head's initial weights, its dropout and the shuffling.
+        precision: "float32" or "mixed_bfloat16".
+        feature_cache: False runs the backbone in every step instead of once per image, as it must
+            where the whole network trains.
+        micro_batch: images of a global batch that go through the network at once, or None for all.
+    """
+
+    variant: str
+    weights: WeightsId
+    image_size: int
+    recipe: Recipe
+    data: str
+    data_sha256: str
+    limit: int | None
+    seed: int
+    precision: str
+    feature_cache: bool
+    micro_batch: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Readable name and short hash of every field; also the name of the record's folder."""
+        return f"{self._name}-s{self.seed}-{_hash(self)}"
+
+    @property
+    def group(self) -> str:
+        """The key without the seed: runs of one group differ by their seed only."""
+        return f"{self._name}-{_hash(replace(self, seed=0))}"
+
+    @property
+    def preprocessing(self) -> str:
+        """The row of `preprocessing.PREPROCESSING` that this run uses."""
+        chosen = self.recipe.preprocessing
+        return self.weights.rescale if chosen == "weights" else chosen
+
+    @property
+    def _name(self) -> str:
+        limit = [] if self.limit is None else [f"limit{self.limit}"]
+        parts = [self.variant, self.weights.name, self.image_size, self.recipe.name, self.data]
+        return "-".join(map(str, parts + limit))
+
+
+def digest(value: object) -> str:
+    """The sha256 of the canonical JSON of a value; hexadecimal."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _hash(spec: RunSpec) -> str:
+    return digest(_plain(spec))[:12]
+
+
+def _plain(value: object) -> object:
+    """A dataclass as a dict, without fields at their default: a new field changes no old key."""
+    if not is_dataclass(value):
+        return value
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in fields(value)
+        if getattr(value, field.name) != field.default
+    }

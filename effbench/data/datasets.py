@@ -1,0 +1,101 @@
+"""The datasets by name. A new one is a new row of `DATASETS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from effbench.data import cifar10
+from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Dataset, Split, hashed
+from effbench.errors import UsageError
+from effbench.progress import Report, silent
+
+NUMBERS = tuple(map(str, range(CLASSES)))
+
+
+def load(name: str, directory: Path | None = None, report: Report = silent) -> Dataset:
+    """The dataset called `name`.
+
+    Args:
+        name: of a row of `DATASETS`.
+        directory: where its files are; by default Keras's cache and ours are searched, then it
+            is downloaded.
+        report: told of a download as it comes.
+
+    Raises:
+        DataError: it is missing or damaged.
+        UsageError: there is no such dataset.
+    """
+    if name not in DATASETS:
+        raise UsageError("unknown dataset", name, f"choose from {', '.join(DATASETS)}")
+    return DATASETS[name].load(directory, report)
+
+
+def at_hand(name: str, directory: Path | None = None) -> Split | None:
+    """The test images of the dataset called `name`; None where they are not at hand.
+
+    Nothing is downloaded.
+
+    Args:
+        name: of a dataset; one that is not in `DATASETS` is not at hand.
+        directory: as for `load`.
+
+    Raises:
+        DataError: the files are damaged, or not in `directory`.
+    """
+    return DATASETS[name].at_hand(directory) if name in DATASETS else None
+
+
+def classes(name: str) -> tuple[str, ...]:
+    """Names of the labels 0 to 9; for a dataset that is not in `DATASETS`, their numbers."""
+    return DATASETS[name].classes if name in DATASETS else NUMBERS
+
+
+def _digits(_: Path | None, __: Report) -> Dataset:
+    """Scikit-learn's 8x8 handwritten digits, part of its package."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    grey = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    large = grey.repeat(4, axis=1).repeat(4, axis=2)
+    images = np.repeat(large[..., None], 3, axis=3)
+    whole = Split(images, digits.target.astype(np.uint8), np.arange(len(images)))
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(images))
+    test, validation, train = np.split(order, [len(order) // 5, len(order) * 3 // 10])
+    return hashed(whole.take(train), whole.take(validation), whole.take(test))
+
+
+def _random(_: Path | None, __: Report) -> Dataset:
+    """For measuring speed, which does not depend on what is in an image."""
+    generator = np.random.default_rng(SPLIT_SEED)
+
+    def split(size: int) -> Split:
+        images = generator.integers(0, 256, (size, 32, 32, 3), np.uint8)
+        return Split(images, generator.integers(0, CLASSES, size, np.uint8), np.arange(size))
+
+    return hashed(*map(split, FULL))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a dataset comes from, and what its labels mean.
+
+    Attributes:
+        load: as `datasets.load`.
+        at_hand: as `datasets.at_hand`.
+        classes: names of the labels 0 to 9.
+    """
+
+    load: Callable[[Path | None, Report], Dataset]
+    at_hand: Callable[[Path | None], Split | None]
+    classes: tuple[str, ...] = NUMBERS
+
+
+DATASETS: Mapping[str, Source] = {
+    "cifar10": Source(cifar10.load, cifar10.at_hand, cifar10.CLASSES),
+    "digits": Source(_digits, lambda _: _digits(None, silent).test),
+    "random": Source(_random, lambda _: None),
+}

@@ -1,0 +1,42 @@
+"""One Keras model from images to probabilities, with all that lies between inside."""
+
+from __future__ import annotations
+
+from effbench.config.variants import VARIANTS
+from effbench.export.load import Network
+from effbench.hardware.tensorflow_setup import keras
+from effbench.models import backbone as backbones
+from effbench.models import preprocessing
+
+
+def build(network: Network) -> keras.Model:
+    """A classifier of Keras's own layers, so that it can be loaded without effbench.
+
+    It computes in float32, and its stochastic depth, which does nothing in inference, is gone.
+
+    Args:
+        network: whose weights it has; copied.
+
+    Returns:
+        A model from uint8 [n, h, w, 3], RGB of any size, to float32 [n, classes].
+    """
+    spec = network.spec
+    backbone = backbones.build(VARIANTS[spec.variant], spec.image_size, "float32")
+    # By name: a layer left out could move others.
+    found = {variable.name: variable for variable in network.backbone.weights}
+    backbone.set_weights([found[variable.name].numpy() for variable in backbone.weights])
+    mean, std = preprocessing.PREPROCESSING[spec.preprocessing]
+    head = keras.layers.Dense(len(network.bias), activation="softmax", name="scores")
+    layers = (
+        keras.layers.Resizing(spec.image_size, spec.image_size, name="resize"),
+        keras.layers.Normalization(mean=mean, variance=std**2, name="rescale"),
+        backbone,
+        keras.layers.GlobalAveragePooling2D(name="pool"),
+        head,
+    )
+    images = keras.Input((None, None, 3), dtype="uint8", name="images")
+    tensor = images
+    for layer in layers:
+        tensor = layer(tensor)
+    head.set_weights([network.kernel, network.bias])
+    return keras.Model(images, tensor, name=spec.key)

@@ -1,0 +1,171 @@
+"""A run's model as a file or folder that needs nothing else; checked before it gets its name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from effbench.data import datasets
+from effbench.errors import EffbenchError, UsageError
+from effbench.export import classifier, formats, load
+from effbench.files import sync, writing
+from effbench.hardware import devices
+from effbench.hardware.tensorflow_setup import tf
+from effbench.progress import Report, Step
+from effbench.records.record import Record
+from effbench.records.store import Store
+
+# Between probabilities. Float32 comes to 1e-6; a wrong resize, rescaling or layer to far more.
+TOLERANCE = 1e-3
+# Height and width of the images it is checked with: those of training, and one of neither side.
+SIZES = ((32, 32), (32, 32), (32, 32), (67, 41))
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the file or folder.
+        size: bytes.
+        difference: the largest between a probability of it and of the run's network.
+        images: that were compared.
+    """
+
+    path: Path
+    size: int
+    difference: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be written.
+
+    Attributes:
+        store: of the run.
+        record: of the run.
+        format: a row of `formats.FORMATS`.
+        output: where; None for the run's key in the working directory.
+        force: whether it may take the place of another.
+        weights_dir: folder of the backbone's file, where only a head was trained.
+    """
+
+    store: Store
+    record: Record
+    format: str
+    output: Path | None = None
+    force: bool = False
+    weights_dir: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is to be."""
+        suffix = formats.FORMATS[self.format].suffix
+        return self.output or Path(f"{self.record.spec.key}{suffix}")
+
+
+def export(order: Order, report: Report) -> Exported:
+    """Writes a run's selected network, compares it with the run's own, and names it.
+
+    Raises:
+        UsageError: the output's name does not fit the format.
+        EffbenchError: there is something else in its place, or no model of the run, or what was
+            written gives other results than the run's network.
+        DiskError: it cannot be written; nothing is left behind.
+    """
+    kind, spec = formats.FORMATS[order.format], order.record.spec
+    path = order.path
+    if path.suffix != kind.suffix and kind.suffix:
+        hint = f"end its name in {kind.suffix}, or choose another --format"
+        raise UsageError(f"--output must end in {kind.suffix}", str(path), hint)
+    _vacant(path, order.force)
+    devices.connect("cpu")
+    report(Step("build"))
+    network = load.load(order.store, order.record, order.weights_dir, report)
+    model = classifier.build(network)
+    names = datasets.classes(spec.data)
+    with _beside(path) as temporary:
+        report(Step("write"))
+        with _disk():
+            kind.write(model, names, temporary)
+        report(Step("check"))
+        difference = _difference(network, names, temporary)
+        size = sum(each.stat().st_size for each in _all(temporary))
+    return Exported(path, size, difference, len(SIZES))
+
+
+def _vacant(path: Path, force: bool) -> None:
+    if not os.path.lexists(path):
+        return
+    if not force:
+        raise EffbenchError(
+            "the output is there already", str(path), "add --force, or name another with --output"
+        )
+    if path.is_dir() and any(path.iterdir()) and not formats.FORMATS["savedmodel"].has(path):
+        raise EffbenchError(
+            "--force takes the place of a model only",
+            f"{path} is a folder of something else",
+            "name another with --output",
+        )
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Where something is written that gets the name `path` if all goes well."""
+    name, path = path.name, path.resolve()  # a link stays one
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name[:100]}.") as folder:
+            temporary = Path(folder) / name
+            yield temporary
+            for each in _all(temporary):
+                sync(each)
+            if path.is_dir() and temporary.is_dir():  # no rename replaces a folder that has files
+                path.rename(Path(folder) / "old")
+            temporary.replace(path)
+            sync(path.parent)
+
+
+def _all(path: Path) -> list[Path]:
+    return [path, *path.rglob("*")]
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """TensorFlow's word for a full disk as everyone else's."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
+def _difference(network: load.Network, names: tuple[str, ...], path: Path) -> float:
+    """The largest between a probability of what was written and of the run's network.
+
+    Raises:
+        EffbenchError: it is too large.
+    """
+    classify = formats.read(path)
+    random = np.random.default_rng(0)
+    largest = 0.0
+    for size in SIZES:
+        image = random.integers(0, 256, (*size, 3), np.uint8)
+        found = classify(image)
+        assert tuple(found) == names
+        own = network.probabilities(image[None])[0]
+        largest = float(np.maximum(largest, np.abs(np.array([*found.values()]) - own).max()))
+    if not largest <= TOLERANCE:  # NaN is not
+        raise EffbenchError(
+            f"probabilities must be those of the run's network within {TOLERANCE:g}",
+            f"{largest:.2g} off",
+            "nothing was written; try another --format, and report this as a bug",
+        )
+    return largest

@@ -1,0 +1,89 @@
+"""Files that are whole or absent, and what a disk that refuses them means."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from effbench.errors import DiskError
+
+_FLAGS = "(--results, --output, or EFFBENCH_CACHE for the cache)"
+
+
+_FULL = f"free some space there, or name a directory on another disk {_FLAGS}"
+
+
+_FORBIDDEN = f"name a directory that can be written {_FLAGS}"
+
+
+_FILE = f"name a directory, not a file {_FLAGS}"
+
+
+_DISK_HINTS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: _FORBIDDEN,
+    errno.ENOENT: _FORBIDDEN,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.ENOTDIR: _FILE,
+    errno.EEXIST: _FILE,
+    errno.EISDIR: f"name a file, not a directory {_FLAGS}",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a full, read-only or forbidden disk under `path` into a `DiskError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_HINTS:
+            # Some libraries raise it by themselves, without a number.
+            if not isinstance(error, PermissionError):
+                raise
+            error.errno = errno.EACCES
+        raise DiskError(
+            f"cannot write under {path}",
+            error.strerror or repr(error),
+            _DISK_HINTS[error.errno],
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file that is whole or absent, and durable once this returns.
+
+    Raises:
+        DiskError: it cannot be written; nothing is left behind.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path.parent):
+        if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout stays what it is
+            path.write_bytes(content)
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def sync(folder: Path) -> None:
+    """Makes a rename in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

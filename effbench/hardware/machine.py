@@ -1,0 +1,90 @@
+"""What this machine has, read from the file system: asking TensorFlow can take minutes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from effbench.errors import DeviceError
+from effbench.hardware import tpu as tpus
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """The processor's own name, and the number of cores that this process may use."""
+    names = [""]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{(names or [''])[0] or platform.processor() or platform.machine()}, {cores()} cores"
+
+
+def oom_kills() -> int:
+    """How many processes the system has ended so far because it was out of memory."""
+    with contextlib.suppress(OSError):
+        lines = (line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return sum(int(value) for name, value in lines if name == "oom_kill")
+    return 0
+
+
+def has_tpu() -> bool:
+    """Whether there is a TPU chip.
+
+    Off a TPU, libtpu asks the cloud's metadata server again and again for minutes, so TensorFlow's
+    TPU start-up is only touched where there is a chip.
+    """
+    return tpus.chips() is not None
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU with its driver."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
+
+
+def device(wanted: str, tpu: str = "") -> str:
+    """The kind of device to use: `wanted`, or the best there is for "auto".
+
+    Args:
+        wanted: "auto", "cpu", "gpu" or "tpu".
+        tpu: the name of one that is elsewhere, "" for none.
+
+    Raises:
+        DeviceError: it is not there.
+    """
+    present = {"tpu": lambda: bool(tpu) or has_tpu(), "gpu": has_gpu, "cpu": lambda: True}
+    if wanted == "auto":
+        return next(kind for kind, there in present.items() if there())
+    if not present[wanted]():
+        raise DeviceError(*_MISSING[wanted, tpus.build()])
+    return wanted
+
+
+_ELSEWHERE = "run it on such a machine, or use --cpu"
+_NO_GPU = "no NVIDIA GPU found (no /dev/nvidia*, no nvidia-smi)"
+_NO_CHIP = "no TPU chip found (no /dev/accel*, no PCI device of Google)"
+_INSTALL = "install the tpu set (make setup ACCEL=tpu) on a machine with a TPU, or use --cpu"
+# By kind, and whether TensorFlow is the build for TPUs: rule, received, hint.
+_MISSING = {
+    ("gpu", False): ("--gpu needs an NVIDIA GPU", _NO_GPU, _ELSEWHERE),
+    ("gpu", True): ("--gpu needs an NVIDIA GPU", _NO_GPU, _ELSEWHERE),
+    ("tpu", False): (
+        "--tpu needs a TPU",
+        f"{_NO_CHIP}, TensorFlow without TPU support",
+        _INSTALL,
+    ),
+    ("tpu", True): ("--tpu needs a TPU", f"TPU build of TensorFlow, {_NO_CHIP}", _ELSEWHERE),
+}
+
+
+def precision(wanted: str, device_kind: str) -> str:
+    """Resolves "auto": bfloat16 where the hardware multiplies in it, else float32."""
+    if wanted != "auto":
+        return wanted
+    return "mixed_bfloat16" if device_kind == "tpu" else "float32"

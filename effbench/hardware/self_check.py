@@ -1,0 +1,105 @@
+"""What a device is like, asked in a process of its own.
+
+The sweep cannot ask by itself: libtpu lets one process at a time use the chips, so its workers
+would find them taken; and a TensorFlow that does not fit its libtpu ends the process. The number of
+replicas is asked of TensorFlow, not counted from the chips: it joins the two cores of a v4 or v5p,
+and a TPU with a name is somewhere else.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter
+
+from effbench.errors import DeviceError, RelayedError
+from effbench.hardware import tpu
+
+# -P: nothing in the working directory may pass for a library.
+COMMAND = (sys.executable, "-P", "-m", "effbench.hardware.self_check_worker")
+
+# A pod takes a minute or two to start.
+SECONDS = 300
+# For a connection to one that is up.
+CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A device on which a tiny step ran.
+
+    Attributes:
+        name: what the machine calls it.
+        replicas: copies of a program that share a global batch.
+        keras: major version that TensorFlow uses.
+        versions: by name, "" for what is not installed or takes no part.
+    """
+
+    name: str
+    replicas: int
+    keras: int
+    versions: dict[str, str]
+
+
+FOUND = TypeAdapter(Found)
+
+
+def ask(kind: str, tpu_name: str = tpu.LOCAL) -> Found:
+    """Starts a device of this host, runs a tiny step on it, and lets go of it. Takes some seconds.
+
+    Raises:
+        EffbenchError: it cannot be used; the line says why.
+    """
+    if kind == "tpu" and not tpu.build():
+        raise DeviceError(
+            "--tpu needs the TPU build",
+            "TensorFlow without TPU support",
+            "install the tpu set: make setup ACCEL=tpu",
+        )
+    for address in tpu_name.split(","):
+        if address.startswith("grpc://"):
+            _reach(address)
+    # Without the other hosts, which this process does not wait for.
+    environment = tpu.for_child(tpu_name if kind == "tpu" else "")
+    environment.pop("TF_CONFIG", None)
+    try:
+        done = subprocess.run(
+            (*COMMAND, kind, tpu_name),
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"the {kind} must answer", f"nothing in {SECONDS} s", "is another program using it?"
+        ) from error
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if done.returncode == 1:
+        raise RelayedError(lines[-1])
+    if done.returncode:
+        raise DeviceError(
+            f"TensorFlow cannot start the {kind}", lines[-1], f"run 'make setup ACCEL={kind}'"
+        )
+    return FOUND.validate_json(done.stdout.strip().splitlines()[-1])
+
+
+def _reach(address: str) -> None:
+    """Makes sure that something listens there: TensorFlow would wait for it without an end.
+
+    Raises:
+        DeviceError: nothing does.
+    """
+    try:
+        place = urlsplit(address)
+        # 8470 is where a TPU listens, as TensorFlow's cluster resolver has it.
+        socket.create_connection((place.hostname, place.port or 8470), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        hint = "give the address of a TPU that is up"
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DeviceError("--tpu-name must answer", f"{address}: {reason}", hint) from error

@@ -1,0 +1,147 @@
+"""Backbones: uint8 images in, features out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from effbench.config.variants import Variant
+from effbench.hardware.tensorflow_setup import keras, keras_efficientnet_v2, tf
+from effbench.models.layers import Noise, Pointwise, StochasticDepth, Swish
+from effbench.models.preprocessing import prepare
+
+# Of the random weights of a backbone: all seeds of a run share one, as they share a release.
+RANDOM_WEIGHTS_SEED = 0
+
+Forward = Callable[[tf.Tensor], tf.Tensor]
+
+
+def build(variant: Variant, image_size: int, precision: str) -> keras.Model:
+    """A frozen backbone without top, with seeded random weights.
+
+    Args:
+        variant: which network.
+        image_size: side of its square input, pixels.
+        precision: a Keras policy: "float32" or "mixed_bfloat16".
+
+    Returns:
+        A model from float32 [n, size, size, 3], rescaled, to a feature map.
+    """
+    model = _built(variant, image_size, precision)
+    model.trainable = False
+    return model
+
+
+def _built(
+    variant: Variant, image_size: int | None, precision: str, **arguments: float
+) -> keras.Model:
+    keras.mixed_precision.set_global_policy(precision)
+    keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
+    builder = getattr(keras_efficientnet_v2, variant.builder)
+    shape = (image_size, image_size, 3)
+    with contextlib.redirect_stdout(io.StringIO()):  # the package prints when it loads nothing
+        return builder(input_shape=shape, num_classes=0, pretrained=None, **arguments)
+
+
+def trainable(
+    variant: Variant, precision: str, survival: float, device: str = "cpu"
+) -> tuple[keras.Model, Noise]:
+    """A backbone without top whose every layer trains, for images of any size.
+
+    Args:
+        variant: which network.
+        precision: a Keras policy: "float32" or "mixed_bfloat16".
+        survival: of the last block's branch, in stochastic depth.
+        device: kind of the one it is to train on.
+
+    Returns:
+        A model from float32 [n, size, size, 3], rescaled, to a feature map; and its noise.
+    """
+    noise = Noise()
+    model = _built(variant, None, precision, drop_connect_rate=1 - survival)
+
+    def own(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.Dropout):
+            return StochasticDepth(noise, layer.rate, name=layer.name)
+        config = layer.get_config()
+        if config.get("activation") in ("swish", "silu"):
+            return Swish(name=layer.name)
+        convolution = type(layer) is keras.layers.Conv2D
+        if device == "cpu" and convolution and layer.kernel_size == layer.strides == (1, 1):
+            return Pointwise.from_config(config)
+        return type(layer).from_config(config)
+
+    return keras.models.clone_model(model, clone_function=own), noise
+
+
+def randomize(model: keras.Model, seed: int) -> None:
+    """Gives every kernel its own random values, by the package's rule.
+
+    The package has one initializer for all kernels, which gives equal values to those of equal
+    shape.
+    """
+    for place, variable in enumerate(model.trainable_variables):
+        if variable.shape.rank == 4:
+            own = (seed * 10_007 + place) % 2**31
+            drawn = keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal", own)
+            variable.assign(drawn(variable.shape))
+
+
+def calibrate(model: keras.Model, image_size: int, preprocessing: str, images: np.ndarray) -> None:
+    """Gives a random backbone the BatchNorm statistics of some images.
+
+    A fresh network's statistics (mean 0, variance 1) normalize nothing in inference mode, and the
+    features of the deeper variants overflow float32.
+
+    Args:
+        model: what `build` returned; changed in place.
+        image_size: the images are resized to it.
+        preprocessing: a row of `PREPROCESSING`.
+        images: uint8 [n, h, w, 3], a few.
+    """
+    model.trainable = True
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(prepare(tf.constant(images), image_size, preprocessing), training=True)
+    model.trainable = False
+
+
+def forward(
+    model: keras.Model,
+    image_size: int,
+    preprocessing: str,
+    batch_size: int,
+    towers: int,
+    device: str = "cpu",
+) -> Forward:
+    """The function from a batch of images to features, to be called in a `tf.function`.
+
+    Args:
+        model: what `build` returned.
+        image_size: the images are resized to it, bilinearly, as in the case study.
+        preprocessing: a row of `PREPROCESSING`.
+        batch_size: of every call.
+        towers: parts of a batch that run beside each other, for a CPU whose kernels use one
+            thread each; more than divide the batch are left out.
+        device: kind, for `prepare`.
+
+    Returns:
+        uint8 [batch_size, h, w, 3] -> float32 [batch_size, width], global average pooled.
+    """
+    towers = math.gcd(batch_size, towers)
+
+    def tower(images: tf.Tensor) -> tf.Tensor:
+        maps = model(prepare(images, image_size, preprocessing, device), training=False)
+        return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
+
+    def run(images: tf.Tensor) -> tf.Tensor:
+        # Not `ensure_shape`: for XLA it makes the shape a dynamic one.
+        images = tf.reshape(images, (batch_size, *images.shape[1:]))
+        return tf.concat([tower(part) for part in tf.split(images, towers)], axis=0)
+
+    return run

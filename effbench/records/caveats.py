@@ -1,0 +1,135 @@
+"""What keeps a run from being the recipe's full, pretrained result. A new caveat is a new row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from effbench.config.recipes import RECIPES, Recipe, resolved
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """One reason.
+
+    Attributes:
+        name: the mark that tables show.
+        meaning: what a reader has to know, without a full stop.
+        detail: of a run it holds for: how much, or "" where there is no more to say; else None.
+    """
+
+    name: str
+    meaning: str
+    detail: Callable[[RunSpec], str | None]
+
+
+def of_spec(spec: RunSpec) -> dict[str, str]:
+    """The marks of a run, and by how much each; in the order of the table."""
+    details = {caveat.name: caveat.detail(spec) for caveat in CAVEATS}
+    return {name: detail for name, detail in details.items() if detail is not None}
+
+
+def details(marks: Mapping[str, str]) -> str:
+    """Marks, each with how much; "" for none."""
+    return ", ".join(f"{mark} ({much})" if much else mark for mark, much in marks.items())
+
+
+def _changed(spec: RunSpec) -> dict[str, object]:
+    """The numbers of the recipe that are not its standard ones."""
+    known = spec.recipe.name in RECIPES
+    standard = resolved(spec.recipe.name, spec.variant) if known else spec.recipe
+    return {
+        field.name: getattr(spec.recipe, field.name)
+        for field in fields(Recipe)
+        if getattr(spec.recipe, field.name) != getattr(standard, field.name)
+    }
+
+
+def _fewer(spec: RunSpec) -> dict[str, object]:
+    """Those of them that end a training early. The lower of the two counts; None is no limit."""
+    changed = _changed(spec)
+    if not changed:
+        return {}
+    standard = resolved(spec.recipe.name, spec.variant)
+    return {
+        name: changed[name]
+        for name in ("epochs", "steps")
+        if name in changed
+        and (getattr(spec.recipe, name) or math.inf) < (getattr(standard, name) or math.inf)
+    }
+
+
+def _limited(spec: RunSpec) -> str | None:
+    images = [] if spec.limit is None else [f"{spec.limit:,} images"]
+    limits = images + [f"{value} {name}" for name, value in _fewer(spec).items()]
+    return ", ".join(limits) if limits else None
+
+
+def _other_numbers(spec: RunSpec) -> str | None:
+    fewer = _fewer(spec)
+    changed = {name: value for name, value in _changed(spec).items() if name not in fewer}
+    return ", ".join(f"{name} {value}" for name, value in changed.items()) if changed else None
+
+
+def _foreign(spec: RunSpec) -> str | None:
+    if spec.weights.random or spec.weights.released:
+        return None
+    return f"{spec.weights.digest[:15]}, {spec.weights.rescale}"
+
+
+def _resized(spec: RunSpec) -> str | None:
+    native = VARIANTS[spec.variant].image_size
+    return f"{native}" if spec.image_size != native else None
+
+
+def _direct(spec: RunSpec) -> str | None:
+    return "" if not spec.feature_cache and spec.recipe.trains == "head" else None
+
+
+MICRO_BATCHES = "micro-batches"
+
+CAVEATS = (
+    Caveat(
+        "random weights",
+        "the backbone is untrained; nothing about the variant follows from it",
+        lambda spec: "" if spec.weights.random else None,
+    ),
+    Caveat(
+        "limited",
+        "fewer images or epochs than the recipe says; not comparable with a full run",
+        _limited,
+    ),
+    Caveat(
+        "weights not a release",
+        "loaded from a file that is not, byte for byte, a published release",
+        _foreign,
+    ),
+    Caveat(
+        "changed recipe",
+        "a number of the recipe was changed on the command line",
+        _other_numbers,
+    ),
+    Caveat(
+        "not native size",
+        "the images have another size than the variant's native one",
+        _resized,
+    ),
+    Caveat(
+        "mixed_bfloat16",
+        "the backbone computed in bfloat16",
+        lambda spec: "" if spec.precision == "mixed_bfloat16" else None,
+    ),
+    Caveat(
+        "backbone in every step",
+        "no features were cached; the result is the same but for rounding",
+        _direct,
+    ),
+    Caveat(
+        MICRO_BATCHES,
+        "a batch went through the network in parts, each with its own BatchNorm statistics",
+        lambda spec: f"of {spec.micro_batch}" if spec.micro_batch is not None else None,
+    ),
+)

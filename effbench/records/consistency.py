@@ -1,0 +1,156 @@
+"""Whether a finished run agrees with itself: spec, counts, history, selections, predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from effbench.config.recipes import RECIPES
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import RELEASES
+from effbench.data.datasets import DATASETS
+from effbench.data.splits import CLASSES
+from effbench.records.record import SELECTIONS, RunResult, Scores
+
+# Of each split's arrays in `record.Predictions`: what follows the number of images, and the dtype.
+ARRAYS: Mapping[str, tuple[tuple[int, ...], str]] = {
+    "index": ((), "int32"),
+    "label": ((), "uint8"),
+    "predicted": ((), "uint8"),
+    "rank": ((), "uint8"),
+    "probability": ((CLASSES,), "float16"),
+}
+
+_KNOWN = {
+    "recipe": RECIPES,
+    "data": DATASETS,
+    "weights": (*RELEASES, "none", "file"),
+    "precision": ("float32", "mixed_bfloat16"),
+}
+
+
+def of_record(result: RunResult) -> Iterator[str]:
+    """What in a record contradicts the rest of it; a line each."""
+    spec = result.spec
+    names = (spec.recipe.name, spec.data, spec.weights.name, spec.precision)
+    for (what, known), name in zip(_KNOWN.items(), names, strict=True):
+        if name not in known:
+            yield f"{what}: expected one of {', '.join(known)}, found {name}"
+    for what, expected, found in _pairs(result):
+        if expected != found:
+            yield f"{what}: expected {expected}, found {found}"
+
+
+def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
+    """What must be equal to what."""
+    spec, images, history = result.spec, result.images, result.history
+    for name, seconds in vars(result.seconds).items():
+        yield f"seconds.{name}", max(seconds, 0.0), seconds
+    for scores in (row for each in result.selected for row in (each.validation, each.test)):
+        # NaN is not equal to itself.
+        yield "selected: a loss", max(scores.loss, 0.0), scores.loss
+    yield "images.train", spec.limit or images.train_available, images.train
+    yield "history: epochs", _epochs(spec, images.train), len(history)
+    for number, row in enumerate(history, 1):
+        yield f"history: epoch after {number - 1}", number, row.epoch
+        yield f"history.{number}.train.total", _trained(spec, images.train, number), row.train.total
+        yield f"history.{number}.validation.total", images.validation, row.validation.total
+    # A head is cheap to test with every rule; a network is tested once.
+    rules = SELECTIONS if spec.recipe.trains == "head" else (spec.recipe.selection,)
+    yield "selected", ", ".join(rules), ", ".join(row.rule for row in result.selected)
+    for each in result.selected:
+        where = f"selected.{each.rule}"
+        yield f"{where}.test.total", images.test, each.test.total
+        if history and each.rule in SELECTIONS:
+            best = min(history, key=SELECTIONS[each.rule])
+            yield f"{where}.epoch", best.epoch, each.epoch
+            for name in ("correct", "top5_correct", "total"):
+                one, other = getattr(best.validation, name), getattr(each.validation, name)
+                yield f"{where}.validation.{name}", one, other
+            # Scored again beside other heads, whose sums may be added in another order.
+            same = math.isclose(best.validation.loss, each.validation.loss, rel_tol=1e-4)
+            loss = best.validation.loss if same else each.validation.loss
+            yield f"{where}.validation.loss", best.validation.loss, loss
+
+
+def _steps(spec: RunSpec, images: int) -> int:
+    """Of a whole epoch of a network's training, which leaves out what fills no batch."""
+    return images // spec.recipe.batch_size
+
+
+def _epochs(spec: RunSpec, images: int) -> int:
+    recipe = spec.recipe
+    if recipe.trains == "head" or recipe.steps is None:
+        return recipe.epochs
+    return min(recipe.epochs, -(-recipe.steps // max(1, _steps(spec, images))))
+
+
+def _trained(spec: RunSpec, images: int, epoch: int) -> int:
+    """Images that an epoch, counted from 1, trains on."""
+    recipe = spec.recipe
+    if recipe.trains == "head":
+        return images
+    whole = _steps(spec, images)
+    left = whole if recipe.steps is None else recipe.steps - (epoch - 1) * whole
+    return recipe.batch_size * min(whole, left)
+
+
+def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """What in the predictions contradicts itself or the record; a line each."""
+    splits = (
+        ("validation", result.images.validation, result.reported.validation),
+        ("test", result.images.test, result.reported.test),
+    )
+    for split, images, scores in splits:
+        problems = list(_shapes(split, images, arrays))
+        if not problems:
+            own = {name: arrays[f"{split}_{name}"] for name in ARRAYS}
+            problems = [f"{split}: {line}" for line in (*_images(own), *_counts(own, scores))]
+        yield from problems
+
+
+def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    for name, (shape, dtype) in ARRAYS.items():
+        array = arrays.get(f"{split}_{name}")
+        expected = f"{dtype} {(images, *shape)}"
+        found = "nothing" if array is None else f"{array.dtype} {array.shape}"
+        if found != expected:
+            yield f"{split}_{name}: expected {expected}, found {found}"
+
+
+def _images(own: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """What does not hold for every image."""
+    label, predicted, rank = own["label"], own["predicted"], own["rank"]
+    probability = own["probability"].astype(np.float64)
+    first = np.zeros(len(label), bool)
+    first[np.unique(own["index"], return_index=True)[1]] = True
+
+    def of(classes: np.ndarray) -> np.ndarray:
+        # What is no class is found as that.
+        return np.take_along_axis(probability, np.minimum(classes, CLASSES - 1)[:, None], axis=1)
+
+    # Rounding to float16 makes ties, but changes no order.
+    higher = (probability > of(label)).sum(axis=1)
+    others = (probability >= of(label)).sum(axis=1) - 1
+    rules = {
+        "index is not unique": first,
+        f"label is not 0 to {CLASSES - 1}": label < CLASSES,
+        f"predicted is not 0 to {CLASSES - 1}": predicted < CLASSES,
+        "rank is not 0 exactly where predicted is label": (rank == 0) == (predicted == label),
+        "rank does not follow from probability": (higher <= rank) & (rank <= others),
+        "predicted is not the most probable": of(predicted)[:, 0] == probability.max(axis=1),
+        "probability does not sum to 1": np.abs(probability.sum(axis=1) - 1) < 1e-3,
+    }
+    for rule, held in rules.items():
+        if not held.all():
+            count = len(held) - int(held.sum())
+            yield f"{rule}: {count} of {len(held)} images, the first at {int(held.argmin())}"
+
+
+def _counts(own: Mapping[str, np.ndarray], scores: Scores) -> Iterator[str]:
+    hits = {"correct": own["rank"] == 0, "top5_correct": own["rank"] < 5}
+    for name, hit in hits.items():
+        if int(hit.sum()) != getattr(scores, name):
+            yield f"{name}: {getattr(scores, name)} in the record, {hit.sum()} in the predictions"

@@ -1,0 +1,106 @@
+"""What a run was and how it came about, as names and texts for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+
+from effbench.config.recipes import Recipe
+from effbench.config.run_spec import RunSpec
+from effbench.records import caveats
+from effbench.records.caveats import details
+from effbench.records.record import RunFailure, RunResult
+
+Facts = Iterator[tuple[str, str]]
+
+
+def of_spec(spec: RunSpec) -> Facts:
+    """What was asked for."""
+    recipe = spec.recipe
+    limit = "" if spec.limit is None else f", {spec.limit:,} images"
+    steps = "" if recipe.steps is None else f", {recipe.steps:,} steps at most"
+    yield "run", spec.key
+    yield "marks", details(caveats.of_spec(spec)) or "none"
+    yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}, seed {spec.seed}"
+    yield "weights", f"{spec.weights.name} {spec.weights.digest}".strip()
+    yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
+    yield (
+        "recipe",
+        f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}{steps}, "
+        f"dropout {recipe.dropout:g}, {recipe.optimizer} (weight decay {recipe.weight_decay:g})",
+    )
+    yield "learning rate", _learning_rate(recipe)
+    yield "preprocessing", spec.preprocessing
+    if recipe.trains == "network":
+        yield "regularization", _regularization(recipe)
+        if recipe.stages > 1:
+            yield "stages", _stages(recipe)
+    else:
+        yield "backbone", "cached features" if spec.feature_cache else "in every step"
+
+
+def _learning_rate(recipe: Recipe) -> str:
+    shape = {
+        "triangular2": f"half a cycle {recipe.half_cycle_epochs} epochs",
+        "constant": f"constant after {recipe.warmup_epochs:g} epochs",
+    }
+    scaled = recipe.learning_rate_batch
+    return (
+        f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}"
+        + (f" x batch / {scaled}" if scaled else "")
+        + f", {shape[recipe.schedule]}, from step {recipe.start_step}"
+    )
+
+
+def _regularization(recipe: Recipe) -> str:
+    """What is not at its default, by its name in the recipe."""
+    names = ("label_smoothing", "survival", "ema_decay", "flip", "crop", "cutout", "randaugment")
+    default = {field.name: field.default for field in fields(Recipe)}
+    values = {name: getattr(recipe, name) for name in (*names, "mixup", "cutmix")}
+    found = [f"{name} {value}" for name, value in values.items() if value != default[name]]
+    return ", ".join(found) or "none"
+
+
+def _stages(recipe: Recipe) -> str:
+    return (
+        f"{recipe.stages}, the first at {recipe.first_size:.2f} of the size, dropout "
+        f"{recipe.first_dropout:g}, randaugment {recipe.first_randaugment:g}, mixup "
+        f"{recipe.first_mixup:g}"
+    )
+
+
+def of_failure(failure: RunFailure) -> Facts:
+    """Why nothing came of it."""
+    yield "failed", failure.started
+    yield "kind", failure.kind
+    yield "message", failure.message
+
+
+def of_result(result: RunResult) -> Facts:
+    """What came of it, and how; what of the spec it changed comes first."""
+    yield "marks", details(result.marks) or "none"
+    made, images, reported = result.provenance, result.images, result.reported
+    yield "reported", f"{reported.test.accuracy:.2%} on test, the epoch selected by {reported.rule}"
+    yield (
+        "images",
+        f"{images.train:,} of {images.train_available:,} training, "
+        f"{images.validation:,} validation, {images.test:,} test",
+    )
+    file = f"{made.weights_file}, sha256 {made.weights_sha256}; " if made.weights_file else ""
+    yield "verified", f"{file}{made.weights_verified}"
+    replicas = f", {made.replicas} replicas" if made.replicas > 1 else ""
+    yield "device", f"{made.device}: {made.device_name}{replicas}"
+    yield "started", made.started
+    phases = asdict(result.seconds)
+    listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())
+    beside = f" for {made.seeds_together} seeds" if made.seeds_together > 1 else ""
+    yield "seconds", f"{sum(phases.values()):,.1f}{beside}: {listed}"
+    if result.spec.recipe.trains == "head":
+        yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
+    else:
+        again = f", resumed {made.resumed} times" if made.resumed else ""
+        yield "training", f"{made.micro_batch:,} images at once{again}"
+    yield "peak memory", f"{made.peak_memory / 1e9:.2f} GB"
+    yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
+    yield "commit", made.commit or "unknown"
+    yield "predictions", f"{result.predictions.file}, sha256 {result.predictions.sha256}"

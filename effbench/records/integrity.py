@@ -1,0 +1,63 @@
+"""Whether a run's files are all there, readable, and what was written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from effbench.records.record import Record, RunFailure, RunResult
+from effbench.records.schema import intact
+from effbench.records.store import LOG, Store, predictions_name
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong at `path`; a remark is wrong in a way that no number depends on."""
+
+    path: Path
+    text: str
+    remark: bool = False
+
+
+def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
+    """The record of a run, if it can be read, and what is wrong with its files."""
+    try:
+        record = store.read(key)
+    except ValueError as error:
+        return None, [Finding(store.folder(key), str(error))]
+    if record is None:
+        return None, []
+    path = store.path(record)
+    state = intact(path)
+    found = []
+    if state is None:
+        found.append(Finding(path, "schema 1: no checksum", remark=True))
+    elif not state:
+        found.append(Finding(path, "changed since it was written: its sha256 is another"))
+    beside = _log(path, record) if isinstance(record, RunFailure) else _predictions(path, record)
+    return record, found + beside
+
+
+def _predictions(path: Path, result: RunResult) -> list[Finding]:
+    named = result.predictions
+    if named.file != predictions_name(named.sha256):
+        expected = predictions_name(named.sha256)
+        return [Finding(path, f"predictions.file: expected {expected}, found {named.file}")]
+    file = path.parent / named.file
+    try:
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        return [Finding(file, f"cannot read the predictions: {error.strerror}")]
+    if sha256 != named.sha256:
+        return [Finding(file, f"not the run's predictions: sha256 {sha256}")]
+    return []
+
+
+def _log(path: Path, failure: RunFailure) -> list[Finding]:
+    if failure.log not in ("", LOG):
+        return [Finding(path, f"log: expected {LOG}, found {failure.log}")]
+    if failure.log and not (path.parent / LOG).is_file():
+        # Git keeps no logs, so a checkout has none.
+        return [Finding(path.parent / LOG, "the failed worker's output is not here", remark=True)]
+    return []

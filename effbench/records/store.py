@@ -1,0 +1,250 @@
+"""Records on disk: results/runs/<key>/record.json with its predictions, or failure.json.
+
+A record is one file that appears by rename, so it is whole or not there, whatever is killed when.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from effbench.errors import DataError
+from effbench.files import write_atomically, writing
+from effbench.records.record import Epoch, Predictions, Record, RunFailure, RunResult
+from effbench.records.schema import read_failure, read_result, to_json
+
+RECORD = "record.json"
+FAILURE = "failure.json"
+# The learning curve for other tools, beside the record that holds it too.
+HISTORY = "history.csv"
+_CURVE = ("loss", "accuracy", "top5_accuracy")
+# What a failed worker printed, beside its failure.
+LOG = "worker.log"
+
+# What a damaged archive, or one with something else in it, makes of the libraries that read it.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a results directory holds; `problems` names each file that could not be read."""
+
+    results: tuple[RunResult, ...]
+    failures: tuple[RunFailure, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The problems as lines of a report that goes on without these files."""
+        return tuple(f"left out: {problem}" for problem in self.problems)
+
+
+def predictions_name(sha256: str) -> str:
+    """What predictions with this sha256 are called: no record can lose its own to another."""
+    return f"predictions-{sha256[:12]}.npz"
+
+
+class Store:
+    """The records under one results directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Nothing is read or written yet."""
+        self.directory = directory
+
+    def prepare(self) -> None:
+        """Makes sure that records can be kept here.
+
+        Raises:
+            DiskError: they cannot.
+        """
+        probe = self.directory / ".locks" / f"probe-{os.getpid()}"
+        write_atomically(probe, b"")
+        probe.unlink(missing_ok=True)
+
+    def lock(self, name: str) -> FileLock:
+        """A lock that ends with the process that holds it, `kill -9` included."""
+        with writing(self.directory):
+            (self.directory / ".locks").mkdir(parents=True, exist_ok=True)
+        return FileLock(self.directory / ".locks" / f"{name}.lock")
+
+    def folder(self, key: str) -> Path:
+        """Where the files of one run lie."""
+        return self.directory / "runs" / key
+
+    def checkpoints(self, key: str) -> Path:
+        """Where the checkpoints of one run lie."""
+        return self.directory / ".checkpoints" / key
+
+    def path(self, record: Record) -> Path:
+        """Where a record is written."""
+        name = RECORD if isinstance(record, RunResult) else FAILURE
+        return self.folder(record.spec.key) / name
+
+    def folders(self) -> list[Path]:
+        """The folders of all runs, in the order of their keys; some may hold no record."""
+        return sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
+
+    def read(self, key: str) -> Record | None:
+        """The record of a run: its result, or else why it failed; None where there is neither.
+
+        Raises:
+            ValueError: one line that says why it cannot be read.
+        """
+        folder = self.folder(key)
+        if (folder / RECORD).exists():
+            return read_result(folder / RECORD)
+        return read_failure(folder / FAILURE) if (folder / FAILURE).exists() else None
+
+    def finished(self, key: str) -> bool:
+        """Whether a readable record of a finished run is there, predictions included."""
+        try:
+            result = read_result(self.folder(key) / RECORD)
+        except ValueError:
+            return False
+        return (self.folder(key) / result.predictions.file).is_file()
+
+    def failure(self, key: str) -> RunFailure | None:
+        """Why the last try of this run failed; None if it did not, or nothing readable says so."""
+        if self.finished(key):
+            return None
+        try:
+            return read_failure(self.folder(key) / FAILURE)
+        except ValueError:
+            return None
+
+    def resumed(self, key: str) -> bool:
+        """Whether a run that failed was tried again, and has saved a checkpoint since."""
+        saved = [path.stat().st_mtime for path in self.checkpoints(key).glob("step-*")]
+        failure = self.folder(key) / FAILURE
+        return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
+
+    def predictions(self, result: RunResult, *names: str) -> dict[str, np.ndarray]:
+        """Arrays of `record.Predictions`: those named, which alone are decompressed, or all.
+
+        Raises:
+            DataError: the file, or one of the arrays, is missing or cannot be read.
+        """
+        path = self.folder(result.spec.key) / result.predictions.file
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = [f"{name}.npy" for name in names] or archive.namelist()
+                return {
+                    member.removesuffix(".npy"): np.lib.format.read_array(
+                        io.BytesIO(archive.read(member)), allow_pickle=False
+                    )
+                    for member in members
+                }
+        except _UNREADABLE as error:
+            raise DataError(
+                "cannot read predictions", f"{path}: {error}", "run 'effbench validate'"
+            ) from error
+
+    def save_predictions(self, key: str, arrays: Mapping[str, np.ndarray]) -> Predictions:
+        """Writes a compressed .npz named by its content.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+        saved = Predictions(predictions_name(sha256), sha256)
+        write_atomically(self.folder(key) / saved.file, buffer.getvalue())
+        return saved
+
+    def save_history(self, key: str, history: Sequence[Epoch]) -> None:
+        """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        text = io.StringIO()
+        table = csv.writer(text)
+        splits = [f"{split}_{name}" for split in ("train", "validation") for name in _CURVE]
+        table.writerow(["epoch", "learning_rate", *splits])
+        for row in history:
+            each = [getattr(part, name) for part in (row.train, row.validation) for name in _CURVE]
+            table.writerow([row.epoch, row.learning_rate, *each])
+        write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())
+
+    def save_model(self, key: str, weights: Sequence[np.ndarray]) -> None:
+        """Writes the selected weights, to be exported; not a record, and not kept in git.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        buffer = io.BytesIO()
+        np.savez(buffer, *weights)
+        write_atomically(self.model(key), buffer.getvalue())
+
+    def load_model(self, key: str) -> list[np.ndarray]:
+        """What `save_model` wrote.
+
+        Raises:
+            DataError: it was not kept, or cannot be read.
+        """
+        path = self.model(key)
+        shown = f"'effbench show {key} --rerun --results {self.directory}'"
+        again = f"{shown} prints how to run it again; add --force to that"
+        if not path.exists():
+            raise DataError("the model of this run was not kept", f"no {path}", again)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return [archive[f"arr_{place}"] for place in range(len(archive.files))]
+        except _UNREADABLE as error:
+            raise DataError("cannot read the model of this run", f"{path}: {error}", again) from (
+                error
+            )
+
+    def model(self, key: str) -> Path:
+        """Where the selected weights of a run lie."""
+        return self.directory / "models" / f"{key}.npz"
+
+    def save(self, record: Record) -> None:
+        """Writes a record; a result replaces an earlier failure, never the reverse.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        folder = self.folder(record.spec.key)
+        if isinstance(record, RunFailure):
+            if not self.finished(record.spec.key):
+                write_atomically(self.path(record), to_json(record))
+            return
+        write_atomically(self.path(record), to_json(record))
+        stale = {FAILURE, LOG}
+        for path in folder.iterdir():
+            other = path.suffix == ".npz" and path.name != record.predictions.file
+            if path.name in stale or other:
+                path.unlink(missing_ok=True)
+
+    def load(self) -> Records:
+        """Every record under this directory, in the order of their keys."""
+        found: list[Record | None] = []
+        problems: list[str] = []
+        for folder in self.folders():
+            try:
+                found.append(self.read(folder.name))
+            except ValueError as error:
+                problems.append(f"{folder}: {error}")
+        results = tuple(each for each in found if isinstance(each, RunResult))
+        failures = tuple(each for each in found if isinstance(each, RunFailure))
+        return Records(results, failures, tuple(problems))

@@ -1,0 +1,104 @@
+"""Every record under a directory, checked against its files, itself and the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from effbench.errors import DataError, EffbenchError
+from effbench.progress import Report, Step, silent
+from effbench.records.consistency import of_predictions, of_record
+from effbench.records.integrity import Finding, examine
+from effbench.records.record import Record, RunResult
+from effbench.records.store import FAILURE, HISTORY, RECORD, Store
+
+# The images of a split, by the data and the limit they follow from.
+_SAME = ("validation_index", "validation_label", "test_index", "test_label")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How many runs have a record, and what is wrong under the directory."""
+
+    records: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are more than remarks."""
+        return sum(not each.remark for each in self.findings)
+
+
+def problems(directory: Path, report: Report = silent) -> Validation:
+    """Checks whatever can be checked without training again.
+
+    Args:
+        directory: of results.
+        report: told of every record.
+
+    Raises:
+        EffbenchError: there is no record at all.
+    """
+    store = Store(directory)
+    folders = store.folders()
+    findings = [
+        Finding(path, "no folder of a run", remark=True)
+        for path in sorted(directory.glob("runs/*"))
+        if not path.is_dir()
+    ]
+    records = 0
+    seen: dict[tuple[str, int | None], tuple[Path, str]] = {}
+    for done, folder in enumerate(folders):
+        report(Step("check", done, len(folders), "records"))
+        record, found = examine(store, folder.name)
+        records += bool(record or found)
+        if isinstance(record, RunResult):
+            whole = all(each.remark or each.path.suffix != ".npz" for each in found)
+            found += [Finding(folder / RECORD, line) for line in of_record(record)]
+            found += _predictions(store, record, seen) if whole else []
+        findings += found
+        if record or not found:
+            findings += _litter(folder, record)
+    if not records and all(each.remark for each in findings):
+        raise EffbenchError("no records to validate", str(directory), "name a results directory")
+    report(Step("check", len(folders), len(folders), "records"))
+    return Validation(records, tuple(findings))
+
+
+def _predictions(
+    store: Store, result: RunResult, seen: dict[tuple[str, int | None], tuple[Path, str]]
+) -> list[Finding]:
+    """What is wrong with readable predictions; `seen` are the images of other runs."""
+    path = store.folder(result.spec.key) / result.predictions.file
+    try:
+        arrays = store.predictions(result)
+    except DataError as error:
+        return [Finding(path, str(error))]
+    found = [Finding(path, line) for line in of_predictions(result, arrays)]
+    if not found:
+        images = sha256(b"".join(arrays[name].tobytes() for name in _SAME)).hexdigest()
+        data = (result.spec.data_sha256, result.spec.limit)
+        other, others = seen.setdefault(data, (path, images))
+        if others != images:
+            found.append(Finding(path, f"other images or labels of the same data than in {other}"))
+    return found
+
+
+def _litter(folder: Path, record: Record | None) -> list[Finding]:
+    """Files that no record names."""
+    files = sorted(folder.iterdir())
+    if record is None:
+        whole = ", ".join(path.name for path in files if path.suffix != ".tmp")
+        text = f"no record beside {whole}" if whole else "no record"
+        return [Finding(folder, f"{text}; run it again or delete it", remark=not whole)]
+    named = (
+        (RECORD, HISTORY, record.predictions.file)
+        if isinstance(record, RunResult)
+        else (FAILURE, HISTORY, record.log)
+    )
+    return [
+        Finding(path, "an interrupted write" if path.suffix == ".tmp" else "unknown", remark=True)
+        for path in files
+        if path.name not in named
+    ]

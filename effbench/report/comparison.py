@@ -1,0 +1,254 @@
+"""Two sets of results, row by row: what changed, and whether the change is real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from effbench.errors import EffbenchError, UsageError
+from effbench.records.store import Store
+from effbench.report import published as reference
+from effbench.report import rows as frame
+from effbench.report.build import gather
+from effbench.report.rows import Row
+from effbench.report.sections import COMPARED
+from effbench.report.statistics import Bootstrap, Difference, Sample, bootstrap, holm
+from effbench.report.statistics import compare as test
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row that both sides have; accuracies are of the test set, percent.
+
+    Attributes:
+        name: of the row, on both sides.
+        base: mean accuracy before.
+        new: and after.
+        seeds: of both; a published figure is one.
+        difference: new minus base, a rate; None where it cannot be tested.
+        p: after Holm's correction for all rows that were tested.
+        remark: what else differs, and why it was not tested.
+    """
+
+    name: str
+    base: float
+    new: float
+    seeds: tuple[int, int]
+    difference: Difference | None
+    p: float | None
+    remark: str
+
+    def fails(self, max_drop: float, alpha: float) -> bool:
+        """Whether accuracy fell by more than `max_drop` points, significantly at `alpha`."""
+        return self.base - self.new > max_drop and self.p is not None and self.p < alpha
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows of both sides.
+
+    Attributes:
+        changes: rows that both have.
+        only_base: names of rows that NEW lacks, with the reason if it is known.
+        only_new: names of rows that BASE lacks.
+        problems: files that could not be read or do not fit, a line each.
+    """
+
+    changes: tuple[Change, ...]
+    only_base: tuple[str, ...]
+    only_new: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """Rows of BASE that were not tested: NEW lacks them, or predictions, or other images."""
+        untested = (f"{each.name} (not tested)" for each in self.changes if each.p is None)
+        return (*untested, *self.only_base)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """A results directory: its rows, and why others are missing, by readable names."""
+
+    rows: Mapping[str, Row]
+    failed: Mapping[str, str]
+    problems: tuple[str, ...]
+
+
+def compare(base: str, new: str) -> Comparison:
+    """Compares NEW with BASE: results directories, or one of them a published table.
+
+    Raises:
+        UsageError: neither is a results directory.
+        EffbenchError: nothing can be compared.
+    """
+    first, second = _read(base, "base "), _read(new, "new ")
+    if first and second:
+        found = _two(first, second)
+    elif results := first or second:
+        found = _with_table(results, table_first=first is None)
+    else:
+        raise UsageError("one side must be a results directory", f"{base}, {new}", "name one")
+    if not found.changes:
+        have = (", ".join(names) or "nothing" for names in (found.only_base, found.only_new))
+        raise EffbenchError(
+            "nothing to compare",
+            " against ".join(have),
+            "rows compare that have the same variant, weights, size, recipe, data and limit",
+        )
+    return found
+
+
+def _read(name: str, origin: str) -> _Results | None:
+    """None for the published table."""
+    directory = Path(name)
+    if not directory.is_dir():
+        if name == reference.CASE_STUDY.name:
+            return None
+        hint = f"name a directory, or {reference.CASE_STUDY.name}"
+        raise UsageError("compare takes results directories, or a published table", name, hint)
+    store = Store(directory)
+    records = store.load()
+    groups, problems = gather(store, records.results, origin)
+    # Without the draws behind intervals, which no comparison shows.
+    rows = [frame.row(group, own) for group, own in groups]
+    failed = {each.spec.group: f"{each.kind}: {each.message}" for each in records.failures}
+    return _Results(_named(rows), failed, (*records.left_out, *problems))
+
+
+def _named(rows: Sequence[Row]) -> dict[str, Row]:
+    """Rows by the names of their groups, without the hash where that is enough."""
+    names = [_readable(row.group) for row in rows]
+    return {
+        name if names.count(name) == 1 else row.group: row
+        for name, row in zip(names, rows, strict=True)
+    }
+
+
+def _readable(group: str) -> str:
+    return group.rpartition("-")[0]
+
+
+def _two(base: _Results, new: _Results) -> Comparison:
+    both = {name: (row, new.rows[name]) for name, row in base.rows.items() if name in new.rows}
+    samples = {name: pair for name, rows in both.items() if (pair := _samples(*rows))}
+    draws = bootstrap(sample for pair in samples.values() for sample in pair)
+    changes = []
+    for name, (before, after) in both.items():
+        difference = None
+        if name in samples:
+            old, now = samples[name]
+            difference = test(now, old, draws)
+        changes.append(
+            Change(
+                name=name,
+                base=before.accuracies[COMPARED].mean,
+                new=after.accuracies[COMPARED].mean,
+                seeds=(len(before.results), len(after.results)),
+                difference=difference,
+                p=None,
+                remark=_remark(before, after),
+            )
+        )
+    failed = {_readable(group): why for group, why in new.failed.items()} | dict(new.failed)
+    missing = {name: failed.get(name, "") for name in base.rows if name not in both}
+    return Comparison(
+        _corrected(changes),
+        tuple(f"{name} ({why})" if why else name for name, why in missing.items()),
+        tuple(name for name in new.rows if name not in both),
+        base.problems + new.problems,
+    )
+
+
+def _samples(base: Row, new: Row) -> tuple[Sample, Sample] | None:
+    """What both got right, if it was of the same images."""
+    alike = base.spec.data_sha256 == new.spec.data_sha256
+    if not (alike and base.samples and new.samples):
+        return None
+    return base.samples[COMPARED], new.samples[COMPARED]
+
+
+def _with_table(results: _Results, *, table_first: bool) -> Comparison:
+    """Compares results with the case study's table, whichever of them is the base."""
+    published = {
+        name: found
+        for name, row in results.rows.items()
+        if (found := row.accuracies[COMPARED].published) is not None
+    }
+    rows = {name: results.rows[name] for name in published}
+    draws = Bootstrap(row.samples[COMPARED] for row in rows.values() if row.samples)
+    changes = []
+    for name, row in rows.items():
+        ours, theirs = row.accuracies[COMPARED].mean, published[name]
+        difference = None
+        if row.samples:
+            total = row.results[0].images.test
+            correct = round(theirs / 100 * total)
+            difference = draws.from_count(row.samples[COMPARED], correct, total)
+        change = Change(
+            name, theirs, ours, (1, len(row.results)), difference, None, "predictions unknown"
+        )
+        changes.append(change if table_first else _turned(change))
+    ours_only = tuple(name for name in results.rows if name not in rows)
+    shown = {
+        (row.spec.variant, row.spec.image_size, row.spec.weights.name) for row in rows.values()
+    }
+    theirs_only = tuple(
+        f"{variant}-{weights}-{size}"
+        for variant, size, weights in reference.case_study()
+        if (variant, size, weights) not in shown
+    )
+    first, second = (theirs_only, ours_only) if table_first else (ours_only, theirs_only)
+    return Comparison(_corrected(changes), first, second, results.problems)
+
+
+def _turned(change: Change) -> Change:
+    """The same change seen from the other side."""
+    found = change.difference
+    return replace(
+        change,
+        base=change.new,
+        new=change.base,
+        seeds=change.seeds[::-1],
+        difference=found and replace(found, mean=-found.mean, low=-found.high, high=-found.low),
+    )
+
+
+def _corrected(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """With p-values corrected for the number of rows."""
+    tested = [change.difference for change in changes if change.difference]
+    corrected = iter(holm([difference.p for difference in tested]))
+    return tuple(
+        replace(change, p=next(corrected)) if change.difference else change for change in changes
+    )
+
+
+def _remark(base: Row, new: Row) -> str:
+    """What differs between two rows beside their accuracy."""
+    before, after = _settings(base), _settings(new)
+    differ = [
+        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+    return ", ".join(differ)
+
+
+def _settings(row: Row) -> dict[str, str]:
+    """All that may explain a change."""
+    spec, made = row.spec, row.results[0].provenance
+    settings: dict[str, object] = {
+        "seeds": ",".join(str(each.spec.seed) for each in row.results),
+        "data": spec.data_sha256[:8],
+        "weights": spec.weights.digest[:15],
+        "rescale": spec.weights.rescale,
+        "precision": spec.precision,
+        "feature cache": spec.feature_cache,
+        "predictions": "there" if row.samples else "missing",
+        **asdict(spec.recipe),
+        "device": made.device_name,
+        "commit": made.commit,
+        **made.versions,
+    }
+    return {name: str(value) for name, value in settings.items()}

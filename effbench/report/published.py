@@ -1,0 +1,271 @@
+"""Published numbers, shipped as CSV with the package, and what is known to be wrong with them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from itertools import groupby
+from typing import Annotated, Generic, TypeVar, get_args, get_type_hints
+
+CASE_STUDY_DATA = "cifar10"
+
+# Percentage points of validation accuracy that the chosen epoch may lack: at 90 % of 5,000 images
+# the standard error is 0.42, so twice that may be chance.
+SELECTION_GAP = 1.0
+
+Pixels = Annotated[int, "pixels"]
+Percent = Annotated[float, "percent"]
+Fraction = Annotated[float, "0 to 1"]
+CrossEntropy = Annotated[float, "nats"]
+
+
+@dataclass(frozen=True)
+class CaseStudyResult:
+    """A network's row in the case study's table: of the epoch of the lowest validation loss."""
+
+    variant: str
+    image_size: Pixels
+    val_accuracy: Percent
+    val_top5_accuracy: Percent
+    test_accuracy: Percent
+    weights: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a network in the case study; the first is 1."""
+
+    variant: str
+    epoch: int
+    loss: CrossEntropy
+    accuracy: Fraction
+    top5_accuracy: Fraction
+    val_loss: CrossEntropy
+    val_accuracy: Fraction
+    val_top5_accuracy: Fraction
+    source: str
+
+
+@dataclass(frozen=True)
+class ImagenetResult:
+    """ImageNet accuracy of a release; `reported_top1` is by those who trained it."""
+
+    variant: str
+    weights: str
+    image_size: Pixels
+    rescale_mode: str
+    central_crop: Fraction
+    top1: Percent
+    top5: Percent
+    reported_top1: Percent
+    source: str
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """Test accuracy of a whole network, fine-tuned: mean and standard deviation over runs."""
+
+    variant: str
+    dataset: str
+    accuracy_mean: Percent
+    accuracy_std: Percent
+    source: str
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network was trained on ImageNet by its authors."""
+
+    variant: str
+    train_size: Pixels
+    eval_size: Pixels
+    dropout: Fraction
+    randaug_magnitude: int
+    mixup_alpha: float
+    augmentation: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Why a published figure is not what it seems.
+
+    Attributes:
+        kind: "selection" or "shared optimizer".
+        text: one line, with the figures that show it.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, what turns a cell into its value, and a unit or ""."""
+
+    name: str
+    parse: Callable[[str], str | int | float]
+    unit: str
+
+
+Row = CaseStudyResult | Epoch | ImagenetResult | TransferResult | TrainingSettings
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Table(Generic[R_co]):
+    """A published table.
+
+    Attributes:
+        name: what the command line calls it.
+        file: its CSV in the folder `reference` beside this file.
+        title: what its figures are.
+        row: the dataclass of its rows; the fields are the file's columns.
+        recipes: those of effbench whose results may stand beside it.
+        notes: what holds for every row, one line each.
+        find_flaws: what is wrong with single rows, by variant.
+    """
+
+    name: str
+    file: str
+    title: str
+    row: Callable[..., R_co]
+    recipes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    find_flaws: Callable[[], Mapping[str, tuple[Flaw, ...]]] = dict
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """In the order of the file."""
+        hints = get_type_hints(self.row, include_extras=True)
+        return tuple(Column(name, *(get_args(hint) or (hint, ""))) for name, hint in hints.items())
+
+    @cached_property
+    def text(self) -> str:
+        """The CSV file."""
+        return files("effbench").joinpath("report", "reference", self.file).read_text("utf-8")
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """The rows as they were published, with every digit."""
+        return list(csv.reader(self.text.splitlines()))[1:]
+
+    @cached_property
+    def rows(self) -> tuple[R_co, ...]:
+        """The rows with numbers as numbers."""
+        parsers = [column.parse for column in self.columns]
+        return tuple(
+            self.row(*(parse(cell) for parse, cell in zip(parsers, cells, strict=True)))
+            for cells in self.cells
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the figures come from."""
+        return tuple(dict.fromkeys(cells[-1] for cells in self.cells))
+
+
+def flaws() -> dict[str, tuple[Flaw, ...]]:
+    """What the case study's own curves show to be wrong with its rows, for every variant."""
+    return {
+        variant: tuple(filter(None, (_selection(epochs), _shared_optimizer(epochs))))
+        for variant, epochs in case_study_curves().items()
+    }
+
+
+def _selection(epochs: Sequence[Epoch]) -> Flaw | None:
+    """The lowest validation loss was not where the network was good."""
+    chosen = min(epochs, key=lambda epoch: epoch.val_loss)
+    best = max(epochs, key=lambda epoch: epoch.val_accuracy)
+    if 100 * (best.val_accuracy - chosen.val_accuracy) < SELECTION_GAP:
+        return None
+    return Flaw(
+        "selection",
+        f"epoch {chosen.epoch} of {len(epochs)} was chosen, by its validation loss, with "
+        f"validation accuracy {100 * chosen.val_accuracy:.2f}; epoch {best.epoch} has "
+        f"{100 * best.val_accuracy:.2f}",
+    )
+
+
+def _shared_optimizer(epochs: Sequence[Epoch]) -> Flaw | None:
+    """No rise of the loss where the schedule of a run from step 0 has its first peak."""
+    before, after = epochs[1].loss, epochs[2].loss
+    if after > before:
+        return None
+    return Flaw(
+        "shared optimizer",
+        f"training loss falls from epoch 2 to 3 ({before:.4f} to {after:.4f}), where runs from "
+        "step 0 rise: the optimizer went on from another run, at a learning rate already halved",
+    )
+
+
+CASE_STUDY = Table(
+    "case-study",
+    "case_study_results.csv",
+    "CIFAR-10, the head trained on a frozen backbone",
+    CaseStudyResult,
+    ("case-study", "case-study-2021"),
+    (
+        "every row: images were rescaled to (x/255 - mean) / sqrt(std), a mistake of "
+        "keras-efficientnet-v2 1.1, mended in January 2022; it halves the contrast that B0 to B3 "
+        "and T expect, and is close to what S to XL expect",
+    ),
+    flaws,
+)
+CURVES = Table(
+    "case-study-curves",
+    "case_study_curves.csv",
+    "every epoch of the case study",
+    Epoch,
+    CASE_STUDY.recipes,
+    CASE_STUDY.notes,
+    flaws,
+)
+TABLES: Mapping[str, Table[Row]] = {
+    table.name: table
+    for table in (
+        CASE_STUDY,
+        CURVES,
+        Table(
+            "imagenet",
+            "imagenet_results.csv",
+            "ImageNet, as tested with keras-efficientnet-v2",
+            ImagenetResult,
+            notes=(
+                "images were resized bicubically",
+                "reported_top1 is by those who trained the weights; for T, at 288 pixels",
+            ),
+        ),
+        Table(
+            "paper-transfer",
+            "paper_transfer_results.csv",
+            "whole networks fine-tuned from ImageNet weights",
+            TransferResult,
+            notes=("mean and standard deviation of five runs",),
+        ),
+        Table(
+            "training-settings",
+            "training_settings.csv",
+            "how the released weights were trained on ImageNet",
+            TrainingSettings,
+            notes=("autoaugment-v1 is effnetv1_autoaug in the source",),
+        ),
+    )
+}
+
+
+@cache
+def case_study() -> dict[tuple[str, int, str], CaseStudyResult]:
+    """The case study's results, by variant, image size and weights."""
+    return {(row.variant, row.image_size, row.weights): row for row in CASE_STUDY.rows}
+
+
+@cache
+def case_study_curves() -> dict[str, tuple[Epoch, ...]]:
+    """The case study's epochs in their order, by variant."""
+    groups = groupby(CURVES.rows, key=lambda epoch: epoch.variant)
+    return {variant: tuple(epochs) for variant, epochs in groups}

@@ -1,0 +1,105 @@
+"""The report as one HTML page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import effbench
+from effbench.report.build import Report
+from effbench.report.charts.drawing import Drawing
+from effbench.report.charts.figure import Figure
+from effbench.report.charts.theme import THEMES
+from effbench.report.render import run_details
+from effbench.report.render.view import view
+
+# What page.js uses of the libraries.
+_GLOBALS = "window.vegaEmbed = vegaEmbed;"
+# Plots of one kind that are shown without being asked for.
+OPEN = 9
+
+
+def render(
+    report: Report,
+    drawings: Iterable[Drawing],
+    directory: Path | None = None,
+    names: str | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        report: what to show.
+        drawings: of its sections.
+        directory: where the dataset is, for thumbnails; by default what the caches hold.
+        names: columns between commas instead of the usual ones, without pairs and costs.
+
+    Raises:
+        DataError: the dataset is not in `directory`.
+        UsageError: there is no such column.
+    """
+    views = [view(drawing, directory, names) for drawing in drawings]
+    content = {
+        "themes": {name: theme.config for name, theme in THEMES.items()},
+        **_compact([figure for each in views for figure in each.drawing.figures]),
+        "provenance": run_details.of(report),
+    }
+    # What would end a script inside it; in a string of JavaScript, this is the same.
+    libraries = vl_convert.javascript_bundle(_GLOBALS).replace("</script", r"<\/script")
+    scripts = (libraries, _asset("page.js"))
+    environment = Environment(
+        loader=PackageLoader("effbench", "report/render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment.get_template("page.html.j2").render(
+        version=effbench.__version__,
+        made=datetime.now(UTC),
+        report=report,
+        results=[
+            each for view in views for row in view.drawing.section.rows for each in row.results
+        ],
+        views=views,
+        content=content,
+        style=Markup(_asset("page.css")),
+        scripts=[(Markup(script), _digest(script)) for script in scripts],
+        open=OPEN,
+    )
+
+
+def _compact(figures: Sequence[Figure]) -> dict[str, object]:
+    """What plots have in common once, and their data by column: a fifth of the size."""
+    specs = {json.dumps(each.spec): each.spec for each in figures}
+    places = {text: place for place, text in enumerate(specs)}
+    return {
+        "specs": list(specs.values()),
+        "figures": {
+            each.name: {
+                "spec": places[json.dumps(each.spec)],
+                "description": each.description,
+                "titles": each.columns,
+                "data": {name: [row[name] for row in each.records] for name in each.records[0]},
+            }
+            for each in figures
+        },
+    }
+
+
+def _asset(name: str) -> str:
+    return files("effbench").joinpath("report", "render", name).read_text("utf-8")
+
+
+def _digest(script: str) -> str:
+    """How a content security policy names a script that may run, so that no other does."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

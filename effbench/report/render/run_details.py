@@ -1,0 +1,69 @@
+"""How every run of a report came about, short enough for a page about a thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from effbench.records import describe
+from effbench.records.record import RunFailure, RunResult, Scores
+from effbench.report.build import Report
+
+Cells = Sequence[str]
+Facts = dict[str, str]
+
+SCORES = ("selected by", "epoch", "split", "images", "top-1, %", "top-5, %", "loss")
+HISTORY = ("epoch", "learning rate", "loss", "top-1, %", "val loss", "val top-1, %", "val top-5, %")
+
+
+def of(report: Report) -> Mapping[str, object]:
+    """For the page's script: `runs` by key, and in `shared` what seeds of a row have in common."""
+    shared: list[Facts] = []
+    runs: dict[str, object] = {}
+    for section in report.sections:
+        for row in section.rows:
+            own = [_facts(result) for result in row.results]
+            common = {
+                name: text
+                for name, text in own[0].items()
+                if len(own) > 1 and all(each[name] == text for each in own)
+            }
+            for result, each in zip(row.results, own, strict=True):
+                runs[result.spec.key] = {
+                    "shared": len(shared),
+                    "facts": {name: each[name] for name in each if name not in common},
+                    "scores": list(_scores(result)),
+                    "history": list(_history(result)),
+                }
+            shared.append(common)
+    failed = {each.spec.key: {"facts": _failed(each)} for each in report.failures}
+    return {"shared": shared, "runs": runs | failed, "scores": SCORES, "history": HISTORY}
+
+
+def _facts(result: RunResult) -> Facts:
+    return dict([*describe.of_spec(result.spec), *describe.of_result(result)])
+
+
+def _failed(failure: RunFailure) -> Facts:
+    return dict([*describe.of_spec(failure.spec), *describe.of_failure(failure)])
+
+
+def _scores(result: RunResult) -> Iterator[Cells]:
+    for row in result.selected:
+        for split, scores in (("validation", row.validation), ("test", row.test)):
+            yield (row.rule, f"{row.epoch}", split, f"{scores.total:,}", *_rates(scores))
+
+
+def _rates(scores: Scores) -> Cells:
+    return (
+        f"{100 * scores.accuracy:.2f}",
+        f"{100 * scores.top5_accuracy:.2f}",
+        f"{scores.loss:.4f}",
+    )
+
+
+def _history(result: RunResult) -> Iterator[Cells]:
+    for row in result.history:
+        accuracy, _, loss = _rates(row.train)
+        val_accuracy, val_top5, val_loss = _rates(row.validation)
+        rate = f"{row.learning_rate:.3g}"
+        yield (f"{row.epoch}", rate, loss, accuracy, val_loss, val_accuracy, val_top5)

@@ -1,0 +1,54 @@
+"""Small pictures of test images, for a page that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from effbench.data import datasets
+from effbench.errors import DataError
+from effbench.report.mistakes import Missed
+
+
+def read(
+    name: str, directory: Path | None, missed: Sequence[Missed]
+) -> tuple[Mapping[int, str], str]:
+    """Pictures as data URIs by position in the official files, and why there are none or "".
+
+    Nothing is downloaded.
+
+    Args:
+        name: of the dataset.
+        directory: where it is; by default the caches are searched.
+        missed: the images wanted; their labels must be those of the data.
+
+    Raises:
+        DataError: the data are not in `directory`, or damaged there.
+    """
+    try:
+        split = datasets.at_hand(name, directory)
+    except DataError:
+        if directory is not None:
+            raise
+        return {}, "No thumbnails: the copy of the data in the cache is damaged."
+    if split is None:
+        return {}, "No thumbnails: the data are not at hand; name them with --data-dir."
+    places = {int(index): place for place, index in enumerate(split.index)}
+    wanted = {each.index: places.get(each.index, -1) for each in missed}
+    if any(
+        wanted[each.index] < 0 or split.labels[wanted[each.index]] != each.label for each in missed
+    ):
+        return {}, "No thumbnails: the labels of the data at hand are not those of the records."
+    return {index: _uri(split.images[place]) for index, place in wanted.items()}, ""
+
+
+def _uri(image: np.ndarray) -> str:
+    """A uint8 [height, width, 3] image as a PNG."""
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

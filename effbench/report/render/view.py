@@ -1,0 +1,182 @@
+"""What a page shows of a section, ready for its template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from effbench.report import summary
+from effbench.report.charts.drawing import Drawing
+from effbench.report.charts.figure import Figure
+from effbench.report.mistakes import Missed, normalised
+from effbench.report.render import table, thumbnails
+
+# Rows beyond which a table has no column for each.
+FEW = 6
+# Characters beyond which a cell breaks into lines.
+LONG = 24
+
+
+@dataclass(frozen=True)
+class Column:
+    """Of a table; numeric ones are sorted by the number that their cells begin with."""
+
+    title: str
+    cells: tuple[str, ...]
+
+    @cached_property
+    def style(self) -> str:
+        """Whether it holds numbers, or texts so long that they need room."""
+        if all(map(_numeric, self.cells)):
+            return "number"
+        return "long" if max(map(len, self.cells)) > LONG else ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length under a caption; the first names the rows.
+
+    `labels` are those of the section's rows where the table has a row for each, else none.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> list[tuple[tuple[Column, str], ...]]:
+        """The cells of each row, with their columns."""
+        cells = zip(*(column.cells for column in self.columns), strict=True)
+        return [tuple(zip(self.columns, row, strict=True)) for row in cells]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that runs got wrong; `source` is "" where the data are not at hand."""
+
+    missed: Missed
+    label: str
+    answer: str
+    source: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One section.
+
+    Attributes:
+        drawing: the section itself, its plots and its mistakes.
+        sentences: the answer in words.
+        before: tables before the plots: accuracy, and whether differences are real.
+        after: those after: cost.
+        runs: every seed of every row.
+        figures: plots by kind.
+        confused: the classes most often confused; None without predictions.
+        pictures: the images most often wrong.
+        notes: what a reader has to know, and what is missing, a line each.
+    """
+
+    drawing: Drawing
+    sentences: tuple[str, ...]
+    before: tuple[Table, ...]
+    after: tuple[Table, ...]
+    runs: Table
+    figures: Mapping[str, tuple[Figure, ...]]
+    confused: Table | None
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...]
+
+
+def view(drawing: Drawing, directory: Path | None, names: str | None) -> View:
+    """The view of a section.
+
+    Args:
+        drawing: its plots and mistakes.
+        directory: where the dataset is, for pictures; by default what the caches hold.
+        names: columns between commas instead of the usual ones, without pairs and costs.
+
+    Raises:
+        DataError: the dataset is not in `directory`.
+        UsageError: there is no such column.
+    """
+    section, found = drawing.section, drawing.mistakes
+    kinds = groupby(drawing.figures, key=lambda figure: figure.kind)
+    sources, why = thumbnails.read(section.rows[0].spec.data, directory, found.missed)
+    first, *others = (_table(*each) for each in table.tables(section, names))
+    return View(
+        drawing=drawing,
+        sentences=tuple(summary.sentences(section)),
+        before=(replace(first, labels=section.labels), *others[:-1]),
+        after=tuple(replace(each, labels=section.labels) for each in others[-1:]),
+        runs=_table("Runs", _runs(drawing)),
+        figures={kind: tuple(figures) for kind, figures in kinds},
+        confused=_table("Classes most often confused", _confused(drawing)) if found.pairs else None,
+        pictures=tuple(_pictures(drawing, sources)),
+        notes=(
+            *table.notes(section, names),
+            *found.remarks,
+            *([why] if why and found.missed else []),
+        ),
+    )
+
+
+def _table(caption: str, cells: Mapping[str, Sequence[str]]) -> Table:
+    columns = tuple(Column(title, tuple(own)) for title, own in cells.items())
+    return Table(caption.rstrip(":") or "Accuracy", columns)
+
+
+def _numeric(cell: str) -> bool:
+    """Whether it begins with a number, or is nothing."""
+    first = cell.partition(" ")[0].replace(",", "")
+    try:
+        float(first)
+    except ValueError:
+        return first == "-"
+    return True
+
+
+def _runs(drawing: Drawing) -> dict[str, list[str]]:
+    section = drawing.section
+    runs = [
+        (label, result)
+        for label, row in zip(section.labels, section.rows, strict=True)
+        for result in row.results
+    ]
+    return {
+        "Run": [result.spec.key for _, result in runs],
+        "Row": [label for label, _ in runs],
+        "seed": [f"{result.spec.seed}" for _, result in runs],
+        "acc-val": [f"{100 * result.reported.validation.accuracy:.2f}" for _, result in runs],
+        "acc-test": [f"{100 * result.reported.test.accuracy:.2f}" for _, result in runs],
+        "epoch": [f"{result.reported.epoch}" for _, result in runs],
+        "started": [result.provenance.started for _, result in runs],
+    }
+
+
+def _confused(drawing: Drawing) -> dict[str, list[str]]:
+    """Percent of the true class, over all rows and in each."""
+    pairs, classes = drawing.mistakes.pairs, drawing.classes
+    rows = {
+        label: 100 * normalised(counts)
+        for label, counts in zip(drawing.section.labels, drawing.mistakes.confusions, strict=True)
+        if counts is not None
+    }
+    return {
+        "Class": [classes[pair.label] for pair in pairs],
+        "taken for": [classes[pair.answer] for pair in pairs],
+        "all rows, %": [f"{100 * pair.share:.1f}" for pair in pairs],
+        **{
+            f"{label}, %": [f"{shares[pair.label, pair.answer]:.1f}" for pair in pairs]
+            for label, shares in rows.items()
+            if 1 < len(rows) <= FEW
+        },
+    }
+
+
+def _pictures(drawing: Drawing, sources: Mapping[int, str]) -> Iterator[Picture]:
+    names = drawing.classes
+    for each in drawing.mistakes.missed:
+        yield Picture(each, names[each.label], names[each.answer], sources.get(each.index, ""))

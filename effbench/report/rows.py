@@ -1,0 +1,227 @@
+"""Records as rows: one for the runs that differ by their seed only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.records import caveats
+from effbench.records.caveats import details
+from effbench.records.record import SELECTIONS, RunResult
+from effbench.report import cost
+from effbench.report import published as reference
+from effbench.report.cost import Cost
+from effbench.report.hits import METRICS, Metric, Samples
+from effbench.report.statistics import Bootstrap, wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ORDER = {name: place for place, name in enumerate(VARIANTS)}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One accuracy of a row, percent, of the epoch that the recipe selects.
+
+    Attributes:
+        mean: over seeds.
+        std: sample standard deviation over seeds; None for one.
+        low: of the interval at `statistics.CONFIDENCE`: Wilson's for one seed, the bootstrap's
+            over images and seeds for several; None for several without predictions.
+        high: of the same.
+        published: the case study's, for the same network, size, weights and data; or None.
+    """
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    published: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published one, percentage points."""
+        return None if self.published is None else self.mean - self.published
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the published figure is within our interval."""
+        if self.published is None or self.low is None or self.high is None:
+            return None
+        return self.low <= self.published <= self.high
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs that differ by their seed only.
+
+    Attributes:
+        results: in the order of their seeds.
+        samples: which images they got right, by name of a metric; None without predictions.
+        accuracies: by name of a metric.
+        cost: of all seeds together.
+        price: dollars an hour, or None.
+        letters: rows of a section that share one cannot be told apart; "" where not compared.
+        pareto: columns of costs by which no row of the section is as good and cheaper.
+    """
+
+    results: tuple[RunResult, ...]
+    samples: Samples | None
+    accuracies: dict[str, Accuracy]
+    cost: Cost
+    price: float | None = None
+    letters: str = ""
+    pareto: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> RunSpec:
+        """Of its first seed."""
+        return self.results[0].spec
+
+    @cached_property
+    def group(self) -> str:
+        """Name of the row: the runs' key without the seed."""
+        return self.spec.group
+
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """Those of any of its runs."""
+        return {mark: much for each in self.results for mark, much in each.marks.items()}
+
+    @property
+    def reported_epochs(self) -> list[int]:
+        """Those that the recipe's rule chose, for any seed."""
+        return sorted({each.reported.epoch for each in self.results})
+
+    def by(self, rule: str) -> float | None:
+        """Mean test accuracy, percent, had a rule of `record.SELECTIONS` chosen the epochs."""
+        rates = [
+            100 * row.test.accuracy
+            for each in self.results
+            for row in each.selected
+            if row.rule == rule
+        ]
+        return fmean(rates) if len(rates) == len(self.results) else None
+
+    @property
+    def limited(self) -> str:
+        """What keeps it from being a full run: images, epochs; "" for nothing."""
+        return self.marks.get("limited", "")
+
+    @cached_property
+    def flat(self) -> dict[str, object]:
+        """Every figure by the name of its column, for frames, CSV and JSON."""
+        first = self.results[0]
+        spec, made = first.spec, first.provenance
+        return {
+            "variant": spec.variant,
+            "image_size": spec.image_size,
+            **{
+                f"{name}_{part}": getattr(accuracy, part)
+                for name, accuracy in self.accuracies.items()
+                for part in ("mean", "std", "low", "high")
+            },
+            "weights": spec.weights.name,
+            **{
+                f"published_{name}{suffix}": getattr(accuracy, part)
+                for name, accuracy in self.accuracies.items()
+                for suffix, part in _PUBLISHED.items()
+            },
+            "data": spec.data,
+            "data_sha256": spec.data_sha256,
+            "recipe": spec.recipe.name,
+            "limited": self.limited,
+            "seeds": len(self.results),
+            "epochs": spec.recipe.epochs,
+            "selection": spec.recipe.selection,
+            "reported_epochs": ", ".join(map(str, self.reported_epochs)),
+            **{f"test_accuracy_by_{rule}": self.by(rule) for rule in SELECTIONS},
+            "train_images": first.images.train,
+            "train_images_available": first.images.train_available,
+            "test_images": first.images.test,
+            "precision": spec.precision,
+            "preprocessing": spec.preprocessing,
+            **vars(self.cost),
+            "dollars": None if self.price is None else self.cost.hours * self.price,
+            "weights_file": made.weights_file,
+            "weights_sha256": made.weights_sha256,
+            "marks": ", ".join(self.marks),
+            "details": details(self.marks),
+            "letters": self.letters,
+            "pareto": ", ".join(self.pareto),
+            "group": self.group,
+        }
+
+
+_PUBLISHED = {"": "published", "_difference": "difference", "_within": "within"}
+
+
+def grouped(results: Iterable[RunResult]) -> list[tuple[RunResult, ...]]:
+    """Runs that differ by their seed only, in the order of data, recipe, variant and size."""
+    groups: dict[str, list[RunResult]] = {}
+    for result in results:
+        groups.setdefault(result.spec.group, []).append(result)
+    tables = {
+        name: sorted(group, key=lambda each: each.spec.seed) for name, group in groups.items()
+    }
+    order = sorted(tables, key=lambda name: (*_order(tables[name][0].spec), name))
+    return [tuple(tables[name]) for name in order]
+
+
+def row(
+    results: tuple[RunResult, ...],
+    samples: Samples | None = None,
+    bootstrap: Bootstrap | None = None,
+    price: float | None = None,
+) -> Row:
+    """The row of one group.
+
+    Args:
+        results: in the order of their seeds.
+        samples: which images they got right, by name of a metric.
+        bootstrap: of the samples of all rows; only several seeds need it.
+        price: dollars an hour.
+    """
+    bare = Row(results, samples, {}, cost.of(results), price)
+    accuracies = {metric.name: _accuracy(metric, bare, bootstrap) for metric in METRICS}
+    return replace(bare, accuracies=accuracies)
+
+
+def tidy(rows: Sequence[Row]) -> pd.DataFrame:
+    """A frame of `Row.flat`, in the same order."""
+    import pandas as pd
+
+    return pd.DataFrame([each.flat for each in rows])
+
+
+def _order(spec: RunSpec) -> tuple[object, ...]:
+    return (spec.data, spec.recipe.name, _ORDER[spec.variant], spec.image_size)
+
+
+def _accuracy(metric: Metric, row: Row, bootstrap: Bootstrap | None) -> Accuracy:
+    counts = [metric.count(each) for each in row.results]
+    percent = [100 * correct / total for correct, total in counts]
+    std = stdev(percent) if len(percent) > 1 else None
+    interval = None
+    if len(counts) == 1:
+        interval = wilson(*counts[0])
+    elif row.samples is not None and bootstrap is not None:
+        interval = bootstrap.interval(row.samples[metric.name])
+    low, high = (None, None) if interval is None else (100 * bound for bound in interval)
+    return Accuracy(fmean(percent), std, low, high, _published(metric, row.results[0]))
+
+
+def _published(metric: Metric, result: RunResult) -> float | None:
+    """The case study's figure for a full run of the same network, size and weights."""
+    spec = result.spec
+    known = spec.data == reference.CASE_STUDY_DATA and "limited" not in caveats.of_spec(spec)
+    if not known or spec.recipe.name not in reference.CASE_STUDY.recipes:
+        return None
+    published = reference.case_study().get((spec.variant, spec.image_size, spec.weights.name))
+    return getattr(published, metric.name, None)

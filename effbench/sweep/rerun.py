@@ -1,0 +1,138 @@
+"""The command that repeats a run, from its record alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from effbench.config.recipes import FLAGS, KEYS, RECIPES, Recipe, resolved
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.errors import EffbenchError
+from effbench.models.weights import Source
+from effbench.records.record import Record, RunResult
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A line for a shell, and what it cannot say: a short line each."""
+
+    command: str
+    hints: tuple[str, ...]
+
+
+def rerun(record: Record) -> Rerun:
+    """How to repeat a run so that its key comes out the same.
+
+    Raises:
+        EffbenchError: no flags of this effbench lead to it.
+    """
+    spec = record.spec
+    words = ["effbench", "sweep", *_device(record)]
+    for flag, value in _flags(record):
+        words += [flag, str(value)]
+    if spec.recipe.trains == "head" and not spec.feature_cache:
+        words.append("--no-feature-cache")
+    return Rerun(shlex.join(words), tuple(_hints(record)))
+
+
+def _device(record: Record) -> list[str]:
+    if not isinstance(record, RunResult):
+        return []
+    made = record.provenance
+    divided = made.device == "cpu" and made.replicas > 1
+    return [f"--{made.device}", *(["--replicas", str(made.replicas)] if divided else [])]
+
+
+def _flags(record: Record) -> Iterator[tuple[str, object]]:
+    """What makes the run it is, and whatever differs from its recipe and its variant."""
+    spec = record.spec
+    yield "--variants", spec.variant
+    yield "--weights", _weights(record)
+    if _by_hand(spec):
+        yield "--rescale", spec.weights.rescale
+    yield "--data", spec.data
+    yield "--recipe", spec.recipe.name
+    yield "--seeds", spec.seed
+    yield "--precision", spec.precision
+    standard = _standard(record)
+    # Elsewhere than on a whole CPU, the batch that a sweep chooses depends on the replicas there.
+    said = () if _device(record) == ["--cpu"] else ("batch_size",)
+    for name, flag in FLAGS.items():
+        if name in said or getattr(spec.recipe, name) != getattr(standard, name):
+            yield flag, getattr(spec.recipe, name)
+    for name in _changed(spec.recipe, standard):
+        yield "--set", f"{name}={getattr(spec.recipe, name)}"
+    if spec.micro_batch is not None:
+        yield "--micro-batch", spec.micro_batch
+    if spec.image_size != VARIANTS[spec.variant].image_size:
+        yield "--image-size", spec.image_size
+    if spec.limit is not None:
+        yield "--limit", spec.limit
+
+
+def _by_hand(spec: RunSpec) -> bool:
+    """Whether the weights are a file that is no release."""
+    return not (spec.weights.random or spec.weights.released)
+
+
+def _weights(record: Record) -> str:
+    """A name of weights, or of a file: one that is known for what it is."""
+    spec = record.spec
+    variant = VARIANTS[spec.variant]
+    if _by_hand(spec):
+        if isinstance(record, RunResult):
+            return record.provenance.weights_file
+        release = variant.releases.get(spec.weights.name)
+        return release.file if release else "weights.h5"
+    here = Source(spec.weights.name, None, "auto").identify(variant)
+    if here != spec.weights:
+        raise EffbenchError(
+            f"{spec.weights.name} of {spec.variant} is another file here",
+            f"{here.digest} ({here.rescale}), not {spec.weights.digest} ({spec.weights.rescale})",
+            _older(record),
+        )
+    return spec.weights.name
+
+
+def _standard(record: Record) -> Recipe:
+    """The row that the flags start from."""
+    recipe = record.spec.recipe
+    if recipe.name not in RECIPES:
+        raise EffbenchError("this effbench has no such recipe", recipe.name, _older(record))
+    standard = resolved(recipe.name, record.spec.variant)
+    settable = KEYS[standard.trains]
+    fixed = [
+        f"{name} {getattr(standard, name)}, not {getattr(recipe, name)}"
+        for name in _changed(recipe, standard)
+        if name not in settable or getattr(recipe, name) is None
+    ]
+    if fixed:
+        raise EffbenchError(f"{recipe.name} is another here", ", ".join(fixed), _older(record))
+    return standard
+
+
+def _changed(recipe: Recipe, standard: Recipe) -> list[str]:
+    """What is another number, and has no flag of its own."""
+    names = [field.name for field in fields(Recipe) if field.name not in FLAGS]
+    return [name for name in names if getattr(recipe, name) != getattr(standard, name)]
+
+
+def _older(record: Record) -> str:
+    commit = record.provenance.commit if isinstance(record, RunResult) else ""
+    return f"use the effbench that it ran with{f', commit {commit}' if commit else ''}"
+
+
+def _hints(record: Record) -> Iterator[str]:
+    spec = record.spec
+    yield f"data: {spec.data} of sha256 {spec.data_sha256}; --data-dir says where, if it has files"
+    if _by_hand(spec):
+        yield f"weights: give the path of the file ({spec.weights.digest})"
+    yield "results: --force repeats it where it is finished, another --results keeps both"
+    if isinstance(record, RunResult):
+        made = record.provenance
+        versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+        yield f"software: commit {made.commit or 'unknown'}, {versions}"
+    else:
+        yield "device: unknown, as the run failed; say --cpu, --gpu or --tpu"

@@ -1,0 +1,121 @@
+"""A job becomes results: device, data, training, scores, records."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+
+from effbench import provenance
+from effbench.data import datasets
+from effbench.data.splits import Dataset
+from effbench.errors import DeviceError, NonFiniteError, WeightsError
+from effbench.hardware import devices
+from effbench.hardware.distribution import Layout
+from effbench.progress import Step
+from effbench.records.record import SCHEMA, Images, Provenance, RunResult
+from effbench.records.store import Store
+from effbench.training import evaluate, fine_tune_run, linear_probe_run
+from effbench.training.interface import Logits, Outcome, Setting
+from effbench.training.job import Job, Message, Problem
+
+# By what of the network a recipe trains.
+_TRAIN: Mapping[str, Callable[[Setting], Outcome]] = {
+    "head": linear_probe_run.train,
+    "network": fine_tune_run.train,
+}
+
+
+def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) -> None:
+    """Trains, scores and saves every run of `job`.
+
+    Args:
+        job: runs that differ by their seed only.
+        send: told of every step, of each run that was saved, and of each that failed alone.
+        stopped: whether the process is to end; asked where what is done can be saved.
+
+    Raises:
+        EffbenchError: what is not saved yet cannot be finished.
+    """
+
+    def report(step: Step) -> None:
+        send(Message(step))
+
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    watch = provenance.Stopwatch(job.sent)
+    spec = job.specs[0]
+    if spec.weights.random != (job.weights_file is None):
+        raise WeightsError(
+            f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
+        )
+    device = devices.connect(
+        job.device, job.replicas, job.tpu_name, beside=spec.recipe.trains == "head"
+    )
+    _agree(device.layout, job)
+    startup = watch.lap()
+    report(Step("build"))
+    whole = datasets.load(spec.data, job.data_dir)
+    dataset = whole.limited(spec.limit)
+    outcome = _TRAIN[spec.recipe.trains](
+        Setting(job, dataset, device, watch, startup, report, stopped)
+    )
+    made = Provenance(
+        started=started,
+        weights_file=job.weights_file.name if job.weights_file else "",
+        weights_sha256=job.weights_sha256,
+        weights_verified=outcome.verified,
+        device=device.kind,
+        device_name=device.name,
+        replicas=device.replicas,
+        features_computed=outcome.features_computed,
+        features_cached=outcome.features_cached,
+        seeds_together=len(job.specs),
+        peak_memory=provenance.peak_memory(),
+        versions=provenance.versions(),
+        commit=provenance.commit(),
+        micro_batch=outcome.micro_batch,
+        resumed=outcome.resumed,
+    )
+    train, validation, test = (len(split.labels) for split in dataset.splits)
+    images = Images(train, validation, test, len(whole.train.labels))
+    store = Store(job.results)
+    for each, found in outcome.runs:
+        if isinstance(found, NonFiniteError):
+            send(Message(key=each.key, problem=Problem(found.kind, str(found))))
+            continue
+        saved = store.save_predictions(each.key, _per_image(dataset, found.logits))
+        store.save_model(each.key, found.weights)
+        store.save_history(each.key, found.history)
+        store.save(
+            RunResult(
+                SCHEMA, each, images, found.selected, found.history, saved, outcome.seconds, made
+            )
+        )
+        shutil.rmtree(store.checkpoints(each.key), ignore_errors=True)
+        send(Message(key=each.key, saved=True))
+
+
+def _agree(layout: Layout, job: Job) -> None:
+    """Hosts that do different runs would wait for one another, or worse, add up what differs.
+
+    Raises:
+        DeviceError: they do.
+    """
+    keys = ", ".join(spec.key for spec in job.specs)
+    own = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)
+    if (layout.told(own) != own).any():
+        hint = "give every host the same command, and --results with the same records"
+        raise DeviceError("all hosts must do the same runs", f"here {keys}", hint)
+
+
+def _per_image(dataset: Dataset, logits: Logits) -> dict[str, np.ndarray]:
+    """The arrays of `record.Predictions`."""
+    arrays: dict[str, np.ndarray] = {}
+    named = (("validation", dataset.validation), ("test", dataset.test))
+    for (name, split), values in zip(named, logits, strict=True):
+        arrays[f"{name}_index"] = split.index.astype(np.int32)
+        arrays |= evaluate.per_image(name, values, split.labels)
+    return arrays

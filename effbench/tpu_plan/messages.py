@@ -1,0 +1,108 @@
+"""What a plan and the processes that it starts say to each other: one line of JSON each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from effbench.config.run_spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Order:
+    """Programs to be lowered.
+
+    Attributes:
+        spec: of the run; the batch of its recipe is that of all replicas.
+        batch: images that a replica takes at once where the network runs, or None for what the run
+            takes.
+        replicas: that share the work.
+        folder: where programs are kept.
+    """
+
+    spec: RunSpec
+    batch: int | None
+    replicas: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """One program of a replica, as XLA gets it.
+
+    Attributes:
+        name: what it does.
+        program: name of its file.
+        images: that a replica works on in one call.
+        calls: of the whole run, on each replica.
+        held: bytes that other programs' arrays take on the device meanwhile.
+        body: name of the file of its loop's body as a program of its own, "" for no loop.
+        turns: of that loop in a call; 1 without one.
+    """
+
+    name: str
+    program: str
+    images: int
+    calls: int
+    held: int
+    body: str
+    turns: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A program to be compiled.
+
+    Attributes:
+        path: of the program.
+        topology: as libtpu calls it.
+        joined: whether the cores of a chip are one device.
+    """
+
+    path: Path
+    topology: str
+    joined: bool
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the compiler says of a program on one kind of chip.
+
+    Attributes:
+        problem: why it does not compile, one line; "" if it does.
+        seconds: that it took.
+        arguments: bytes of HBM, as are the next five; inputs, variables and held arrays.
+        outputs: what comes out.
+        aliased: outputs that take the place of arguments.
+        temporaries: what is needed in between.
+        code: the program itself.
+        available: what the compiler found too little, 0 if it did not.
+        flops: of one call, a loop's body counted once.
+        bytes_accessed: of one call, a loop's body counted once.
+        optimal_seconds: XLA's own estimate of a call; negative where it has none for some part.
+    """
+
+    problem: str
+    seconds: float
+    arguments: int = 0
+    outputs: int = 0
+    aliased: int = 0
+    temporaries: int = 0
+    code: int = 0
+    available: int = 0
+    flops: float = 0.0
+    bytes_accessed: float = 0.0
+    optimal_seconds: float = -1.0
+
+    @property
+    def peak(self) -> int:
+        """Bytes of HBM that a call takes at most, or at least if it found too little."""
+        return self.temporaries + self.arguments + self.outputs - self.aliased + self.code
+
+
+ORDER = TypeAdapter(Order)
+LOWERED = TypeAdapter(tuple[Lowered, ...])
+TASK = TypeAdapter(Task)
+COMPILED = TypeAdapter(Compiled)

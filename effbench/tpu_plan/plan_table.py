@@ -1,0 +1,197 @@
+"""A plan to be read: a table a slice, what it all comes to, and what it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+from tabulate import tabulate
+
+from effbench import provenance
+from effbench.hardware.tpu_slices import Slice
+from effbench.tpu_plan.compile_cache import PACKAGES
+from effbench.tpu_plan.estimate import gib
+from effbench.tpu_plan.planner import Row
+
+ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of this."
+
+LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
+
+# Columns of words; the others are numbers.
+WORDS = ("Model", "From")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The runs of one recipe on one slice.
+
+    Attributes:
+        title: recipe and slice.
+        columns: titles.
+        rows: cells, one for each column.
+        lines: what does not fit and why, and the whole sweep.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[str, ...]
+
+
+def tables(rows: Sequence[Row], price: float | None) -> list[Table]:
+    """One table for each recipe and slice, in the order of the rows.
+
+    Args:
+        rows: of the plan.
+        price: dollars an hour of a whole slice, or None.
+    """
+    groups = groupby(rows, key=lambda row: (row.spec.recipe.name, row.tpu))
+    return [_table(tuple(group), price) for _, group in groups]
+
+
+def _table(rows: tuple[Row, ...], price: float | None) -> Table:
+    tpu = rows[0].tpu
+    optional = {
+        "Cost": price is not None,
+        "Largest": any(row.largest is not None for row in rows),
+    }
+    cells = [
+        {title: cell for title, cell in _cells(row, price).items() if optional.get(title, True)}
+        for row in rows
+    ]
+    title = (
+        f"{rows[0].spec.recipe.name} on {tpu.name}: {tpu.replicas} replicas, each a "
+        f"{_replica(tpu)} with {tpu.generation.hbm_gib} GiB"
+    )
+    lines = [f"{row.spec.variant}: {row.problem.rstrip('.')}." for row in rows if row.problem]
+    return Table(
+        title,
+        tuple(cells[0]),
+        tuple(tuple(row.values()) for row in cells),
+        (*lines, *_sums(rows, price)),
+    )
+
+
+def _cells(row: Row, price: float | None) -> dict[str, str]:
+    """Of all columns there may be; a "-" for what is not known."""
+    spec, main = row.spec, row.network
+    compiles = bool(row.programs) and all(each.compiles for each in row.programs)
+    found = {
+        "Model": spec.variant,
+        "Size": str(spec.image_size),
+        "Batch": f"{main.images:,}" if main else "-",
+        "Compiles": "yes" if compiles else "no",
+        "HBM": gib(row.peak) if compiles or row.excess else "-",
+        "Fits": "no" if row.excess else "yes" if compiles else "-",
+        **dict.fromkeys(("GFLOP", "MB", "Step", "From", "Run", "Cost"), "-"),
+        "Largest": "-" if row.largest is None else f"{row.largest:,}",
+    }
+    if main and main.fits:
+        found["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
+        found["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
+        found["Step"] = f"{main.seconds * 1e3:.2f}"
+        found["From"] = main.source
+    if row.seconds:
+        found["Run"] = _minutes(row.seconds)
+        found["Cost"] = _cost(row.seconds, price)
+    return found
+
+
+def _sums(rows: tuple[Row, ...], price: float | None) -> Iterator[str]:
+    done = [row for row in rows if row.seconds]
+    seconds = sum(row.seconds for row in done)
+    of = "" if len(done) == len(rows) else f", {len(done)} of {len(rows)} runs"
+    cost = "" if price is None else f", {_cost(seconds, price)} at ${price:g} an hour"
+    own = f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
+    yield f"The whole sweep{of}: {own}{cost}."
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.3g}"
+
+
+def _cost(seconds: float, price: float | None) -> str:
+    return f"${seconds / 3600 * (price or 0):.3g}"
+
+
+def _replica(tpu: Slice) -> str:
+    return "chip" if tpu.replicas == tpu.chips else "core"
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What a reader has to know."""
+    versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
+    searched = any(row.largest is not None for row in rows)
+    peaks = "; ".join(
+        f"{tpu.name} {tpu.flops_per_second / 1e12:g} TFLOP/s and "
+        f"{tpu.bytes_per_second / 1e9:g} GB/s"
+        for tpu in {row.tpu.name: row.tpu for row in rows}.values()
+    )
+    return [
+        f"Compiled by {versions}, which is newer than the compiler of TensorFlow's TPU build, for "
+        "one replica without the all-reduce.",
+        "Batch (images), GFLOP and MB (of HBM traffic) of an image, and Step (milliseconds a call) "
+        "are those of a replica's program in which the network runs. A multiply-add is two FLOP "
+        "here, and one in reports and papers.",
+        "HBM: GiB that the largest program takes, with what is held meanwhile: temporaries, "
+        "arguments, outputs that are not aliased, and code.",
+        "From: XLA is the compiler's own estimate; FLOPs or bytes is a roofline, the program's "
+        "count over the published peak, where XLA has no estimate or one that no chip can reach.",
+        "Run: minutes of one seed: features of 60,000 images and every step of the head, or every "
+        "step of the whole network, and every evaluation. Not in it: start-up, compilation, "
+        "downloads, host work and the launching of each call, all-reduce.",
+        f"Published peaks of a replica: {peaks}.",
+        *([LARGEST] * searched),
+    ]
+
+
+def _versions() -> dict[str, str]:
+    return {name: provenance.version(name) for name in PACKAGES}
+
+
+def markdown(rows: Sequence[Row], price: float | None) -> str:
+    """All of it as Markdown, ending with a newline."""
+    names = dict.fromkeys(row.spec.recipe.name for row in rows)
+    parts = [f"## Plan of {', '.join(names)}", ABOUT]
+    for table in tables(rows, price):
+        alignment = ["left" if column in WORDS else "right" for column in table.columns]
+        shown = tabulate(
+            table.rows, table.columns, "github", disable_numparse=True, colalign=alignment
+        )
+        parts += [f"### {table.title}", shown, *table.lines]
+    parts.append("\n".join(f"- {note}" for note in notes(rows)))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(rows: Sequence[Row], price: float | None) -> str:
+    """All of it as JSON, every program included, ending with a newline."""
+    found = {
+        "what": ABOUT,
+        "versions": _versions(),
+        "notes": notes(rows),
+        "runs": [_plain(row, price) for row in rows],
+    }
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _plain(row: Row, price: float | None) -> dict[str, object]:
+    priced = price is not None and row.seconds > 0
+    return {
+        "variant": row.spec.variant,
+        "image_size": row.spec.image_size,
+        "recipe": row.spec.recipe.name,
+        "precision": row.spec.precision,
+        "batch_size": row.spec.recipe.batch_size,
+        "tpu": row.tpu.name,
+        "replicas": row.tpu.replicas,
+        "hbm_bytes": row.tpu.hbm,
+        "peak_bytes": row.peak,
+        "excess_bytes": row.excess,
+        "problem": row.problem,
+        "largest_batch_per_replica": row.largest,
+        "seconds": row.seconds or None,
+        "dollars": row.seconds / 3600 * (price or 0) if priced else None,
+        "programs": [asdict(each) for each in row.programs],
+    }

@@ -1,0 +1,250 @@
+"""A sweep on TPUs that are not there: what fits, and what it would take. Compiled, not run."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from effbench.config import recipes, variants
+from effbench.config.recipes import Recipe
+from effbench.config.run_spec import RunSpec, WeightsId
+from effbench.config.variants import Variant
+from effbench.data.splits import FULL
+from effbench.errors import UsageError
+from effbench.hardware import machine, tpu_slices
+from effbench.hardware.tpu_slices import Slice
+from effbench.progress import Report, Step
+from effbench.sweep.resolve import BATCH_PER_REPLICA
+from effbench.tpu_plan import compile_cache
+from effbench.tpu_plan.compile_cache import CrashError
+from effbench.tpu_plan.estimate import Estimate, estimate
+from effbench.tpu_plan.messages import Compiled
+
+# Where the largest batch is looked for: multiples of 8, as many rows as a vector register has, and
+# in larger steps where 8 are no more than a sixteenth. A compilation can take minutes.
+BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, FULL[0], 128))
+
+
+@dataclass(frozen=True)
+class Options:
+    """A plan as the command line describes it.
+
+    Attributes:
+        tpus: comma-separated names of `tpu_slices.SLICES`, or "all".
+        variants: comma-separated names, or "all".
+        recipes: comma-separated names.
+        batch: images that a replica takes at once, or None for what the run takes.
+        largest: also find the largest batch that fits.
+    """
+
+    tpus: str = "all"
+    variants: str = "all"
+    recipes: str = "case-study"
+    batch: int | None = None
+    largest: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run on one slice.
+
+    Attributes:
+        spec: of the run, on data that no plan reads.
+        tpu: the slice.
+        programs: what each comes to, the network's first; those after one that does not fit may
+            be missing.
+        problem: why there is no run, one line; "" if there is.
+        largest: images that a replica can take at once where the network runs, of `BATCHES`; 0 if
+            none of them fits, None if nobody asked or it could not be found.
+    """
+
+    spec: RunSpec
+    tpu: Slice
+    programs: tuple[Estimate, ...]
+    problem: str
+    largest: int | None = None
+
+    @property
+    def network(self) -> Estimate | None:
+        """The program in which the network runs; None if there is none."""
+        return self.programs[0] if self.programs else None
+
+    @property
+    def excess(self) -> int:
+        """Bytes of HBM that are too much."""
+        return max((each.excess for each in self.programs), default=0)
+
+    @property
+    def peak(self) -> int:
+        """Bytes of HBM that the run takes at most, as far as is known."""
+        return max((each.peak for each in self.programs), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Of the TPU's time for the whole run; 0 if it cannot run."""
+        return (
+            0.0
+            if not all(each.fits for each in self.programs)
+            else sum(each.total_seconds for each in self.programs)
+        )
+
+
+def make(options: Options, report: Report) -> list[Row]:
+    """Plans every run, by recipe, slice and variant; what was compiled before is not repeated.
+
+    Raises:
+        EffbenchError: something is unknown, or nothing can be compiled or kept.
+    """
+    compile_cache.check()
+    pairs = [
+        (recipes.get(name.strip()), tpu, variant)
+        for name in options.recipes.split(",")
+        for tpu in tpu_slices.select(options.tpus)
+        for variant in variants.select(options.variants)
+    ]
+    for _, tpu, _ in pairs:
+        _check_batch(options.batch, tpu)
+    compile_cache.begin(
+        pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs"))
+    )
+    rows = []
+    for place, (recipe, tpu, variant) in enumerate(pairs):
+        on = f"{variant.name} {tpu.name}"
+
+        def working(what: str, note: str, place: int = place, on: str = on) -> None:
+            report(Step(f"{on}: {what}", place, len(pairs), "runs", note))
+
+        rows.append(_row(options, recipe, tpu, variant, working))
+    return rows
+
+
+def _check_batch(batch: int | None, tpu: Slice) -> None:
+    if batch is not None and batch * tpu.replicas > FULL[0]:
+        raise UsageError(
+            f"--batch-per-replica takes up to {FULL[0] // tpu.replicas:,} on {tpu.name}",
+            f"{batch:,} on each of {tpu.replicas} replicas",
+            f"there are {FULL[0]:,} training images",
+        )
+
+
+# What is done, and a note on it.
+Working = Callable[[str, str], None]
+
+
+def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working: Working) -> Row:
+    spec = specify(variant, recipe, tpu, options.batch)
+    try:
+        found = _estimates(spec, options.batch, tpu, working)
+    except CrashError as error:
+        return Row(spec, tpu, (), f"tracing crashed: {error}")
+    problems = (f"{each.name}: {each.problem}" for each in found if not each.fits)
+    row = Row(spec, tpu, found, next(problems, ""))
+    if not (options.largest or (row.excess and options.batch)):
+        return row
+
+    def measure(batch: int) -> tuple[int, bool]:
+        bigger = specify(variant, recipe, tpu, batch)
+        tried = _estimates(
+            bigger, batch, tpu, lambda what, note: working(f"{what}, batch {batch}", note)
+        )
+        wrong = next((each for each in tried if not each.fits and not each.excess), None)
+        if wrong is not None:
+            raise CrashError(f"batch {batch}: {wrong.problem}")
+        return max(each.peak for each in tried), not any(each.excess for each in tried)
+
+    try:
+        return replace(row, largest=_search(row, measure))
+    except CrashError as error:
+        return replace(row, problem=row.problem or f"the largest batch is not known: {error}")
+
+
+def _search(row: Row, measure: Callable[[int], tuple[int, bool]]) -> int:
+    """The largest batch; the one that was tried before is the first, and tells where to go on."""
+    first = row.network.images if row.network else BATCHES[0]
+    if row.excess:
+        first = int(first * row.tpu.hbm / row.peak)
+    return largest(measure, FULL[0] // row.tpu.replicas, row.tpu.hbm, first)
+
+
+def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> RunSpec:
+    """The run that `sweep --tpu` would do on a slice."""
+    release = variant.release("auto")
+    recipe = recipes.resolved(recipe.name, variant.name)
+    if recipe.trains == "head":
+        recipe = replace(recipe, batch_size=(batch or BATCH_PER_REPLICA) * tpu.replicas)
+    return RunSpec(
+        variant=variant.name,
+        weights=WeightsId(release.name, f"md5:{release.md5}", release.rescale),
+        image_size=variant.image_size,
+        recipe=recipe,
+        data="cifar10",
+        data_sha256="",
+        limit=None,
+        seed=0,
+        precision=machine.precision("auto", "tpu"),
+        feature_cache=recipe.trains == "head",
+    )
+
+
+def _estimates(
+    spec: RunSpec, batch: int | None, tpu: Slice, working: Working
+) -> tuple[Estimate, ...]:
+    """What each program comes to, up to the first that does not fit."""
+    found: list[Estimate] = []
+    programs = compile_cache.lower(spec, batch, tpu.replicas, partial(working, "trace", ""))
+    for number, lowered in enumerate(programs, 1):
+        place = f"program {number} of {len(programs)}"
+        tell = partial(working, f"compile {lowered.name}", place)
+        turn = partial(working, f"compile a turn of {lowered.name}", place)
+        try:
+            whole = compile_cache.compile(lowered.program, tpu, tell)
+            body = compile_cache.compile(lowered.body, tpu, turn) if lowered.body else None
+        except CrashError as error:
+            whole, body = Compiled(f"the compiler crashed: {error}", 0.0), None
+        found.append(estimate(lowered, whole, body, tpu))
+        if found[-1].excess:
+            break
+    return tuple(found)
+
+
+def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, first: int) -> int:
+    """The largest of `BATCHES` that fits; 0 if there is none.
+
+    Memory grows with the batch almost in a line, so a few compilations find it.
+
+    Args:
+        measure: from a batch to bytes that it takes and whether they fit; more never fit if fewer
+            do not.
+        most: images, that no batch exceeds.
+        room: bytes, about.
+        first: the batch to begin with, or the next smaller one of them.
+    """
+    low, high = -1, bisect_right(BATCHES, most)  # places: low fits, or is none; high does not
+    place = bisect_right(BATCHES, first) - 1
+    points: dict[int, int] = {}
+    while high - low > 1:
+        place = min(max(place, low + 1), high - 1)
+        points[BATCHES[place]], fits = measure(BATCHES[place])
+        low, high = (place, high) if fits else (low, place)
+        crossing = _crossing(points, room)
+        # A program's memory may grow in steps; then halves find it where lines creep.
+        if crossing is None or len(points) % 4 == 0:
+            place = (low + high) // 2
+        else:
+            place = bisect_right(BATCHES, crossing) - 1
+    return BATCHES[low] if low >= 0 else 0
+
+
+def _crossing(points: Mapping[int, int], room: int) -> float | None:
+    """The batch at which the line through the two points nearest to the room takes all of it.
+
+    Through zero, if there is but one; None for a level line.
+    """
+    near = sorted(points, key=lambda batch: abs(points[batch] - room))[:2]
+    first, second = near[0], near[-1]
+    if first == second:
+        return first * room / max(1, points[first])
+    rise = points[second] - points[first]
+    return first + (room - points[first]) * (second - first) / rise if rise else None

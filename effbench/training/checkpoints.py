@@ -1,0 +1,205 @@
+"""Checkpoints of a training: two are kept, each whole or not there, and verified when read.
+
+A file is written beside its place, and gets its name, which holds its hash, when it is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from effbench.errors import CheckpointError
+from effbench.files import sync, writing
+from effbench.records.record import Epoch
+
+# Of the files: those of another format, or of other software, are refused.
+FORMAT = 1
+KEPT = 2
+
+
+@dataclass
+class State:
+    """How far a training is; what it changes besides its variables.
+
+    Attributes:
+        epoch: that is under way, counted from 0.
+        place: steps of it that are done.
+        step: steps done in all.
+        loss: sum of the losses of this epoch's steps.
+        correct: images right at top-1 in this epoch.
+        top5_correct: at top-5.
+        history: the epochs that are finished.
+        best: the epoch whose weights are kept beside, by the recipe's selection; 0 for none.
+        seconds: of training, over all processes.
+        resumed: how often it went on from a checkpoint.
+    """
+
+    epoch: int = 0
+    place: int = 0
+    step: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    top5_correct: int = 0
+    history: list[Epoch] = field(default_factory=list)
+    best: int = 0
+    seconds: float = 0.0
+    resumed: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state with its arrays.
+
+    Attributes:
+        state: how far.
+        variables: as `fine_tune_step.Trainer.state` returns them.
+        best: weights of the epoch `state.best`; none if that is 0.
+    """
+
+    state: State
+    variables: list[np.ndarray]
+    best: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class _About:
+    """What stands in a checkpoint beside its arrays: whose it is, and the state."""
+
+    format: int
+    run: str
+    software: str
+    variables: int
+    state: State
+
+
+_ABOUT = TypeAdapter(_About)
+
+# What a damaged archive makes of the libraries that read it.
+_UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
+
+
+class Keeper:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path, run: str, software: str, minutes: float | None) -> None:
+        """Nothing is read or written yet.
+
+        Args:
+            folder: of this run's checkpoints alone.
+            run: its key.
+            software: that wrote them; another one's would not go on as it began.
+            minutes: between two of them; None keeps none.
+        """
+        self._folder = folder
+        self._run = run
+        self._software = software
+        self._kept = minutes is not None
+        self._seconds = (minutes or 0) * 60
+        self._last = time.monotonic()
+        self.damaged: tuple[str, ...] = ()
+        """Names of those that `load` could not use, and removed."""
+
+    @property
+    def due(self) -> bool:
+        """Whether the last one is old enough for a new one."""
+        return self._kept and time.monotonic() - self._last >= self._seconds
+
+    def before(self, step: int) -> str:
+        """The name of the newest that was followed by a good step, where one failed after `step`.
+
+        Args:
+            step: steps that were done; the weights after just as many led to the failure.
+
+        Returns:
+            "none" if there is none.
+        """
+        return next((str(path) for path in self._found() if _step(path) < step), "none")
+
+    def load(self) -> Checkpoint | None:
+        """The newest that is whole; None if there is none. Those that are not are removed.
+
+        Raises:
+            CheckpointError: it is of another run, or of other software.
+        """
+        for path in self._found() if self._kept else []:
+            about = self._read(path)
+            if about is not None:
+                return about
+            self.damaged += (path.name,)
+            path.unlink(missing_ok=True)
+        return None
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes one, and removes all but the last two.
+
+        Raises:
+            DiskError: it cannot be written; those before are still there.
+        """
+        if not self._kept:
+            return
+        about = _About(
+            FORMAT, self._run, self._software, len(checkpoint.variables), checkpoint.state
+        )
+        text = json.dumps(asdict(about)).encode()
+        arrays = [np.frombuffer(text, np.uint8), *checkpoint.variables, *checkpoint.best]
+        temporary = self._folder / ".writing"
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    np.savez(file, *arrays)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self._folder / _name(checkpoint.state.step, temporary))
+                sync(self._folder)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
+            for old in self._found()[KEPT:]:
+                old.unlink(missing_ok=True)
+        self._last = time.monotonic()
+
+    def _found(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self._folder.glob("step-*.npz"), reverse=True)
+
+    def _read(self, path: Path) -> Checkpoint | None:
+        try:
+            if path.name != _name(_step(path), path):
+                return None
+            with np.load(path, allow_pickle=False) as archive:
+                text, *arrays = (archive[name] for name in archive.files)
+            about = _ABOUT.validate_json(text.tobytes())
+        except ValidationError:
+            about = None
+        except _UNREADABLE:
+            return None
+        wanted = {"run": self._run, "software": self._software, "format": FORMAT}
+        found = {name: getattr(about, name, "unknown") for name in wanted}
+        differing = [name for name in wanted if found[name] != wanted[name]]
+        if about is None or differing:
+            raise CheckpointError(
+                f"{path.name} is a checkpoint of another run or another effbench",
+                ", ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing),
+                f"remove {self._folder} to begin this run anew",
+            )
+        return Checkpoint(about.state, arrays[: about.variables], arrays[about.variables :])
+
+
+def _step(path: Path) -> int:
+    return int(path.name.split("-")[1])
+
+
+def _name(step: int, path: Path) -> str:
+    with path.open("rb") as file:
+        return f"step-{step:09d}-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.npz"

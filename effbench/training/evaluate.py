@@ -1,0 +1,116 @@
+"""Predictions for every image exactly once, and exact counts of what they get right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from effbench.data.splits import CLASSES
+from effbench.errors import NonFiniteError
+from effbench.hardware.distribution import ALONE, Layout
+from effbench.hardware.tensorflow_setup import tf
+from effbench.records.record import Scores
+
+# From positions (int32 [batch]) to features (float32 [batch, width]), inside a tf.function.
+Lookup = Callable[[tf.Tensor], tf.Tensor]
+
+# Of all replicas together, if they divide it.
+BATCH = 128
+
+# What to do about numbers that are not finite.
+LOOK = "look at the weights and the precision; float32 may help"
+
+
+def batch(layout: Layout) -> int:
+    """Images that each replica looks at together."""
+    return -(-BATCH // layout.replicas)
+
+
+class Evaluator:
+    """Logits of heads over one split, compiled once for each number of heads.
+
+    Every replica gets as many batches. They are padded with the first image and its rows dropped
+    again, so shapes are static and every image counts once.
+
+    Attributes:
+        batches: positions, int32 [n, batch]; n divides by the replicas.
+    """
+
+    def __init__(self, lookup: Lookup, images: int, layout: Layout = ALONE) -> None:
+        """`lookup` gives the features of `images` images by position, `batch(layout)` at once."""
+        self._images = images
+        self._batch = batch(layout)
+        whole = self._batch * layout.replicas
+        padded = np.zeros(-(-images // whole) * whole, np.int32)
+        padded[:images] = np.arange(images)
+        self.batches = padded.reshape(-1, self._batch)
+        self._lookup = lookup
+        self._layout = layout
+
+    def logits(self, kernels: np.ndarray, biases: np.ndarray) -> np.ndarray:
+        """Logits of several heads.
+
+        Args:
+            kernels: float32 [heads, width, classes].
+            biases: float32 [heads, classes].
+
+        Returns:
+            float32 [heads, images, classes].
+        """
+        padded = self._run(tf.constant(kernels), tf.constant(biases)).numpy()
+        return padded.transpose(1, 0, 2, 3).reshape(len(kernels), -1, CLASSES)[:, : self._images]
+
+    @tf.function
+    def _run(self, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+        return self._layout.map(self.share, tf.constant(self.batches), kernels, biases)
+
+    def share(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+        """A replica's share: int32 [n, batch] to float32 [n, heads, batch, classes]."""
+
+        def one(positions: tf.Tensor) -> tf.Tensor:
+            features = self._lookup(tf.reshape(positions, (self._batch,)))
+            return tf.matmul(features, kernels) + biases[:, None]
+
+        return tf.map_fn(one, batches, fn_output_signature=tf.float32)
+
+
+def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes come before the true one; 0 is a top-1 hit, below 5 a top-5 hit.
+
+    Of equal logits the lower class comes first, as in `argmax`.
+
+    Args:
+        logits: float [n, classes].
+        labels: int [n].
+
+    Returns:
+        uint8 [n].
+    """
+    true = np.take_along_axis(logits, labels[:, None].astype(np.intp), axis=1)
+    before = np.arange(logits.shape[1]) < labels[:, None]
+    return ((logits > true) | ((logits == true) & before)).sum(axis=1).astype(np.uint8)
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
+    """Exact counts and the mean cross-entropy (nats) of logits [n, classes] for labels [n].
+
+    Raises:
+        NonFiniteError: a logit is NaN or infinite.
+    """
+    if not np.isfinite(logits).all():
+        raise NonFiniteError("the outputs are not finite", "NaN or infinity", LOOK)
+    place = ranks(logits, labels)
+    each = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    return Scores(int((place == 0).sum()), int((place < 5).sum()), len(labels), -float(each.mean()))
+
+
+def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of `record.Predictions` that follow from logits [n, classes], for one split."""
+    return {
+        f"{name}_label": labels.astype(np.uint8),
+        f"{name}_predicted": logits.argmax(axis=1).astype(np.uint8),
+        f"{name}_rank": ranks(logits, labels),
+        f"{name}_probability": softmax(logits.astype(np.float64), axis=1).astype(np.float16),
+    }

@@ -1,0 +1,169 @@
+"""Features of a frozen backbone, computed once an image and kept in chunks.
+
+A chunk is named by a hash of its set, place and content, and appears by rename, so an interrupted
+set goes on where it stopped, and a damaged chunk is found and computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from effbench import files
+from effbench.files import writing
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models.backbone import Forward
+from effbench.progress import Report, Step
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """All that the features of one image depend on. Same key, same features.
+
+    Attributes:
+        variant: name of the network.
+        weights: SHA-256 of the file, or what random weights come from.
+        image_size: pixels.
+        preprocessing: a row of `preprocessing.PREPROCESSING`.
+        precision: a Keras policy.
+        device: kind; its kernels round in their own way.
+        software: versions of TensorFlow and of the network's package.
+        images_sha256: of the images themselves, in their order.
+    """
+
+    variant: str
+    weights: str
+    image_size: int
+    preprocessing: str
+    precision: str
+    device: str
+    software: str
+    images_sha256: str
+
+    @property
+    def key(self) -> str:
+        """Readable name and short hash of every field; also the name of its folder."""
+        canonical = json.dumps(asdict(self), sort_keys=True)
+        digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"
+
+
+@dataclass(frozen=True)
+class Features:
+    """float32 [n, width], and how many rows of it came from the cache."""
+
+    values: np.ndarray
+    cached: int
+
+
+def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
+    """Images a forward pass of one replica takes at once; for one alone it divides `CHUNK`.
+
+    On a CPU a larger one is no faster (measured for B0: 16 to 128 within 5 %) and only takes
+    memory, which grows with the area of an image.
+    """
+    base = 32 if device == "cpu" else 128
+    fits = base if image_size <= 260 else base // 2 if image_size <= 384 else base // 4
+    return min(fits, math.ceil(CHUNK / replicas))
+
+
+def extract(
+    run: Forward, batch: int, images: np.ndarray, folder: Path, about: FeatureSet, report: Report
+) -> Features:
+    """Features of `images`, from the cache in `folder` as far as they are there.
+
+    Args:
+        run: from uint8 [batch, 32, 32, 3] to float32 [batch, width].
+        batch: of every call; best if it divides `CHUNK`, as the last one of a chunk is padded.
+        images: uint8 [n, 32, 32, 3].
+        folder: of all sets.
+        about: names the set.
+        report: told of every batch.
+
+    Raises:
+        DiskError: a chunk cannot be kept.
+    """
+    home = folder / about.key
+    with _locked(home, report):
+        about_path = home / "about.json"
+        if not about_path.exists():
+            files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
+        compiled = tf.function(run)
+        chunks: list[np.ndarray] = []
+        cached = 0
+        for number, start in enumerate(range(0, len(images), CHUNK)):
+            part = images[start : start + CHUNK]
+            chunk = _read(home, number)
+            if chunk is None:
+                done = [(start + first, first) for first in range(0, len(part), batch)]
+                rows = []
+                for position, first in done:
+                    report(Step("features", position, len(images), "images"))
+                    rows.append(_forward(compiled, part[first : first + batch], batch))
+                chunk = np.concatenate(rows)
+                _write(home, number, chunk)
+            else:
+                cached += len(part)
+            chunks.append(chunk)
+    report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
+    return Features(np.concatenate(chunks), cached)
+
+
+def _forward(compiled: Forward, images: np.ndarray, batch: int) -> np.ndarray:
+    padded = np.zeros((batch, *images.shape[1:]), np.uint8)
+    padded[: len(images)] = images
+    rows: np.ndarray = compiled(tf.constant(padded)).numpy()[: len(images)]
+    return rows
+
+
+@contextmanager
+def _locked(home: Path, report: Report) -> Iterator[None]:
+    """Holds a set's folder against other processes; waits for the one that has it."""
+    lock = FileLock(home / ".lock")
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(Step("wait", note="another process computes these features"))
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read(home: Path, number: int) -> np.ndarray | None:
+    """A chunk, if it is there and whole; other files in its place are removed."""
+    for path in home.glob(f"{number:05d}-*.npy"):
+        content = path.read_bytes()
+        if path.name == _name(home, number, content):
+            chunk: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
+            return chunk
+        with writing(home):
+            path.unlink(missing_ok=True)
+    return None
+
+
+def _write(home: Path, number: int, chunk: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, chunk)
+    content = buffer.getvalue()
+    files.write_atomically(home / _name(home, number, content), content)
+
+
+def _name(home: Path, number: int, content: bytes) -> str:
+    """A file name that fits one content, in one place, of one set."""
+    digest = hashlib.sha256(f"{home.name}/{number}/".encode() + content).hexdigest()
+    return f"{number:05d}-{digest[:16]}.npy"

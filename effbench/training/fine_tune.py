@@ -1,0 +1,243 @@
+"""The training of a whole network: epochs, validation, selection, checkpoints.
+
+It is cut into pieces of a few seconds. Between two of them it can be saved and stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from effbench.config.schedule import Stage
+from effbench.errors import NonFiniteError, PreemptedError
+from effbench.progress import Report, Step
+from effbench.records.record import SELECTIONS, Epoch, Scores
+from effbench.training.checkpoints import Checkpoint, Keeper, State
+from effbench.training.evaluate import LOOK, Evaluator, score
+from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.metrics_log import Logs
+
+# What usually makes a loss infinite.
+LOWER = "a lower --set maximal_learning_rate may help, and float32 where it was bfloat16"
+
+# Between two looks at the clock, at signals, and at the progress bar.
+PIECE_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What an epoch is judged by: logits of the validation images, and uint8 [m] labels."""
+
+    evaluator: Evaluator
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What happens around the steps.
+
+    Attributes:
+        keeper: of the checkpoints.
+        stopped: whether the process is to end.
+        report: told of every piece and every epoch.
+        logs: of losses and accuracies.
+    """
+
+    keeper: Keeper
+    stopped: Callable[[], bool]
+    report: Report
+    logs: Logs
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        history: an entry an epoch.
+        epoch: whose weights are selected.
+        weights: of that epoch, in the order of `Trainer.weights`.
+        seconds: of training, over all processes that took part.
+        resumed: how often it went on from a checkpoint.
+    """
+
+    history: tuple[Epoch, ...]
+    epoch: int
+    weights: list[np.ndarray]
+    seconds: float
+    resumed: int
+
+
+def train(
+    trainer: Trainer,
+    task: Task,
+    stages: Sequence[Stage],
+    validation: Validation,
+    hooks: Hooks,
+) -> Trained:
+    """Trains from the last checkpoint, or from the beginning, to the end.
+
+    Args:
+        trainer: as it was made; its weights are those to start from.
+        task: that it was made for.
+        stages: of the recipe.
+        validation: done after every epoch.
+        hooks: what happens around the steps.
+
+    Raises:
+        NonFiniteError: the loss is not.
+        PreemptedError: the process is to end; what was done is saved.
+        CheckpointError: there is one that is not this run's.
+        DiskError: one cannot be written.
+    """
+    rule, steps = SELECTIONS[task.recipe.selection], task.recipe.steps
+    state, best = State(), list[np.ndarray]()
+    found = hooks.keeper.load()
+    if found is not None:
+        state, best = found.state, found.best
+        state.resumed += 1
+        trainer.restore(found.variables)
+    for news in _news(hooks.keeper, state, found is not None):
+        hooks.report(Step(news, lasting=True))
+    began = time.monotonic() - state.seconds
+
+    def save() -> None:
+        state.seconds = time.monotonic() - began
+        hooks.keeper.save(Checkpoint(state, trainer.state(), best))
+
+    for stage in stages:
+        for epoch in stage.epochs:
+            # One that was saved after its last step still wants its validation.
+            if epoch < state.epoch or (state.step == steps and not state.place):
+                continue
+            last = min(task.epoch_steps, (steps or np.inf) - state.step + state.place)
+            _epoch(trainer, task, stage, state, int(last), save, hooks)
+            weights = trainer.weights()
+            scores = _validate(trainer, weights, validation, epoch + 1)
+            images = state.place * task.recipe.batch_size
+            state.history.append(
+                Epoch(
+                    epoch + 1,
+                    trainer.learning_rate(),
+                    Scores(state.correct, state.top5_correct, images, state.loss / state.place),
+                    scores,
+                )
+            )
+            if min(state.history, key=rule) is state.history[-1]:
+                best, state.best = weights, epoch + 1
+            state.epoch, state.place = epoch + 1, 0
+            state.loss, state.correct, state.top5_correct = 0.0, 0, 0
+            hooks.logs.epoch(state.step, state.history)
+            hooks.report(_progress(task, stage, state))
+    return Trained(tuple(state.history), state.best, best, time.monotonic() - began, state.resumed)
+
+
+def _news(keeper: Keeper, state: State, resumed: bool) -> Iterator[str]:
+    """What a reader wants to know of a training that does not simply begin."""
+    for name in keeper.damaged:
+        yield f"checkpoint {name} is damaged: passed over"
+    if resumed:
+        yield f"go on from the checkpoint at step {state.step:,}"
+    elif keeper.damaged:
+        yield "begin again: no checkpoint is whole"
+
+
+def _epoch(
+    trainer: Trainer,
+    task: Task,
+    stage: Stage,
+    state: State,
+    last: int,
+    save: Callable[[], None],
+    hooks: Hooks,
+) -> None:
+    """The steps of an epoch up to `last`, from where `state` is; changes it."""
+    order = _order(len(task.labels), task, state.epoch)
+    speed = 0.0  # steps a second; not known before the first, which compiles
+    while state.place < last:
+        if not trainer.ready(stage):
+            # A phase of its own, so that it does not count as the pace of training.
+            hooks.report(Step(f"compile {_place(task, stage)}"))
+        elif state.place or not state.history:  # else the end of the last epoch has said so
+            hooks.report(_progress(task, stage, state))
+        steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))
+        began = time.monotonic()
+        losses, right = trainer.run(stage, order, state.place, state.place + steps, state.step)
+        speed = steps / (time.monotonic() - began)
+        for loss, (top1, top5) in zip(
+            losses[state.place :][:steps], right[state.place :][:steps], strict=True
+        ):
+            if not np.isfinite(loss):
+                raise NonFiniteError(
+                    "the training loss is not finite",
+                    f"{loss} at step {state.step + 1}, epoch {state.epoch + 1}, learning rate "
+                    f"{trainer.learning_rate():.3g}; last good checkpoint: "
+                    f"{hooks.keeper.before(state.step)}",
+                    LOWER,
+                )
+            # One by one, so that the sums do not depend on the pieces.
+            state.loss += float(loss)
+            state.correct += int(top1)
+            state.top5_correct += int(top5)
+            state.place += 1
+            state.step += 1
+        done = losses[state.place - steps : state.place]
+        hooks.logs.steps(state.step, done, trainer.learning_rate())
+        if hooks.stopped():
+            save()
+            raise PreemptedError(
+                "the run was told to stop", f"step {state.step} is saved", "run it again to go on"
+            )
+        if hooks.keeper.due:
+            save()
+
+
+def _order(images: int, task: Task, epoch: int) -> np.ndarray:
+    """The batches of an epoch, int32 [steps, batch]; the images that fill none are left out."""
+    order = np.random.default_rng((task.seed, epoch)).permutation(images).astype(np.int32)
+    size = task.recipe.batch_size
+    return order[: task.epoch_steps * size].reshape(-1, size)
+
+
+def _validate(
+    trainer: Trainer, weights: list[np.ndarray], validation: Validation, epoch: int
+) -> Scores:
+    with trainer.using(weights):
+        logits = trainer.logits(validation.evaluator)
+    try:
+        return score(logits, validation.labels)
+    except NonFiniteError as error:
+        raise NonFiniteError(
+            "the validation outputs are not finite", f"epoch {epoch}", LOOK
+        ) from error
+
+
+def _progress(task: Task, stage: Stage, state: State) -> Step:
+    """How far a stage is, in images."""
+    batch = task.recipe.batch_size
+    done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
+    total = len(stage.epochs) * task.epoch_steps
+    if task.recipe.steps is not None:
+        total = min(total, task.recipe.steps - stage.epochs.start * task.epoch_steps)
+    # Of the epoch that is under way, or else has just ended.
+    epoch = max(1, state.epoch + (state.place > 0))
+    notes = [f"epoch {epoch}/{task.recipe.epochs}"]
+    if state.place:
+        notes.append(f"loss {state.loss / state.place:.4f}")
+        notes.append(f"acc {state.correct / (state.place * batch):.2%}")
+    if state.history:
+        notes.append(f"val acc {state.history[-1].validation.accuracy:.2%}")
+    return Step(
+        f"train {_place(task, stage)}",
+        min(done, total) * batch,
+        total * batch,
+        "images",
+        ", ".join(notes),
+    )
+
+
+def _place(task: Task, stage: Stage) -> str:
+    return f"stage {stage.number}/{task.recipe.stages} at {stage.image_size} px"

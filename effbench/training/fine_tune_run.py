@@ -1,0 +1,85 @@
+"""Runs that train a whole network: one a job, safe against the end of its process."""
+
+from __future__ import annotations
+
+import effbench
+from effbench.config import schedule
+from effbench.config.variants import VARIANTS
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone, weights
+from effbench.progress import Step
+from effbench.records.record import Seconds
+from effbench.records.store import Store
+from effbench.training import fine_tune, inputs
+from effbench.training.checkpoints import Keeper
+from effbench.training.evaluate import Evaluator
+from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.interface import Finished, Outcome, Setting, selected
+from effbench.training.metrics_log import Logs
+
+
+def train(setting: Setting) -> Outcome:
+    """Trains and scores the run of the job."""
+    job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
+    (spec,) = job.specs
+    recipe, layout, report = spec.recipe, device.layout, setting.report
+    store = Store(job.results)
+    with tf.device(layout.placement):
+        model, noise = backbone.trainable(
+            VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
+        )
+        if job.weights_file is None:
+            backbone.randomize(model, spec.seed)
+            verified = "random weights"
+        else:
+            verified = weights.verified(model, job.weights_file, spec.weights)
+        model = layout.mirror(model)
+    with layout.scope():
+        task = Task(
+            inputs.gathered(dataset.train.images, layout),
+            dataset.train.labels,
+            recipe,
+            spec.preprocessing,
+            spec.seed,
+            job.images_at_once,
+            device.kind,
+            layout,
+        )
+        trainer = Trainer(model, noise, task)
+        evaluators = [
+            Evaluator(inputs.backbone(split.images, spec, model, device), len(split.labels), layout)
+            for split in (dataset.validation, dataset.test)
+        ]
+        build = watch.lap()
+
+        keeper = Keeper(
+            store.checkpoints(spec.key),
+            spec.key,
+            f"effbench {effbench.__version__}, TensorFlow {tf.__version__} on a {device.kind}",
+            # Hosts that went on from different steps would wait for one another.
+            job.checkpoint_minutes if device.hosts == 1 else None,
+        )
+        done = fine_tune.train(
+            trainer,
+            task,
+            schedule.split(recipe, spec.image_size),
+            fine_tune.Validation(evaluators[0], dataset.validation.labels),
+            fine_tune.Hooks(
+                keeper, setting.stopped, report, Logs(store, spec.key, job.tensorboard)
+            ),
+        )
+        watch.lap()
+
+        report(Step("evaluate"))
+        with trainer.using(done.weights):
+            logits = tuple(trainer.logits(each) for each in evaluators)
+            arrays = [*model.get_weights(), trainer.kernel.numpy(), trainer.bias.numpy()]
+        row = selected(recipe.selection, done.epoch, logits, dataset)
+    finished = Finished((row,), done.history, logits, arrays)
+    return Outcome(
+        [(spec, finished)],
+        verified,
+        Seconds(setting.startup, build, 0.0, round(done.seconds, 3), watch.lap()),
+        micro_batch=job.images_at_once,
+        resumed=done.resumed,
+    )

@@ -1,0 +1,315 @@
+"""A network that trains as a whole: the steps, the optimizer, the average of the weights.
+
+All that is random in a step follows from the seed and the step's number, so that a training can
+stop anywhere and go on in another process to the same weights.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from effbench.config.recipes import Recipe
+from effbench.config.schedule import Stage
+from effbench.data.splits import CLASSES
+from effbench.errors import DataError
+from effbench.hardware.distribution import ALONE, Layout
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import layers
+from effbench.models import preprocessing as preparation
+from effbench.training import optimizers, variable_packing
+from effbench.training.augment import policy as augment
+from effbench.training.augment import rng
+from effbench.training.augment.sampling import INDICES, PRODUCTS
+from effbench.training.evaluate import Evaluator, Lookup
+
+# What a step's random numbers are for; others are named by their layer.
+_AUGMENT, _DROPOUT = 0, 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained on.
+
+    Attributes:
+        images: uint8 training images by position.
+        labels: uint8 [n] of them.
+        recipe: all numbers.
+        preprocessing: a row of `preprocessing.PREPROCESSING`.
+        seed: of all that is random.
+        micro_batch: images of all replicas that go through the network at once.
+        device: kind of it: "cpu", "gpu" or "tpu".
+        layout: the replicas to train on.
+    """
+
+    images: Lookup
+    labels: np.ndarray
+    recipe: Recipe
+    preprocessing: str
+    seed: int
+    micro_batch: int
+    device: str = "cpu"
+    layout: Layout = ALONE
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of an epoch: whole batches only, as BatchNorm would feel a smaller one."""
+        return len(self.labels) // self.recipe.batch_size
+
+
+class Trainer:
+    """A network with its head, its optimizer and the moving average of its weights.
+
+    The average's decay is `min(recipe.ema_decay, (1 + n) / (10 + n))` after n steps, as with
+    TensorFlow's `ExponentialMovingAverage` given the step; it covers the BatchNorm statistics too
+    (google/automl, efficientnetv2/utils.py: `get_ema_vars`).
+    """
+
+    def __init__(self, model: keras.Model, noise: layers.Noise, task: Task) -> None:
+        """To be called in `task.layout.scope()`; `model` holds the weights to start from.
+
+        Raises:
+            DataError: there are fewer images than a batch has.
+        """
+        if not task.epoch_steps:
+            raise DataError(
+                "a batch has no more images than there are to train on",
+                f"{task.recipe.batch_size} of {len(task.labels)}",
+                "give a smaller --batch-size",
+            )
+        self._model = model
+        self._noise = noise
+        self._task = task
+        width = model.output_shape[-1]
+        kernel = keras.initializers.GlorotUniform(seed=task.seed)((width, CLASSES))
+        self.kernel = tf.Variable(kernel)
+        self.bias = tf.Variable(tf.zeros(CLASSES))
+        self._trained = [*model.trainable_variables, self.kernel, self.bias]
+        self._network = [*self._trained, *model.non_trainable_variables]
+        self._optimizer = optimizers.build(task.recipe, len(task.labels))
+        averaged = self._network if task.recipe.ema_decay else []
+        count = len(self._network) + len(averaged) + optimizers.STATE * len(self._trained)
+        self._packed = task.device == "tpu" and count > variable_packing.MOST
+        # What the optimizer works on; a row is a copy, and set back after every step.
+        self._own, row = self._trained, []
+        if self._packed:
+            *large, numbers = variable_packing.pack(self._trained)
+            row = [tf.Variable(numbers)]
+            self._own = [*large, *row]
+            self._setter = variable_packing.Setter(self._trained)
+        # Before the first step, which is traced and may create no variables.
+        self._optimizer._create_all_weights(self._own)
+        self._optimizer.iterations.assign(task.recipe.start_step)
+        self._average = [
+            tf.Variable(
+                variable,
+                trainable=False,
+                # Each replica keeps its own, as it does the statistics.
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.MEAN,
+            )
+            for variable in (self._held(averaged) if averaged else [])
+        ]
+        self.variables = [*self._network, *row, *self._optimizer.variables(), *self._average]
+        self._programs: dict[int, tf.types.experimental.GenericFunction] = {}
+
+    def state(self) -> list[np.ndarray]:
+        """All that training changes."""
+        return [variable.numpy() for variable in self.variables]
+
+    def restore(self, arrays: list[np.ndarray]) -> None:
+        """Goes back to what `state` returned."""
+        for variable, array in zip(self.variables, arrays, strict=True):
+            variable.assign(array)
+
+    def weights(self) -> list[np.ndarray]:
+        """Those that are evaluated: trained ones, kernel, bias, then BatchNorm's statistics."""
+        arrays = self._average or self._network
+        if self._packed and self._average:
+            arrays = variable_packing.unpack(self._average, self._network)
+        return [array.numpy() for array in arrays]
+
+    @contextmanager
+    def using(self, weights: list[np.ndarray]) -> Iterator[None]:
+        """The network with other weights for a while."""
+        own = [variable.numpy() for variable in self._network]
+        for variable, array in zip(self._network, weights, strict=True):
+            variable.assign(array)
+        try:
+            yield
+        finally:
+            for variable, array in zip(self._network, own, strict=True):
+                variable.assign(array)
+
+    def logits(self, evaluator: Evaluator) -> np.ndarray:
+        """float32 [images, classes], with the network's present weights."""
+        return evaluator.logits(self.kernel.numpy()[None], self.bias.numpy()[None])[0]
+
+    def run(
+        self, stage: Stage, order: np.ndarray, first: int, last: int, step: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Does some steps of an epoch; stops after one whose loss is not finite.
+
+        Args:
+            stage: that the epoch belongs to; a new one is compiled.
+            order: int32 [steps, batch], the epoch's batches.
+            first: of the steps.
+            last: the step after them.
+            step: number of the first one in the whole training.
+
+        Returns:
+            float32 [steps] losses and float32 [steps, 2] images right at top-1 and top-5; 0 for
+            steps that were not done.
+        """
+        if stage.number not in self._programs:
+            self._programs[stage.number] = tf.function(self._pieces(stage))
+        numbers = (tf.constant(number) for number in (first, last, step))
+        losses, right = self._programs[stage.number](tf.constant(order), *numbers)
+        return losses.numpy(), right.numpy()
+
+    def ready(self, stage: Stage) -> bool:
+        """Whether `run` has compiled the steps of `stage` before."""
+        return stage.number in self._programs
+
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        rate = self._optimizer._get_hyper("learning_rate")
+        return float(rate(self._optimizer.iterations - 1))
+
+    def _pieces(self, stage: Stage) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        program = self.step(stage)
+
+        def run(
+            order: tf.Tensor, first: tf.Tensor, last: tf.Tensor, step: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            """Python takes no part in the loop."""
+            losses, right = tf.zeros(order.shape[0]), tf.zeros((order.shape[0], 2))
+            finite, place = tf.constant(True), first
+            while finite and place < last:
+                numbers = tf.stack([self._task.seed, step + place - first])
+                batch = order[place]
+                labels = tf.gather(self._task.labels.astype(np.int32), batch)
+                loss, hits = self._task.layout.step(program, batch, labels, numbers)
+                losses = tf.tensor_scatter_nd_update(losses, [[place]], [loss])
+                right = tf.tensor_scatter_nd_update(right, [[place]], [hits])
+                finite = tf.math.is_finite(loss)
+                place += 1
+            return losses, right
+
+        return run
+
+    def step(self, stage: Stage) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        """One step of one replica in `stage`, to be called in a `tf.function`.
+
+        Returns:
+            From positions int32 [batch] and labels int32 [batch] of the global batch and int32 [2]
+            (seed, number of the step) to the loss and, float32 [2], images right.
+        """
+        recipe, layout = stage.recipe, self._task.layout
+        parts = recipe.batch_size // self._task.micro_batch
+        policy = augment.Policy(
+            flip=recipe.flip,
+            crop=recipe.crop,
+            cutout=recipe.cutout,
+            randaugment=recipe.randaugment,
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+        )
+        gradients = self._gradients(stage)
+        if self._task.device == "gpu":  # a TPU's strategy compiles all; on a CPU, XLA is slow
+            gradients = tf.function(gradients, jit_compile=True)
+        apply = layout.fused(partial(self._apply, recipe))
+
+        def program(
+            positions: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            # Of the global batch on every replica, so that it does not depend on their number, and
+            # images can be mixed; at 32 pixels it costs next to nothing.
+            images, targets = augment.augment(
+                self._task.images(positions),
+                tf.one_hot(labels, CLASSES),
+                rng.derived(numbers, _AUGMENT),
+                policy,
+                PRODUCTS if self._task.device == "tpu" else INDICES,
+            )
+            images, targets = (
+                tf.reshape(each, (parts, -1, *each.shape[1:])) for each in (images, targets)
+            )
+            total = gradients(images[0], targets[0], numbers, tf.constant(0))
+            if parts > 1:
+                for part in tf.range(1, parts):
+                    more = gradients(images[part], targets[part], numbers, part)
+                    total = [old + new for old, new in zip(total, more, strict=True)]
+            *found, loss, top1, top5 = layout.total(list(total))
+            apply(found)
+            return loss, tf.stack([top1, top5])
+
+        return program
+
+    def _gradients(self, stage: Stage) -> Callable[..., list[tf.Tensor]]:
+        """The gradients, loss and hits of a micro-batch, as shares of the global batch's."""
+        recipe, layout = stage.recipe, self._task.layout
+        micro = self._task.micro_batch
+
+        def run(
+            images: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, part: tf.Tensor
+        ) -> list[tf.Tensor]:
+            numbers = rng.derived(numbers, part)
+
+            def kept(rate: float, purpose: int, *shape: int) -> tf.Tensor:
+                """1 where something is kept, else 0; drawn for all replicas, as in `probe`."""
+                drawn = rng.uniform((micro, *shape), rng.derived(numbers, purpose))
+                return layout.part(tf.cast(drawn >= rate, tf.float32))
+
+            self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
+            images, targets = layout.part(images), layout.part(targets)
+            prepared = preparation.prepare(
+                images, stage.image_size, self._task.preprocessing, self._task.device
+            )
+            with tf.GradientTape() as tape:
+                maps = self._model(prepared, training=True)
+                features = tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
+                if recipe.dropout > 0:
+                    keep = kept(recipe.dropout, _DROPOUT, features.shape[1])
+                    features *= keep / (1 - recipe.dropout)
+                logits = tf.matmul(features, self.kernel) + self.bias
+                smooth = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / CLASSES
+                each = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
+                loss = tf.reduce_sum(each) / recipe.batch_size
+            true = tf.argmax(targets, axis=1, output_type=tf.int32)
+            rank = tf.reduce_sum(
+                tf.cast(logits > tf.gather(logits, true, axis=1, batch_dims=1)[:, None], tf.int32),
+                axis=1,
+            )
+            hits = [tf.reduce_sum(tf.cast(rank < k, tf.float32)) for k in (1, 5)]
+            return [*tape.gradient(loss, self._trained), loss, *hits]
+
+        return run
+
+    def _apply(self, recipe: Recipe, gradients: list[tf.Tensor]) -> None:
+        """A step of the optimizer, then of the average."""
+        if optimizers.OPTIMIZERS[recipe.optimizer].l2:
+            gradients = [
+                gradient + recipe.weight_decay * variable if variable.shape.rank > 1 else gradient
+                for gradient, variable in zip(gradients, self._trained, strict=True)
+            ]
+        self._optimizer.apply_gradients(
+            zip(self._held(gradients), self._own, strict=True),
+            experimental_aggregate_gradients=False,
+        )
+        if self._packed:
+            self._setter.spread(self._own, self._trained)
+        done = tf.cast(self._optimizer.iterations, tf.float32)
+        decay = tf.minimum(recipe.ema_decay, (1 + done) / (10 + done))
+        if self._average:
+            for average, variable in zip(self._average, self._held(self._network), strict=True):
+                average.assign(average + (1 - decay) * (variable - average))
+
+    def _held(self, arrays: list[tf.Tensor | tf.Variable]) -> list[tf.Tensor | tf.Variable]:
+        """As the optimizer and the average hold them."""
+        return variable_packing.pack(arrays) if self._packed else arrays

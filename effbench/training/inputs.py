@@ -1,0 +1,105 @@
+"""Where the features of a run's images come from: computed once and kept, or in every step."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from effbench import cache, provenance
+from effbench.config.run_spec import RunSpec
+from effbench.data.splits import Dataset
+from effbench.hardware.devices import Device
+from effbench.hardware.distribution import Layout
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import backbone as backbones
+from effbench.progress import Report
+from effbench.training import evaluate, feature_cache
+from effbench.training.evaluate import Lookup
+from effbench.training.job import Job
+
+
+def cached(
+    job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
+) -> tuple[list[Lookup], int]:
+    """Looks features up that are computed once; also says how many were in the cache."""
+    spec = job.specs[0]
+    images = np.concatenate([split.images for split in dataset.splits])
+    layout = device.layout
+    batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
+    run = forward(spec, model, device, batch)
+    about = feature_cache.FeatureSet(
+        variant=spec.variant,
+        weights=job.weights_sha256 or f"random, seed {backbones.RANDOM_WEIGHTS_SEED}",
+        image_size=spec.image_size,
+        preprocessing=spec.preprocessing,
+        precision=spec.precision,
+        device=device.kind,
+        software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
+        images_sha256=hashlib.sha256(images).hexdigest(),
+    )
+    with _kept(device) as folder:
+        found = feature_cache.extract(
+            partial(layout.map, run), batch * layout.replicas, images, folder, about, report
+        )
+    ends = np.cumsum([len(split.labels) for split in dataset.splits])
+    return [gathered(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
+
+
+def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> backbones.Forward:
+    """What one replica does with its part of a batch."""
+    run = backbones.forward(
+        model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
+    )
+    # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
+    return tf.function(run, jit_compile=True) if device.kind == "gpu" else run
+
+
+@contextlib.contextmanager
+def _kept(device: Device) -> Iterator[Path]:
+    """Where features are kept: in the cache, but not for longer than the run on several hosts.
+
+    They compute every batch together, so one that finds it in its own cache would be waited for.
+    """
+    if device.hosts == 1:
+        yield cache.features()
+        return
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        yield Path(folder)
+
+
+def direct(
+    job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
+) -> tuple[list[Lookup], int]:
+    """Runs the backbone on the images of every batch, the case study's own way."""
+    spec, train, layout = job.specs[0], dataset.train.images, device.layout
+    batch = spec.recipe.batch_size // layout.replicas
+    held_out = (dataset.validation, dataset.test)
+    return [
+        gathered(train, layout, forward(spec, model, device, batch)),
+        *(backbone(split.images, spec, model, device) for split in held_out),
+    ], 0
+
+
+def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Device) -> Lookup:
+    """Runs the backbone, as it is at the time, on images that an `Evaluator` asks for."""
+    layout = device.layout
+    return gathered(images, layout, forward(spec, model, device, evaluate.batch(layout)))
+
+
+def gathered(values: np.ndarray, layout: Layout, then: backbones.Forward = tf.identity) -> Lookup:
+    """The rows of `values` at some positions, passed through `then`."""
+    # Flat, because a TPU pads the last dimension to 128: images of 3 channels would take 43 times
+    # the memory.
+    held = layout.hold(values.reshape(len(values), -1))
+
+    def lookup(positions: tf.Tensor) -> tf.Tensor:
+        chosen = tf.gather(held, positions)
+        return then(tf.reshape(chosen, (positions.shape[0], *values.shape[1:])))
+
+    return lookup

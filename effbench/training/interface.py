@@ -1,0 +1,97 @@
+"""What comes out of the training of one run, before it is a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from effbench import provenance
+from effbench.config.run_spec import RunSpec
+from effbench.data.splits import Dataset
+from effbench.errors import NonFiniteError
+from effbench.hardware.devices import Device
+from effbench.progress import Report
+from effbench.records.record import Epoch, Seconds, Selected
+from effbench.training import evaluate
+from effbench.training.job import Job
+
+# Float32 [images, classes], of validation and of test.
+Logits = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run whose numbers are all there.
+
+    Attributes:
+        selected: scores of the epochs that rules choose; the recipe's is among them.
+        history: an entry an epoch.
+        logits: of the epoch that the recipe's rule chooses.
+        weights: of that epoch, to export: of the head, or of the whole network before it.
+    """
+
+    selected: tuple[Selected, ...]
+    history: tuple[Epoch, ...]
+    logits: Logits
+    weights: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker's training comes to.
+
+    Attributes:
+        runs: each with what it came to, or why it came to nothing.
+        verified: how the backbone's weights were checked.
+        seconds: per phase.
+        features_computed: images whose features were computed once.
+        features_cached: images whose features were in the cache.
+        micro_batch: as in `record.Provenance`.
+        resumed: as there.
+    """
+
+    runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]]
+    verified: str
+    seconds: Seconds
+    features_computed: int = 0
+    features_cached: int = 0
+    micro_batch: int = 0
+    resumed: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a training takes place.
+
+    Attributes:
+        job: to be done.
+        dataset: its images, limited.
+        device: connected.
+        watch: runs since the process was started.
+        startup: seconds until the device was there.
+        report: told of every step.
+        stopped: whether the process is to end.
+    """
+
+    job: Job
+    dataset: Dataset
+    device: Device
+    watch: provenance.Stopwatch
+    startup: float
+    report: Report
+    stopped: Callable[[], bool]
+
+
+def selected(rule: str, epoch: int, logits: Logits, dataset: Dataset) -> Selected:
+    """The scores of an epoch's logits.
+
+    Raises:
+        NonFiniteError: they are not finite.
+    """
+    splits = (dataset.validation, dataset.test)
+    scores = [
+        evaluate.score(values, split.labels) for values, split in zip(logits, splits, strict=True)
+    ]
+    return Selected(rule, epoch, *scores)

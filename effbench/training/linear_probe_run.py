@@ -1,0 +1,107 @@
+"""Runs that train a head: all seeds of a job on the features of one frozen backbone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.data.splits import Dataset
+from effbench.errors import NonFiniteError
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import backbone, weights
+from effbench.progress import Step
+from effbench.records.record import SELECTIONS, Seconds
+from effbench.training import inputs, linear_probe
+from effbench.training.evaluate import Evaluator
+from effbench.training.interface import Finished, Outcome, Setting, selected
+from effbench.training.job import Job
+
+# For the BatchNorm statistics of random weights: 8 images at 224, more where they are smaller.
+CALIBRATION_PIXELS = 8 * 224 * 224
+
+
+def train(setting: Setting) -> Outcome:
+    """Trains and scores every run of the job."""
+    job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
+    spec, layout, report = job.specs[0], device.layout, setting.report
+    variant = VARIANTS[spec.variant]
+    with tf.device(layout.placement):
+        model = backbone.build(variant, spec.image_size, spec.precision)
+        verified = _load(model, job, dataset)
+        model = layout.mirror(model)
+    with layout.scope():
+        build = watch.lap()
+
+        source = inputs.cached if spec.feature_cache else inputs.direct
+        looked, known = source(job, dataset, model, device, report)
+        extraction = watch.lap()
+
+        train, validation, test = dataset.splits
+        evaluators = (
+            Evaluator(looked[1], len(validation.labels), layout),
+            Evaluator(looked[2], len(test.labels), layout),
+        )
+        task = linear_probe.Task(
+            looked[0],
+            train.labels,
+            evaluators[0],
+            validation.labels,
+            variant.width,
+            layout,
+        )
+        # Without cached features each head runs the backbone, which takes all cores by itself.
+        threads = device.threads if spec.feature_cache else 1
+        heads = linear_probe.train(
+            task, spec.recipe, [each.seed for each in job.specs], threads, report
+        )
+        training = watch.lap()
+
+        report(Step("evaluate"))
+        runs = [
+            (each, _finished(each, head, dataset, evaluators))
+            for each, head in zip(job.specs, heads, strict=True)
+        ]
+    images = sum(len(split.labels) for split in dataset.splits)
+    return Outcome(
+        runs,
+        verified,
+        Seconds(setting.startup, build, extraction, training, watch.lap()),
+        features_computed=images - known if spec.feature_cache else 0,
+        features_cached=known,
+    )
+
+
+def _load(model: keras.Model, job: Job, dataset: Dataset) -> str:
+    """Loads the job's weights; says how they were verified."""
+    spec = job.specs[0]
+    if job.weights_file is None:
+        images = dataset.train.images[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
+        backbone.calibrate(model, spec.image_size, spec.preprocessing, images)
+        return f"random weights, BatchNorm statistics of {len(images)} training images"
+    return weights.verified(model, job.weights_file, spec.weights)
+
+
+def _finished(
+    spec: RunSpec,
+    head: linear_probe.Head,
+    dataset: Dataset,
+    evaluators: tuple[Evaluator, Evaluator],
+) -> Finished | NonFiniteError:
+    """What a head comes to, or why it came to nothing."""
+    if head.error is not None:
+        return head.error
+    places = {rule: linear_probe.choose(head.history, rule) for rule in SELECTIONS}
+    kernels = np.stack([head.weights[place][0] for place in places.values()])
+    biases = np.stack([head.weights[place][1] for place in places.values()])
+    validation, test = (each.logits(kernels, biases) for each in evaluators)
+    logits = dict(zip(SELECTIONS, zip(validation, test, strict=True), strict=True))
+    try:
+        rows = tuple(
+            selected(rule, head.history[place].epoch, logits[rule], dataset)
+            for rule, place in places.items()
+        )
+    except NonFiniteError as error:
+        return error
+    chosen = spec.recipe.selection
+    return Finished(rows, tuple(head.history), logits[chosen], list(head.weights[places[chosen]]))

@@ -1,0 +1,122 @@
+"""Optimizers and their schedules, as recipes name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from effbench.config.recipes import Recipe
+from effbench.hardware.tensorflow_setup import keras, tf, tfa
+
+# Learning rate by step.
+LearningRate: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+
+
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Grows from `initial` to `maximal` over `steps` steps and stays there.
+
+    google/automl, efficientnetv2/utils.py: `WarmupLearningRateSchedule`, "constant".
+    """
+
+    def __init__(self, initial: float, maximal: float, steps: int) -> None:
+        self.initial = initial
+        self.maximal = maximal
+        self.steps = steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """float32 learning rate of the step with this number, counted from 0."""
+        share = tf.minimum(1.0, tf.cast(step, tf.float32) / self.steps) if self.steps else 1.0
+        return self.initial + (self.maximal - self.initial) * share
+
+    def get_config(self) -> dict[str, float | int]:
+        """The arguments."""
+        return {"initial": self.initial, "maximal": self.maximal, "steps": self.steps}
+
+
+class TfRMSprop(keras.optimizers.legacy.RMSprop):
+    """RMSprop whose mean square starts at 1, as TensorFlow 1's, which the references trained with.
+
+    Keras's starts at 0, so that its first steps are 3 times as long.
+    """
+
+    def _create_slots(self, var_list: list[tf.Variable]) -> None:
+        for variable in var_list:
+            self.add_slot(variable, "rms", "ones")
+        super()._create_slots(var_list)
+
+
+def _triangular2(recipe: Recipe, low: float, high: float, steps: int) -> LearningRate:
+    return tfa.optimizers.Triangular2CyclicalLearningRate(
+        initial_learning_rate=low,
+        maximal_learning_rate=high,
+        step_size=recipe.half_cycle_epochs * steps,
+    )
+
+
+def _constant(recipe: Recipe, low: float, high: float, steps: int) -> LearningRate:
+    return WarmUp(low, high, int(recipe.warmup_epochs * steps))
+
+
+# Of a recipe, its lowest and highest rate, and the steps of an epoch.
+SCHEDULES: Mapping[str, Callable[[Recipe, float, float, int], LearningRate]] = {
+    "triangular2": _triangular2,
+    "constant": _constant,
+}
+
+
+def schedule(recipe: Recipe, images: int) -> LearningRate:
+    """The learning rate by step.
+
+    Args:
+        recipe: for its rates, its batch and the length of a cycle or of the warm-up.
+        images: number of training images.
+    """
+    steps = max(1, images // recipe.batch_size)
+    scale = recipe.batch_size / recipe.learning_rate_batch if recipe.learning_rate_batch else 1.0
+    low, high = recipe.initial_learning_rate * scale, recipe.maximal_learning_rate * scale
+    return SCHEDULES[recipe.schedule](recipe, low, high, steps)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An optimizer.
+
+    Attributes:
+        build: from a recipe and its schedule.
+        l2: whether weight decay is added to the gradients of kernels (all that have more than one
+            dimension), as the gradient of an L2 loss; else the optimizer applies it by itself.
+    """
+
+    build: Callable[[Recipe, LearningRate], keras.optimizers.legacy.Optimizer]
+    l2: bool
+
+
+def _adabelief(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
+    """Weight decay is decoupled, scaled by the learning rate, and for every variable."""
+    return tfa.optimizers.AdaBelief(
+        learning_rate=rate,
+        beta_1=recipe.beta_1,
+        beta_2=recipe.beta_2,
+        epsilon=recipe.adabelief_epsilon,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
+    """google/automl, efficientnetv2/utils.py: `build_optimizer`."""
+    return TfRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
+
+
+# Variables that each optimizer keeps beside each that it trains.
+STATE = 2
+
+OPTIMIZERS: Mapping[str, Kind] = {
+    "adabelief": Kind(_adabelief, l2=False),
+    "rmsprop": Kind(_rmsprop, l2=True),
+}
+
+
+def build(recipe: Recipe, images: int) -> keras.optimizers.legacy.Optimizer:
+    """A fresh optimizer for one run over `images` training images."""
+    return OPTIMIZERS[recipe.optimizer].build(recipe, schedule(recipe, images))

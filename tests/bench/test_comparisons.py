@@ -1,0 +1,64 @@
+"""The benchmarks run, and fail when the two ways disagree; no test looks at a time."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from effbench.bench import comparisons
+from effbench.errors import EffbenchError
+from effbench.records.record import RunResult
+from effbench.sweep.resolve import Options
+
+TINY = Options(
+    variants="B0", weights="none", data="random", limit=24, epochs=2, image_size=32, device="cpu"
+)
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory) -> tuple[comparisons.Comparison, list[tuple[RunResult, float]], Path]:
+    """A probe, the sweeps that it did, and the cache that was there."""
+    cache, sweeps, honest = tmp_path_factory.mktemp("cache"), [], comparisons._sweep
+
+    def kept(*arguments: object) -> tuple[RunResult, float]:
+        sweeps.append(honest(*arguments))
+        return sweeps[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EFFBENCH_CACHE", str(cache))
+        patch.setattr(comparisons, "_sweep", kept)
+        return comparisons.probe(TINY, lambda event: None), sweeps, cache
+
+
+def test_probe_compares_two_whole_sweeps(probed) -> None:
+    found, sweeps, _ = probed
+    assert [result.provenance.features_computed for result, _ in sweeps] == [44, 0]
+    cached, direct = found.timings
+    assert cached.seconds > 0
+    assert direct.seconds > 0
+    assert cached.memory > 1e8
+    assert f"{direct.seconds / cached.seconds:.1f} times faster" in found.findings[1]
+    assert "24 training images" in found.findings[0]
+
+
+def test_probe_does_not_hide_a_disagreement(probed, monkeypatch) -> None:
+    (cached, direct) = probed[1]
+    first = direct[0].history[0]
+    worse = replace(first.validation, loss=first.validation.loss * 1.01)
+    history = (replace(first, validation=worse), *direct[0].history[1:])
+    tampered = iter([cached, (replace(direct[0], history=history), direct[1])])
+    monkeypatch.setattr(comparisons, "_sweep", lambda *_: next(tampered))
+    with pytest.raises(EffbenchError, match="must agree"):
+        comparisons.probe(TINY, lambda event: None)
+
+
+def test_probe_leaves_the_cache_alone(probed) -> None:
+    assert list(probed[2].iterdir()) == []
+
+
+def test_extraction_and_the_bare_loop_are_timed() -> None:
+    timings = comparisons._best(
+        {"ours": ("extraction", "B0", 32), "bare": ("bare_loop", "B0", 32, False)}, rounds=1
+    )
+    assert [timing.what for timing in timings] == ["ours", "bare"]
+    assert all(timing.seconds > 0 and timing.memory > 1e8 for timing in timings)

@@ -1,0 +1,236 @@
+"""What `effbench export` writes of a real run gives that run's own predictions, anywhere."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.classifiers import NAMES, tiny
+from support.commandline import one_line
+from support.records import failure, put, result, spec
+from support.sweeps import one, sweep
+
+from effbench.config.recipes import RECIPES
+from effbench.data import datasets
+from effbench.export import classifier, load, writer
+from effbench.export.formats import FORMATS
+from effbench.hardware.tensorflow_setup import tf
+from effbench.records.store import Store
+
+# With so high a rate the few steps lead to probabilities that differ from image to image.
+SMALL = (
+    "--variants B0 --weights none --data digits --limit 64 --image-size 32 --batch-size 16 "
+    "--epochs 4 --cpu --recipe finetune --set ema_decay=0 --set warmup_epochs=0 "
+    "--set maximal_learning_rate=0.02"
+)
+# Stored probabilities have the 11 bits of a float16, and the run looked at many images at once.
+CLOSE = 1e-3
+TESTED = 6
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    """A run as a user starts it."""
+    folder = tmp_path_factory.mktemp("results")
+    done = sweep(SMALL, folder, {**os.environ})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(results) -> list[Path]:
+    """Its test images as files."""
+    found = datasets.load("digits").limited(64).test.images
+    for place, pixels in enumerate(found[:TESTED]):
+        Image.fromarray(pixels).save(results / f"{place:02}.png")
+    return sorted(results.glob("*.png"))
+
+
+def once(function: Callable[..., object]) -> Callable[..., object]:
+    """The same, but called once: the run's network, ten seconds' work, is that of every format."""
+    found: list[object] = []
+
+    def call(*arguments: object) -> object:
+        if not found:
+            found.append(function(*arguments))
+        return found[0]
+
+    return call
+
+
+KEPT_LOAD = load.load
+LOAD, BUILD = once(load.load), once(classifier.build)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_exported_run_predicts_what_the_run_did(
+    name, results, images, run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(load, "load", LOAD)
+    monkeypatch.setattr(classifier, "build", BUILD)
+    record = one(results)
+    key = record.spec.key
+    done = run("export", key[-12:], "--format", name, "--results", results)
+    assert (done.code, done.err) == (0, "")
+    path = Path(f"{key}{FORMATS[name].suffix}")
+    assert done.out.splitlines()[-1].startswith(f"{path}: 2")
+    assert "on 4 images at most " in done.out
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    predicted = run("predict", path, *images, "--json")
+    assert (predicted.code, predicted.err) == (0, "")
+    stored = Store(results).predictions(record, "test_probability", "test_predicted")
+    probability = stored["test_probability"][:TESTED].astype(np.float64)
+    assert len(set(stored["test_predicted"][:TESTED])) > 1
+    assert np.ptp(probability, axis=0).max() > 0.5
+    rows = json.loads(predicted.out)
+    assert [Path(row["image"]) for row in rows] == images
+    for row, own in zip(rows, probability, strict=True):
+        top = {int(each["class"]): each["probability"] for each in row["classes"]}
+        assert len(top) == 5
+        assert abs(max(top.values()) - own.max()) < CLOSE
+        for label, value in top.items():
+            assert abs(value - own[label]) < CLOSE
+    if name == "keras":
+        _opens_without_effbench(path, images[0], probability[0])
+
+
+def _opens_without_effbench(path: Path, image: Path, probability: np.ndarray) -> None:
+    code = f"""
+import sys
+for name in ("effbench", "keras_efficientnet_v2", "tensorflow_addons"):
+    sys.modules[name] = None  # an import of it fails
+import numpy, tf_keras
+from PIL import Image
+model = tf_keras.models.load_model({str(path)!r})
+print(*model(numpy.asarray(Image.open({str(image)!r}))[None]).numpy()[0])
+"""
+    done = subprocess.run(
+        (sys.executable, "-c", code),
+        env=os.environ | {"TF_USE_LEGACY_KERAS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1000:]
+    np.testing.assert_allclose(list(map(float, done.stdout.split())), probability, atol=CLOSE)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> Store:
+    """A run whose network takes no time to build; the working directory is an empty one."""
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        return model(images).numpy()
+
+    model = tiny()
+    network = SimpleNamespace(probabilities=probabilities)
+    monkeypatch.setattr(load, "load", lambda *_: network)
+    monkeypatch.setattr(classifier, "build", lambda _: model)
+    monkeypatch.setattr(datasets, "classes", lambda _: NAMES)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    store = Store(tmp_path / "results")
+    put(store, result(spec=spec(recipe=RECIPES["finetune"])))
+    return store
+
+
+def here() -> list[str]:
+    return sorted(path.name for path in Path().iterdir())
+
+
+def test_an_unknown_key_or_format_is_a_usage_error(run, store):
+    place = ("--results", store.directory)
+    one_line(run("export", "B1", *place), 2, "no key of a run holds this: B1; the closest: B0-")
+    one_line(run("export", "B0", "--format", "onnx", *place), 2, "'onnx' is not one of 'keras'")
+    assert here() == []
+
+
+def test_a_run_without_a_model_is_one_line(run, store, monkeypatch):
+    monkeypatch.setattr(load, "load", KEPT_LOAD)
+    place = ("--results", store.directory)
+    store.save(failure())
+    one_line(run("export", "L-", *place), 1, "a run that failed has no model: L-")
+    one_line(run("export", "B0", *place), 1, "the model of this run was not kept: no ")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_there_stays_unless_forced(name, run, store):
+    path = Path(f"own{FORMATS[name].suffix}")
+    command = ("export", "B0", "--results", store.directory, "--format", name, "--output", path)
+    assert run(*command).code == 0
+    before = max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")])
+    done = run(*command)
+    one_line(done, 1, f"the output is there already: {path}; add --force, or name another")
+    assert max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")]) == before
+    assert run(*command, "--force").code == 0
+    assert max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")]) > before
+    assert here() == [path.name]
+
+
+def test_force_takes_no_folder_of_something_else(run, store):
+    Path("photos").mkdir()
+    Path("photos/a.png").write_text("mine")
+    command = ("export", "B0", "--results", store.directory, "--force", "--output", "photos")
+    done = run(*command, "--format", "savedmodel")
+    one_line(done, 1, "photos is a folder of something else; name another with --output")
+    assert Path("photos/a.png").read_text() == "mine"
+    shutil.rmtree("photos")
+    Path("photos").write_text("a file")
+    done = run(*command, "--format", "savedmodel")
+    assert done.code == 1
+    assert "name a directory, not a file" in done.err
+    assert here() == ["photos"]
+
+
+def test_a_name_that_others_would_not_open_is_a_usage_error(run, store):
+    done = run("export", "B0", "--results", store.directory, "--output", "model.h5")
+    one_line(done, 2, "--output must end in .keras: model.h5; end its name in .keras, or choose")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), tf.errors.ResourceExhaustedError(0, 0, "")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing(name, error, run, store, monkeypatch):
+    def full(_: object, __: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise error
+
+    row = writer.formats.Format(FORMATS[name].suffix, FORMATS[name].has, full, FORMATS[name].read)
+    monkeypatch.setitem(writer.formats.FORMATS, name, row)
+    done = run("export", "B0", "--results", store.directory, "--format", name)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"effbench: cannot write under {Path().resolve()}: No space left on")
+    assert here() == []
+
+
+def test_what_differs_from_the_run_does_not_get_its_name(run, store, monkeypatch):
+    def other(images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), len(NAMES)), 1 / len(NAMES))
+
+    monkeypatch.setattr(load, "load", lambda *_: SimpleNamespace(probabilities=other))
+    done = run("export", "B0", "--results", store.directory)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert "probabilities must be those of the run's network within 0.001: 0." in line
+    assert here() == []
+    nothing = SimpleNamespace(probabilities=lambda images: other(images) * np.nan)
+    monkeypatch.setattr(load, "load", lambda *_: nothing)
+    done = run("export", "B0", "--results", store.directory)
+    assert (done.code, here()) == (1, [])
+    assert "nan off" in done.err

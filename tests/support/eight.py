@@ -1,0 +1,208 @@
+"""Programs on one device and on eight, in a process of its own: CPUs are divided at the start.
+
+Prints what came out as JSON; `test_replicas.py` reads it.
+"""
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from support import tiny
+from support.records import RANDOM, spec
+
+from effbench import progress
+from effbench.config import schedule
+from effbench.config.recipes import RECIPES
+from effbench.data import datasets
+from effbench.hardware import devices
+from effbench.hardware.distribution import Layout
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import layers
+from effbench.training import (
+    feature_cache,
+    fine_tune,
+    fine_tune_step,
+    inputs,
+    linear_probe,
+    variable_packing,
+)
+from effbench.training.evaluate import Evaluator
+from effbench.training.job import Job
+
+WIDTH, TRAIN, VALIDATION = 64, 300, 70  # 300 does not divide by 32, nor 70 by 128 or 8
+RECIPE = replace(RECIPES["case-study"], epochs=3, batch_size=32)
+
+
+def arrays() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    values = np.abs(generator.normal(size=(TRAIN + VALIDATION, WIDTH))).astype(np.float32)
+    noise = generator.normal(0, 5, (len(values), 10))
+    return values, (values @ generator.normal(size=(WIDTH, 10)) + noise).argmax(1).astype(np.uint8)
+
+
+def gather(values: np.ndarray, layout: Layout):
+    held = layout.hold(values)
+    return lambda positions: tf.gather(held, positions)
+
+
+def heads(layout: Layout) -> dict[str, object]:
+    values, labels = arrays()
+    traces = []
+    build = linear_probe.Trainer
+
+    class Counted(build):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments)
+            traces.append(self._run)
+
+    linear_probe.Trainer = Counted
+    with layout.scope():
+        evaluator = Evaluator(gather(values[TRAIN:], layout), VALIDATION, layout)
+        lookup = gather(values[:TRAIN], layout)
+        task = linear_probe.Task(lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout)
+        trained = linear_probe.train(task, RECIPE, [0, 1], 1, progress.silent)
+    linear_probe.Trainer = build
+    return {
+        "history": [[asdict(row) for row in head.history] for head in trained],
+        "kernels": [head.weights[-1][0].tolist() for head in trained],
+        "traces": [run.experimental_get_tracing_count() for run in traces],
+        "evaluator traces": evaluator._run.experimental_get_tracing_count(),
+    }
+
+
+def counted(layout: Layout, images: int) -> dict[str, object]:
+    """Image i has the one feature i, so its logits say which image they belong to."""
+    with layout.scope():
+        lookup = gather(np.arange(images, dtype=np.float32)[:, None], layout)
+        evaluator = Evaluator(lookup, images, layout)
+        kernel = np.arange(1, 11, dtype=np.float32)[None, None]
+        logits = evaluator.logits(kernel, np.zeros((1, 10), np.float32))[0]
+    return {"images": logits[:, 0].tolist(), "last": logits[:, 9].tolist()}
+
+
+def extracted(layout: Layout) -> dict[str, object]:
+    images = np.random.default_rng(0).integers(0, 256, (301, 32, 32, 3), np.uint8)
+    shapes = []
+
+    def run(part: tf.Tensor) -> tf.Tensor:
+        shapes.append(part.shape.as_list())
+        return tf.reduce_mean(tf.cast(part, tf.float32), axis=(1, 2))
+
+    about = feature_cache.FeatureSet("B0", "w", 32, "torch", "float32", "cpu", "", "")
+    batch = feature_cache.batch_size(32, "cpu", layout.replicas) * layout.replicas
+    with tempfile.TemporaryDirectory() as folder, layout.scope():
+        program = partial(layout.map, run)
+        found = feature_cache.extract(program, batch, images, Path(folder), about, progress.silent)
+    return {
+        "right": bool(np.allclose(found.values, images.mean(axis=(1, 2)), rtol=1e-5)),
+        "shapes": shapes,
+    }
+
+
+def in_every_step(device: devices.Device) -> dict[str, object]:
+    """Training and logits with a small network in every step, as without cached features."""
+    dataset = datasets.load("digits").limited(60)
+    keras.utils.set_random_seed(0)
+    network = [keras.layers.Conv2D(16, 3, 4), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((24, 24, 3)), *network])
+    model.trainable = False
+    layout = device.layout
+    job = Job(
+        (spec(recipe=RECIPE, image_size=24, weights=RANDOM),), Path(), None, None, "", "cpu", 0.0
+    )
+    model = layout.mirror(model)
+    with layout.scope():
+        looked, _ = inputs.direct(job, dataset, model, device, progress.silent)
+        splits = dataset.splits
+        own = [
+            Evaluator(lookup, len(split.labels), layout)
+            for lookup, split in zip(looked, splits, strict=True)
+        ]
+        task = linear_probe.Task(looked[0], splits[0].labels, own[1], splits[1].labels, 16, layout)
+        (head,) = linear_probe.train(task, RECIPE, [0], 1, progress.silent)
+        kernel, bias = head.weights[-1]
+        logits = own[2].logits(kernel[None], bias[None])[0]
+    return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}
+
+
+def whole(layout: Layout, device: str) -> dict[str, object]:
+    """A small network that trains as a whole, in two micro-batches, with all that is random."""
+    recipe = replace(tiny.RECIPE, epochs=3, stages=1)
+    task = replace(tiny.task(recipe, layout), micro_batch=8, device=device)
+    with layout.scope():
+        # BatchNorm's statistics would be each replica's own.
+        trainer = fine_tune_step.Trainer(*tiny.build(norm=False), task)
+        with tempfile.TemporaryDirectory() as folder:
+            trained = fine_tune.train(
+                trainer,
+                task,
+                schedule.split(recipe, tiny.SIZE),
+                tiny.validation(trainer, layout),
+                tiny.hooks(Path(folder)),
+            )
+            saved = tiny.hooks(Path(folder)).keeper.load()
+        before = trainer.state()
+        trainer.restore(saved.variables)
+        # The mean of eight equal floats may be another one, by a bit.
+        same = all(np.allclose(*each) for each in zip(before, trainer.state(), strict=True))
+    return {
+        "history": [asdict(row) for row in trained.history],
+        "weights": [weight.tolist() for weight in trained.weights],
+        "restored": same,
+    }
+
+
+def statistics(layout: Layout) -> dict[str, object]:
+    """With BatchNorm: the step goes through, and what it leaves can be read."""
+    task = tiny.task(replace(tiny.RECIPE, stages=1), layout)
+    trainer = tiny.trainer(task)
+    order = np.arange(32, dtype=np.int32).reshape(2, 16)
+    (stage,) = schedule.split(task.recipe, tiny.SIZE)
+    with layout.scope():
+        losses, _ = trainer.run(stage, order, 0, 2, 0)
+    finite = all(np.isfinite(weight).all() for weight in trainer.weights())
+    return {"losses": losses.tolist(), "finite": finite}
+
+
+def activated(layout: Layout) -> list[float]:
+    """The gradient of our own swish on each replica."""
+
+    def program(part: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(part)
+            total = tf.reduce_sum(layers.swish(part))
+        return tape.gradient(total, part)
+
+    with layout.scope():
+        values = tf.constant(np.linspace(-3, 3, 16, dtype=np.float32))
+        return tf.function(partial(layout.map, program))(values).numpy().tolist()
+
+
+def main() -> None:
+    variable_packing.MOST = 0  # as on a TPU, which packs what has too many variables
+    eight = devices.connect("cpu", replicas=8)
+    assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
+    layouts = {"1": Layout("/CPU:0"), "8": eight.layout}
+    found = {
+        name: {
+            "heads": heads(layout),
+            "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
+            "extracted": extracted(layout),
+            "in every step": in_every_step(replace(eight, layout=layout)),
+            "whole": whole(layout, "cpu"),
+            "statistics": statistics(layout),
+            "activated": activated(layout),
+            "told": layout.told(np.array([3, 4], np.int32)).tolist(),
+        }
+        for name, layout in layouts.items()
+    }
+    found["8"]["packed"] = whole(eight.layout, "tpu")  # one is one unpacked: `test_packing`
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Finished runs on disk whose images were got right or wrong as a test says."""
+
+import numpy as np
+from support.records import result, spec
+
+from effbench.records.record import Images, RunResult, Scores
+from effbench.records.store import Store
+
+
+def ranks(hits: np.ndarray) -> np.ndarray:
+    """Top-1 where hit; else second and twelfth place by turns, so that top-5 is another figure."""
+    wrong = np.where(np.arange(len(hits)) % 2, 1, 9)
+    return np.where(hits, 0, wrong).astype(np.uint8)
+
+
+def counts(found: np.ndarray) -> Scores:
+    return Scores(int((found == 0).sum()), int((found < 5).sum()), len(found), 0.25)
+
+
+def finished(store: Store, test: np.ndarray, seed: int = 0, **changes: object) -> RunResult:
+    """Saves a run that gets the images of `test` (bool) right, and of validation the first half."""
+    from dataclasses import replace
+
+    chosen = spec(seed=seed, **changes)
+    own = {"validation": ranks(test[: len(test) // 2]), "test": ranks(test)}
+    saved = store.save_predictions(
+        chosen.key, {f"{split}_rank": found for split, found in own.items()}
+    )
+    plain = result(counts(own["validation"]), counts(own["test"]), spec=chosen)
+    record = replace(
+        plain,
+        images=Images(45_000, len(test) // 2, len(test), 45_000),
+        predictions=saved,
+    )
+    store.save(record)
+    return record
+
+
+def group(store: Store, rates: list[float], images: int = 2000, **changes: object) -> None:
+    """Saves a run for each of `rates`, its accuracy; errors of all are of the same hard images."""
+    difficulty = np.random.default_rng(0).random(images)
+    for seed, rate in enumerate(rates):
+        noise = 0.05 * np.random.default_rng(seed + 1).normal(size=images)
+        finished(store, difficulty + noise < rate, seed, **changes)

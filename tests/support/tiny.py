@@ -1,0 +1,149 @@
+"""A network of a few layers with all that a real one has, to train in seconds.
+
+As a program it trains it in a folder, from the last checkpoint on, and dies where it is told to:
+`python tiny.py FOLDER [step N | fsync N]`.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from effbench.config import schedule
+from effbench.config.recipes import RECIPES, Recipe
+from effbench.hardware import devices
+from effbench.hardware.distribution import ALONE, Layout
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import layers, preprocessing
+from effbench.progress import Report, silent
+from effbench.records.store import Store
+from effbench.training import checkpoints, fine_tune, fine_tune_step
+from effbench.training import inputs as lookups
+from effbench.training.evaluate import Evaluator
+from effbench.training.metrics_log import Logs
+
+IMAGES, HELD_OUT, SIZE = 70, 20, 64
+
+# Every part of the loop takes part: stages, augmentation, average, stochastic depth. But not
+# RandAugment, whose hundred ops take seconds to trace, and are random in the same way as the rest.
+RECIPE = replace(
+    RECIPES["progressive"],
+    epochs=4,
+    stages=2,
+    first_size=0.5,
+    batch_size=16,
+    warmup_epochs=0.0,
+    survival=0.5,
+    dropout=0.2,
+    randaugment=0.0,
+    first_randaugment=0.0,
+    mixup=0.2,
+    cutout=0.25,
+    selection="val_loss",
+)
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Images whose class is how bright they are."""
+    labels = np.arange(IMAGES + HELD_OUT, dtype=np.uint8) % 10
+    noise = np.random.default_rng(0).integers(0, 20, (len(labels), 32, 32, 3))
+    return (noise + 22 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+def build(*, norm: bool = True, depth: float = 0.5) -> tuple[keras.Model, layers.Noise]:
+    noise = layers.Noise()
+    inputs = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(8, 3, 2, "same", use_bias=False, name="first")(inputs)
+    if norm:
+        first = keras.layers.BatchNormalization(momentum=0.9, name="norm")(first)
+    second = keras.layers.Conv2D(8, 3, 1, "same", use_bias=False, name="second")(first)
+    if depth:
+        second = layers.StochasticDepth(noise, depth, name="drop")(second)
+    model = keras.Model(inputs, tf.nn.silu(first + second))
+    for place, variable in enumerate(model.trainable_variables):
+        if variable.shape.rank == 4:
+            variable.assign(keras.initializers.GlorotUniform(seed=place)(variable.shape))
+    return model, noise
+
+
+def task(recipe: Recipe = RECIPE, layout: Layout = ALONE, **changes: object) -> fine_tune_step.Task:
+    images, labels = data()
+    plain = fine_tune_step.Task(
+        images=lookups.gathered(images[:IMAGES], layout),
+        labels=labels[:IMAGES],
+        recipe=recipe,
+        preprocessing="tf",
+        seed=3,
+        micro_batch=recipe.batch_size,
+        layout=layout,
+    )
+    return replace(plain, **changes)
+
+
+def trainer(task: fine_tune_step.Task) -> fine_tune_step.Trainer:
+    with task.layout.scope():
+        return fine_tune_step.Trainer(*build(), task)
+
+
+def validation(trainer: fine_tune_step.Trainer, layout: Layout = ALONE) -> fine_tune.Validation:
+    images, labels = data()
+    model = trainer._model
+
+    def features(pixels: tf.Tensor) -> tf.Tensor:
+        maps = model(preprocessing.prepare(pixels, SIZE, "tf"), training=False)
+        return tf.reduce_mean(maps, axis=(1, 2))
+
+    lookup = lookups.gathered(images[IMAGES:], layout, features)
+    return fine_tune.Validation(Evaluator(lookup, HELD_OUT, layout), labels[IMAGES:])
+
+
+def hooks(folder: Path, minutes: float | None = 0.0, report: Report = silent) -> fine_tune.Hooks:
+    """With a checkpoint after every piece, unless told otherwise."""
+    store = Store(folder)
+    keeper = checkpoints.Keeper(store.checkpoints("tiny"), "tiny", "test", minutes)
+    return fine_tune.Hooks(keeper, lambda: False, report, Logs(store, "tiny", tensorboard=False))
+
+
+def train(own: fine_tune_step.Task, hooks: fine_tune.Hooks) -> fine_tune.Trained:
+    made = trainer(own)
+    with own.layout.scope():
+        return fine_tune.train(
+            made, own, schedule.split(own.recipe, SIZE), validation(made, own.layout), hooks
+        )
+
+
+def main() -> None:
+    folder, *where = sys.argv[1:]
+    devices.connect("cpu", beside=False)
+    fine_tune.PIECE_SECONDS = 0.0  # one step each
+    _die(*where)
+    trained = train(task(), hooks(Path(folder)))
+    np.savez(Path(folder) / "trained.npz", *trained.weights)
+    (Path(folder) / "history.txt").write_text(repr((trained.history, trained.epoch)))
+
+
+def _die(what: str = "", number: str = "0") -> None:
+    """Arranges for the end of this process as `kill -9` would bring it, at a given moment."""
+    left = int(number)
+
+    def counted(function):
+        def call(*arguments, **named):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **named)
+
+        return call
+
+    if what == "step":
+        fine_tune_step.Trainer.run = counted(fine_tune_step.Trainer.run)
+    elif what == "fsync":  # the whole file is written, but has not its name
+        checkpoints.os.fsync = counted(os.fsync)
+
+
+if __name__ == "__main__":
+    main()

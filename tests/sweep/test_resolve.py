@@ -1,0 +1,284 @@
+import json
+from pathlib import Path
+
+import pytest
+from support.records import h5_file
+
+from effbench.config.recipes import RECIPES
+from effbench.config.variants import VARIANTS
+from effbench.data import datasets
+from effbench.errors import DeviceError, UsageError, WeightsError
+from effbench.hardware import machine, self_check
+from effbench.hardware.self_check import Found
+from effbench.records import caveats
+from effbench.sweep.resolve import Options, Request, resolve
+
+
+def small(**changes: object) -> Request:
+    plain = {"weights": "none", "data": "digits", "device": "cpu", "variants": "B0"}
+    return resolve(Options(**(plain | changes)))
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    """The dataset may have to be downloaded: what can be refused before is refused before."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the dataset was asked for")
+
+    monkeypatch.setattr(datasets, "load", fail)
+
+
+def test_every_variant_and_seed_is_a_run_those_of_a_group_beside_each_other():
+    request = small(variants="all", seeds="2,0,1")
+    assert [(each.variant, each.seed) for each in request.specs] == [
+        (name, seed) for name in VARIANTS for seed in (2, 0, 1)
+    ]
+    assert len({each.key for each in request.specs}) == 27
+    assert len({each.group for each in request.specs}) == 9
+
+
+def test_what_is_not_said_is_the_recipes_and_the_variants_own():
+    for each in small(variants="B0,T,XL").specs:
+        assert each.recipe == RECIPES["case-study"]
+        assert each.image_size == VARIANTS[each.variant].image_size
+        assert each.data_sha256 == datasets.load("digits").sha256
+        assert (each.data, each.limit, each.seed) == ("digits", None, 0)
+        assert (each.precision, each.feature_cache) == ("float32", True)
+        assert each.weights.random
+        assert list(each.marks) == ["random weights"]
+
+
+def test_what_is_said_overrides_it_and_is_marked():
+    request = small(
+        recipe="case-study-2021",
+        epochs=3,
+        batch_size=7,
+        start_step=352,
+        image_size=64,
+        limit=20,
+        precision="mixed_bfloat16",
+        feature_cache=False,
+        retry_failed=True,
+        force=True,
+    )
+    (only,) = request.specs
+    assert (only.recipe.epochs, only.recipe.batch_size, only.recipe.start_step) == (3, 7, 352)
+    assert only.recipe.dropout == RECIPES["case-study-2021"].dropout
+    assert (only.image_size, only.limit) == (64, 20)
+    assert (only.precision, only.feature_cache) == ("mixed_bfloat16", False)
+    assert only.preprocessing == "notebook-2021"
+    assert list(caveats.of_spec(only)) == [
+        "random weights",
+        "limited",
+        "changed recipe",
+        "not native size",
+        "mixed_bfloat16",
+        "backbone in every step",
+    ]
+    assert request.retry_failed
+    assert request.force
+
+
+def test_auto_is_a_release_for_each_known_before_any_download():
+    request = small(variants="T,S,XL", weights="auto")
+    assert [each.weights.name for each in request.specs] == [
+        "imagenet",
+        "imagenet",
+        "imagenet21k-ft1k",
+    ]
+    for each in request.specs:
+        assert each.weights.released
+        release = VARIANTS[each.variant].release("auto")
+        assert each.weights.digest == f"md5:{release.md5}"
+
+
+def test_a_limit_does_not_change_the_hash_of_the_data_but_the_key():
+    (whole,), (limited,) = small().specs, small(limit=20).specs
+    assert limited.data_sha256 == whole.data_sha256
+    assert limited.key != whole.key
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0", [0]), ("3,1,2", [3, 1, 2]), (" 4 , 5 ", [4, 5]), ("2147483647", None)]
+)
+def test_seeds(text, seeds):
+    assert [each.seed for each in small(seeds=text).specs] == (seeds or [2**31 - 1])
+
+
+@pytest.mark.parametrize("text", ["", "a,b", "0,0", "-1", "1,-1", "1.5", "0,", "2147483648"])
+def test_impossible_seeds_are_refused(text, no_data):
+    with pytest.raises(UsageError, match="seeds are different whole numbers from 0 on"):
+        small(seeds=text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "line"),
+    [
+        ({"variants": "B9"}, UsageError, "unknown variant: B9"),
+        ({"recipe": "mine"}, UsageError, "unknown recipe: mine"),
+        ({"weights": "imagenet22k"}, UsageError, "unknown weights: imagenet22k"),
+        ({"weights": ""}, UsageError, "unknown weights: "),
+        ({"variants": "T", "weights": "imagenet21k"}, UsageError, "T has no such release"),
+        ({"variants": "XL", "weights": "imagenet"}, UsageError, "XL has no such release"),
+        ({"weights": "no/such.h5"}, WeightsError, "cannot read the weights: "),
+        ({"weights": "x.h5", "variants": "B0,B1"}, UsageError, "a file of weights fits one var"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_data_is_asked_for(changes, error, line, no_data):
+    with pytest.raises(error) as caught:
+        small(**changes)
+    assert str(caught.value).startswith(line)
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_data_is_asked_for(no_data, monkeypatch):
+    monkeypatch.setattr(machine, "has_gpu", lambda: False)
+    with pytest.raises(DeviceError):
+        small(device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch"),
+    [
+        ({}, 128),
+        ({"replicas": 1}, 16),
+        ({"replicas": 4}, 64),
+        ({"replicas": 8}, 128),
+        ({"replicas": 64}, 1024),
+        ({"replicas": 4, "batch_size": 128}, 128),
+        ({"replicas": 4, "settings": ("batch_size=32",)}, 32),
+        ({"device": "tpu"}, 64),
+        ({"device": "tpu", "batch_size": 256}, 256),
+        ({"device": "gpu"}, 64),
+    ],
+)
+def test_the_batch_is_16_for_each_replica(changes, batch, four):
+    request = small(**changes)
+    (only,) = request.specs
+    assert only.recipe.batch_size == batch
+    assert ("changed recipe" in caveats.of_spec(only)) == (batch != 128)
+    assert (request.replicas, request.chief) == (changes.get("replicas"), True)
+
+
+@pytest.fixture
+def four(monkeypatch):
+    """A machine with four chips and as many GPUs."""
+    monkeypatch.setattr(machine, "has_tpu", lambda: True)
+    monkeypatch.setattr(machine, "has_gpu", lambda: True)
+    monkeypatch.setattr(self_check, "ask", lambda *_: Found("four", 4, 2, {}))
+
+
+def test_one_gpu_has_the_recipes_own_batch(four, monkeypatch):
+    monkeypatch.setattr(self_check, "ask", lambda *_: Found("one", 1, 2, {}))
+    assert small(device="gpu").specs[0].recipe.batch_size == 128
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"replicas": 3, "batch_size": 128},
+        {"replicas": 8, "batch_size": 20},
+        {"replicas": 8, "batch_size": 4},
+        {"device": "tpu", "batch_size": 30},
+    ],
+)
+def test_a_batch_that_does_not_divide_is_refused(changes, four, no_data):
+    with pytest.raises(UsageError) as caught:
+        small(**changes)
+    replicas = changes.get("replicas", 4)
+    assert str(caught.value) == (
+        f"--batch-size is global, and divides by the {replicas} replicas: "
+        f"{changes['batch_size']}; give a multiple of {replicas}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"device": "tpu", "replicas": 8}, "--replicas goes with --cpu: --replicas 8; add --cpu"),
+        ({"device": "auto", "replicas": 8}, "--replicas goes with --cpu"),
+        ({"tpu_name": "x"}, "--tpu-name goes with --tpu: --tpu-name x; add --tpu"),
+        ({"device": "gpu", "tpu_name": "x"}, "--tpu-name goes with --tpu"),
+    ],
+)
+def test_flags_that_do_not_go_together(changes, line, four, no_data):
+    with pytest.raises(UsageError) as caught:
+        small(**changes)
+    assert str(caught.value).startswith(line)
+
+
+def test_several_hosts_share_the_batch_and_have_one_chief(four, monkeypatch):
+    def place(index: int) -> None:
+        jobs = {"worker": ["a:1", "b:1", "c:1"]}
+        task = {"type": "worker", "index": index}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
+
+    place(0)
+    assert small().specs[0].recipe.batch_size == 48
+    assert small(device="gpu").specs[0].recipe.batch_size == 16 * 4 * 3
+    assert small().chief
+    place(2)
+    assert not small().chief
+    # One process drives all hosts of a pod.
+    assert small(device="tpu").chief
+    assert small(device="tpu").specs[0].recipe.batch_size == 64
+    with pytest.raises(UsageError, match="--replicas is for one host"):
+        small(replicas=2)
+
+
+def test_one_impossible_variant_of_many_is_named(no_data):
+    with pytest.raises(UsageError, match="T has no such release of weights: imagenet21k"):
+        small(variants="all", weights="imagenet21k")
+
+
+@pytest.mark.parametrize("limit", [3, 1258])
+def test_an_impossible_limit_is_refused(limit):
+    with pytest.raises(UsageError, match="--limit takes 10"):
+        small(limit=limit)
+
+
+def test_an_unknown_dataset_is_refused():
+    with pytest.raises(UsageError, match="unknown dataset: mnist"):
+        small(data="mnist")
+
+
+def test_a_file_of_weights_is_known_by_its_content(tmp_path):
+    one, other = tmp_path / "efficientnetv2-b0-imagenet-notop.h5", tmp_path / "own.h5"
+    one.write_bytes(h5_file("some"))
+    other.write_bytes(h5_file("some"))
+    (named,) = small(weights=str(one)).specs
+    assert (named.weights.name, named.weights.rescale) == ("imagenet", "torch")
+    with pytest.raises(UsageError, match="--rescale torch"):
+        small(weights=str(other))
+    (said,) = small(weights=str(other), rescale="tf").specs
+    assert (said.weights.name, said.weights.rescale) == ("file", "tf")
+    assert said.weights.digest == named.weights.digest
+    one.write_bytes(b"else")
+    assert small(weights=str(one)).specs[0].key != named.key
+    assert list(caveats.of_spec(named)) == ["weights not a release"]
+
+
+def test_a_folder_of_data_may_be_given_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert small(data_dir=Path("here")).data_dir == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "mark"),
+    [
+        ({"settings": ("steps=150",)}, 150, {"limited": "50 images, 150 steps"}),
+        ({"settings": ("steps=3",)}, 3, {"limited": "50 images, 3 epochs, 3 steps"}),
+        (
+            {"settings": ("steps=150",), "epochs": 4},
+            4,
+            {"limited": "50 images, 4 epochs, 150 steps"},
+        ),
+        ({"settings": ("steps=150", "epochs=4")}, 4, {"limited": "50 images, 4 epochs, 150 steps"}),
+        ({}, 115, {"limited": "50 images"}),
+    ],
+)
+def test_steps_that_are_asked_for_get_the_epochs_that_they_take(changes, epochs, mark):
+    request = small(recipe="finetune", batch_size=32, limit=50, image_size=32, **changes)
+    (spec,) = request.specs
+    assert spec.recipe.epochs == epochs
+    assert caveats.of_spec(spec)["limited"] == mark["limited"]

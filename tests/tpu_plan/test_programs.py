@@ -1,0 +1,102 @@
+"""The programs of a plan are those of the run: the same functions, called as often."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.records import spec
+
+from effbench.config.recipes import RECIPES
+from effbench.hardware import distribution
+from effbench.hardware.tensorflow_setup import tf
+from effbench.tpu_plan import programs
+from effbench.training import evaluate, feature_cache, inputs, linear_probe
+
+REPLICAS = 8
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, programs.Program]:
+    small = spec(image_size=32, precision="mixed_bfloat16")
+    try:
+        listed = programs.programs(small, None, REPLICAS)
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    return {each.name: each for each in listed}
+
+
+def test_the_first_is_the_network(found):
+    assert list(found) == ["features", "head step", "validation", "last validation", "test"]
+
+
+def test_functions_are_the_runs_own(found):
+    step = found["head step"].function
+    assert step.__func__ is linear_probe.Trainer.step
+    for name in ("validation", "last validation", "test"):
+        assert found[name].function.__func__ is evaluate.Evaluator.share
+        assert found[name].body.function.__func__ is evaluate.Evaluator.share
+
+
+def test_features_go_by_the_batches_of_the_run(found):
+    program = found["features"]
+    batch = feature_cache.batch_size(32, "tpu", REPLICAS)
+    (images,) = program.inputs
+    assert (images.shape, images.dtype) == ((batch, 32, 32, 3), tf.uint8)
+    calls = [math.ceil(part / (batch * REPLICAS)) for part in [feature_cache.CHUNK] * 234 + [96]]
+    assert 234 * feature_cache.CHUNK + 96 == 60_000
+    assert (program.images, program.calls) == (batch, sum(calls))
+
+
+def test_another_batch_is_taken_as_asked():
+    small = spec(image_size=32)
+    program = programs.programs(small, 24, REPLICAS)[0]
+    assert program.inputs[0].shape == (24, 32, 32, 3)
+    assert (program.images, program.calls) == (24, math.ceil(60_000 / (24 * REPLICAS)))
+
+
+def test_the_head_takes_every_step_of_every_epoch(found):
+    program = found["head step"]
+    recipe = RECIPES["case-study"]
+    assert [tuple(each.shape) for each in program.inputs] == [(128,), (128,), (128,), (2,)]
+    assert (program.images, program.calls) == (16, recipe.epochs * 352)
+
+
+def test_evaluations_are_those_of_the_run(found):
+    turns = {"validation": 40, "last validation": 40, "test": 79}
+    for name, heads, calls in (("validation", 1, 25), ("last validation", 3, 1), ("test", 3, 1)):
+        program = found[name]
+        assert (program.calls, program.turns) == (calls, turns[name])
+        assert program.images == 16 * turns[name]
+        assert program.inputs[1].shape == (heads, 1280, 10)
+        assert program.body.images == 16
+
+
+def test_a_replica_takes_its_part_as_a_strategys_does():
+    one = programs.OneOf(copies=4, number=tf.Variable(2))
+    rows = tf.range(8)
+    assert one.replicas == 4
+    assert one.part(rows).numpy().tolist() == [4, 5]
+    assert isinstance(one.hold(np.zeros(3)), tf.Variable)
+    (value,) = one.total([tf.constant(3.0)])
+    assert float(value) == 3.0
+
+
+def test_the_step_of_a_planned_replica_computes():
+    """The program is one that runs: a replica's part of the loss, without the others'."""
+    one = programs.OneOf(copies=REPLICAS, number=tf.Variable(0))
+    values = np.random.default_rng(0).normal(size=(256, 64)).astype(np.float32)
+    labels = np.zeros(256, np.uint8)
+    recipe = replace(RECIPES["case-study"], dropout=0.0)
+
+    def loss(on: distribution.Layout) -> float:
+        lookup = inputs.gathered(values, on)
+        evaluator = evaluate.Evaluator(lookup, 256, on)
+        task = linear_probe.Task(lookup, labels, evaluator, labels, 64, on)
+        step = tf.function(linear_probe.Trainer(task, recipe).step)
+        order = tf.range(128)
+        share = tf.fill((128,), 1 / 128)
+        return float(step(order, tf.zeros(128, tf.int32), share, tf.constant([0, 0]))[0])
+
+    # At a kernel of zeros every image has the same loss.
+    assert loss(one) == pytest.approx(loss(distribution.ALONE) / REPLICAS, rel=1e-5)

@@ -1,0 +1,122 @@
+"""Checkpoints: two are kept, a broken one is passed over, a foreign one is refused."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.records import scores
+
+from effbench.errors import CheckpointError, DiskError
+from effbench.records.record import Epoch
+from effbench.training import checkpoints
+from effbench.training.checkpoints import Checkpoint, Keeper, State
+
+
+def made(step: int = 1, **changes: object) -> Checkpoint:
+    history = [Epoch(1, 0.1, scores(), scores())]
+    state = State(1, 2, step, 0.1 + 0.2, 3, 4, history, 1, 5.5, **changes)
+    generator = np.random.default_rng(step)
+    variables = [generator.standard_normal((3, 2), np.float32), np.array(7, np.int64)]
+    return Checkpoint(state, variables, [np.ones(3, np.float32)])
+
+
+def same(first: Checkpoint, second: Checkpoint) -> bool:
+    arrays = [(*each.variables, *each.best) for each in (first, second)]
+    return first.state == second.state and all(
+        one.dtype == other.dtype and one.tobytes() == other.tobytes()
+        for one, other in zip(*arrays, strict=True)
+    )
+
+
+@pytest.fixture
+def keeper(tmp_path) -> Keeper:
+    return Keeper(tmp_path / "own", "run", "effbench 1", 10)
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "own").iterdir())
+
+
+def test_none_is_there_at_first(keeper):
+    assert keeper.load() is None
+    assert keeper.before(9) == "none"
+
+
+def test_it_comes_back_bit_for_bit(keeper):
+    keeper.save(made())
+    assert same(keeper.load(), made())
+
+
+def test_two_are_kept_and_the_newest_is_read(keeper, tmp_path):
+    for step in (1, 2, 10):
+        keeper.save(made(step))
+    assert len(files(tmp_path)) == 2
+    assert same(keeper.load(), made(10))
+    older, newest = files(tmp_path)
+    assert keeper.before(11) == str(newest)
+    # Its weights are those that failed.
+    assert keeper.before(10) == str(older)
+    assert keeper.before(2) == "none"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_broken_newest_falls_back_to_the_one_before(damage, keeper, tmp_path):
+    keeper.save(made(1))
+    keeper.save(made(2))
+    newest = files(tmp_path)[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes({"cut": content[:-100], "flip": content, "empty": b""}[damage])
+    assert same(keeper.load(), made(1))
+    assert keeper.damaged == (newest.name,)
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("another", "effbench 1"), ("run", "effbench 2")],
+    ids=["another run", "another effbench"],
+)
+def test_a_foreign_one_is_refused_and_left_alone(other, keeper, tmp_path):
+    keeper.save(made())
+    with pytest.raises(CheckpointError) as error:
+        Keeper(tmp_path / "own", *other, 10).load()
+    assert "another run or another effbench" in str(error.value)
+    assert f"remove {tmp_path / 'own'} to begin this run anew" in str(error.value)
+    assert same(keeper.load(), made())
+
+
+def test_one_of_another_format_is_refused(keeper, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FORMAT", 2)
+    keeper.save(made())
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError):
+        keeper.load()
+
+
+def test_a_full_disk_leaves_those_before(keeper, tmp_path, monkeypatch):
+    keeper.save(made(1))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.np, "savez", full)
+    with pytest.raises(DiskError, match="No space left on device"):
+        keeper.save(made(2))
+    monkeypatch.undo()
+    assert len(files(tmp_path)) == 1
+    assert same(keeper.load(), made(1))
+
+
+def test_one_is_due_after_its_minutes(tmp_path):
+    assert not Keeper(tmp_path, "run", "effbench 1", 1e9).due
+    assert Keeper(tmp_path, "run", "effbench 1", 0).due
+
+
+def test_without_minutes_none_is_kept(tmp_path):
+    keeper = Keeper(tmp_path / "own", "run", "effbench 1", None)
+    keeper.save(made())
+    assert not keeper.due
+    assert keeper.load() is None
+    assert not (tmp_path / "own").exists()

@@ -1,0 +1,206 @@
+"""Sweeps that train whole networks, as a user starts them: stopped, refused, out of memory."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.sweeps import one, outcome, start, sweep, until
+
+from effbench.hardware import machine
+from effbench.records.store import Store
+from effbench.sweep import scheduler as sweeping
+from effbench.sweep.resolve import Options, resolve
+from effbench.training.job import Problem
+
+# One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
+SMALL = (
+    "--variants B0 --data digits --limit 64 --image-size 64 --batch-size 16 --epochs 4 --cpu "
+    "--recipe scratch --set stages=1"
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run that nothing interrupts."""
+    results = tmp_path_factory.mktemp("whole")
+    done = sweep(f"{SMALL} --tensorboard", results, {**os.environ})
+    assert done.returncode == 0, done.stderr
+    return results
+
+
+def test_a_record_says_how_and_what_was_limited(whole):
+    record = one(whole)
+    assert list(record.marks) == [
+        "random weights",
+        "limited",
+        "changed recipe",
+        "not native size",
+    ]
+    assert record.marks["limited"] == "64 images, 4 epochs"
+    assert record.marks["changed recipe"] == "batch_size 16, stages 1"
+    assert [row.rule for row in record.selected] == ["final"]
+    assert len(record.history) == 4
+    assert record.provenance.micro_batch == 16
+    assert record.provenance.weights_verified == "random weights"
+    assert record.seconds.train > 0
+    assert not list((whole / ".checkpoints").glob("*"))
+
+
+def test_beside_it_are_a_curve_logs_and_the_weights(whole):
+    key = one(whole).spec.key
+    curve = (whole / "runs" / key / "history.csv").read_text().splitlines()
+    assert curve[0].startswith("epoch,learning_rate,train_loss,train_accuracy,")
+    assert len(curve) == 5
+    assert list((whole / "tensorboard" / key).glob("events.out.tfevents.*"))
+    assert Store(whole).model(key).stat().st_size > 20e6
+
+
+def test_stopped_by_sigterm_it_goes_on_to_the_same(whole, tmp_path):
+    process = start(SMALL, tmp_path, {**os.environ})
+    until(process, "train stage 1/1 at 64 px 16/256 images")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "interrupted: what is done is saved; run it again to go on" in errors
+    assert list((tmp_path / ".checkpoints").glob("*/step-*.npz"))
+    assert Store(tmp_path).load().failures == ()
+    again = sweep(SMALL, tmp_path, {**os.environ})
+    assert again.returncode == 0, again.stderr
+    assert one(tmp_path).provenance.resumed == 1
+    assert outcome(tmp_path) == outcome(whole)
+
+
+def test_it_trains_on_several_replicas(tmp_path):
+    line = "--variants B0 --weights none --data digits --limit 64 --image-size 32 --batch-size 32"
+    more = "--epochs 1 --cpu --replicas 2 --recipe finetune"
+    done = sweep(f"{line} {more}", tmp_path, {**os.environ})
+    assert done.returncode == 0, done.stderr
+    record = one(tmp_path)
+    assert (record.provenance.replicas, record.history[0].train.total) == (2, 64)
+
+
+def test_what_is_not_finite_is_a_failure_that_names_step_and_rate(tmp_path):
+    done = sweep(f"{SMALL} --set maximal_learning_rate=1e38", tmp_path, {**os.environ})
+    assert done.returncode == 1
+    (failure,) = Store(tmp_path).load().failures
+    assert failure.kind == "non-finite"
+    for words in ("at step ", "learning rate ", "last good checkpoint: none"):
+        assert words in failure.message
+
+
+# --- out of memory --------------------------------------------------------------------------------
+
+
+def asked(**changes: object) -> Options:
+    return Options(
+        variants="B0",
+        weights="none",
+        data="digits",
+        recipe="finetune",
+        device="cpu",
+        **{"batch_size": 64, **changes},
+    )
+
+
+def attempts(
+    monkeypatch, tmp_path: Path, fits: int, kinds: tuple[str, ...] = (), **changes: object
+) -> tuple[list[int], Store]:
+    """The micro-batches that a sweep tries where only so many images fit, and else it ends so."""
+    tried = []
+
+    def work(job, left, *_):
+        tried.append(job.images_at_once)
+        if job.images_at_once > fits:
+            kind = kinds[len(tried) - 1] if kinds else "out-of-memory"
+            return Problem(kind, "too much")
+        left.clear()
+        return None
+
+    monkeypatch.setattr(sweeping, "_work", work)
+    store = Store(tmp_path)
+    sweeping.run(resolve(asked(**changes)), store, lambda _: None)
+    return tried, store
+
+
+def test_out_of_memory_it_tries_half_the_micro_batch(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 16)
+    assert tried == [64, 32, 16]
+    assert store.load().failures == ()
+
+
+def test_a_crash_after_that_is_out_of_memory_too(monkeypatch, tmp_path):
+    kinds = ("out-of-memory", "killed", "killed")
+    assert attempts(monkeypatch, tmp_path, 8, kinds)[0] == [64, 32, 16, 8]
+
+
+def test_a_crash_at_first_is_not(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 8, ("killed",))
+    assert tried == [64]
+    assert [each.kind for each in store.load().failures] == ["killed"]
+
+
+def test_it_begins_with_the_micro_batch_that_was_asked_for(monkeypatch, tmp_path):
+    assert attempts(monkeypatch, tmp_path, 16, micro_batch=32)[0] == [32, 16]
+
+
+def test_an_odd_micro_batch_is_the_end(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 1, batch_size=12)
+    assert tried == [12, 6, 3]
+    assert [each.kind for each in store.load().failures] == ["out-of-memory"]
+
+
+def test_it_does_not_if_told_so(monkeypatch, tmp_path):
+    tried, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
+    assert tried == [64]
+    assert [each.kind for each in store.load().failures] == ["out-of-memory"]
+
+
+def test_a_retry_that_was_interrupted_goes_on_by_itself(monkeypatch, tmp_path):
+    _, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
+    (failure,) = store.load().failures
+    key = failure.spec.key
+    request = resolve(asked())
+    saved = store.checkpoints(key) / "step-000000001-0.npz"
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    failed = store.path(failure).stat().st_mtime
+    for seconds, state in ((-1, "failed before"), (1, "run")):
+        os.utime(saved, (failed + seconds,) * 2)
+        assert sweeping.states(request, store) == {key: state}
+
+
+def test_a_smaller_micro_batch_is_marked(whole):
+    record = Store(whole).load().results[0]
+    raw = json.loads(Store(whole).path(record).read_text())
+    raw["provenance"]["micro_batch"] = 4
+    Store(whole).path(record).write_text(json.dumps(raw))
+    assert one(whole).marks["micro-batches"] == "of 4"
+    raw["provenance"]["micro_batch"] = 16
+    Store(whole).path(record).write_text(json.dumps(raw))
+    assert "micro-batches" not in one(whole).marks
+
+
+def test_a_worker_that_the_system_ended_was_out_of_memory(monkeypatch, tmp_path):
+    counts = iter([3, 4])
+    monkeypatch.setattr(machine, "oom_kills", lambda: next(counts))
+
+    class Killed:
+        stdin = stdout = None
+
+        def wait(self, _: float | None = None) -> int:
+            return -signal.SIGKILL
+
+        def terminate(self) -> None:
+            pass
+
+    monkeypatch.setattr(sweeping, "_start", lambda *_: Killed())
+    monkeypatch.setattr(sweeping, "_converse", lambda *_: ())
+    request = resolve(Options(variants="B0", weights="none", data="digits", device="cpu"))
+    sweeping.run(request, Store(tmp_path), lambda _: None)
+    (failure,) = Store(tmp_path).load().failures
+    assert (failure.kind, failure.message.split(" and ")[0]) == (
+        "out-of-memory",
+        "the system was out of memory",
+    )

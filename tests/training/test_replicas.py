@@ -1,0 +1,278 @@
+"""Replicas: eight parts of a CPU come to what one device comes to, image by image."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from effbench.config.recipes import RECIPES
+from effbench.config.variants import VARIANTS
+from effbench.hardware import devices
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone
+from effbench.records.record import RunResult
+from effbench.records.store import Store
+from effbench.training import evaluate, linear_probe
+from effbench.training import inputs as lookups
+from effbench.training.evaluate import Evaluator
+
+SMALL = "--cpu --variants B0 --weights none --data digits --limit 43 --epochs 2 --image-size 32"
+SECONDS = 400
+
+
+# --- the programs, one device against eight ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict]:
+    """What `eight.py` found on one device and on eight."""
+    done = subprocess.run(
+        (sys.executable, "-m", "support.eight"),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def close(ours: list[dict], theirs: list[dict]) -> None:
+    assert len(ours) == len(theirs) == 3
+    for a, b in zip(ours, theirs, strict=True):
+        assert a["learning_rate"] == b["learning_rate"]
+        for split in ("train", "validation"):
+            assert a[split]["loss"] == pytest.approx(b[split]["loss"], rel=1e-4)
+            for count in ("correct", "top5_correct", "total"):
+                assert a[split][count] == b[split][count], (split, count)
+
+
+@pytest.mark.parametrize("how", ["whole", "packed"])
+def test_a_whole_network_on_eight_replicas_is_one_on_one(found, how):
+    one, eight = found["1"]["whole"], found["8"][how]
+    close(one["history"], eight["history"])
+    for ours, theirs in zip(one["weights"], eight["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    assert one["restored"]
+    assert eight["restored"]
+
+
+def test_batchnorm_has_its_own_statistics_on_each_replica(found):
+    one, eight = (found[name]["statistics"] for name in "18")
+    assert one["finite"]
+    assert eight["finite"]
+    assert np.isfinite(eight["losses"]).all()
+    assert one["losses"] != eight["losses"]
+
+
+def test_an_activation_that_is_compiled_works_on_every_replica(found):
+    one, eight = (found[name]["activated"] for name in "18")
+    assert one == pytest.approx(eight, abs=1e-6)
+    assert max(one) > 1 > min(one)
+
+
+def test_heads_on_eight_replicas_are_heads_on_one(found):
+    one, eight = (found[name]["heads"] for name in "18")
+    for ours, theirs in zip(one["history"], eight["history"], strict=True):
+        close(ours, theirs)
+    np.testing.assert_allclose(one["kernels"], eight["kernels"], rtol=1e-3, atol=1e-5)
+    assert one["kernels"][0] != one["kernels"][1]
+
+
+def test_with_the_network_in_every_step_too(found):
+    one, eight = (found[name]["in every step"] for name in "18")
+    close(one["history"], eight["history"])
+    np.testing.assert_allclose(one["logits"], eight["logits"], rtol=1e-3, atol=1e-4)
+    assert np.std(one["logits"], axis=0).max() > 0.1, "all images look the same"
+
+
+def test_every_program_is_traced_once_for_all_epochs_and_seeds(found):
+    for name in "18":
+        assert found[name]["heads"]["traces"] == [1]
+        assert found[name]["heads"]["evaluator traces"] == 1
+
+
+@pytest.mark.parametrize("images", [1, 127, 128, 129, 1001])
+def test_evaluation_counts_every_image_once_and_in_its_place(found, images):
+    for name in "18":
+        logits = found[name]["counted"][str(images)]
+        assert logits["images"] == list(range(images))
+        assert logits["last"] == [10 * image for image in range(images)]
+
+
+def test_features_of_a_batch_are_divided_and_joined_in_order(found):
+    for name, copies in (("1", 1), ("8", 8)):
+        assert found[name]["extracted"]["right"]
+        # Each replica's program was traced once, for its part of 32 of a batch of 256.
+        assert found[name]["extracted"]["shapes"] == [[32, 32, 32, 3]] * copies
+
+
+def test_every_replica_hears_what_every_host_says(found):
+    assert found["1"]["told"] == [[3, 4]]
+    assert found["8"]["told"] == [[3, 4]] * 8
+
+
+# --- whole sweeps --------------------------------------------------------------------------------
+
+
+def start(arguments: str, results: Path, **environment: str) -> subprocess.Popen[str]:
+    words = [*SMALL.split(), *arguments.split(), "--results", str(results)]
+    return subprocess.Popen(
+        (sys.executable, "-m", "effbench.cli.main", "sweep", *words),
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*processes: subprocess.Popen[str]) -> None:
+    """Waits for sweeps, not for ever: one that waits for another that is gone would."""
+    try:
+        for process in processes:
+            said, _ = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, said
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def one(results: Path) -> RunResult:
+    (result,) = Store(results).load().results
+    return result
+
+
+def same(ours: RunResult, theirs: RunResult) -> None:
+    assert ours.images == theirs.images
+    for a, b in zip(ours.history, theirs.history, strict=True):
+        assert a.train.loss == pytest.approx(b.train.loss, rel=1e-4)
+        assert a.validation.loss == pytest.approx(b.validation.loss, rel=1e-4)
+        for x, y in ((a.train, b.train), (a.validation, b.validation)):
+            assert (x.correct, x.top5_correct, x.total) == (y.correct, y.top5_correct, y.total)
+    for a, b in zip(ours.selected, theirs.selected, strict=True):
+        assert (a.rule, a.epoch) == (b.rule, b.epoch)
+        assert a.test.loss == pytest.approx(b.test.loss, rel=1e-4)
+        assert a.test.correct == b.test.correct
+        assert a.test.top5_correct == b.test.top5_correct
+
+
+@pytest.fixture(scope="module")
+def alone_and_divided(tmp_path_factory) -> tuple[RunResult, RunResult]:
+    """One run twice; 43 images are no multiple of 16 or 8."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("alone", "divided")]
+    finish(
+        *(
+            start(f"--batch-size 16 {more}", folder, EFFBENCH_CACHE=str(folder / "cache"))
+            for folder, more in zip(folders, ("", "--replicas 8"), strict=True)
+        )
+    )
+    return one(folders[0]), one(folders[1])
+
+
+def test_a_sweep_on_eight_replicas_comes_to_the_same(alone_and_divided):
+    alone, divided = alone_and_divided
+    assert (alone.provenance.replicas, divided.provenance.replicas) == (1, 8)
+    assert divided.spec.key == alone.spec.key
+    same(alone, divided)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def hosts(arguments: list[str], results: list[Path], cache: Path) -> list[subprocess.Popen[str]]:
+    workers = [f"127.0.0.1:{port}" for port in free_ports(len(arguments))]
+    return [
+        start(
+            each,
+            folder,
+            EFFBENCH_CACHE=str(cache),
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+            ),
+        )
+        for index, (each, folder) in enumerate(zip(arguments, results, strict=True))
+    ]
+
+
+def test_of_two_hosts_the_chief_keeps_the_record(alone_and_divided, tmp_path):
+    alone, _ = alone_and_divided
+    folders = [tmp_path / "chief", tmp_path / "other"]
+    finish(*hosts(["--batch-size 16"] * 2, folders, tmp_path / "cache"))
+    together = one(folders[0])
+    assert together.provenance.replicas == 2
+    assert "2 hosts" in together.provenance.device_name
+    assert together.spec.key == alone.spec.key
+    same(alone, together)
+    assert not folders[1].exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_hosts_that_would_do_different_runs_are_refused(tmp_path):
+    both = hosts(
+        ["--batch-size 16 --seeds 0", "--batch-size 16 --seeds 1"],
+        [tmp_path / "one", tmp_path / "other"],
+        tmp_path / "cache",
+    )
+    try:
+        said = [process.communicate(timeout=SECONDS)[0] for process in both]
+    finally:
+        for process in both:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in both] == [1, 1]
+    assert all("all hosts must do the same runs: here B0-none" in text for text in said)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+# --- what a TPU needs of a program ---------------------------------------------------------------
+
+
+def test_every_op_lowers_and_every_shape_is_static():
+    """By XLA's lowering for the CPU, which lacks a few ops of the TPU's and the reverse.
+
+    The whole step of training, backbone included, and the logits, as on a TPU: bfloat16.
+    """
+    device = devices.connect("cpu")
+    try:
+        model = backbone.build(VARIANTS["B0"], 32, "mixed_bfloat16")
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    images = np.zeros((40, 32, 32, 3), np.uint8)
+
+    def looked(batch: int) -> evaluate.Lookup:
+        return lookups.gathered(
+            images, device.layout, backbone.forward(model, 32, "torch", batch, 1)
+        )
+
+    evaluator = Evaluator(looked(evaluate.BATCH), 40, device.layout)
+    labels = np.zeros(40, np.uint8)
+    task = linear_probe.Task(looked(16), labels, evaluator, labels, 1280, device.layout)
+    trainer = linear_probe.Trainer(task, replace(RECIPES["case-study"], batch_size=16))
+    integers = tf.zeros(16, tf.int32)
+    programs = (
+        (trainer.step, (integers, integers, tf.zeros(16), tf.zeros(2, tf.int32))),
+        (
+            evaluator.share,
+            (tf.zeros((1, 128), tf.int32), tf.zeros((3, 1280, 10)), tf.zeros((3, 10))),
+        ),
+    )
+    for program, inputs in programs:
+        compiled = tf.function(program, jit_compile=True)
+        hlo = compiled.experimental_get_compiler_ir(*inputs)(stage="hlo")
+        assert "convolution" in hlo
+        assert "u8[40,3072]" in hlo, "images are not uint8, as they came"
+        assert "set-dimension-size" not in hlo
+        assert "<=" not in hlo, "a shape is dynamic"
