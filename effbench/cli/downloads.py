@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from effbench.cli.console import Display, out
 from effbench.cli.options import (
@@ -48,20 +47,6 @@ def fetch(
                 file = weights_module.find(source, identity, row, weights_dir, show)
                 out.print(f"{row.name} {identity.name}: {file.path}", soft_wrap=True)
                 out.print(f"  sha256 {file.sha256}", soft_wrap=True)
-
-
-def doctor() -> None:
-    """Say what this machine can do, and what is wrong with it."""
-    from effbench.cli import doctor as doctoring
-
-    checks = doctoring.examine()
-    for check in checks:
-        mark = ("ok   ", "green") if check.good else ("wrong", "red")
-        hint = "" if check.good else f"; {check.hint}"
-        line = Text.assemble(mark, f" {check.name}: {check.text}{hint}")
-        out.print(line, soft_wrap=True)
-    if not all(check.good for check in checks):
-        raise typer.Exit(1)
 
 
 def cache(

@@ -41,11 +41,10 @@ def export(
     ] = False,
 ) -> None:
     """Write a run's model: from images of any size to probabilities of classes, in float32."""
-    from effbench.cli import show
     from effbench.records.store import Store
 
     store = Store(results)
-    record = show.find(store, key)
+    record = store.find(key)
     quiet = not out.is_terminal  # half a minute needs no lines in a log
     with hushed(), Display(out, 0, quiet=quiet, verbose=False) as display:
         from effbench.export import writer as exporting

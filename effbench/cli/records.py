@@ -11,37 +11,6 @@ from rich.text import Text
 
 from effbench.cli.console import Display, err, out
 from effbench.cli.options import ResultsOption
-from effbench.errors import UsageError
-
-
-def show(
-    key: Annotated[str, typer.Argument(help="Any part of the run's key that no other has.")],
-    results: ResultsOption = Path("results"),
-    rerun: Annotated[
-        bool, typer.Option("--rerun", help="Print only the command that repeats it.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
-) -> None:
-    """Show everything about one run."""
-    from effbench.cli import show as showing
-    from effbench.records.store import Store
-
-    if rerun and as_json:
-        raise UsageError("formats exclude one another", "--rerun --json", "give one of them")
-    store = Store(results)
-    record = showing.find(store, key)
-    if as_json:
-        print(store.path(record).read_text("utf-8"), end="")
-    elif rerun:
-        from effbench.sweep.rerun import rerun as repeat
-
-        found = repeat(record)
-        print(found.command)
-        for hint in found.hints:
-            err.print(f"effbench: {hint}", soft_wrap=True)
-    else:
-        for part in showing.render(record, store.folder(record.spec.key)):
-            out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def validate(

@@ -3,56 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
-from effbench.errors import EffbenchError, UsageError
-from effbench.records import describe
-from effbench.records.record import Record, RunFailure, RunResult, Scores
-from effbench.records.store import LOG, Store
+from effbench.cli.console import err, out
+from effbench.cli.options import ResultsOption
+from effbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from effbench.records.record import Record, RunResult, Scores
 
 # Of a failed worker's output.
 TAIL = 20
-# Keys that an error lists.
-LISTED = 10
-
-
-def find(store: Store, part: str) -> Record:
-    """The record whose key holds `part`.
-
-    Raises:
-        UsageError: there is none, or more than one.
-        EffbenchError: there are no records, or this one cannot be read.
-    """
-    keys = [folder.name for folder in store.folders()]
-    if not keys:
-        raise EffbenchError("no runs to show", str(store.directory), "run 'effbench sweep' first")
-    matches = [part] if part in keys else [key for key in keys if part in key]
-    if not matches:
-        closest = ", ".join(get_close_matches(part, keys, cutoff=0))
-        raise UsageError("no key of a run holds this", part, f"the closest: {closest}")
-    if len(matches) > 1:
-        more = f" and {len(matches) - LISTED} more" if len(matches) > LISTED else ""
-        listed = f"{', '.join(matches[:LISTED])}{more}"
-        raise UsageError(f"{len(matches)} runs have this in their key", part, listed)
-    folder = store.folder(matches[0])
-    try:
-        record = store.read(folder.name)
-    except ValueError as error:
-        raise EffbenchError("cannot read the record", f"{folder}: {error}", _REPAIR) from error
-    if record is None:
-        raise EffbenchError("no record in the run's folder", str(folder), _REPAIR)
-    return record
-
-
-_REPAIR = "run it again, or delete the folder"
 
 
 def render(record: Record, folder: Path) -> Iterator[Text | Table]:
     """The lines and tables that say what a run was and what came of it."""
+    from effbench.records import describe
+    from effbench.records.record import RunFailure
+    from effbench.records.store import LOG
+
     asked = dict(describe.of_spec(record.spec))
     if isinstance(record, RunFailure):
         yield _listed(asked | dict(describe.of_failure(record)))
@@ -134,3 +108,32 @@ def _tail(log: Path) -> Iterator[Text]:
         lines = log.read_text("utf-8", "replace").splitlines()
         yield Text(f"\nthe last of {len(lines)} lines of {log}", style="bold")
         yield Text("\n".join(lines[-TAIL:]))
+
+
+def show(
+    key: Annotated[str, typer.Argument(help="Any part of the run's key that no other has.")],
+    results: ResultsOption = Path("results"),
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Print only the command that repeats it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Show everything about one run."""
+    from effbench.records.store import Store
+
+    if rerun and as_json:
+        raise UsageError("formats exclude one another", "--rerun --json", "give one of them")
+    store = Store(results)
+    record = store.find(key)
+    if as_json:
+        print(store.path(record).read_text("utf-8"), end="")
+    elif rerun:
+        from effbench.sweep.rerun import rerun as repeat
+
+        found = repeat(record)
+        print(found.command)
+        for hint in found.hints:
+            err.print(f"effbench: {hint}", soft_wrap=True)
+    else:
+        for part in render(record, store.folder(record.spec.key)):
+            out.print(part, soft_wrap=isinstance(part, Text))

@@ -13,12 +13,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from effbench.errors import DataError
+from effbench.errors import DataError, EffbenchError, UsageError
 from effbench.files import write_atomically, writing
 from effbench.records.record import Epoch, Predictions, Record, RunFailure, RunResult
 from effbench.records.schema import read_failure, read_result, to_json
@@ -30,6 +31,10 @@ HISTORY = "history.csv"
 _CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
+
+# Keys that an error lists.
+LISTED = 10
+_REPAIR = "run it again, or delete the folder"
 
 # What a damaged archive, or one with something else in it, makes of the libraries that read it.
 _UNREADABLE = (
@@ -112,6 +117,35 @@ class Store:
         if (folder / RECORD).exists():
             return read_result(folder / RECORD)
         return read_failure(folder / FAILURE) if (folder / FAILURE).exists() else None
+
+    def find(self, part: str) -> Record:
+        """The record whose key holds `part`.
+
+        Raises:
+            UsageError: there is none, or more than one.
+            EffbenchError: there are no records, or this one cannot be read.
+        """
+        keys = [folder.name for folder in self.folders()]
+        if not keys:
+            raise EffbenchError(
+                "no runs to show", str(self.directory), "run 'effbench sweep' first"
+            )
+        matches = [part] if part in keys else [key for key in keys if part in key]
+        if not matches:
+            closest = ", ".join(get_close_matches(part, keys, cutoff=0))
+            raise UsageError("no key of a run holds this", part, f"the closest: {closest}")
+        if len(matches) > 1:
+            more = f" and {len(matches) - LISTED} more" if len(matches) > LISTED else ""
+            listed = f"{', '.join(matches[:LISTED])}{more}"
+            raise UsageError(f"{len(matches)} runs have this in their key", part, listed)
+        folder = self.folder(matches[0])
+        try:
+            record = self.read(folder.name)
+        except ValueError as error:
+            raise EffbenchError("cannot read the record", f"{folder}: {error}", _REPAIR) from error
+        if record is None:
+            raise EffbenchError("no record in the run's folder", str(folder), _REPAIR)
+        return record
 
     def finished(self, key: str) -> bool:
         """Whether a readable record of a finished run is there, predictions included."""

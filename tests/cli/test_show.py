@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from support.records import FILE, complete, failure, put, result, spec
 
-from effbench.cli.show import find, render
+from effbench.cli.show import render
 from effbench.errors import EffbenchError, UsageError
 from effbench.files import write_atomically
 from effbench.records.record import Record
@@ -32,18 +32,18 @@ def test_any_part_of_a_key_that_no_other_has_names_a_run(store):
     for record in (*records, failure()):
         key = record.spec.key
         for part in (key, key[-12:], key[5:], key[:-3]):
-            assert find(store, part) == record
-    assert find(store, "L-") == failure()
+            assert store.find(part) == record
+    assert store.find("L-") == failure()
 
 
 def test_parts_of_several_keys_or_of_none_are_one_line(store):
     keys = [put(store, result(spec=spec(seed=seed))).spec.key for seed in range(12)]
     with pytest.raises(UsageError) as caught:
-        find(store, "case-study")
+        store.find("case-study")
     assert str(caught.value).startswith("12 runs have this in their key: case-study; B0-")
     assert str(caught.value).endswith(" and 2 more")
     with pytest.raises(UsageError) as caught:
-        find(store, keys[3].replace("cifar10", "cifar100"))
+        store.find(keys[3].replace("cifar10", "cifar100"))
     line = str(caught.value)
     assert line.startswith("no key of a run holds this: B0-")
     assert keys[3] in line
@@ -51,14 +51,14 @@ def test_parts_of_several_keys_or_of_none_are_one_line(store):
 
 def test_where_there_is_no_record_to_show_is_one_line(store):
     with pytest.raises(EffbenchError, match="no runs to show: "):
-        find(store, "B0")
+        store.find("B0")
     folder = store.folder("[red]broken")
     folder.mkdir(parents=True)
     with pytest.raises(EffbenchError, match="no record in the run's folder: "):
-        find(store, "red")
+        store.find("red")
     (folder / "record.json").write_text("{")
     with pytest.raises(EffbenchError, match=r"cannot read the record: .*EOF while parsing"):
-        find(store, "red")
+        store.find("red")
 
 
 def test_everything_about_a_finished_run_is_shown(store):

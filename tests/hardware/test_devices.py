@@ -13,8 +13,8 @@ from effbench.hardware import devices, machine, tpu
 
 FRESH = """
 import json
-from effbench import devices
-from effbench.backend import tf
+from effbench.hardware import devices
+from effbench.hardware.tensorflow_setup import tf
 device = devices.connect("cpu")
 with device.layout.scope():
     place = tf.matmul(tf.ones((2, 2)), tf.ones((2, 2))).device
@@ -29,7 +29,7 @@ print(json.dumps({
 """
 
 TPU = """
-from effbench import devices
+from effbench.hardware import devices
 from effbench.errors import DeviceError
 try:
     devices.connect("tpu")

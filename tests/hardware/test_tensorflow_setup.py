@@ -9,7 +9,7 @@ import pytest
 
 PROBE = """
 import json, os, sys
-from effbench.backend import keras, tf, tfa
+from effbench.hardware.tensorflow_setup import keras, tf, tfa
 import tf_keras
 print(json.dumps({
     "keras": tf_keras.__version__,

@@ -128,7 +128,7 @@ def test_an_error_before_the_rename_leaves_nothing(store, monkeypatch, error):
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from effbench.store import write_atomically
+from effbench.files import write_atomically
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
 write_atomically(Path(sys.argv[1]), b'{"schema":')
 """
@@ -383,7 +383,7 @@ def test_other_files_and_empty_folders_are_no_records(store):
 HOLD = """
 import sys, time
 from pathlib import Path
-from effbench.store import Store
+from effbench.records.store import Store
 with Store(Path(sys.argv[1])).lock("group"):
     print("held", flush=True)
     time.sleep(60)

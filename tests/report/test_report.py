@@ -10,11 +10,11 @@ from support.records import FILE, RANDOM, failure, released, result, scores, spe
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
+from effbench.records.caveats import CAVEATS
 from effbench.records.record import Images, RunResult
 from effbench.report import rows as frame
 from effbench.report import sections
 from effbench.report.build import Report
-from effbench.report.notes import MEANING
 from effbench.report.render.table import render
 
 COLUMNS = ["Model", "Size", "acc-val", "top-5", "acc-test", "weight"]
@@ -165,7 +165,7 @@ def test_marks_stand_in_the_row_and_are_explained_below(changes, mark, detail):
 def test_without_marks_there_is_neither_column_nor_footnote():
     text = report(result())
     assert "marks" not in tables(text)[0][0]
-    assert not [mark for mark in MEANING if f"- {mark}: " in text]
+    assert not [row.name for row in CAVEATS if f"- {row.name}: " in text]
 
 
 def test_limited_and_full_runs_are_never_in_one_table():

@@ -450,11 +450,12 @@ import json
 import numpy as np
 from dataclasses import replace
 from tensorflow.python.eager import context
-from effbench import probe, progress
-from effbench.backend import tf
-from effbench.evaluate import Evaluator
-from effbench.layout import Layout
-from effbench.recipes import RECIPES
+from effbench import progress
+from effbench.config.recipes import RECIPES
+from effbench.hardware.distribution import Layout
+from effbench.hardware.tensorflow_setup import tf
+from effbench.training import linear_probe
+from effbench.training.evaluate import Evaluator
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -463,9 +464,9 @@ with tf.device("/CPU:1"):
     values = tf.constant(np.random.rand(40, 8).astype(np.float32))
     lookup = lambda positions: tf.gather(values, positions)
     labels = np.zeros(40, np.uint8)
-    task = probe.Task(lookup, labels, Evaluator(lookup, 40), labels, 8, Layout("/CPU:1"))
+    task = linear_probe.Task(lookup, labels, Evaluator(lookup, 40), labels, 8, Layout("/CPU:1"))
     context.context().enable_run_metadata()
-    probe.train(task, recipe, [0], 1, progress.silent)
+    linear_probe.train(task, recipe, [0], 1, progress.silent)
     graphs = context.context().export_run_metadata().function_graphs
 nodes = [
     node

@@ -320,7 +320,7 @@ def test_the_page_goes_where_it_is_told(store, tmp_path):
 def test_a_page_needs_no_tensorflow_and_a_table_no_altair(store):
     code = """
 import sys
-from effbench.cli import main
+from effbench.cli.main import main
 try:
     main()
 except SystemExit:

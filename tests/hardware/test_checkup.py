@@ -3,13 +3,12 @@ import sys
 import pytest
 
 from effbench import provenance
-from effbench.cli import doctor
-from effbench.hardware import self_check, tpu
+from effbench.hardware import checkup, self_check, tpu
 from effbench.hardware.self_check import Found
 
 
 def test_a_sound_machine() -> None:
-    checks = {check.name: check for check in doctor.examine()}
+    checks = {check.name: check for check in checkup.examine()}
     assert checks["python"].good
     assert checks["tensorflow on cpu"].good, checks["tensorflow on cpu"].text
     assert "Keras 2," in checks["tensorflow on cpu"].text
@@ -19,7 +18,7 @@ def test_a_sound_machine() -> None:
 def test_a_broken_tensorflow_is_one_line_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     command = (sys.executable, "-c", "raise SystemExit('libtpu is too new')")
     monkeypatch.setattr(self_check, "COMMAND", command)
-    check = doctor._tensorflow("cpu")
+    check = checkup._tensorflow("cpu")
     assert not check.good
     assert check.text == "libtpu is too new"
     assert "make setup ACCEL=cpu" in check.hint
@@ -27,13 +26,13 @@ def test_a_broken_tensorflow_is_one_line_and_a_hint(monkeypatch: pytest.MonkeyPa
 
 def test_missing_addons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "version", lambda package: "")
-    assert not doctor._python().good
+    assert not checkup._python().good
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "file"))
-    check = doctor._cache()
+    check = checkup._cache()
     assert not check.good
     assert "cannot write" in check.text
 
@@ -48,7 +47,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch: pytest.MonkeyPatc
 def test_no_tpu_is_no_mistake(build, text, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tpu, "chips", lambda: None)
     monkeypatch.setattr(tpu, "build", lambda: build)
-    check = doctor._tpu()
+    check = checkup._tpu()
     assert check.good
     assert check.text == text
 
@@ -60,7 +59,7 @@ def test_a_tpu_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tpu, "build", lambda: True)
     versions = {"TensorFlow": "2.19.1", "Addons": "0.23.0", "libtpu": "0.0.10"}
     monkeypatch.setattr(self_check, "ask", lambda kind: Found(str(chips), 8, 2, versions))
-    text = f"{doctor._tensorflow('tpu').text} {doctor._tpu().text}"
+    text = f"{checkup._tensorflow('tpu').text} {checkup._tpu().text}"
     for words in (
         "v3",
         "4 chips",
@@ -73,5 +72,5 @@ def test_a_tpu_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         assert words in text
     monkeypatch.setattr(tpu, "build", lambda: False)
-    assert not doctor._tpu().good
-    assert "make setup ACCEL=tpu" in doctor._tpu().hint
+    assert not checkup._tpu().good
+    assert "make setup ACCEL=tpu" in checkup._tpu().hint

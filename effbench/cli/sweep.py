@@ -1,0 +1,163 @@
+"""The command that trains: flags in, records and exit code out."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from effbench.cli.console import Display, out
+from effbench.cli.options import (
+    CpuOption,
+    DataDirOption,
+    DataOption,
+    GpuOption,
+    Precision,
+    QuietOption,
+    ReplicasOption,
+    Rescale,
+    RescaleOption,
+    ResultsOption,
+    TpuNameOption,
+    TpuOption,
+    VariantsOption,
+    VerboseOption,
+    WeightsDirOption,
+    WeightsOption,
+    only,
+)
+from effbench.config.recipes import RECIPES
+
+
+def sweep(
+    variants: VariantsOption = "all",
+    weights: WeightsOption = "auto",
+    weights_dir: WeightsDirOption = None,
+    rescale: RescaleOption = Rescale.auto,
+    data: DataOption = "cifar10",
+    data_dir: DataDirOption = None,
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "case-study",
+    seeds: Annotated[str, typer.Option(help="Comma-separated; one run each.")] = "0",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Global. Default: the recipe's; to train a head, 16 for each replica."
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, max=2048, help="Default: each variant's native size.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=10, help="Training images; a quarter of it (at least 10) of the others."),
+    ] = None,
+    start_step: Annotated[
+        int | None, typer.Option(min=0, help="First step of schedule and optimizer. Default: 0.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value: another number of the recipe; may be repeated."),
+    ] = None,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of a batch that fit at once. Default: the whole batch."),
+    ] = None,
+    oom_retry: Annotated[
+        bool,
+        typer.Option(
+            "--oom-retry/--no-oom-retry",
+            help="Out of memory, try again with half the micro-batch.",
+        ),
+    ] = True,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="Between two checkpoints of a whole network's training.")
+    ] = 10.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs under RESULTS/tensorboard.")
+    ] = False,
+    precision: Annotated[
+        Precision, typer.Option(help="auto: mixed_bfloat16 on TPU, else float32.")
+    ] = Precision.auto,
+    cpu: CpuOption = False,
+    gpu: GpuOption = False,
+    tpu: TpuOption = False,
+    tpu_name: TpuNameOption = None,
+    replicas: ReplicasOption = None,
+    results: ResultsOption = Path("results"),
+    feature_cache: Annotated[
+        bool,
+        typer.Option(
+            "--feature-cache/--no-feature-cache",
+            help="Compute features once, or run the backbone in every step.",
+        ),
+    ] = True,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what failed before.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train every variant and keep a record of each run; what is finished is not repeated."""
+    from effbench.records.store import Store
+    from effbench.sweep import scheduler as sweeping
+    from effbench.sweep.resolve import Options, resolve
+
+    options = Options(
+        variants=variants,
+        weights=weights,
+        rescale=rescale,
+        weights_dir=weights_dir,
+        data=data,
+        data_dir=data_dir,
+        recipe=recipe,
+        seeds=seeds,
+        epochs=epochs,
+        batch_size=batch_size,
+        image_size=image_size,
+        limit=limit,
+        start_step=start_step,
+        precision=precision,
+        device=_device(cpu=cpu, gpu=gpu, tpu=tpu),
+        replicas=replicas,
+        tpu_name=tpu_name,
+        feature_cache=feature_cache,
+        settings=tuple(settings or ()),
+        micro_batch=micro_batch,
+        checkpoint_minutes=checkpoint_minutes,
+        oom_retry=oom_retry,
+        tensorboard=tensorboard,
+        retry_failed=retry_failed,
+        force=force,
+    )
+    store = Store(results)
+    with Display(out, 0, quiet=quiet, verbose=verbose) as display:
+        request = resolve(options, partial(display.step, data))
+    if dry_run:
+        states = sweeping.states(request, store)
+        for spec in request.specs:
+            print(f"{states[spec.key]}\t{spec.key}")
+        return
+    with Display(out, len(request.specs), quiet=quiet, verbose=verbose) as display:
+        outcome = sweeping.run(request, store, display)
+    if not quiet:
+        out.print(
+            f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
+            + (f"see: {_REPORT} {results}" if request.chief else "the chief keeps the records"),
+            soft_wrap=True,
+        )
+    if outcome.failed_before:
+        out.print(f"{outcome.failed_before} failed before; --retry-failed tries them again")
+    if outcome.failed or outcome.failed_before:
+        raise typer.Exit(1)
+
+
+_REPORT = "effbench report --markdown --results"
+
+
+def _device(**flags: bool) -> str:
+    return only("devices", flags) or "auto"
