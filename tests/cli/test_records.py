@@ -8,11 +8,12 @@ import typer
 from support.records import complete, failure
 
 from effbench.cli import records
+from effbench.cli.show import show
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
 
 app = typer.Typer()
-for command in (records.show, records.validate, records.merge):
+for command in (show, records.validate, records.merge):
     app.command()(command)
 
 
