@@ -46,7 +46,7 @@ def test_what_is_not_said_is_the_recipes_and_the_variants_own():
         assert (each.data, each.limit, each.seed) == ("digits", None, 0)
         assert (each.precision, each.feature_cache) == ("float32", True)
         assert each.weights.random
-        assert list(each.marks) == ["random weights"]
+        assert list(caveats.of_spec(each)) == ["random weights"]
 
 
 def test_what_is_said_overrides_it_and_is_marked():
