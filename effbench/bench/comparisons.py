@@ -63,13 +63,11 @@ def probe(options: SweepOptions, listen: Listen) -> Comparison:
     Raises:
         EffbenchError: a run failed, or the two ways disagree.
     """
-    networks = [
-        replace(options.networks, variants=variant.name)
-        for variant in variants.select(options.networks.variants)
-    ]
-    return _one_table(
-        {one.variants: _probe(replace(options, networks=one), listen) for one in networks}
-    )
+    measured = {}
+    for variant in variants.select(options.networks.variants):
+        networks = replace(options.networks, variants=variant.name)
+        measured[variant.name] = _probe(replace(options, networks=networks), listen)
+    return _one_table(measured)
 
 
 def _probe(options: SweepOptions, listen: Listen) -> Comparison:
