@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from effbench.config.recipes import Recipe
-from effbench.config.schedule import Stage
+from effbench.config.schedule import Stage, steps_per_epoch
 from effbench.data.splits import CLASSES
 from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
@@ -58,8 +58,8 @@ class Task:
 
     @property
     def epoch_steps(self) -> int:
-        """Steps of an epoch: whole batches only, as BatchNorm would feel a smaller one."""
-        return len(self.labels) // self.recipe.batch_size
+        """Steps of a whole epoch."""
+        return steps_per_epoch(self.recipe, len(self.labels))
 
 
 class Trainer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from effbench.config.recipes import Recipe
+from effbench.config.schedule import rate_steps
 from effbench.hardware.tensorflow_setup import keras, tf, tfa
 
 # Learning rate by step.
@@ -72,10 +73,9 @@ def schedule(recipe: Recipe, images: int) -> LearningRate:
         recipe: for its rates, its batch and the length of a cycle or of the warm-up.
         images: number of training images.
     """
-    steps = max(1, images // recipe.batch_size)
     scale = recipe.batch_size / recipe.learning_rate_batch if recipe.learning_rate_batch else 1.0
     low, high = recipe.initial_learning_rate * scale, recipe.maximal_learning_rate * scale
-    return SCHEDULES[recipe.schedule](recipe, low, high, steps)
+    return SCHEDULES[recipe.schedule](recipe, low, high, rate_steps(recipe, images))
 
 
 @dataclass(frozen=True)
