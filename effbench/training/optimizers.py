@@ -86,10 +86,12 @@ class Kind:
         build: from a recipe and its schedule.
         l2: whether weight decay is added to the gradients of kernels (all that have more than one
             dimension), as the gradient of an L2 loss; else the optimizer applies it by itself.
+        slots: variables that it keeps beside each that it trains.
     """
 
     build: Callable[[Recipe, LearningRate], keras.optimizers.legacy.Optimizer]
     l2: bool
+    slots: int
 
 
 def _adabelief(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
@@ -108,12 +110,9 @@ def _rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Opti
     return TfRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
 
 
-# Variables that each optimizer keeps beside each that it trains.
-STATE = 2
-
 OPTIMIZERS: Mapping[str, Kind] = {
-    "adabelief": Kind(_adabelief, l2=False),
-    "rmsprop": Kind(_rmsprop, l2=True),
+    "adabelief": Kind(_adabelief, l2=False, slots=2),
+    "rmsprop": Kind(_rmsprop, l2=True, slots=2),
 }
 
 
