@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from effbench.hardware import machine, self_check
 from effbench.hardware import tpu as tpus
 from effbench.models.weights import Source
 from effbench.progress import Report, silent
+from effbench.training import choices
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,6 @@ class Request:
     tensorboard: bool = False
 
 
-# Of each replica: the case study's, on the 8 of its TPU.
-BATCH_PER_REPLICA = 16
-
-
 def resolve(options: Options, report: Report = silent) -> Request:
     """Checks everything that can be checked before the first run, and names every run.
 
@@ -162,7 +158,7 @@ def resolve(options: Options, report: Report = silent) -> Request:
             limit=options.limit,
             seed=seed,
             precision=machine.precision(options.precision, device),
-            feature_cache=options.feature_cache and standard.trains == "head",
+            feature_cache=options.feature_cache and standard.way.frozen_backbone,
             micro_batch=options.micro_batch,
         )
         for row in rows
@@ -170,8 +166,8 @@ def resolve(options: Options, report: Report = silent) -> Request:
     )
     for spec in specs:
         _suits(spec, len(dataset.train.labels), replicas or 1)
-    if options.tensorboard and standard.trains == "head":
-        raise _headless(standard.name, "--tensorboard", "its learning curve is in history.csv")
+    if options.tensorboard and not standard.way.tensorboard:
+        raise _needless(standard, "--tensorboard", "its learning curve is in history.csv")
     return Request(
         specs=specs,
         source=source,
@@ -193,11 +189,13 @@ def resolve(options: Options, report: Report = silent) -> Request:
 def _recipe(options: Options, variant: str, replicas: int | None) -> Recipe:
     """The recipe of one variant, with what the command line says instead."""
     standard = recipes.resolved(options.recipe, variant)
-    if standard.trains == "head" and replicas is not None:
-        standard = replace(standard, batch_size=BATCH_PER_REPLICA * replicas)
+    usual = standard.way.batch_per_replica
+    if usual is not None and replicas is not None:
+        standard = replace(standard, batch_size=usual * replicas)
     flags = {key: getattr(options, key) for key in recipes.FLAGS}
     given = (f"{key}={value}" for key, value in flags.items() if value is not None)
     recipe = recipes.changed(standard, (*options.settings, *given))
+    choices.check(recipe, standard)
     if recipe.batch_size % (replicas or 1):
         raise UsageError(
             f"--batch-size is global, and divides by the {replicas} replicas",
@@ -212,7 +210,7 @@ def _whole(options: Options, recipe: Recipe, images: int) -> Recipe:
     given = {setting.partition("=")[0] for setting in options.settings}
     if recipe.steps is None or "steps" not in given or "epochs" in given or options.epochs:
         return recipe
-    return replace(recipe, epochs=math.ceil(recipe.steps / max(1, images // recipe.batch_size)))
+    return replace(recipe, epochs=schedule.epochs_for_steps(recipe, images, recipe.steps))
 
 
 def _suits(spec: RunSpec, images: int, replicas: int) -> None:
@@ -221,9 +219,9 @@ def _suits(spec: RunSpec, images: int, replicas: int) -> None:
     Raises:
         UsageError: a size does not suit.
     """
-    if spec.recipe.trains == "head":
-        if spec.micro_batch is not None:
-            raise _headless(spec.recipe.name, "--micro-batch", str(spec.micro_batch))
+    if spec.micro_batch is not None and not spec.recipe.way.micro_batches:
+        raise _needless(spec.recipe, "--micro-batch", str(spec.micro_batch))
+    if not spec.recipe.way.whole_batches:
         return
     batch, micro = spec.recipe.batch_size, spec.micro_batch or spec.recipe.batch_size
     if batch > images:
@@ -241,8 +239,9 @@ def _suits(spec: RunSpec, images: int, replicas: int) -> None:
     schedule.split(spec.recipe, spec.image_size)
 
 
-def _headless(recipe: str, flag: str, received: str) -> UsageError:
-    return UsageError(f"{recipe} trains a head, which needs no {flag}", received, "leave it out")
+def _needless(recipe: Recipe, flag: str, received: str) -> UsageError:
+    rule = f"{recipe.name} trains {recipe.way.trained}, which needs no {flag}"
+    return UsageError(rule, received, "leave it out")
 
 
 def _device(options: Options, tpu: str) -> str:
