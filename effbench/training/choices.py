@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from effbench.config.recipes import Recipe
 from effbench.errors import UsageError
 from effbench.records.record import SELECTIONS
+from effbench.stderr import hushed
 
 
 def check(recipe: Recipe, standard: Recipe) -> None:
@@ -22,7 +23,8 @@ def check(recipe: Recipe, standard: Recipe) -> None:
         name = getattr(recipe, field)
         if name == getattr(standard, field):
             continue
-        known = tuple(names())
+        with hushed():
+            known = tuple(names())
         if name not in known:
             hint = f"choose from {', '.join(known)}"
             raise UsageError(f"--set {field} takes another value", name, hint)
