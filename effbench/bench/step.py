@@ -107,7 +107,7 @@ def cases(options: Options) -> list[Case]:
     for row, size, batch, precision in product(rows, sizes, batches, precisions):
         for called in _listed(options.recipes):
             recipe = replace(recipes.resolved(called, row.name), batch_size=batch)
-            if recipe.trains != "network":
+            if recipe.way.frozen_backbone:
                 raise UsageError(
                     "bench step times recipes that train a whole network",
                     called,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from effbench.bench.comparisons import Comparison
     from effbench.bench.step_table import Shown
 
-_NETWORKS = ", ".join(row.name for row in RECIPES.values() if row.trains == "network")
+_NETWORKS = ", ".join(row.name for row in RECIPES.values() if not row.way.frozen_backbone)
 
 
 class Augmentation(StrEnum):

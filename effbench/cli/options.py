@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from effbench.config.variants import RELEASES, VARIANTS
+from effbench.data import datasets
 from effbench.errors import UsageError
 
 
@@ -63,12 +64,7 @@ WeightsDirOption = Annotated[
         file_okay=False,
     ),
 ]
-DataOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME", help="cifar10, digits (needs no download), or random (for speed)."
-    ),
-]
+DataOption = Annotated[str, typer.Option(metavar="NAME", help=f"{datasets.listed()}.")]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(

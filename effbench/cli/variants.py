@@ -32,7 +32,10 @@ def variants(
     for title in ("Rescale", "Weights", "md5"):
         table.add_column(title, no_wrap=True)
     for row in VARIANTS.values():
-        for place, release in enumerate(row.releases.values()):
-            own = [row.name, str(row.image_size), f"{row.parameters:,}"] if not place else [""] * 3
-            table.add_row(*own, release.rescale, release.name, release.md5)
+        network = [row.name, str(row.image_size), f"{row.parameters:,}"]
+        for release in row.releases.values():
+            table.add_row(*network, release.rescale, release.name, release.md5)
+            network = [""] * 3
+        if not row.releases:
+            table.add_row(*network, row.rescale)
     out.print(table)

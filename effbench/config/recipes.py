@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, Predicate
 from pydantic import TypeAdapter, ValidationError
 
+from effbench.config.ways_to_train import WAYS, WayToTrain
 from effbench.errors import UsageError
 
 Finite = Annotated[float, Interval(ge=0, lt=math.inf)]
@@ -40,7 +41,8 @@ class Recipe:
         start_step: the optimizer's step count at the first step of a run. The case study shared
             one optimizer between variants, so most of its runs did not start at 0.
         selection: which epoch's weights are reported, a name in `record.SELECTIONS`.
-        trains: "head" on a frozen backbone, or the whole "network".
+        trains: name of a row of `ways_to_train.WAYS`: a "head" on a frozen backbone, or the whole
+            "network".
         pretrained: False starts from random weights.
         schedule: name of a row of `optimizers.SCHEDULES`.
         warmup_epochs: of the constant schedule, epochs of linear growth before it.
@@ -73,20 +75,20 @@ class Recipe:
     """
 
     name: str
-    preprocessing: Literal["weights", "torch", "tf", "notebook-2021"]
+    preprocessing: str
     epochs: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]
     dropout: Rate
-    optimizer: Literal["adabelief", "rmsprop"]
+    optimizer: str
     weight_decay: Finite
     initial_learning_rate: Finite
     maximal_learning_rate: Positive
     half_cycle_epochs: Annotated[int, Ge(0)]
     start_step: Annotated[int, Ge(0)]
-    selection: Literal["val_loss", "val_accuracy", "final"]
-    trains: Literal["head", "network"] = "head"
+    selection: str
+    trains: Annotated[str, Predicate(WAYS.__contains__)] = "head"
     pretrained: bool = True
-    schedule: Literal["triangular2", "constant"] = "triangular2"
+    schedule: str = "triangular2"
     warmup_epochs: Finite = 0.0
     learning_rate_batch: Annotated[int, Ge(0)] = 0
     steps: Annotated[int, Ge(1)] | None = None
@@ -111,8 +113,23 @@ class Recipe:
     beta_2: Decay = 0.999
     adabelief_epsilon: Positive = 1e-14
 
+    @property
+    def way(self) -> WayToTrain:
+        """The facts of how it trains."""
+        return WAYS[self.trains]
 
-def _case_study(name: str, preprocessing: Literal["weights", "notebook-2021"]) -> Recipe:
+    @property
+    def settable(self) -> tuple[str, ...]:
+        """The fields that can be another number: all that its training depends on."""
+        names = [field.name for field in fields(self) if field.name not in _FIXED]
+        numbers = self.way.numbers
+        return tuple(name for name in names if numbers is None or name in numbers)
+
+
+_FIXED = ("name", "trains", "pretrained")
+
+
+def _case_study(name: str, preprocessing: str) -> Recipe:
     return Recipe(
         name=name,
         preprocessing=preprocessing,
@@ -197,45 +214,19 @@ class Growth:
 
 # First size: google/automl (first of four stages by training size), e.g. 171 of 300 for S. The
 # rest: the paper's table 6, whose S also stands for the smaller networks (automl trains B0 to B3
-# with another augmentation, T has no published stages), and whose L for XL.
+# with another augmentation), and whose L for XL.
 _GROWTH: Mapping[str, Growth] = {
     "B0": Growth(144 / 192, 0.3, 15.0, 0.0),
     "B1": Growth(144 / 192, 0.3, 15.0, 0.0),
     "B2": Growth(148 / 208, 0.3, 15.0, 0.0),
     "B3": Growth(156 / 240, 0.3, 15.0, 0.0),
-    "T": Growth(171 / 300, 0.3, 15.0, 0.0),
     "S": Growth(171 / 300, 0.3, 15.0, 0.0),
     "M": Growth(192 / 384, 0.4, 20.0, 0.2),
     "L": Growth(192 / 384, 0.5, 25.0, 0.5),
     "XL": Growth(192 / 384, 0.5, 25.0, 0.5),
 }
-
-# What can be another number, by what of the network a recipe trains. Of a head these are all that
-# its training depends on; the rest would change its key and nothing else. (Another optimizer would
-# need an L2 loss, which a head's step has not.)
-_HEAD = (
-    "preprocessing",
-    "epochs",
-    "batch_size",
-    "dropout",
-    "weight_decay",
-    "initial_learning_rate",
-    "maximal_learning_rate",
-    "half_cycle_epochs",
-    "start_step",
-    "selection",
-    "schedule",
-    "warmup_epochs",
-    "learning_rate_batch",
-    "beta_1",
-    "beta_2",
-    "adabelief_epsilon",
-)
-_FIXED = ("name", "trains", "pretrained")
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "head": _HEAD,
-    "network": tuple(field.name for field in fields(Recipe) if field.name not in _FIXED),
-}
+# For networks without published stages, as T: those of S.
+_USUAL_GROWTH = _GROWTH["S"]
 
 # Those that a sweep has a flag for.
 FLAGS = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
@@ -261,7 +252,9 @@ def resolved(name: str, variant: str) -> Recipe:
         UsageError: there is no such recipe.
     """
     recipe = get(name)
-    return replace(recipe, **asdict(_GROWTH[variant])) if recipe.stages > 1 else recipe
+    if recipe.stages == 1:
+        return recipe
+    return replace(recipe, **asdict(_GROWTH.get(variant, _USUAL_GROWTH)))
 
 
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -274,7 +267,7 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     Raises:
         UsageError: no such key, one that is there twice, or a value that it cannot have.
     """
-    numbers, keys = asdict(recipe), KEYS[recipe.trains]
+    numbers, keys = asdict(recipe), recipe.settable
     given: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -1,7 +1,8 @@
-"""Progressive learning: what each stage trains on, and when it begins."""
+"""All arithmetic of steps, epochs and stages: how long a training is, and what each part sees."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from effbench.config.recipes import Recipe
@@ -69,3 +70,45 @@ def split(recipe: Recipe, image_size: int) -> list[Stage]:
             "give a larger --image-size, or --set first_size=1",
         )
     return stages
+
+
+def steps_per_epoch(recipe: Recipe, images: int) -> int:
+    """Steps of a whole epoch over `images` training images; 0 where they fill no whole batch."""
+    if recipe.way.whole_batches:
+        return images // recipe.batch_size
+    return math.ceil(images / recipe.batch_size)
+
+
+def steps_in_epoch(recipe: Recipe, images: int, epoch: int) -> int:
+    """Steps of one epoch, counted from 0; fewer than of a whole one where `recipe.steps` end.
+
+    Args:
+        recipe: for its batch and its steps.
+        images: number of training images.
+        epoch: its number; 0 steps come out for those after the end.
+    """
+    whole = steps_per_epoch(recipe, images)
+    left = whole if recipe.steps is None else recipe.steps - epoch * whole
+    return max(0, min(whole, left))
+
+
+def images_in_epoch(recipe: Recipe, images: int, epoch: int) -> int:
+    """Of `images` training images, those that one epoch, counted from 0, trains on."""
+    return min(images, recipe.batch_size * steps_in_epoch(recipe, images, epoch))
+
+
+def epochs_for_steps(recipe: Recipe, images: int, steps: int) -> int:
+    """Epochs that so many steps take, the last of which may be a part."""
+    return math.ceil(steps / max(1, steps_per_epoch(recipe, images)))
+
+
+def epochs(recipe: Recipe, images: int) -> int:
+    """Epochs of a whole training: those of the recipe, or fewer where its steps end before."""
+    if recipe.steps is None:
+        return recipe.epochs
+    return min(recipe.epochs, epochs_for_steps(recipe, images, recipe.steps))
+
+
+def rate_steps(recipe: Recipe, images: int) -> int:
+    """Steps that an epoch has in the schedule of the learning rate, as the case study counted."""
+    return max(1, images // recipe.batch_size)

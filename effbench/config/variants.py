@@ -66,7 +66,7 @@ class Variant:
     @property
     def releases(self) -> dict[str, Release]:
         """The published weights, by release name, in the order of `RELEASES`."""
-        hashes = _package_table("FILE_HASH_DICT")[self.model_type]
+        hashes = _package_table("FILE_HASH_DICT").get(self.model_type, {})
         return {
             name: Release(
                 name,
@@ -86,12 +86,13 @@ class Variant:
         """
         releases = self.releases
         if name == "auto":
-            name = next(choice for choice in AUTO if choice in releases)
+            name = next((choice for choice in AUTO if choice in releases), name)
         if name not in releases:
+            known = ", ".join(releases) or "none"
             raise UsageError(
                 f"{self.name} has no such release of weights",
                 name,
-                f"it has {', '.join(releases)}; choose one of them or leave {self.name} out",
+                f"it has {known}; choose one of them or leave {self.name} out",
             )
         return releases[name]
 

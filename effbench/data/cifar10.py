@@ -30,8 +30,6 @@ TRAIN_MD5 = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
 }
 TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
-# In the order of batches.meta.
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HINT = (
     "get cifar-10-python.tar.gz from a machine with network and name it, or the folder it "
     "unpacks to, with --data-dir"

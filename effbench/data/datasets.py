@@ -1,19 +1,22 @@
-"""The datasets by name. A new one is a new row of `DATASETS`."""
+"""The datasets by name. A new one is a new row of `DATASETS`.
+
+What a loader needs is imported when it loads, because the help of the command line lists the rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from effbench.data import cifar10
-from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Dataset, Split, hashed
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
 
-NUMBERS = tuple(map(str, range(CLASSES)))
+if TYPE_CHECKING:
+    from effbench.data.splits import Dataset, Split
+
+NUMBERS = tuple("0123456789")
 
 
 def load(name: str, directory: Path | None = None, report: Report = silent) -> Dataset:
@@ -54,9 +57,30 @@ def classes(name: str) -> tuple[str, ...]:
     return DATASETS[name].classes if name in DATASETS else NUMBERS
 
 
+def listed() -> str:
+    """All names with what there is to say of them, for the help of a flag."""
+    *names, last = (f"{name}{f' ({row.note})' * bool(row.note)}" for name, row in DATASETS.items())
+    return f"{', '.join(names)}, or {last}"
+
+
+def _cifar10(directory: Path | None, report: Report) -> Dataset:
+    from effbench.data import cifar10
+
+    return cifar10.load(directory, report)
+
+
+def _cifar10_at_hand(directory: Path | None) -> Split | None:
+    from effbench.data import cifar10
+
+    return cifar10.at_hand(directory)
+
+
 def _digits(_: Path | None, __: Report) -> Dataset:
     """Scikit-learn's 8x8 handwritten digits, part of its package."""
+    import numpy as np
     from sklearn.datasets import load_digits
+
+    from effbench.data.splits import SPLIT_SEED, Split, hashed
 
     digits = load_digits()
     grey = np.round(digits.images * (255 / 16)).astype(np.uint8)
@@ -70,6 +94,10 @@ def _digits(_: Path | None, __: Report) -> Dataset:
 
 def _random(_: Path | None, __: Report) -> Dataset:
     """For measuring speed, which does not depend on what is in an image."""
+    import numpy as np
+
+    from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Split, hashed
+
     generator = np.random.default_rng(SPLIT_SEED)
 
     def split(size: int) -> Split:
@@ -86,16 +114,24 @@ class Source:
     Attributes:
         load: as `datasets.load`.
         at_hand: as `datasets.at_hand`.
+        note: what help says of it; "" for nothing.
         classes: names of the labels 0 to 9.
     """
 
     load: Callable[[Path | None, Report], Dataset]
     at_hand: Callable[[Path | None], Split | None]
+    note: str = ""
     classes: tuple[str, ...] = NUMBERS
 
 
+# In the order of batches.meta.
+_CIFAR10_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
 DATASETS: Mapping[str, Source] = {
-    "cifar10": Source(cifar10.load, cifar10.at_hand, cifar10.CLASSES),
-    "digits": Source(_digits, lambda _: _digits(None, silent).test),
-    "random": Source(_random, lambda _: None),
+    "cifar10": Source(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
+    "digits": Source(_digits, lambda _: _digits(None, silent).test, "needs no download"),
+    "random": Source(_random, lambda _: None, "for speed"),
 }

@@ -86,7 +86,7 @@ def _resized(spec: RunSpec) -> str | None:
 
 
 def _direct(spec: RunSpec) -> str | None:
-    return "" if not spec.feature_cache and spec.recipe.trains == "head" else None
+    return "" if spec.recipe.way.frozen_backbone and not spec.feature_cache else None
 
 
 MICRO_BATCHES = "micro-batches"

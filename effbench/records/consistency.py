@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from effbench.config import schedule
 from effbench.config.recipes import RECIPES
-from effbench.config.run_spec import RunSpec
 from effbench.config.variants import RELEASES
 from effbench.data.datasets import DATASETS
 from effbench.data.splits import CLASSES
@@ -46,19 +46,20 @@ def of_record(result: RunResult) -> Iterator[str]:
 def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     """What must be equal to what."""
     spec, images, history = result.spec, result.images, result.history
+    recipe = spec.recipe
     for name, seconds in vars(result.seconds).items():
         yield f"seconds.{name}", max(seconds, 0.0), seconds
     for scores in (row for each in result.selected for row in (each.validation, each.test)):
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
-    yield "history: epochs", _epochs(spec, images.train), len(history)
+    yield "history: epochs", schedule.epochs(recipe, images.train), len(history)
     for number, row in enumerate(history, 1):
         yield f"history: epoch after {number - 1}", number, row.epoch
-        yield f"history.{number}.train.total", _trained(spec, images.train, number), row.train.total
+        trained = schedule.images_in_epoch(recipe, images.train, number - 1)
+        yield f"history.{number}.train.total", trained, row.train.total
         yield f"history.{number}.validation.total", images.validation, row.validation.total
-    # A head is cheap to test with every rule; a network is tested once.
-    rules = SELECTIONS if spec.recipe.trains == "head" else (spec.recipe.selection,)
+    rules = SELECTIONS if recipe.way.every_rule else (recipe.selection,)
     yield "selected", ", ".join(rules), ", ".join(row.rule for row in result.selected)
     for each in result.selected:
         where = f"selected.{each.rule}"
@@ -73,28 +74,6 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
             same = math.isclose(best.validation.loss, each.validation.loss, rel_tol=1e-4)
             loss = best.validation.loss if same else each.validation.loss
             yield f"{where}.validation.loss", best.validation.loss, loss
-
-
-def _steps(spec: RunSpec, images: int) -> int:
-    """Of a whole epoch of a network's training, which leaves out what fills no batch."""
-    return images // spec.recipe.batch_size
-
-
-def _epochs(spec: RunSpec, images: int) -> int:
-    recipe = spec.recipe
-    if recipe.trains == "head" or recipe.steps is None:
-        return recipe.epochs
-    return min(recipe.epochs, -(-recipe.steps // max(1, _steps(spec, images))))
-
-
-def _trained(spec: RunSpec, images: int, epoch: int) -> int:
-    """Images that an epoch, counted from 1, trains on."""
-    recipe = spec.recipe
-    if recipe.trains == "head":
-        return images
-    whole = _steps(spec, images)
-    left = whole if recipe.steps is None else recipe.steps - (epoch - 1) * whole
-    return recipe.batch_size * min(whole, left)
 
 
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -31,12 +31,12 @@ def of_spec(spec: RunSpec) -> Facts:
     )
     yield "learning rate", _learning_rate(recipe)
     yield "preprocessing", spec.preprocessing
-    if recipe.trains == "network":
-        yield "regularization", _regularization(recipe)
-        if recipe.stages > 1:
-            yield "stages", _stages(recipe)
-    else:
+    if recipe.way.frozen_backbone:
         yield "backbone", "cached features" if spec.feature_cache else "in every step"
+    else:
+        yield "regularization", _regularization(recipe)
+    if recipe.stages > 1:
+        yield "stages", _stages(recipe)
 
 
 def _learning_rate(recipe: Recipe) -> str:
@@ -48,7 +48,7 @@ def _learning_rate(recipe: Recipe) -> str:
     return (
         f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}"
         + (f" x batch / {scaled}" if scaled else "")
-        + f", {shape[recipe.schedule]}, from step {recipe.start_step}"
+        + f", {shape.get(recipe.schedule, recipe.schedule)}, from step {recipe.start_step}"
     )
 
 
@@ -95,7 +95,7 @@ def of_result(result: RunResult) -> Facts:
     listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())
     beside = f" for {made.seeds_together} seeds" if made.seeds_together > 1 else ""
     yield "seconds", f"{sum(phases.values()):,.1f}{beside}: {listed}"
-    if result.spec.recipe.trains == "head":
+    if result.spec.recipe.way.frozen_backbone:
         yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
     else:
         again = f", resumed {made.resumed} times" if made.resumed else ""

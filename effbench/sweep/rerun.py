@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from effbench.config.recipes import FLAGS, KEYS, RECIPES, Recipe, resolved
+from effbench.config.recipes import FLAGS, RECIPES, Recipe, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
@@ -32,7 +32,7 @@ def rerun(record: Record) -> Rerun:
     words = ["effbench", "sweep", *_device(record)]
     for flag, value in _flags(record):
         words += [flag, str(value)]
-    if spec.recipe.trains == "head" and not spec.feature_cache:
+    if spec.recipe.way.frozen_backbone and not spec.feature_cache:
         words.append("--no-feature-cache")
     return Rerun(shlex.join(words), tuple(_hints(record)))
 
@@ -102,11 +102,10 @@ def _standard(record: Record) -> Recipe:
     if recipe.name not in RECIPES:
         raise EffbenchError("this effbench has no such recipe", recipe.name, _older(record))
     standard = resolved(recipe.name, record.spec.variant)
-    settable = KEYS[standard.trains]
     fixed = [
         f"{name} {getattr(standard, name)}, not {getattr(recipe, name)}"
         for name in _changed(recipe, standard)
-        if name not in settable or getattr(recipe, name) is None
+        if name not in standard.settable or getattr(recipe, name) is None
     ]
     if fixed:
         raise EffbenchError(f"{recipe.name} is another here", ", ".join(fixed), _older(record))

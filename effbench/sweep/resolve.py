@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from effbench.hardware import tpu as tpus
 from effbench.models.weights import RANDOM, Source
 from effbench.progress import Report, silent
 from effbench.sweep.seeds import parse_seeds
+from effbench.training import choices
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,6 @@ class Request:
         return folder.resolve() if folder else None
 
 
-# Of each replica: the case study's, on the 8 of its TPU.
-BATCH_PER_REPLICA = 16
-
-
 def resolve(options: SweepOptions, report: Report = silent) -> Request:
     """Checks everything that can be checked before the first run, and names every run.
 
@@ -95,13 +91,13 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
             limit=options.images.limit,
             seed=seed,
             precision=target.precision,
-            feature_cache=options.execution.feature_cache and rows.head,
+            feature_cache=options.execution.feature_cache and rows.recipe.way.frozen_backbone,
             micro_batch=options.device.micro_batch,
         )
         for (variant, weights), recipe in zip(rows.networks, trained, strict=True)
         for seed in rows.seeds
     )
-    if not rows.head:
+    if rows.recipe.way.whole_batches:
         for spec in specs:
             _suits(spec, images, target.replicas or 1)
     return Request(specs, options, rows.source, target)
@@ -124,11 +120,6 @@ class _Rows:
     recipe: Recipe
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
-
-    @property
-    def head(self) -> bool:
-        """Whether a head is trained, on a network that stays as it is."""
-        return self.recipe.trains == "head"
 
 
 def _rows(options: SweepOptions) -> _Rows:
@@ -159,19 +150,22 @@ def _rows(options: SweepOptions) -> _Rows:
         settings=(*options.training.settings, *given),
         seeds=seeds,
     )
-    if rows.head:
-        _refuse_for_a_head(recipe.name, options)
+    _refuse_what_is_needless(recipe, options)
     return rows
 
 
-def _refuse_for_a_head(recipe: str, options: SweepOptions) -> None:
-    micro_batch = options.device.micro_batch
-    for flag, given, received in (
-        ("--micro-batch", micro_batch is not None, str(micro_batch)),
-        ("--tensorboard", options.execution.tensorboard, "its learning curve is in history.csv"),
+def _refuse_what_is_needless(recipe: Recipe, options: SweepOptions) -> None:
+    way, micro_batch = recipe.way, options.device.micro_batch
+    for flag, needless, received in (
+        ("--micro-batch", micro_batch and not way.micro_batches, str(micro_batch)),
+        (
+            "--tensorboard",
+            options.execution.tensorboard and not way.tensorboard,
+            "its learning curve is in history.csv",
+        ),
     ):
-        if given:
-            rule = f"{recipe} trains a head, which needs no {flag}"
+        if needless:
+            rule = f"{recipe.name} trains {way.trained}, which needs no {flag}"
             raise UsageError(rule, received, "leave it out")
 
 
@@ -209,9 +203,11 @@ def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
 def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
     """The recipe of one variant, with what the command line says instead."""
     standard = recipes.resolved(rows.recipe.name, variant.name)
-    if rows.head and replicas is not None:
-        standard = replace(standard, batch_size=BATCH_PER_REPLICA * replicas)
+    usual = standard.way.batch_per_replica
+    if usual is not None and replicas is not None:
+        standard = replace(standard, batch_size=usual * replicas)
     recipe = recipes.changed(standard, rows.settings)
+    choices.check(recipe, standard)
     if recipe.batch_size % (replicas or 1):
         raise UsageError(
             f"--batch-size is global, and divides by the {replicas} replicas",
@@ -226,7 +222,7 @@ def _whole(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
     given = {setting.partition("=")[0] for setting in settings}
     if recipe.steps is None or "steps" not in given or "epochs" in given:
         return recipe
-    return replace(recipe, epochs=math.ceil(recipe.steps / max(1, images // recipe.batch_size)))
+    return replace(recipe, epochs=schedule.epochs_for_steps(recipe, images, recipe.steps))
 
 
 def _suits(spec: RunSpec, images: int, replicas: int) -> None:

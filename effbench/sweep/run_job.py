@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,15 +18,9 @@ from effbench.hardware.distribution import Layout
 from effbench.progress import Step
 from effbench.records.record import SCHEMA, Images, Provenance, RunResult
 from effbench.records.store import Store
-from effbench.training import evaluate, fine_tune_run, linear_probe_run
-from effbench.training.interface import Logits, Outcome, Setting
+from effbench.training import evaluate, methods
+from effbench.training.interface import Logits, Setting
 from effbench.training.job import Job, Message, Problem
-
-# By what of the network a recipe trains.
-_TRAIN: Mapping[str, Callable[[Setting], Outcome]] = {
-    "head": linear_probe_run.train,
-    "network": fine_tune_run.train,
-}
 
 
 def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) -> None:
@@ -52,14 +46,14 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
             f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
         )
     device = devices.connect(
-        job.device, job.replicas, job.tpu_name, beside=spec.recipe.trains == "head"
+        job.device, job.replicas, job.tpu_name, beside=spec.recipe.way.frozen_backbone
     )
     _agree(device.layout, job)
     startup = watch.lap()
     report(Step("build"))
     whole = datasets.load(spec.data, job.data_dir)
     dataset = whole.limited(spec.limit)
-    outcome = _TRAIN[spec.recipe.trains](
+    outcome = methods.of(spec.recipe).train(
         Setting(job, dataset, device, watch, startup, report, stopped)
     )
     made = Provenance(

@@ -39,9 +39,6 @@ from effbench.sweep.events import Event, Listen
 from effbench.sweep.resolve import Request
 from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
 
-# For a worker to end; one that trains a whole network saves it first.
-STOP_SECONDS = {"head": 3.0, "network": 60.0}
-
 # Kinds of problems whose cause lies outside the run, so that it is worth another try.
 MENDABLE = (WeightsError.kind, DataError.kind, CheckpointError.kind, PreemptedError.kind)
 
@@ -105,8 +102,8 @@ def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
 
 
 def _together(spec: RunSpec) -> str:
-    """What runs of one worker have in common: a network trains by itself, heads together."""
-    return spec.group if spec.recipe.trains == "head" else spec.key
+    """What runs of one worker have in common."""
+    return spec.group if spec.recipe.way.seeds_together else spec.key
 
 
 def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
@@ -176,7 +173,7 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
     problem = _work(job, left, store, log, listen)
     while problem is not None and job.execution.oom_retry and _lacked_memory(problem, job):
         half, odd = divmod(job.images_at_once, 2)
-        if odd or job.specs[0].recipe.trains == "head":
+        if odd or not job.specs[0].recipe.way.micro_batches:
             break
         listen(Event(specs, "started", text=f"again, in micro-batches of {half}: out of memory"))
         job = replace(job, micro_batch=half, sent=time.time())
@@ -213,7 +210,7 @@ def _work(
                 listen(Event((left.pop(message.key),), "saved"))
         return problem or _death(worker.wait(), log, machine.oom_kills() > kills)
     finally:
-        _stop(worker, STOP_SECONDS[job.specs[0].recipe.trains])
+        _stop(worker, job.specs[0].recipe.way.stop_seconds)
 
 
 def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.File | None:

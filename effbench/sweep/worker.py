@@ -28,8 +28,7 @@ def main() -> int:
 
     job = JOB.validate_json(sys.stdin.buffer.readline())
     stop = threading.Event()
-    if job.specs[0].recipe.trains == "network":
-        # It saves what it has before it ends; heads are trained again sooner than saved.
+    if job.specs[0].recipe.way.saves_progress:
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
     subprocesses.end_with_parent()
     try:
@@ -50,7 +49,7 @@ def _too_much(job: Job, error: BaseException) -> str:
     """What was out of memory, and what may help."""
     where = re.search(r"OOM when [^\n]*?\]", str(error))
     what = where[0] if where else subprocesses.described(error)
-    if job.specs[0].recipe.trains == "head":
+    if not job.specs[0].recipe.way.micro_batches:
         return f"out of memory: {what}"
     images = job.images_at_once
     hint = f"; a smaller --micro-batch may help, e.g. {images // 2}" if images > 1 else ""

@@ -23,7 +23,8 @@ from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.hardware.tensorflow_setup import tf
 from effbench.tpu_plan.messages import LOWERED, ORDER, Lowered
-from effbench.tpu_plan.programs import Program, programs
+from effbench.tpu_plan.programs import programs
+from effbench.training.replica_program import Program
 
 CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 

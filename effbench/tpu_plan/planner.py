@@ -16,7 +16,6 @@ from effbench.errors import UsageError
 from effbench.hardware import machine, tpu_slices
 from effbench.hardware.tpu_slices import Slice
 from effbench.progress import Report, Step
-from effbench.sweep.resolve import BATCH_PER_REPLICA
 from effbench.tpu_plan import compile_cache
 from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.estimate import Estimate, estimate
@@ -172,8 +171,9 @@ def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> 
     """The run that `sweep --tpu` would do on a slice."""
     release = variant.release("auto")
     recipe = recipes.resolved(recipe.name, variant.name)
-    if recipe.trains == "head":
-        recipe = replace(recipe, batch_size=(batch or BATCH_PER_REPLICA) * tpu.replicas)
+    usual = recipe.way.batch_per_replica
+    if usual is not None:
+        recipe = replace(recipe, batch_size=(batch or usual) * tpu.replicas)
     return RunSpec(
         variant=variant.name,
         weights=WeightsId(release.name, f"md5:{release.md5}", release.rescale),
@@ -184,7 +184,7 @@ def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> 
         limit=None,
         seed=0,
         precision=machine.precision("auto", "tpu"),
-        feature_cache=recipe.trains == "head",
+        feature_cache=recipe.way.frozen_backbone,
     )
 
 

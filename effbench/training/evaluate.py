@@ -76,7 +76,7 @@ class Evaluator:
         return tf.map_fn(one, batches, fn_output_signature=tf.float32)
 
 
-def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def ranks(logits: tf.Tensor | np.ndarray, labels: tf.Tensor | np.ndarray) -> tf.Tensor:
     """How many classes come before the true one; 0 is a top-1 hit, below 5 a top-5 hit.
 
     Of equal logits the lower class comes first, as in `argmax`.
@@ -86,11 +86,13 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: int [n].
 
     Returns:
-        uint8 [n].
+        int32 [n].
     """
-    true = np.take_along_axis(logits, labels[:, None].astype(np.intp), axis=1)
-    before = np.arange(logits.shape[1]) < labels[:, None]
-    return ((logits > true) | ((logits == true) & before)).sum(axis=1).astype(np.uint8)
+    logits, labels = tf.convert_to_tensor(logits), tf.cast(labels, tf.int32)
+    true = tf.gather(logits, labels, axis=1, batch_dims=1)[:, None]
+    lower = tf.range(logits.shape[1]) < labels[:, None]
+    before = (logits > true) | ((logits == true) & lower)
+    return tf.reduce_sum(tf.cast(before, tf.int32), axis=1)
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
@@ -101,9 +103,10 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """
     if not np.isfinite(logits).all():
         raise NonFiniteError("the outputs are not finite", "NaN or infinity", LOOK)
-    place = ranks(logits, labels)
-    each = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
-    return Scores(int((place == 0).sum()), int((place < 5).sum()), len(labels), -float(each.mean()))
+    rank = ranks(logits, labels).numpy()
+    likelihood = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    loss = -float(likelihood.mean())
+    return Scores(int((rank == 0).sum()), int((rank < 5).sum()), len(labels), loss)
 
 
 def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,6 +114,6 @@ def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np
     return {
         f"{name}_label": labels.astype(np.uint8),
         f"{name}_predicted": logits.argmax(axis=1).astype(np.uint8),
-        f"{name}_rank": ranks(logits, labels),
+        f"{name}_rank": ranks(logits, labels).numpy().astype(np.uint8),
         f"{name}_probability": softmax(logits.astype(np.float64), axis=1).astype(np.float16),
     }

@@ -26,6 +26,10 @@ from effbench.progress import Report, Step
 
 CHUNK = 256
 
+# Of what effbench itself does to an image on its way to a feature: resizing, rescaling, pooling.
+# `test_feature_version` tells when to raise it.
+VERSION = 1
+
 
 @dataclass(frozen=True)
 class FeatureSet:
@@ -40,6 +44,7 @@ class FeatureSet:
         device: kind; its kernels round in their own way.
         software: versions of TensorFlow and of the network's package.
         images_sha256: of the images themselves, in their order.
+        version: of effbench's own part, see `VERSION`.
     """
 
     variant: str
@@ -50,11 +55,15 @@ class FeatureSet:
     device: str
     software: str
     images_sha256: str
+    version: int = 1
 
     @property
     def key(self) -> str:
         """Readable name and short hash of every field; also the name of its folder."""
-        canonical = json.dumps(asdict(self), sort_keys=True)
+        content = asdict(self)
+        if self.version == 1:  # keys are older than versions
+            del content["version"]
+        canonical = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from effbench.config.schedule import Stage
+from effbench.config.schedule import Stage, steps_in_epoch
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Epoch, Scores
@@ -93,7 +93,7 @@ def train(
         CheckpointError: there is one that is not this run's.
         DiskError: one cannot be written.
     """
-    rule, steps = SELECTIONS[task.recipe.selection], task.recipe.steps
+    rule, images = SELECTIONS[task.recipe.selection], len(task.labels)
     state, best = State(), list[np.ndarray]()
     found = hooks.keeper.load()
     if found is not None:
@@ -110,19 +110,19 @@ def train(
 
     for stage in stages:
         for epoch in stage.epochs:
+            last = steps_in_epoch(task.recipe, images, epoch)
             # One that was saved after its last step still wants its validation.
-            if epoch < state.epoch or (state.step == steps and not state.place):
+            if epoch < state.epoch or not last:
                 continue
-            last = min(task.epoch_steps, (steps or np.inf) - state.step + state.place)
-            _epoch(trainer, task, stage, state, int(last), save, hooks)
+            _epoch(trainer, task, stage, state, last, save, hooks)
             weights = trainer.weights()
             scores = _validate(trainer, weights, validation, epoch + 1)
-            images = state.place * task.recipe.batch_size
+            seen = state.place * task.recipe.batch_size
             state.history.append(
                 Epoch(
                     epoch + 1,
                     trainer.learning_rate(),
-                    Scores(state.correct, state.top5_correct, images, state.loss / state.place),
+                    Scores(state.correct, state.top5_correct, seen, state.loss / state.place),
                     scores,
                 )
             )
@@ -219,9 +219,8 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     """How far a stage is, in images."""
     batch = task.recipe.batch_size
     done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
-    total = len(stage.epochs) * task.epoch_steps
-    if task.recipe.steps is not None:
-        total = min(total, task.recipe.steps - stage.epochs.start * task.epoch_steps)
+    images = len(task.labels)
+    total = sum(steps_in_epoch(task.recipe, images, epoch) for epoch in stage.epochs)
     # Of the epoch that is under way, or else has just ended.
     epoch = max(1, state.epoch + (state.place > 0))
     notes = [f"epoch {epoch}/{task.recipe.epochs}"]

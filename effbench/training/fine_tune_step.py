@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from effbench.config.recipes import Recipe
-from effbench.config.schedule import Stage
+from effbench.config.schedule import Stage, steps_per_epoch
 from effbench.data.splits import CLASSES
 from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
@@ -26,7 +26,7 @@ from effbench.training import optimizers, variable_packing
 from effbench.training.augment import policy as augment
 from effbench.training.augment import rng
 from effbench.training.augment.sampling import INDICES, PRODUCTS
-from effbench.training.evaluate import Evaluator, Lookup
+from effbench.training.evaluate import Evaluator, Lookup, ranks
 
 # What a step's random numbers are for; others are named by their layer.
 _AUGMENT, _DROPOUT = 0, 1
@@ -58,8 +58,8 @@ class Task:
 
     @property
     def epoch_steps(self) -> int:
-        """Steps of an epoch: whole batches only, as BatchNorm would feel a smaller one."""
-        return len(self.labels) // self.recipe.batch_size
+        """Steps of a whole epoch."""
+        return steps_per_epoch(self.recipe, len(self.labels))
 
 
 class Trainer:
@@ -93,7 +93,8 @@ class Trainer:
         self._network = [*self._trained, *model.non_trainable_variables]
         self._optimizer = optimizers.build(task.recipe, len(task.labels))
         averaged = self._network if task.recipe.ema_decay else []
-        count = len(self._network) + len(averaged) + optimizers.STATE * len(self._trained)
+        slots = optimizers.OPTIMIZERS[task.recipe.optimizer].slots
+        count = len(self._network) + len(averaged) + slots * len(self._trained)
         self._packed = task.device == "tpu" and count > variable_packing.MOST
         # What the optimizer works on; a row is a copy, and set back after every step.
         self._own, row = self._trained, []
@@ -282,10 +283,7 @@ class Trainer:
                 each = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
                 loss = tf.reduce_sum(each) / recipe.batch_size
             true = tf.argmax(targets, axis=1, output_type=tf.int32)
-            rank = tf.reduce_sum(
-                tf.cast(logits > tf.gather(logits, true, axis=1, batch_dims=1)[:, None], tf.int32),
-                axis=1,
-            )
+            rank = ranks(logits, true)
             hits = [tf.reduce_sum(tf.cast(rank < k, tf.float32)) for k in (1, 5)]
             return [*tape.gradient(loss, self._trained), loss, *hits]
 

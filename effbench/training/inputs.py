@@ -42,6 +42,7 @@ def cached(
         device=device.kind,
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=hashlib.sha256(images).hexdigest(),
+        version=feature_cache.VERSION,
     )
     with _kept(device) as folder:
         found = feature_cache.extract(

@@ -22,7 +22,7 @@ from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Epoch, Scores
 from effbench.training import optimizers
-from effbench.training.evaluate import LOOK, Evaluator, Lookup, score
+from effbench.training.evaluate import LOOK, Evaluator, Lookup, ranks, score
 
 
 @dataclass(frozen=True)
@@ -246,9 +246,7 @@ class Trainer:
             each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(each * share)
         variables = [self._kernel, self._bias]
-        true = tf.gather(logits, labels, axis=1, batch_dims=1)[:, None]
-        rank = tf.reduce_sum(tf.cast(logits > true, tf.int32), axis=1)
-        real = share > 0
+        rank, real = ranks(logits, labels), share > 0
         hits = [tf.reduce_sum(tf.cast((rank < k) & real, tf.float32)) for k in (1, 5)]
         # Shares of the global batch's mean: their sums are what one replica would compute. The hits
         # are floats (exact to 2^24) because what is added up together has one dtype.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from effbench.config.recipes import Recipe
+from effbench.config.schedule import rate_steps
 from effbench.hardware.tensorflow_setup import keras, tf, tfa
 
 # Learning rate by step.
@@ -72,10 +73,9 @@ def schedule(recipe: Recipe, images: int) -> LearningRate:
         recipe: for its rates, its batch and the length of a cycle or of the warm-up.
         images: number of training images.
     """
-    steps = max(1, images // recipe.batch_size)
     scale = recipe.batch_size / recipe.learning_rate_batch if recipe.learning_rate_batch else 1.0
     low, high = recipe.initial_learning_rate * scale, recipe.maximal_learning_rate * scale
-    return SCHEDULES[recipe.schedule](recipe, low, high, steps)
+    return SCHEDULES[recipe.schedule](recipe, low, high, rate_steps(recipe, images))
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,12 @@ class Kind:
         build: from a recipe and its schedule.
         l2: whether weight decay is added to the gradients of kernels (all that have more than one
             dimension), as the gradient of an L2 loss; else the optimizer applies it by itself.
+        slots: variables that it keeps beside each that it trains.
     """
 
     build: Callable[[Recipe, LearningRate], keras.optimizers.legacy.Optimizer]
     l2: bool
+    slots: int
 
 
 def _adabelief(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
@@ -108,12 +110,9 @@ def _rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Opti
     return TfRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
 
 
-# Variables that each optimizer keeps beside each that it trains.
-STATE = 2
-
 OPTIMIZERS: Mapping[str, Kind] = {
-    "adabelief": Kind(_adabelief, l2=False),
-    "rmsprop": Kind(_rmsprop, l2=True),
+    "adabelief": Kind(_adabelief, l2=False, slots=2),
+    "rmsprop": Kind(_rmsprop, l2=True, slots=2),
 }
 
 

@@ -156,7 +156,6 @@ def test_a_triangle_needs_a_side():
         ("dropout=1", "--set dropout takes another value: 1; input should be less than"),
         ("mixup=nan", "--set mixup takes another value: nan; input should be "),
         ("maximal_learning_rate=inf", "--set maximal_learning_rate takes another value: inf; "),
-        ("optimizer=sgd", "--set optimizer takes another value: sgd; input should be 'adabelief'"),
         ("flip=perhaps", "--set flip takes another value: perhaps; input should be a valid bool"),
     ],
 )

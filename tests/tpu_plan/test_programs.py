@@ -12,12 +12,13 @@ from effbench.hardware import distribution
 from effbench.hardware.tensorflow_setup import tf
 from effbench.tpu_plan import programs
 from effbench.training import evaluate, feature_cache, inputs, linear_probe
+from effbench.training.replica_program import Program
 
 REPLICAS = 8
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, programs.Program]:
+def found() -> dict[str, Program]:
     small = spec(image_size=32, precision="mixed_bfloat16")
     try:
         listed = programs.programs(small, None, REPLICAS)

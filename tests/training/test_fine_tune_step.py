@@ -54,6 +54,16 @@ def test_the_loss_is_smoothed_cross_entropy_of_the_batch():
     assert made.learning_rate() == pytest.approx(0.01)
 
 
+def test_of_equal_logits_the_lower_class_comes_first_as_in_evaluation():
+    task = tiny.task(STILL)
+    made = tiny.trainer(task)
+    made.kernel.assign(tf.zeros_like(made.kernel))
+    (stage,) = split(STILL, tiny.SIZE)
+    _, right = made.run(stage, np.arange(16, dtype=np.int32)[None], 0, 1, 0)
+    # Of images 0 to 15 the classes are 0 to 9 and 0 to 5; all logits are 0.
+    assert right.tolist() == [[2, 10]]
+
+
 def test_rmsprop_l2_and_average_equal_independent_formulas():
     """With the gradients that TensorFlow computes for the very variables before each step."""
     recipe = replace(STILL, weight_decay=0.1, label_smoothing=0.0)

@@ -166,6 +166,14 @@ def test_validation_scores_are_those_of_the_epochs_weights():
         assert row.validation.top5_correct == expected.top5_correct
 
 
+def test_of_equal_logits_the_lower_class_comes_first_as_in_evaluation():
+    blank = task(values=np.zeros_like(VALUES))
+    (row,) = train(replace(RECIPE, epochs=1, batch_size=TRAIN), on=blank)[0].history
+    expected = evaluate.score(np.zeros((TRAIN, CLASSES), np.float32), LABELS[:TRAIN])
+    assert 0 < expected.correct < expected.top5_correct < TRAIN
+    assert (row.train.correct, row.train.top5_correct) == (expected.correct, expected.top5_correct)
+
+
 # --- seeds ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,95 @@
+"""The ways to train: a linear probe on a frozen backbone, and the fine-tuning of a whole network.
+
+Here are their plain facts; what needs TensorFlow stands in `training.methods`. All other code asks
+for a fact, never which way it is, so that a new way is a new row in both tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WayToTrain:
+    """What differs between the ways to train.
+
+    Attributes:
+        trained: what the training changes, as a sentence says it: "a head".
+        frozen_backbone: the backbone stays as it was loaded, so that the features of an image can
+            be computed once and kept.
+        numbers: fields of `Recipe` that the training depends on; None for all of them.
+        batch_per_replica: images of each replica in a batch that nobody asked for; None where that
+            batch is the recipe's, however many replicas share it.
+        seeds_together: one process trains all seeds of a run beside each other.
+        whole_batches: an epoch leaves out the images that fill no batch.
+        micro_batches: a batch can go through the network in parts.
+        saves_progress: the training keeps checkpoints, and saves what it has before it ends.
+        tensorboard: the training can write logs for TensorBoard.
+        every_rule: the test images are scored by every rule of selection, not only the recipe's.
+        stop_seconds: that a worker gets to end by itself.
+    """
+
+    trained: str
+    frozen_backbone: bool
+    numbers: frozenset[str] | None
+    batch_per_replica: int | None
+    seeds_together: bool
+    whole_batches: bool
+    micro_batches: bool
+    saves_progress: bool
+    tensorboard: bool
+    every_rule: bool
+    stop_seconds: float
+
+
+# By the name that `Recipe.trains` stores.
+WAYS: Mapping[str, WayToTrain] = {
+    "head": WayToTrain(
+        trained="a head",
+        frozen_backbone=True,
+        # The others would change the key of a run and nothing else. Another optimizer would need
+        # an L2 loss, which a head's step has not.
+        numbers=frozenset(
+            {
+                "preprocessing",
+                "epochs",
+                "batch_size",
+                "dropout",
+                "weight_decay",
+                "initial_learning_rate",
+                "maximal_learning_rate",
+                "half_cycle_epochs",
+                "start_step",
+                "selection",
+                "schedule",
+                "warmup_epochs",
+                "learning_rate_batch",
+                "beta_1",
+                "beta_2",
+                "adabelief_epsilon",
+            }
+        ),
+        batch_per_replica=16,  # the case study's, on the 8 replicas of its TPU
+        seeds_together=True,
+        whole_batches=False,
+        micro_batches=False,
+        saves_progress=False,  # heads are trained again sooner than saved
+        tensorboard=False,
+        every_rule=True,  # which is cheap
+        stop_seconds=3.0,
+    ),
+    "network": WayToTrain(
+        trained="a whole network",
+        frozen_backbone=False,
+        numbers=None,
+        batch_per_replica=None,
+        seeds_together=False,
+        whole_batches=True,  # BatchNorm would feel a smaller one
+        micro_batches=True,
+        saves_progress=True,
+        tensorboard=True,
+        every_rule=False,
+        stop_seconds=60.0,
+    ),
+}

@@ -1,0 +1,76 @@
+"""The programs of a run that trains a whole network: a step in variable stage, and evaluation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from effbench.config import schedule
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.data.splits import FULL
+from effbench.hardware.devices import Device
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone
+from effbench.training import evaluate, fine_tune_step, inputs
+from effbench.training.evaluate import Evaluator
+from effbench.training.replica_program import SIDE, Program, evaluation, size_of
+
+
+def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
+    """As `methods.Method` says.
+
+    With `batch`, a step is one of that many images on each replica and the run has as many more of
+    them, as if each were a micro-batch with an optimizer's step of its own.
+    """
+    layout, whole = device.layout, spec.recipe.batch_size
+    batch_size = batch * layout.replicas if batch else whole
+    recipe = replace(spec.recipe, batch_size=batch_size)
+    model, noise = backbone.trainable(
+        VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
+    )
+    images = [np.zeros((count, SIDE, SIDE, 3), np.uint8) for count in FULL]
+    task = fine_tune_step.Task(
+        images=inputs.gathered(images[0], layout),
+        labels=np.zeros(FULL[0], np.uint8),
+        recipe=recipe,
+        preprocessing=spec.preprocessing,
+        seed=spec.seed,
+        micro_batch=batch_size,
+        device=device.kind,
+        layout=layout,
+    )
+    trainer = fine_tune_step.Trainer(model, noise, task)
+
+    def planned(stage: schedule.Stage) -> int:
+        """Steps of the run itself, whatever the batch of the plan."""
+        return sum(schedule.steps_in_epoch(spec.recipe, FULL[0], epoch) for epoch in stage.epochs)
+
+    evaluated = images[1].nbytes + images[2].nbytes
+    steps = [
+        Program(
+            f"step at {stage.image_size}",
+            trainer.step(stage),
+            (
+                tf.TensorSpec((batch_size,), tf.int32),
+                tf.TensorSpec((batch_size,), tf.int32),
+                tf.TensorSpec((2,), tf.int32),
+            ),
+            batch_size // layout.replicas,
+            math.ceil(planned(stage) * whole / batch_size),
+            evaluated,
+        )
+        for stage in schedule.split(recipe, spec.image_size)
+    ]
+    few = evaluate.batch(layout) * layout.replicas
+    small = inputs.backbone(images[1][:few], spec, model, device)
+    rounds = schedule.epochs(spec.recipe, FULL[0]) + 1
+    calls = rounds * math.ceil(FULL[1] / few) + math.ceil(FULL[2] / few)
+    held = size_of(trainer.variables) - size_of(model.variables) + images[0].nbytes + evaluated
+    body = evaluation(
+        "evaluation", Evaluator(small, few, layout), layout, 1, VARIANTS[spec.variant].width, calls
+    )
+    # The largest first. The last has a loop of one turn.
+    return [*reversed(steps), replace(body, held=held, body=body)]

@@ -1,0 +1,71 @@
+"""The backbone of a finished run, built again from what the run kept; in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.errors import EffbenchError, WeightsError
+from effbench.hardware.tensorflow_setup import keras
+from effbench.models import backbone, weights
+from effbench.progress import Report
+from effbench.records.record import RunResult
+
+
+def as_trained(
+    record: RunResult, arrays: list[np.ndarray], _: Path | None, __: Report
+) -> keras.Model:
+    """Where all of it was kept.
+
+    Raises:
+        WeightsError: the arrays are not those of the network.
+    """
+    spec = record.spec
+    model, _noise = backbone.trainable(VARIANTS[spec.variant], "float32", spec.recipe.survival)
+    try:
+        model.set_weights(arrays)
+    except ValueError as error:
+        raise unfit(spec, str(error)) from error
+    return model
+
+
+def as_loaded(
+    record: RunResult, _: list[np.ndarray], weights_dir: Path | None, report: Report
+) -> keras.Model:
+    """Where only the head was kept: the backbone is that of the weights it began with.
+
+    Raises:
+        EffbenchError: those were random.
+        WeightsError: their file cannot be had, or is another one.
+    """
+    spec = record.spec
+    if spec.weights.random:
+        raise EffbenchError(
+            "of a run that trained a head the backbone is not kept",
+            f"{spec.key} with random weights",
+            "export one that began with a file of weights, or trained the whole network",
+        )
+    variant = VARIANTS[spec.variant]
+    path = None
+    if not spec.weights.released:
+        path = (weights_dir or Path()) / record.provenance.weights_file
+        if not path.is_file():
+            hint = f"name the folder of that file ({spec.weights.digest}) with --weights-dir"
+            raise WeightsError("the backbone's weights must be at hand", str(path), hint)
+    source = weights.Source(spec.weights.name, path, spec.weights.rescale)
+    file = weights.find(source, spec.weights, variant, weights_dir, report)
+    model = backbone.build(variant, spec.image_size, "float32")
+    weights.verified(model, file.path, spec.weights)
+    return model
+
+
+def unfit(spec: RunSpec, received: str) -> WeightsError:
+    """What to raise where the arrays that a run kept are not those of its network."""
+    return WeightsError(
+        f"the weights that were kept do not fit {spec.variant}",
+        received,
+        f"'effbench show {spec.key} --rerun' prints how to run it again; add --force to that",
+    )

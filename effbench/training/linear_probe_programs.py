@@ -1,0 +1,86 @@
+"""The programs of a run that trains a head: features once, then the head on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from effbench.config import schedule
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.data.splits import FULL
+from effbench.hardware.devices import Device
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone
+from effbench.records.record import SELECTIONS
+from effbench.training import evaluate, feature_cache, inputs, linear_probe
+from effbench.training.evaluate import Evaluator
+from effbench.training.replica_program import SIDE, Program, evaluation, size_of
+
+
+def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
+    """As `methods.Method` says."""
+    layout = device.layout
+    model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
+    variant, recipe = VARIANTS[spec.variant], spec.recipe
+    usual = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
+    arrays = [np.zeros((images, variant.width), np.float32) for images in FULL]
+    train, validation, test = (inputs.gathered(values, layout) for values in arrays)
+    evaluators = (
+        Evaluator(validation, FULL[1], layout),
+        Evaluator(test, FULL[2], layout),
+    )
+    labels = [np.zeros(images, np.uint8) for images in FULL]
+    task = linear_probe.Task(train, labels[0], evaluators[0], labels[1], variant.width, layout)
+    trainer = linear_probe.Trainer(task, recipe)
+    whole = recipe.batch_size
+    everything = size_of(model.variables) + sum(values.nbytes for values in arrays)
+    listed = [
+        Program(
+            "features",
+            inputs.forward(spec, model, device, batch or usual),
+            (tf.TensorSpec((batch or usual, SIDE, SIDE, 3), tf.uint8),),
+            batch or usual,
+            # The run goes chunk by chunk, and takes no batch but its own.
+            math.ceil(sum(FULL) / (batch * layout.replicas))
+            if batch
+            else _feature_calls(usual * layout.replicas),
+        ),
+        Program(
+            "head step",
+            trainer.step,
+            (
+                tf.TensorSpec((whole,), tf.int32),
+                tf.TensorSpec((whole,), tf.int32),
+                tf.TensorSpec((whole,), tf.float32),
+                tf.TensorSpec((2,), tf.int32),
+            ),
+            whole // layout.replicas,
+            recipe.epochs * schedule.steps_per_epoch(recipe, FULL[0]),
+            everything - arrays[0].nbytes,
+        ),
+    ]
+    for name, split, heads, calls in (
+        ("validation", 1, 1, recipe.epochs),
+        ("last validation", 1, len(SELECTIONS), 1),
+        ("test", 2, len(SELECTIONS), 1),
+    ):
+        evaluator = evaluators[split - 1]
+        # One batch of it, which looks up no more than it needs: what a loop does before it begins,
+        # with the whole array, is in the program with the loop.
+        few = evaluate.batch(layout) * layout.replicas
+        small = inputs.gathered(np.zeros((few, variant.width), np.float32), layout)
+        body = evaluation(name, Evaluator(small, few, layout), layout, heads, variant.width, 1)
+        program = evaluation(name, evaluator, layout, heads, variant.width, calls)
+        turns = len(evaluator.batches) // layout.replicas
+        held = everything - arrays[split].nbytes
+        listed.append(replace(program, held=held, body=body, turns=turns))
+    return listed
+
+
+def _feature_calls(images: int) -> int:
+    """Calls for all images of the dataset; a chunk's last one is padded."""
+    chunks, rest = divmod(sum(FULL), feature_cache.CHUNK)
+    return chunks * math.ceil(feature_cache.CHUNK / images) + math.ceil(rest / images)

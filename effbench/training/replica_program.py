@@ -1,0 +1,74 @@
+"""A program that a replica executes again and again, as a plan compiles it and a run calls it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from effbench.data.splits import CLASSES
+from effbench.hardware.distribution import Layout
+from effbench.hardware.tensorflow_setup import tf
+from effbench.training import evaluate
+from effbench.training.evaluate import Evaluator
+
+SIDE = 32  # of the datasets' images, pixels
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program of a replica.
+
+    Attributes:
+        name: what it does.
+        function: the object that the run hands to its strategy.
+        inputs: what it is called with; variables and held arrays come besides.
+        images: that a replica works on in one call.
+        calls: of the whole run, on each replica.
+        held: bytes that arrays of other programs take on the device meanwhile.
+        body: where there is a loop: one turn of it, as a program of its own. XLA counts the work of
+            a loop's body once, however often it goes round.
+        turns: of that loop in a call.
+    """
+
+    name: str
+    function: Callable[..., tf.Tensor]
+    inputs: tuple[tf.TensorSpec, ...]
+    images: int
+    calls: int
+    held: int = 0
+    body: Program | None = None
+    turns: int = 1
+
+
+def evaluation(
+    name: str, evaluator: Evaluator, layout: Layout, heads: int, width: int, calls: int
+) -> Program:
+    """Logits of one split, batch by batch in a loop.
+
+    Args:
+        name: what it does.
+        evaluator: of the split.
+        layout: the replica's.
+        heads: that are evaluated beside each other.
+        width: number of features.
+        calls: of the whole run.
+    """
+    rounds = len(evaluator.batches) // layout.replicas
+    batch = evaluate.batch(layout)
+    return Program(
+        name,
+        evaluator.share,
+        (
+            tf.TensorSpec((rounds, batch), tf.int32),
+            tf.TensorSpec((heads, width, CLASSES), tf.float32),
+            tf.TensorSpec((heads, CLASSES), tf.float32),
+        ),
+        rounds * batch,
+        calls,
+    )
+
+
+def size_of(variables: Iterable[tf.Variable]) -> int:
+    """Bytes that they take."""
+    return sum(math.prod(variable.shape) * variable.dtype.size for variable in variables)
