@@ -22,6 +22,7 @@ from effbench.records.store import Store
 from effbench.report import build, summary
 from effbench.report.charts.drawing import draw
 from effbench.report.render import columns, page, run_details
+from effbench.report.render.document import Wanted
 from effbench.report.sections import Section
 from effbench.report.select import Selection
 
@@ -69,7 +70,7 @@ class Page(HTMLParser):
 
 def render(store: Store, names: str | None = None, **selection: str) -> str:
     found = build.read(store, Selection(**selection))
-    return page.render(found, list(draw(store, found.sections)), None, names)
+    return page.render(found, list(draw(store, found.sections)), None, Wanted(names))
 
 
 @pytest.fixture(scope="module")
