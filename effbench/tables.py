@@ -22,7 +22,7 @@ GAP = 2
 # Characters that a column of words is not made narrower than, on a terminal without room for it,
 NARROWEST = 8
 # and what one that always stays may take before others are left out for it.
-ENOUGH = 24
+ENOUGH = 16
 
 
 @dataclass(frozen=True)

@@ -40,15 +40,22 @@ def of_failures(report: Report) -> str:
 
 def _best(section: Section, best: int) -> str:
     accuracy = section.rows[best].accuracies[COMPARED]
-    more = []
+    level = [
+        label
+        for index, (row, label) in enumerate(zip(section.rows, section.labels, strict=True))
+        if index != best and row.accuracies[COMPARED].mean == accuracy.mean
+    ]
+    verb = "gets"
+    if len(section.rows) > 1:
+        others = f"{len(level)} others" if len(level) > 1 else "".join(level)
+        verb = f"is the best{f', level with {others}' if level else ''}: it gets"
+    interval = ""
     if accuracy.low is not None:
-        more.append(f"{100 * CONFIDENCE:.0f} % interval: {accuracy.low:.2f} to {accuracy.high:.2f}")
-    if accuracy.published is not None:
-        more.append(f"the case study published {accuracy.published:.2f} %")
-    aside = f" ({'; '.join(more)})" if more else ""
-    is_best = "is the best: it " if len(section.rows) > 1 else ""
-    label = section.labels[best]
-    return f"{label} {is_best}gets {accuracy.mean:.2f} % of the test images right{aside}."
+        percent = f"{100 * CONFIDENCE:.0f} %"
+        interval = f" ({percent} interval: {accuracy.low:.2f} to {accuracy.high:.2f})"
+    return (
+        f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the test images right{interval}."
+    )
 
 
 def _others(section: Section, best: int) -> Iterator[str]:
@@ -68,10 +75,11 @@ def _others(section: Section, best: int) -> Iterator[str]:
     alike = {index: pair for index, pair in pairs.items() if not pair.real}
     if alike:
         most = max(_most_lost(pair, best) for pair in alike.values())
-        yield (
-            f"It cannot be told apart from {listed([section.labels[index] for index in alike])}: "
-            f"the difference may be nothing, or up to {100 * most:.1f} points{but}."
-        )
+        how = f"the difference may be nothing, or up to {100 * most:.1f} points"
+        if most == 0:
+            how = "the same images are right"
+        names = listed([section.labels[index] for index in alike])
+        yield f"It cannot be told apart from {names}: {how}{but}."
         yield from _cheapest(section, best, alike)
     else:
         others = "All others are"
@@ -104,10 +112,8 @@ def _cheapest(section: Section, best: int, alike: Iterable[int]) -> Iterator[str
     cheapest = min(costs, key=lambda index: costs[index])
     share = 100 * costs[cheapest] / costs[best]
     if cheapest != best:
-        yield (
-            f"Of these, {labels[cheapest]} is the cheapest, with {share:.0f} % of the arithmetic of "
-            f"{labels[best]}."
-        )
+        percent = f"{share:.0f} % of the arithmetic of {labels[best]}"
+        yield f"Of these, {labels[cheapest]} is the cheapest, with {percent}."
     elif len(set(costs.values())) > 1:
         yield f"Of these, {labels[best]} is also the cheapest."
 

@@ -152,7 +152,7 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
 def chosen(rows: Sequence[Row], names: str) -> Table:
     """The same of columns named between commas: titles of the usual ones, or of the frame's.
 
-    On a terminal the last of them give way first, marks never.
+    On a terminal without room for all, words are broken, and the last figures are left out.
 
     Raises:
         UsageError: there is no such column.
@@ -160,7 +160,7 @@ def chosen(rows: Sequence[Row], names: str) -> Table:
     texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
     titles = marked(names, rows, texts)
     columns = (
-        Column(title, title in _WORDS, 0 if title in MARKS else rank)
+        Column(title, title in _WORDS, 0 if title in _WORDS else rank)
         for rank, title in enumerate(titles)
     )
     cells = (tuple(texts[title](row) for title in titles) for row in rows)

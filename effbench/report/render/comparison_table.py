@@ -59,19 +59,19 @@ def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
     """Whether accuracy fell, in a sentence or two, and of what that is not known."""
     tested = sum(change.p is not None for change in comparison.changes)
     fallen = [change for change in comparison.changes if change.fails(max_drop, alpha)]
+    by = f"by more than {max_drop:g} points and more than chance"
     if not tested:
         said = "Nothing is known of a change: no row could be tested."
     elif fallen:
         drops = [f"{change.name} ({change.new - change.base:+.2f})" for change in fallen]
-        said = (
-            f"{len(fallen)} of the {tested} rows that were tested fell by more than {max_drop:g} "
-            f"points, by more than chance: {listed(drops)}."
-        )
+        rows = f"{len(fallen)} of the {tested} rows that were tested"
+        if tested == 1:
+            rows = "The one row that was tested"
+        said = f"{rows} fell {by}: {listed(drops)}."
+    elif tested == 1:
+        said = f"The one row that was tested did not fall {by}."
     else:
-        rows = "The one row that was tested did not fall"
-        if tested > 1:
-            rows = f"None of the {tested} rows that were tested fell"
-        said = f"{rows} by more than {max_drop:g} points and more than chance."
+        said = f"None of the {tested} rows that were tested fell {by}."
     unchecked = len(comparison.unchecked)
     if unchecked:
         rows = "1 row" if unchecked == 1 else f"{unchecked} rows"

@@ -14,7 +14,6 @@ SHOWN = 45
 CLOSEST = 6
 # What a triangle says of a pair, by its verdict.
 SIGNS = {"yes": "≠", "of these seeds": "~", "not shown": "·"}
-_LEGEND = "≠ real, ~ of these seeds only, · not shown"
 
 
 def lines(section: Section, *, every: bool) -> Table:
@@ -65,7 +64,7 @@ def _line(section: Section, pair: Pair) -> tuple[str, ...]:
 
 
 def _triangle(section: Section) -> Table:
-    """By how many points the row at the top is better than the one on the left, and a sign."""
+    """The points by which the row at the top is ahead of the one on the left, and a sign."""
     pairs = {(pair.first, pair.second): pair for pair in section.pairs}
     better = list(dict.fromkeys(first for first, _ in pairs))
     worse = list(dict.fromkeys(second for _, second in pairs))
@@ -74,8 +73,10 @@ def _triangle(section: Section) -> Table:
         pair = pairs.get((first, second))
         return f"{100 * pair.difference.mean:.2f} {SIGNS[pair.verdict]}" if pair else ""
 
+    verdicts = {pair.verdict for pair in section.pairs}
+    legend = ", ".join(f"{sign} {text}" for text, sign in SIGNS.items() if text in verdicts)
     return Table(
-        f"{CAPTION} By how many points the top is better; {_LEGEND}",
+        f"{CAPTION}\nThe points by which the row at the top is ahead: {legend}.",
         (Column("", words=True), *(Column(section.labels[first]) for first in better)),
         tuple(
             (section.labels[second], *(cell(first, second) for first in better)) for second in worse

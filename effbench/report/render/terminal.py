@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from rich.console import RenderableType
@@ -16,6 +16,9 @@ from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
 
 _COST = "GFLOPs: the arithmetic that an image takes, in billions of multiply-adds."
+# How notes begin that say nothing without a column, and those that are the same for all sections.
+_ABOUT = {"hours": ("Seconds and hours", "Features of"), "published": ("published",)}
+_GENERAL = ("same as", "Percent", "Seconds and hours")
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # The sign of each mark, as it stands behind the name of a row and before what it means.
@@ -31,11 +34,13 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
     yield from wrapped.paragraph(summary.of_failures(report), width)
     signs = _signs(report)
     explained: set[Caveat] = set()
+    shown: set[str] = set()
     hidden: dict[str, None] = {}
     for section in report.sections:
         table = _table(section, wanted, signs)
-        shown = fitted(table, width).columns
-        hidden |= {column.title: None for column in table.columns if column not in shown}
+        titles = {column.title for column in fitted(table, width).columns}
+        shown |= titles
+        hidden |= {column.title: None for column in table.columns if column.title not in titles}
         yield from wrapped.paragraph(section.title, width, "bold")
         yield from wrapped.paragraph(" ".join(summary.sentences(section)), width)
         yield grid(table, width)
@@ -50,10 +55,12 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
                 else pair_table.on_terminal(section, width)
             )
             # A caption as wide as the terminal, not as the table.
-            yield from wrapped.lines(pairs.caption, width, style="bold")
+            caption, *legend = pairs.caption.split("\n")
+            yield from wrapped.lines(caption, width, style="bold")
+            yield from wrapped.lines("".join(legend), width)
             yield grid(replace(pairs, caption=""), width)
             yield ""
-    yield from wrapped.points("Notes", [*_notes(report, wanted), *_hidden(hidden)], width)
+    yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
     yield from wrapped.points("Failed runs", list(map(failed, report.failures)), width)
 
 
@@ -92,17 +99,24 @@ def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterat
         yield f"{sign} {caveat.name}{f' ({much})' if much else ''}{meaning}."
 
 
-def _notes(report: Report, wanted: Wanted) -> Iterator[str]:
-    """Each once, with the sections that it is about where these are not all."""
+def _notes(report: Report, wanted: Wanted, shown: Collection[str]) -> Iterator[str]:
+    """Each once, with the sections that it is about where these are not all.
+
+    Those on columns that are not shown are left out, and what footnotes say already.
+    """
     titles: dict[str, list[str]] = {}
     for section in report.sections:
         for note in notes(section, wanted):
             titles.setdefault(note, []).append(section.title)
-    footnotes = () if wanted.columns else tuple(f"{caveat.name}: " for caveat in CAVEATS)
+    silent: tuple[str, ...] = ()
+    if wanted.columns is None:
+        silent = tuple(f"{caveat.name}: " for caveat in CAVEATS)
+        for title, beginnings in _ABOUT.items():
+            silent += () if title in shown else beginnings
     for note, sections in titles.items():
-        if not note.startswith(footnotes):
-            everywhere = len(sections) == len(report.sections)
-            yield note if everywhere else f"{note} ({summary.listed(sections)})"
+        if not note.startswith(silent):
+            general = len(sections) == len(report.sections) or note.startswith(_GENERAL)
+            yield note if general else f"{note} ({summary.listed(sections)})"
     if titles and wanted.columns is None:
         yield _COST
 
