@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 # Between two columns of a terminal.
 GAP = 2
-# Characters that a column of words is not made narrower than, on a terminal without room for it.
+# Characters that a column of words is not made narrower than, on a terminal without room for it,
 NARROWEST = 8
+# and what one that always stays may take before others are left out for it.
+ENOUGH = 16
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def fitted(table: Table, width: int) -> Table:
 
     Columns of rank 0 stay; where even these are too wide, `grid` breaks their words.
     """
-    while _width(table) > width:
+    while width_of(table) > width:
         optional = [column for column in table.columns if column.rank]
         if not optional:
             break
@@ -106,27 +109,34 @@ def fitted(table: Table, width: int) -> Table:
 def grid(table: Table, width: int) -> Grid:
     """The table for a terminal of `width` characters: no line is longer, no figure is broken."""
     from rich.table import Table as Grid
+    from rich.text import Text
 
     table = fitted(table, width)
     shown = Grid(
-        title=table.caption or None,
-        title_style="bold",
+        title=Text(table.caption, "bold") if table.caption else None,
         title_justify="left",
         header_style="dim",
         box=None,
         padding=(0, GAP, 0, 0),
         pad_edge=False,
     )
-    for column, room in zip(table.columns, _widths(table), strict=True):
+    rooms = _rooms(table, width)
+    for column, room in zip(table.columns, rooms, strict=True):
         shown.add_column(
-            column.title,
+            Text(_broken(column.title, room) if column.words else column.title),
             justify="left" if column.words else "right",
             no_wrap=not column.words,
             overflow="fold",
-            min_width=min(room, NARROWEST) if column.words else room,
+            min_width=room,
         )
     for row in table.rows:
-        shown.add_row(*row)
+        # As text, so that brackets and colons in it are no markup.
+        shown.add_row(
+            *(
+                Text(_broken(cell, room) if column.words else cell)
+                for column, cell, room in zip(table.columns, row, rooms, strict=True)
+            )
+        )
     return shown
 
 
@@ -148,10 +158,32 @@ def _tabulated(table: Table, style: str, escape: Callable[[str], str]) -> str:
     )
 
 
-def _width(table: Table) -> int:
-    """Characters that the table takes with no cell broken."""
-    widths = _widths(table)
+def width_of(table: Table) -> int:
+    """Characters that a terminal must have to show all columns, only long labels broken."""
+    widths = [
+        min(width, ENOUGH) if column.words and not column.rank else width
+        for column, width in zip(table.columns, _widths(table), strict=True)
+    ]
     return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _rooms(table: Table, width: int) -> list[int]:
+    """Characters for each column: columns of words give way, the widest first."""
+    rooms = _widths(table)
+    spare = width - sum(rooms) - GAP * (len(rooms) - 1)
+    words = [index for index, column in enumerate(table.columns) if column.words]
+    for _ in range(-spare):
+        widest = max(words, key=lambda index: rooms[index], default=None)
+        if widest is None or rooms[widest] <= NARROWEST:
+            break
+        rooms[widest] -= 1
+    return rooms
+
+
+def _broken(text: str, width: int) -> str:
+    """With line breaks between words and after hyphens, which rich alone does not break at."""
+    lines = (textwrap.wrap(line, width) or [""] for line in text.split("\n"))
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def _widths(table: Table) -> list[int]:
