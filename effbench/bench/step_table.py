@@ -8,34 +8,31 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
 from effbench import provenance
 from effbench.bench.step import Options, Row, name
 from effbench.bench.step_messages import Pace
 from effbench.errors import UsageError
 from effbench.files import write_atomically, writing
 from effbench.hardware import machine
+from effbench.tables import Column, Table
+from effbench.tables import markdown as as_markdown
 
-# Columns of words; the others are numbers.
-WORDS = ("Model", "Precision", "Recipe", "Augmented")
-TITLES = ("Training steps", "Inference, and what it takes")
+_WORDS = ("Model", "Precision", "Recipe", "Augmented")
+# What a narrow terminal leaves out first, the highest.
+_RANKS = {
+    "p99 ms": 9,
+    "p90 ms": 8,
+    "p10 ms": 7,
+    "fit memory GB": 6,
+    "Batch": 5,
+    "Recipe": 4,
+    "others": 3,
+    "× fit, fastest": 2,
+    "Precision": 1,
+}
 
 # Cores that other programs may use before the table says that the machine was shared.
 _SHARED = 0.1
-
-
-@dataclass(frozen=True)
-class Table:
-    """Part of what is shown.
-
-    Attributes:
-        columns: titles.
-        rows: cells, one for each column.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,14 @@ class Shown:
 def show(rows: Sequence[Row], options: Options) -> Shown:
     """The rows in words."""
     tables = []
-    for cells in (_training, _inference):
-        found = [_which(row) | cells(row) for row in rows]
-        tables.append(Table(tuple(found[0]), tuple(tuple(each.values()) for each in found)))
+    for title, figures in (
+        ("Training steps", _training),
+        ("Inference, and what it takes", _inference),
+    ):
+        cells = [_which(row) | figures(row) for row in rows]
+        columns = (Column(name, name in _WORDS, _RANKS.get(name, 0)) for name in cells[0])
+        texts = (tuple(row.values()) for row in cells)
+        tables.append(Table(title, tuple(columns), tuple(texts)))
     return Shown(
         tuple(tables),
         _notes(rows, options),
@@ -130,11 +132,7 @@ def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
 
 def markdown(shown: Shown) -> str:
     """The tables and their notes."""
-    parts = []
-    for title, table in zip(TITLES, shown.tables, strict=True):
-        sides = ["left" if column in WORDS else "right" for column in table.columns]
-        cells = tabulate(table.rows, table.columns, "github", disable_numparse=True, colalign=sides)
-        parts.append(f"### {title}\n\n{cells}")
+    parts = [f"### {table.caption}\n\n{as_markdown(table)}" for table in shown.tables]
     lines = (*shown.notes, *(f"Failed: {problem}." for problem in shown.problems))
     return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines))) + "\n"
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 from typer.core import TyperGroup
 
-from effbench.cli.console import Display, err, figures, notes, out
+from effbench.cli.console import Display, err, notes, out, say, show
 from effbench.cli.options import (
     DataDirOption,
     DataOption,
@@ -29,6 +28,7 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import select
 from effbench.errors import EffbenchError, Interrupted
+from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
     from effbench.bench.comparisons import Comparison
@@ -164,7 +164,7 @@ def bench_step(
     step_table.save(rows, options, output)
     shown = step_table.show(rows, options)
     _print_steps(shown)
-    out.print(f"saved: {output} and {output.with_suffix('.json')}", soft_wrap=True)
+    say(f"saved: {output} and {output.with_suffix('.json')}")
     for problem in shown.problems:
         err.print(f"effbench: {problem}", soft_wrap=True)
     if shown.problems:
@@ -172,19 +172,21 @@ def bench_step(
 
 
 def _print_steps(shown: Shown) -> None:
-    from effbench.bench.step_table import TITLES, WORDS
-
-    for title, part in zip(TITLES, shown.tables, strict=True):
-        out.print(title, style="bold")
-        figures(part.columns, part.rows, WORDS)
+    for table in shown.tables:
+        show(table)
     notes(shown.notes)
 
 
 def _print_comparison(comparison: Comparison) -> None:
-    table = Table("", "seconds", "peak memory")
-    for timing in comparison.timings:
-        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else ""
-        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
-    out.print(table)
+    rows = tuple(
+        (
+            timing.what,
+            f"{timing.seconds:.2f}",
+            f"{timing.memory / 1e9:.2f} GB" if timing.memory else "",
+        )
+        for timing in comparison.timings
+    )
+    columns = (Column("measured", words=True), Column("seconds"), Column("peak memory"))
+    show(Table("", columns, rows))
     for finding in comparison.findings:
-        out.print(finding, soft_wrap=True)
+        say(finding)

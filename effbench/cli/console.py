@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -16,12 +16,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from effbench.config.run_spec import RunSpec
 from effbench.progress import Step
 from effbench.sweep.events import Event
+from effbench.tables import Table, grid
 
 # No markup: what is printed may hold brackets of its own.
 out = Console(highlight=False, markup=False)
@@ -117,27 +117,21 @@ class Display:
             )
 
 
-def figures(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> None:
-    """Prints a table whole: a narrow terminal breaks its lines, not its figures.
-
-    Args:
-        columns: titles.
-        rows: a cell for each column.
-        words: columns of words; the others are numbers.
-    """
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column in words else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*cells)
-    table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
-    out.print(table, crop=False)
+def show(table: Table) -> None:
+    """Prints a table: to the width of a terminal; elsewhere whole, for other programs to read."""
+    width = out.width if out.is_terminal else WIDEST
+    out.print(grid(table, width), width=width, crop=False)
 
 
-def notes(lines: Iterable[str]) -> None:
-    """Prints points, which a terminal breaks between words; elsewhere each is one line."""
-    for line in lines:
-        out.print(f"- {line}", soft_wrap=not out.is_terminal)
+def say(text: str | Text, style: str = "") -> None:
+    """Prints a text, which a terminal breaks between words; elsewhere it is one line."""
+    out.print(text, style=style, soft_wrap=not out.is_terminal)
+
+
+def notes(texts: Iterable[str]) -> None:
+    """Prints points, each as `say` does."""
+    for text in texts:
+        say(f"- {text}")
 
 
 def name(specs: Sequence[RunSpec]) -> str:

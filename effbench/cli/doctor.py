@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.text import Text
 
-from effbench.cli.console import out
+from effbench.cli.console import say
 
 
 def doctor() -> None:
@@ -17,6 +17,6 @@ def doctor() -> None:
         mark = ("ok   ", "green") if check.good else ("wrong", "red")
         hint = "" if check.good else f"; {check.hint}"
         line = Text.assemble(mark, f" {check.name}: {check.text}{hint}")
-        out.print(line, soft_wrap=True)
+        say(line)
     if not all(check.good for check in checks):
         raise typer.Exit(1)

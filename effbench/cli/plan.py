@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, figures, notes, out
+from effbench.cli.console import Display, err, notes, say, show
 from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tpu_slices import SLICES
@@ -60,7 +60,7 @@ def plan(
     elif style == "markdown":
         print(plan_table.markdown(rows, price_per_hour), end="")
     else:
-        _show(rows, price_per_hour)
+        _print(rows, price_per_hour)
     wrong = [row for row in rows if row.problem]
     for row in wrong:
         err.print(f"effbench: {_explain(row)}", soft_wrap=True)
@@ -68,14 +68,14 @@ def plan(
         raise typer.Exit(1)
 
 
-def _show(rows: list[Row], price: float | None) -> None:
+def _print(rows: list[Row], price: float | None) -> None:
     from effbench.tpu_plan import plan_table
 
-    for found in plan_table.tables(rows, price):
-        out.print(found.title, style="bold", soft_wrap=True)
-        figures(found.columns, found.rows, plan_table.WORDS)
-        for line in found.lines:
-            out.print(line, soft_wrap=True)
+    for part in plan_table.tables(rows, price):
+        say(part.title, style="bold")
+        show(part.table)
+        for line in part.lines:
+            say(line)
     notes([plan_table.ABOUT, *plan_table.notes(rows)])
 
 

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table as Grid
 
-from effbench.cli.console import notes, out
+from effbench.cli.console import notes, show
 from effbench.cli.options import only
 from effbench.errors import UsageError
-from effbench.report.published import TABLES, Row, Table
+from effbench.report.published import TABLES, Published, Row
+from effbench.tables import Column, Table
 
 
 def reference(
@@ -51,14 +51,15 @@ def _list(*, as_json: bool, csv: bool) -> None:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        grid = _grid("table", "figures, and their source")
+        lines: list[tuple[str, str]] = []
         for row in rows:
-            grid.add_row(str(row["table"]), f"{row['figures']}, {row['rows']} rows")
-            grid.add_row("", str(row["source"]), style="dim")
-        out.print(grid)
+            lines.append((str(row["table"]), f"{row['figures']}, {row['rows']} rows"))
+            lines.append(("", str(row["source"])))
+        columns = (Column("table", words=True), Column("figures, and their source", words=True))
+        show(Table("", columns, tuple(lines)))
 
 
-def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
+def _show(table: Published[Row], *, as_json: bool, csv: bool) -> None:
     flaws = table.find_flaws()
     if as_json:
         document = {
@@ -74,26 +75,17 @@ def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
     elif csv:
         print(table.text, end="")
     else:
-        out.print(_figures(table))
+        show(_figures(table))
         lines = [f"source: {source}" for source in table.sources]
         lines += table.notes
         lines += [f"{name}: {flaw.text}" for name, found in flaws.items() for flaw in found]
         notes(lines)
 
 
-def _figures(table: Table[Row]) -> Grid:
+def _figures(table: Published[Row]) -> Table:
     """All columns but the last, the source, which stands below."""
-    grid = _grid()
-    for column in table.columns[:-1]:
-        grid.add_column(
-            "\n".join([*column.name.split("_"), column.unit]),
-            justify="left" if column.parse is str else "right",
-            vertical="bottom",
-        )
-    for cells in table.cells:
-        grid.add_row(*cells[:-1])
-    return grid
-
-
-def _grid(*headers: str) -> Grid:
-    return Grid(*headers, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    columns = tuple(
+        Column("\n".join([*column.name.split("_"), column.unit]), words=column.parse is str)
+        for column in table.columns[:-1]
+    )
+    return Table("", columns, tuple(tuple(cells[:-1]) for cells in table.cells))

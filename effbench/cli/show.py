@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
+from effbench.cli import console
 from effbench.cli.console import err, out
 from effbench.cli.options import ResultsOption
 from effbench.errors import UsageError
+from effbench.tables import NARROWEST, Column, Table
 
 if TYPE_CHECKING:
     from effbench.records.record import Record, RunResult, Scores
@@ -37,34 +39,36 @@ def render(record: Record, folder: Path) -> Iterator[Text | Table]:
     yield _history(record)
 
 
-def _listed(found: dict[str, str]) -> Text:
-    width = max(map(len, found)) + 2
-    return Text("\n").join(
-        Text.assemble((name.ljust(width), "bold"), text) for name, text in found.items()
-    )
-
-
-def _table(*titles: str, caption: str) -> Table:
-    table = Table(
-        title=f"\n{caption}",
-        title_style="bold",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for place, title in enumerate(titles):
-        table.add_column(title, justify="right" if place else "left", no_wrap=True)
-    return table
+def _listed(facts: Mapping[str, str]) -> Text:
+    """A line for each fact; on a terminal, one that is too long goes on below where it began."""
+    indent = max(map(len, facts)) + 2
+    lines = []
+    for name, text in facts.items():
+        parts = [text]
+        if out.is_terminal:
+            parts = textwrap.wrap(text, max(out.width - indent, NARROWEST)) or [""]
+        lines.append(Text.assemble((name.ljust(indent), "bold"), parts[0]))
+        lines += [Text(" " * indent + part) for part in parts[1:]]
+    return Text("\n").join(lines)
 
 
 def _scores(result: RunResult) -> Table:
-    titles = ("images", "top-1", "correct", "top-5", "correct", "loss")
-    table = _table("selected by", "epoch", "split", *titles, caption="Scores")
+    rows = []
     for row in result.selected:
-        table.add_row(row.rule, str(row.epoch), "validation", *_columns(row.validation))
-        table.add_row("", "", "test", *_columns(row.test))
-    return table
+        rows.append((row.rule, str(row.epoch), "validation", *_columns(row.validation)))
+        rows.append(("", "", "test", *_columns(row.test)))
+    columns = (
+        Column("selected by", words=True),
+        Column("epoch"),
+        Column("split", words=True),
+        Column("images"),
+        Column("top-1"),
+        Column("correct", rank=1),
+        Column("top-5"),
+        Column("top-5 correct", rank=2),
+        Column("loss"),
+    )
+    return Table("Scores", columns, tuple(rows))
 
 
 def _columns(scores: Scores) -> Iterator[str]:
@@ -79,18 +83,9 @@ def _columns(scores: Scores) -> Iterator[str]:
 
 
 def _history(result: RunResult) -> Table:
-    table = _table(
-        "epoch",
-        "learning rate",
-        "loss",
-        "top-1",
-        "val loss",
-        "val top-1",
-        "val top-5",
-        caption="History",
-    )
-    for row in result.history:
-        table.add_row(
+    titles = ("epoch", "learning rate", "loss", "top-1", "val loss", "val top-1", "val top-5")
+    rows = (
+        (
             str(row.epoch),
             f"{row.learning_rate:.3g}",
             f"{row.train.loss:.4f}",
@@ -99,7 +94,9 @@ def _history(result: RunResult) -> Table:
             f"{row.validation.accuracy:.2%}",
             f"{row.validation.top5_accuracy:.2%}",
         )
-    return table
+        for row in result.history
+    )
+    return Table("History", tuple(map(Column, titles)), tuple(rows))
 
 
 def _tail(log: Path) -> Iterator[Text]:
@@ -136,4 +133,8 @@ def show(
             err.print(f"effbench: {hint}", soft_wrap=True)
     else:
         for part in render(record, store.folder(record.spec.key)):
-            out.print(part, soft_wrap=isinstance(part, Text))
+            if isinstance(part, Text):
+                out.print(part, soft_wrap=True)
+            else:
+                out.print()
+                console.show(part)

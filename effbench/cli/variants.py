@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from effbench.cli.console import out
+from effbench.cli.console import show
 from effbench.config.variants import VARIANTS
+from effbench.tables import Column, Table
 
 
 def variants(
@@ -18,24 +18,28 @@ def variants(
 ) -> None:
     """List the networks and the weights released for them."""
     if as_json:
-        rows = [
+        networks = [
             asdict(row)
             | {"rescale": row.rescale}
             | {"releases": [asdict(release) for release in row.releases.values()]}
             for row in VARIANTS.values()
         ]
-        print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
+        print(json.dumps(networks, indent=1))  # not through rich, which wraps lines
         return
-    # Without lines it fits 80 columns with every md5 whole.
-    table = Table("Model", "Size", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("Parameters", justify="right")
-    for title in ("Rescale", "Weights", "md5"):
-        table.add_column(title, no_wrap=True)
+    rows: list[tuple[str, ...]] = []
     for row in VARIANTS.values():
-        network = [row.name, str(row.image_size), f"{row.parameters:,}"]
+        network = (row.name, str(row.image_size), f"{row.parameters:,}")
         for release in row.releases.values():
-            table.add_row(*network, release.rescale, release.name, release.md5)
-            network = [""] * 3
+            rows.append((*network, release.name, release.rescale, release.md5))
+            network = ("", "", "")
         if not row.releases:
-            table.add_row(*network, row.rescale)
-    out.print(table)
+            rows.append((*network, "", row.rescale, ""))
+    columns = (
+        Column("Model", words=True),
+        Column("Size"),
+        Column("Parameters"),
+        Column("Weights", words=True),
+        Column("Rescale", words=True, rank=2),
+        Column("md5", words=True, rank=1),
+    )
+    show(Table("", columns, tuple(rows)))

@@ -117,7 +117,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Table(Generic[R_co]):
+class Published(Generic[R_co]):
     """A published table.
 
     Attributes:
@@ -203,7 +203,7 @@ def _shared_optimizer(epochs: Sequence[Epoch]) -> Flaw | None:
     )
 
 
-CASE_STUDY = Table(
+CASE_STUDY = Published(
     "case-study",
     "case_study_results.csv",
     "CIFAR-10, the head trained on a frozen backbone",
@@ -216,7 +216,7 @@ CASE_STUDY = Table(
     ),
     flaws,
 )
-CURVES = Table(
+CURVES = Published(
     "case-study-curves",
     "case_study_curves.csv",
     "every epoch of the case study",
@@ -225,12 +225,12 @@ CURVES = Table(
     CASE_STUDY.notes,
     flaws,
 )
-TABLES: Mapping[str, Table[Row]] = {
+TABLES: Mapping[str, Published[Row]] = {
     table.name: table
     for table in (
         CASE_STUDY,
         CURVES,
-        Table(
+        Published(
             "imagenet",
             "imagenet_results.csv",
             "ImageNet, as tested with keras-efficientnet-v2",
@@ -240,14 +240,14 @@ TABLES: Mapping[str, Table[Row]] = {
                 "reported_top1 is by those who trained the weights; for T, at 288 pixels",
             ),
         ),
-        Table(
+        Published(
             "paper-transfer",
             "paper_transfer_results.csv",
             "whole networks fine-tuned from ImageNet weights",
             TransferResult,
             notes=("mean and standard deviation of five runs",),
         ),
-        Table(
+        Published(
             "training-settings",
             "training_settings.csv",
             "how the released weights were trained on ImageNet",

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
-from tabulate import tabulate
-
 from effbench import provenance
 from effbench.hardware.tpu_slices import Slice
+from effbench.tables import Column, Table
+from effbench.tables import markdown as as_markdown
 from effbench.tpu_plan.compile_cache import PACKAGES
 from effbench.tpu_plan.estimate import gib
 from effbench.tpu_plan.planner import Row
@@ -19,28 +19,27 @@ ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of
 
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
 
-# Columns of words; the others are numbers.
-WORDS = ("Model", "From")
+_WORDS = ("Model", "From")
+# What a narrow terminal leaves out first, the highest.
+_RANKS = {"MB": 5, "GFLOP": 4, "Compiles": 3, "From": 2, "Step": 1}
 
 
 @dataclass(frozen=True)
-class Table:
+class PlanTable:
     """The runs of one recipe on one slice.
 
     Attributes:
         title: recipe and slice.
-        columns: titles.
-        rows: cells, one for each column.
+        table: a row for each run.
         lines: what does not fit and why, and the whole sweep.
     """
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    table: Table
     lines: tuple[str, ...]
 
 
-def tables(rows: Sequence[Row], price: float | None) -> list[Table]:
+def tables(rows: Sequence[Row], price: float | None) -> list[PlanTable]:
     """One table for each recipe and slice, in the order of the rows.
 
     Args:
@@ -51,7 +50,7 @@ def tables(rows: Sequence[Row], price: float | None) -> list[Table]:
     return [_table(tuple(group), price) for _, group in groups]
 
 
-def _table(rows: tuple[Row, ...], price: float | None) -> Table:
+def _table(rows: tuple[Row, ...], price: float | None) -> PlanTable:
     tpu = rows[0].tpu
     optional = {
         "Cost": price is not None,
@@ -66,12 +65,9 @@ def _table(rows: tuple[Row, ...], price: float | None) -> Table:
         f"{_replica(tpu)} with {tpu.generation.hbm_gib} GiB"
     )
     lines = [f"{row.spec.variant}: {row.problem.rstrip('.')}." for row in rows if row.problem]
-    return Table(
-        title,
-        tuple(cells[0]),
-        tuple(tuple(row.values()) for row in cells),
-        (*lines, *_sums(rows, price)),
-    )
+    columns = (Column(name, name in _WORDS, _RANKS.get(name, 0)) for name in cells[0])
+    table = Table("", tuple(columns), tuple(tuple(row.values()) for row in cells))
+    return PlanTable(title, table, (*lines, *_sums(rows, price)))
 
 
 def _cells(row: Row, price: float | None) -> dict[str, str]:
@@ -155,12 +151,8 @@ def markdown(rows: Sequence[Row], price: float | None) -> str:
     """All of it as Markdown, ending with a newline."""
     names = dict.fromkeys(row.spec.recipe.name for row in rows)
     parts = [f"## Plan of {', '.join(names)}", ABOUT]
-    for table in tables(rows, price):
-        alignment = ["left" if column in WORDS else "right" for column in table.columns]
-        shown = tabulate(
-            table.rows, table.columns, "github", disable_numparse=True, colalign=alignment
-        )
-        parts += [f"### {table.title}", shown, *table.lines]
+    for part in tables(rows, price):
+        parts += [f"### {part.title}", as_markdown(part.table), *part.lines]
     parts.append("\n".join(f"- {note}" for note in notes(rows)))
     return "\n\n".join(parts) + "\n"
 
