@@ -48,8 +48,8 @@ class Entry:
 def entries() -> list[Entry]:
     """All there is in the cache, sorted by path."""
     plan = [plans()] if plans().is_dir() else []
-    found = sorted([*features().glob("*/"), *plan, *downloads().glob("*")])
-    return [Entry(path, _size(path)) for path in found]
+    paths = sorted([*features().glob("*/"), *plan, *downloads().glob("*")])
+    return [Entry(path, _size(path)) for path in paths]
 
 
 def clear(everything: bool) -> int:

@@ -27,9 +27,9 @@ def version(package: str) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python, effbench and every package that a result depends on."""
-    found = {name: version(name) for name in (*TENSORFLOWS, *PACKAGES)}
-    own = {"python": platform.python_version(), "effbench": effbench.__version__}
-    return own | {name: text for name, text in found.items() if text}
+    packages = {name: version(name) for name in (*TENSORFLOWS, *PACKAGES)}
+    basis = {"python": platform.python_version(), "effbench": effbench.__version__}
+    return basis | {name: text for name, text in packages.items() if text}
 
 
 def commit() -> str:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from effbench import provenance
+from effbench.config import variants
+from effbench.config.sweep_options import SweepOptions
 from effbench.config.variants import Variant
 from effbench.errors import EffbenchError
 from effbench.hardware import machine
@@ -21,7 +24,7 @@ from effbench.records.store import Store
 from effbench.stderr import hushed
 from effbench.sweep import scheduler
 from effbench.sweep.events import Listen
-from effbench.sweep.resolve import Options, resolve
+from effbench.sweep.resolve import resolve
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,25 @@ class Comparison:
 LOSS_TOLERANCE = 1e-3
 
 
-def probe(options: Options, listen: Listen) -> Comparison:
+def probe(options: SweepOptions, listen: Listen) -> Comparison:
     """The case study's own way (the backbone in every step) against cached features.
 
     Both are whole sweeps, one after the other, in empty folders: process, TensorFlow, compilation
-    and scoring are included.
+    and scoring are included. Each variant is measured by itself.
 
     Raises:
         EffbenchError: a run failed, or the two ways disagree.
     """
-    cached, cached_time = _sweep(replace(options, feature_cache=True), listen)
-    direct, direct_time = _sweep(replace(options, feature_cache=False), listen)
+    measured = {}
+    for variant in variants.select(options.networks.variants):
+        networks = replace(options.networks, variants=variant.name)
+        measured[variant.name] = _probe(replace(options, networks=networks), listen)
+    return _one_table(measured)
+
+
+def _probe(options: SweepOptions, listen: Listen) -> Comparison:
+    cached, cached_time = _sweep(options, True, listen)
+    direct, direct_time = _sweep(options, False, listen)
     losses = [
         np.array([[row.train.loss, row.validation.loss] for row in result.history])
         for result in (cached, direct)
@@ -87,8 +98,9 @@ def probe(options: Options, listen: Listen) -> Comparison:
     )
 
 
-def _sweep(options: Options, listen: Listen) -> tuple[RunResult, float]:
-    """One sweep with nothing cached, and its seconds."""
+def _sweep(options: SweepOptions, feature_cache: bool, listen: Listen) -> tuple[RunResult, float]:
+    """One sweep with nothing cached before, and its seconds."""
+    options = replace(options, execution=replace(options.execution, feature_cache=feature_cache))
     with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
         before = os.environ.get("EFFBENCH_CACHE")
         os.environ["EFFBENCH_CACHE"] = folder
@@ -132,8 +144,18 @@ def heads(rounds: int) -> Comparison:
     )
 
 
-def features(variant: Variant, images: int, rounds: int) -> Comparison:
-    """Extraction into the cache against a bare `model(x, training=False)` over the same batches."""
+def features(rows: Sequence[Variant], images: int, rounds: int) -> Comparison:
+    """Extraction into the cache against a bare `model(x, training=False)` over the same batches.
+
+    Args:
+        rows: variants, each measured by itself.
+        images: in each loop.
+        rounds: the best of so many counts.
+    """
+    return _one_table({variant.name: _features(variant, images, rounds) for variant in rows})
+
+
+def _features(variant: Variant, images: int, rounds: int) -> Comparison:
     timings = _best(
         {
             "effbench, compilation and cache included": ("extraction", variant.name, images),
@@ -147,15 +169,29 @@ def features(variant: Variant, images: int, rounds: int) -> Comparison:
         },
         rounds,
     )
-    own, eager, compiled = (timing.seconds for timing in timings)
+    extraction, eager, compiled = (timing.seconds for timing in timings)
     return Comparison(
         timings,
         (
             f"{variant.name} at {variant.image_size}, {images:,} images, {machine.cpu_name()}",
-            f"effbench: {images / own:.1f} images/s",
-            f"{eager / own:.2f} times as fast as the bare loop, {compiled / own:.2f} times as "
-            "fast as that in a tf.function",
+            f"effbench: {images / extraction:.1f} images/s",
+            f"{eager / extraction:.2f} times as fast as the bare loop, "
+            f"{compiled / extraction:.2f} times as fast as that in a tf.function",
         ),
+    )
+
+
+def _one_table(comparisons: dict[str, Comparison]) -> Comparison:
+    """The comparisons of several variants, by name; the findings of each begin with its name."""
+    if len(comparisons) == 1:
+        return next(iter(comparisons.values()))
+    return Comparison(
+        tuple(
+            replace(timing, what=f"{name}: {timing.what}")
+            for name, comparison in comparisons.items()
+            for timing in comparison.timings
+        ),
+        tuple(line for comparison in comparisons.values() for line in comparison.findings),
     )
 
 

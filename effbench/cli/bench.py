@@ -20,6 +20,13 @@ from effbench.cli.options import (
     WeightsOption,
 )
 from effbench.config.recipes import RECIPES
+from effbench.config.sweep_options import (
+    DeviceOptions,
+    ImageOptions,
+    NetworkOptions,
+    SweepOptions,
+    TrainingOptions,
+)
 from effbench.config.variants import select
 from effbench.errors import EffbenchError, Interrupted
 
@@ -64,7 +71,7 @@ bench_app = typer.Typer(
 
 @bench_app.command("probe")
 def bench_probe(
-    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
+    variants: VariantsOption = "B0",
     weights: WeightsOption = "none",
     data: DataOption = "random",
     data_dir: DataDirOption = None,
@@ -74,19 +81,14 @@ def bench_probe(
 ) -> None:
     """Compare cached features with the backbone in every step, set-up included."""
     from effbench.bench import comparisons
-    from effbench.sweep.resolve import Options
 
-    options = Options(
-        variants=select(variants)[0].name,
-        weights=weights,
-        data=data,
-        data_dir=data_dir,
-        limit=limit,
-        epochs=epochs,
-        image_size=image_size,
-        device="cpu",
+    options = SweepOptions(
+        NetworkOptions(variants=variants, weights=weights, image_size=image_size),
+        ImageOptions(data=data, data_dir=data_dir, limit=limit),
+        TrainingOptions(epochs=epochs),
+        DeviceOptions(device="cpu"),
     )
-    with Display(out, 2, quiet=False, verbose=False) as display:
+    with Display(out, 2 * len(select(variants)), quiet=False, verbose=False) as display:
         comparison = comparisons.probe(options, display)
     _print_comparison(comparison)
 
@@ -103,14 +105,14 @@ def bench_heads(
 
 @bench_app.command("features")
 def bench_features(
-    variants: Annotated[str, typer.Option(help="One variant.")] = "B0",
+    variants: VariantsOption = "B0",
     images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
 ) -> None:
     """Compare feature extraction with a bare loop over the model."""
     from effbench.bench import comparisons
 
-    _print_comparison(comparisons.features(select(variants)[0], images, rounds))
+    _print_comparison(comparisons.features(select(variants), images, rounds))
 
 
 @bench_app.command("report")

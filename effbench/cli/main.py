@@ -16,6 +16,7 @@ from effbench.cli.console import err, out
 from effbench.cli.doctor import doctor
 from effbench.cli.downloads import cache, fetch
 from effbench.cli.export import export, predict
+from effbench.cli.panels import PanelledCommand
 from effbench.cli.plan import plan
 from effbench.cli.records import merge, validate
 from effbench.cli.reference import reference
@@ -47,7 +48,8 @@ for command in (
     *(variants, sweep, report, compare, reference, show, validate, merge),
     *(export, predict, plan, fetch, doctor, cache),
 ):
-    app.command()(command)
+    # Others have few enough flags for one panel.
+    app.command(cls=PanelledCommand if command is sweep else None)(command)
 app.add_typer(bench_app, name="bench")
 
 

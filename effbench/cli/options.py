@@ -45,29 +45,33 @@ class CacheAction(StrEnum):
 
 
 VariantsOption = Annotated[
-    str, typer.Option(help=f"Comma-separated: {', '.join(VARIANTS)}; or all.")
+    str, typer.Option(metavar="NAMES", help=f"Comma-separated: {', '.join(VARIANTS)}; or all.")
 ]
 WeightsOption = Annotated[
     str,
     typer.Option(
+        metavar="NAME",
         help=f"auto (imagenet; imagenet21k-ft1k for XL), {', '.join(RELEASES)}, none (random), "
-        "or an .h5 file."
+        "or an .h5 file.",
     ),
 ]
 WeightsDirOption = Annotated[
     Path | None,
     typer.Option(
+        metavar="FOLDER",
         help="Folder searched first for releases, by their file names.",
         exists=True,
         file_okay=False,
     ),
 ]
-DataOption = Annotated[str, typer.Option(help=f"{datasets.listed()}.")]
+DataOption = Annotated[str, typer.Option(metavar="NAME", help=f"{datasets.listed()}.")]
 DataDirOption = Annotated[
     Path | None,
-    typer.Option(help="Where the data is: CIFAR-10's folder or its tar.gz.", exists=True),
+    typer.Option(
+        metavar="PATH", help="Where the data is: CIFAR-10's folder or its tar.gz.", exists=True
+    ),
 ]
-ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
+ResultsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the records.")]
 RescaleOption = Annotated[
     Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")
 ]
@@ -75,11 +79,16 @@ CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
 GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
 TpuOption = Annotated[bool, typer.Option("--tpu", help="Use the TPU.")]
 TpuNameOption = Annotated[
-    str | None, typer.Option(help="Another TPU than this machine's: its name or grpc:// address.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Another TPU than this machine's: its name or grpc:// address."
+    ),
 ]
 ReplicasOption = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="With --cpu: replicas on one CPU, as on a TPU's cores."),
+    typer.Option(
+        metavar="N", min=1, max=64, help="With --cpu: replicas on one CPU, as on a TPU's cores."
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import err
+from effbench.cli.console import err, out
 from effbench.cli.options import ResultsOption, VariantsOption, only
 from effbench.errors import EffbenchError
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown (the default).")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Markdown (the default but on a terminal).")
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
@@ -47,6 +49,9 @@ def report(
         str | None,
         typer.Option(help="Comma-separated columns instead of the usual; a wrong one lists all."),
     ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Every pair of rows in a line; not with --columns.")
+    ] = False,
     group_by: Annotated[
         str, typer.Option(help="Columns that the rows of one table share.")
     ] = "recipe,data",
@@ -65,11 +70,13 @@ def report(
     from effbench.files import write_atomically
     from effbench.records.store import Store
     from effbench.report import build
-    from effbench.report.render import table
+    from effbench.report.render import document
     from effbench.report.select import Selection
 
     given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex, "html": html}
     style = only("formats", given)
+    only("these", {"columns": columns is not None, "pairs": pairs})
+    wanted = document.Wanted(columns, pairs)
     selection = Selection(variants, recipe, weights, data, where, sort, group_by)
     store = Store(results)
     found = build.read(store, selection, price_per_hour)
@@ -96,9 +103,15 @@ def report(
     if html:
         from effbench.report.render import page
 
-        text = page.render(found, drawings, data_dir, columns)
+        text = page.render(found, drawings, data_dir, wanted)
+    elif style is None and output is None and sys.stdout.isatty():
+        from effbench.report.render import terminal
+
+        for part in terminal.render(found, out.width, wanted):
+            out.print(part)
+        return
     else:
-        text = table.render(found, style or "markdown", columns)
+        text = document.render(found, style or "markdown", wanted)
     if output is None:
         sys.stdout.write(text)
     else:
@@ -123,11 +136,15 @@ def compare(
     from effbench.report.comparison import compare
     from effbench.report.render import comparison_table
 
-    found = compare(base, new)
-    for problem in found.problems:
+    comparison = compare(base, new)
+    for problem in comparison.problems:
         err.print(f"effbench: {problem}", soft_wrap=True)
-    render = comparison_table.as_json if as_json else comparison_table.as_text
-    sys.stdout.write(render(found, max_drop, alpha))
-    fallen = any(change.fails(max_drop, alpha) for change in found.changes)
-    if fallen or (require_all and found.unchecked):
+    if sys.stdout.isatty() and not as_json:
+        for part in comparison_table.on_terminal(comparison, max_drop, alpha, out.width):
+            out.print(part)
+    else:
+        render = comparison_table.as_json if as_json else comparison_table.as_text
+        sys.stdout.write(render(comparison, max_drop, alpha))
+    fallen = any(change.fails(max_drop, alpha) for change in comparison.changes)
+    if fallen or (require_all and comparison.unchecked):
         raise typer.Exit(1)

@@ -29,6 +29,14 @@ from effbench.cli.options import (
     only,
 )
 from effbench.config.recipes import RECIPES
+from effbench.config.sweep_options import (
+    DeviceOptions,
+    ExecutionOptions,
+    ImageOptions,
+    NetworkOptions,
+    SweepOptions,
+    TrainingOptions,
+)
 
 
 def sweep(
@@ -36,62 +44,91 @@ def sweep(
     weights: WeightsOption = "auto",
     weights_dir: WeightsDirOption = None,
     rescale: RescaleOption = Rescale.auto,
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=32, max=2048, help="Default: each variant's native size."),
+    ] = None,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS", help="Comma-separated numbers and ranges, e.g. 0,2-5; one run each."
+        ),
+    ] = "0",
     data: DataOption = "cifar10",
     data_dir: DataDirOption = None,
-    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "case-study",
-    seeds: Annotated[str, typer.Option(help="Comma-separated; one run each.")] = "0",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=10,
+            help="Training images; a quarter of it (at least 10) of the others.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help=f"One of {', '.join(RECIPES)}.")
+    ] = "case-study",
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Default: the recipe's.")
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Global. Default: the recipe's; to train a head, 16 for each replica."
+            metavar="N",
+            min=1,
+            help="Global. Default: the recipe's; to train a head, 16 for each replica.",
         ),
     ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=32, max=2048, help="Default: each variant's native size.")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=10, help="Training images; a quarter of it (at least 10) of the others."),
-    ] = None,
     start_step: Annotated[
-        int | None, typer.Option(min=0, help="First step of schedule and optimizer. Default: 0.")
+        int | None,
+        typer.Option(metavar="N", min=0, help="First step of schedule and optimizer. Default: 0."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value: another number of the recipe; may be repeated."),
-    ] = None,
-    micro_batch: Annotated[
-        int | None,
-        typer.Option(min=1, help="Images of a batch that fit at once. Default: the whole batch."),
-    ] = None,
-    oom_retry: Annotated[
-        bool,
         typer.Option(
-            "--oom-retry/--no-oom-retry",
-            help="Out of memory, try again with half the micro-batch.",
+            "--set", metavar="KEY=VALUE", help="Another number of the recipe; may be repeated."
         ),
-    ] = True,
-    checkpoint_minutes: Annotated[
-        float, typer.Option(min=0, help="Between two checkpoints of a whole network's training.")
-    ] = 10.0,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write logs under RESULTS/tensorboard.")
-    ] = False,
-    precision: Annotated[
-        Precision, typer.Option(help="auto: mixed_bfloat16 on TPU, else float32.")
-    ] = Precision.auto,
+    ] = None,
     cpu: CpuOption = False,
     gpu: GpuOption = False,
     tpu: TpuOption = False,
     tpu_name: TpuNameOption = None,
     replicas: ReplicasOption = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            metavar="NAME",
+            help="auto (mixed_bfloat16 on TPU, else float32), float32 or mixed_bfloat16.",
+        ),
+    ] = Precision.auto,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Images of a batch that fit at once. Default: the whole batch."
+        ),
+    ] = None,
     results: ResultsOption = Path("results"),
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="N", min=0, help="Between two checkpoints of a whole network's training."
+        ),
+    ] = 10.0,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write logs under RESULTS/tensorboard."),
+    ] = False,
     feature_cache: Annotated[
         bool,
         typer.Option(
             "--feature-cache/--no-feature-cache",
             help="Compute features once, or run the backbone in every step.",
+        ),
+    ] = True,
+    oom_retry: Annotated[
+        bool,
+        typer.Option(
+            "--oom-retry/--no-oom-retry",
+            help="Out of memory, try again with half the micro-batch.",
         ),
     ] = True,
     retry_failed: Annotated[
@@ -105,34 +142,40 @@ def sweep(
     """Train every variant and keep a record of each run; what is finished is not repeated."""
     from effbench.records.store import Store
     from effbench.sweep import scheduler as sweeping
-    from effbench.sweep.resolve import Options, resolve
+    from effbench.sweep.resolve import resolve
 
-    options = Options(
-        variants=variants,
-        weights=weights,
-        rescale=rescale,
-        weights_dir=weights_dir,
-        data=data,
-        data_dir=data_dir,
-        recipe=recipe,
-        seeds=seeds,
-        epochs=epochs,
-        batch_size=batch_size,
-        image_size=image_size,
-        limit=limit,
-        start_step=start_step,
-        precision=precision,
-        device=_device(cpu=cpu, gpu=gpu, tpu=tpu),
-        replicas=replicas,
-        tpu_name=tpu_name,
-        feature_cache=feature_cache,
-        settings=tuple(settings or ()),
-        micro_batch=micro_batch,
-        checkpoint_minutes=checkpoint_minutes,
-        oom_retry=oom_retry,
-        tensorboard=tensorboard,
-        retry_failed=retry_failed,
-        force=force,
+    options = SweepOptions(
+        NetworkOptions(
+            variants=variants,
+            weights=weights,
+            weights_dir=weights_dir,
+            rescale=rescale,
+            image_size=image_size,
+            seeds=seeds,
+        ),
+        ImageOptions(data=data, data_dir=data_dir, limit=limit),
+        TrainingOptions(
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            start_step=start_step,
+            settings=tuple(settings or ()),
+        ),
+        DeviceOptions(
+            device=only("devices", {"cpu": cpu, "gpu": gpu, "tpu": tpu}) or "auto",
+            tpu_name=tpu_name,
+            replicas=replicas,
+            precision=precision,
+            micro_batch=micro_batch,
+        ),
+        ExecutionOptions(
+            feature_cache=feature_cache,
+            oom_retry=oom_retry,
+            retry_failed=retry_failed,
+            force=force,
+            checkpoint_minutes=checkpoint_minutes,
+            tensorboard=tensorboard,
+        ),
     )
     store = Store(results)
     with Display(out, 0, quiet=quiet, verbose=verbose) as display:
@@ -145,9 +188,10 @@ def sweep(
     with Display(out, len(request.specs), quiet=quiet, verbose=verbose) as display:
         outcome = sweeping.run(request, store, display)
     if not quiet:
+        target = request.target
         out.print(
             f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
-            + (f"see: {_REPORT} {results}" if request.chief else "the chief keeps the records"),
+            + (f"see: {_REPORT} {results}" if target.chief else "the chief keeps the records"),
             soft_wrap=True,
         )
     if outcome.failed_before:
@@ -157,7 +201,3 @@ def sweep(
 
 
 _REPORT = "effbench report --markdown --results"
-
-
-def _device(**flags: bool) -> str:
-    return only("devices", flags) or "auto"

@@ -38,7 +38,7 @@ HINT = (
 
 def load(directory: Path | None, report: Report) -> Dataset:
     """CIFAR-10 in the case study's split, as `datasets.load` describes it."""
-    read = _reader(directory or place() or _download(report))
+    read = _reader(directory or local_copy() or _download(report))
     whole = _batches(read, TRAIN_MD5)
     # The permutation inside train_test_split(test_size=0.1, random_state=42).
     order = np.random.RandomState(SPLIT_SEED).permutation(len(whole.labels))
@@ -49,11 +49,11 @@ def load(directory: Path | None, report: Report) -> Dataset:
 
 def at_hand(directory: Path | None) -> Split | None:
     """The test images, as `datasets.at_hand` describes it."""
-    found = directory or place()
-    return _batches(_reader(found), TEST_MD5) if found else None
+    source = directory or local_copy()
+    return _batches(_reader(source), TEST_MD5) if source else None
 
 
-def place() -> Path | None:
+def local_copy() -> Path | None:
     """Keras's copy or ours, folder or archive; None where there is none."""
     datasets = cache.keras() / "datasets"
     for folder in (datasets / f"{FOLDER}-target" / FOLDER, datasets / FOLDER):
@@ -72,15 +72,15 @@ def _download(report: Report) -> Path:
     return download(url, archive, ARCHIVE_MD5, DataError, HINT, report)
 
 
-def _reader(place: Path) -> Callable[[str], bytes]:
+def _reader(source: Path) -> Callable[[str], bytes]:
     """A function from a batch's name to its bytes, for a folder or an archive."""
-    folders = [place, place / FOLDER]
+    folders = [source, source / FOLDER]
     for folder in folders:
         if (folder / "data_batch_1").is_file():
             return lambda name: (folder / name).read_bytes()
-    archives = [place] if place.is_file() else sorted(place.glob("cifar-10-python.tar.gz"))
+    archives = [source] if source.is_file() else sorted(source.glob("cifar-10-python.tar.gz"))
     if not archives:
-        raise DataError("no CIFAR-10 in --data-dir", str(place), HINT)
+        raise DataError("no CIFAR-10 in --data-dir", str(source), HINT)
     try:
         with tarfile.open(archives[0]) as tar:
             content = {
@@ -101,11 +101,11 @@ def _batches(read: Callable[[str], bytes], published: Mapping[str, str]) -> Spli
             content = read(name)
         except (OSError, KeyError) as error:
             raise DataError("a CIFAR-10 file is missing", name, HINT) from error
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != md5:
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if digest != md5:
             raise DataError(
                 f"{name} is not the published CIFAR-10 file (md5 {md5})",
-                f"{len(content):,} bytes with md5 {found}",
+                f"{len(content):,} bytes with md5 {digest}",
                 HINT,
             )
         batch = unpickle_arrays(content)

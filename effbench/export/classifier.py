@@ -5,8 +5,7 @@ from __future__ import annotations
 from effbench.config.variants import VARIANTS
 from effbench.export.load import Network
 from effbench.hardware.tensorflow_setup import keras
-from effbench.models import backbone as backbones
-from effbench.models import preprocessing
+from effbench.models import backbone, preprocessing
 
 
 def build(network: Network) -> keras.Model:
@@ -21,16 +20,16 @@ def build(network: Network) -> keras.Model:
         A model from uint8 [n, h, w, 3], RGB of any size, to float32 [n, classes].
     """
     spec = network.spec
-    backbone = backbones.build(VARIANTS[spec.variant], spec.image_size, "float32")
+    model = backbone.build(VARIANTS[spec.variant], spec.image_size, "float32")
     # By name: a layer left out could move others.
-    found = {variable.name: variable for variable in network.backbone.weights}
-    backbone.set_weights([found[variable.name].numpy() for variable in backbone.weights])
+    kept = {variable.name: variable for variable in network.backbone.weights}
+    model.set_weights([kept[variable.name].numpy() for variable in model.weights])
     mean, std = preprocessing.PREPROCESSING[spec.preprocessing]
     head = keras.layers.Dense(len(network.bias), activation="softmax", name="scores")
     layers = (
         keras.layers.Resizing(spec.image_size, spec.image_size, name="resize"),
         keras.layers.Normalization(mean=mean, variance=std**2, name="rescale"),
-        backbone,
+        model,
         keras.layers.GlobalAveragePooling2D(name="pool"),
         head,
     )

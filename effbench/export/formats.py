@@ -50,16 +50,16 @@ def read(path: Path) -> Classify:
         EffbenchError: there is no model, or not one that `effbench export` wrote, or not a whole
             one.
     """
-    found = [row for row in FORMATS.values() if row.has(path)]
+    formats = [row for row in FORMATS.values() if row.has(path)]
     hint = "give what 'effbench export' wrote"
-    if not found:
+    if not formats:
         kinds = ((path.is_dir, "a folder of something else"), (path.exists, "something else"))
         what = next((kind for test, kind in kinds if test()), "nothing is there")
         raise EffbenchError(
             f"a model is a {', '.join(FORMATS)} file or folder", f"{path}: {what}", hint
         )
     try:
-        classify = found[0].read(path)
+        classify = formats[0].read(path)
         classify(np.zeros((1, 1, 3), np.uint8))
     # Of a damaged file, or of another model, the libraries raise whatever they happen to hit.
     except Exception as error:
@@ -124,9 +124,9 @@ def _read_savedmodel(path: Path) -> Classify:
 
     def classify(image: np.ndarray) -> dict[str, float]:
         # Through `loaded`: without it the variables are gone.
-        found = loaded.signatures["serving_default"](images=tf.constant(image[None]))
-        names = [name.decode() for name in found["classes"].numpy()[0]]
-        return _named(names, found["scores"].numpy()[0])
+        outputs = loaded.signatures["serving_default"](images=tf.constant(image[None]))
+        names = [name.decode() for name in outputs["classes"].numpy()[0]]
+        return _named(names, outputs["scores"].numpy()[0])
 
     return classify
 

@@ -45,10 +45,10 @@ def predict(model: Path, images: Sequence[Path]) -> list[Prediction | DataError]
 
 def _one(classify: formats.Classify, path: Path) -> Prediction | DataError:
     try:
-        found = classify(pixels(path))
+        probabilities = classify(pixels(path))
     except DataError as error:
         return error
-    ranked = sorted(found.items(), key=lambda item: -item[1])
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
     return Prediction(path, tuple(ranked[:TOP]))
 
 

@@ -98,7 +98,7 @@ def export(order: Order, report: Report) -> Exported:
             kind.write(model, names, temporary)
         report(Step("check"))
         difference = _difference(network, names, temporary)
-        size = sum(each.stat().st_size for each in _all(temporary))
+        size = sum(path.stat().st_size for path in _all(temporary))
     return Exported(path, size, difference, len(SIZES))
 
 
@@ -126,8 +126,8 @@ def _beside(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name[:100]}.") as folder:
             temporary = Path(folder) / name
             yield temporary
-            for each in _all(temporary):
-                sync(each)
+            for path in _all(temporary):
+                sync(path)
             if path.is_dir() and temporary.is_dir():  # no rename replaces a folder that has files
                 path.rename(Path(folder) / "old")
             temporary.replace(path)
@@ -158,10 +158,12 @@ def _difference(network: load.Network, names: tuple[str, ...], path: Path) -> fl
     largest = 0.0
     for size in SIZES:
         image = random.integers(0, 256, (*size, 3), np.uint8)
-        found = classify(image)
-        assert tuple(found) == names
-        own = network.probabilities(image[None])[0]
-        largest = float(np.maximum(largest, np.abs(np.array([*found.values()]) - own).max()))
+        exported = classify(image)
+        assert tuple(exported) == names
+        expected = network.probabilities(image[None])[0]
+        largest = float(
+            np.maximum(largest, np.abs(np.array([*exported.values()]) - expected).max())
+        )
     if not largest <= TOLERANCE:  # NaN is not
         raise EffbenchError(
             f"probabilities must be those of the run's network within {TOLERANCE:g}",

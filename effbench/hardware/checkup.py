@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -36,22 +35,22 @@ def examine() -> list[Check]:
 
 
 def _python() -> Check:
-    found = provenance.version("tensorflow-addons")
-    text = f"{sys.version.split()[0]}, tensorflow-addons {found or 'missing'}"
-    good = sys.version_info[:2] == (3, 11) and bool(found)
+    addons = provenance.version("tensorflow-addons")
+    text = f"{sys.version.split()[0]}, tensorflow-addons {addons or 'missing'}"
+    good = sys.version_info[:2] == (3, 11) and bool(addons)
     return Check("python", good, text, "use Python 3.11; 'make setup' installs all it needs")
 
 
 def _tensorflow(kind: str) -> Check:
     try:
-        found = self_check.ask(kind)
+        check = self_check.ask(kind)
     except EffbenchError as error:
         return Check(f"tensorflow on {kind}", False, str(error), f"run 'make setup ACCEL={kind}'")
-    replicas = f"{found.replicas} replica{'' if found.replicas == 1 else 's'}"
-    software = {"Keras": str(found.keras)} | found.versions
+    replicas = f"{check.replicas} replica{'' if check.replicas == 1 else 's'}"
+    software = {"Keras": str(check.keras)} | check.versions
     versions = ", ".join(f"{name} {version}" for name, version in software.items() if version)
-    text = f"{found.name}; {replicas}; {versions}; a tiny step ran"
-    return Check(f"tensorflow on {kind}", found.keras == 2, text, "run 'make setup'")
+    text = f"{check.name}; {replicas}; {versions}; a tiny step ran"
+    return Check(f"tensorflow on {kind}", check.keras == 2, text, "run 'make setup'")
 
 
 def _tpu() -> Check:
@@ -59,8 +58,8 @@ def _tpu() -> Check:
     chips = tpu.chips()
     build = "TPU build of TensorFlow" if tpu.build() else "TensorFlow without TPU support"
     if chips is None:
-        found = f"{build}, no TPU chip found" if tpu.build() else f"{build}; install the tpu set"
-        return Check("tpu", True, f"{found}{'' if tpu.build() else ' on a machine with a TPU'}")
+        text = f"{build}, no TPU chip found" if tpu.build() else f"{build}; install the tpu set"
+        return Check("tpu", True, f"{text}{'' if tpu.build() else ' on a machine with a TPU'}")
     hint = "install the tpu set: make setup ACCEL=tpu"
     return Check("tpu", tpu.build(), f"{chips}; {build}", hint)
 
@@ -83,6 +82,6 @@ def _cache() -> Check:
 
 
 def _data() -> Check:
-    place: Path | None = cifar10.place()
-    text = str(place) if place else "not on this machine; it is downloaded when first used"
+    copy = cifar10.local_copy()
+    text = str(copy) if copy else "not on this machine; it is downloaded when first used"
     return Check("cifar10", True, text)

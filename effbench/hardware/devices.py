@@ -122,8 +122,8 @@ def _hosts(kind: str) -> Device:
         raise _failed("TensorFlow cannot join the hosts of TF_CONFIG", error, "check it") from error
     hosts = cluster.read().hosts
     if strategy.num_replicas_in_sync != hosts * count:
-        found = f"{strategy.num_replicas_in_sync} replicas on {hosts} hosts, {count} on this one"
-        raise DeviceError("every host must have as many GPUs", found, "use equal hosts")
+        received = f"{strategy.num_replicas_in_sync} replicas on {hosts} hosts, {count} on this one"
+        raise DeviceError("every host must have as many GPUs", received, "use equal hosts")
     return Device(kind, f"{hosts} hosts, each {name}", 1, Replicated(strategy=strategy), hosts)
 
 

@@ -114,23 +114,23 @@ class Replicated(Layout):
         """Runs a program everywhere; its results must be the same everywhere, e.g. totals."""
         results = self.strategy.run(program, args=inputs)
         return tf.nest.map_structure(
-            lambda each: self.strategy.experimental_local_results(each)[0], results
+            lambda value: self.strategy.experimental_local_results(value)[0], results
         )
 
     def map(self, program: Program, rows: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
         """Runs a program on each replica's part of `rows`, and joins the rows that come out."""
         parts = tf.split(rows, self.replicas)
-        own = self.strategy.experimental_distribute_values_from_function(
+        distributed = self.strategy.experimental_distribute_values_from_function(
             lambda context: parts[context.replica_id_in_sync_group]
         )
-        return self.strategy.gather(self.strategy.run(program, args=(own, *inputs)), axis=0)
+        return self.strategy.gather(self.strategy.run(program, args=(distributed, *inputs)), axis=0)
 
     def told(self, values: np.ndarray) -> np.ndarray:
         """What each replica's process calls this with: int32 [n] to [replicas, n]."""
-        own = self.strategy.experimental_distribute_values_from_function(
+        distributed = self.strategy.experimental_distribute_values_from_function(
             lambda _: tf.constant(values[None])
         )
-        whole: np.ndarray = tf.function(self.strategy.gather)(own, axis=0).numpy()
+        whole: np.ndarray = tf.function(self.strategy.gather)(distributed, axis=0).numpy()
         return whole
 
     def part(self, rows: tf.Tensor) -> tf.Tensor:

@@ -85,11 +85,11 @@ class Chips:
 
 def chips() -> Chips | None:
     """What the file system says of this machine's chips; None where there are none."""
-    found = [device for device in Path("/sys/bus/pci/devices").glob("*") if _is_chip(device)]
-    count = len(found) or len(list(Path("/dev").glob("accel[0-9]*")))
+    devices = [device for device in Path("/sys/bus/pci/devices").glob("*") if _is_chip(device)]
+    count = len(devices) or len(list(Path("/dev").glob("accel[0-9]*")))
     if not count:
         return None
-    return Chips(count, _generation(found[0]) if found else None)
+    return Chips(count, _generation(devices[0]) if devices else None)
 
 
 def _is_chip(device: Path) -> bool:
@@ -114,13 +114,13 @@ def named(given: str | None) -> str:
     TPU machines of Colab and Kaggle that have their chips in themselves need no name.
     """
     colab = os.environ.get("COLAB_TPU_ADDR", "")
-    places = (
+    candidates = (
         given,
         os.environ.get("KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS"),
         os.environ.get("TPU_NAME"),
         f"grpc://{colab.removeprefix('grpc://')}" if colab else "",
     )
-    return next(filter(None, places), "")
+    return next(filter(None, candidates), "")
 
 
 def build() -> bool:

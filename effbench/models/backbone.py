@@ -64,7 +64,7 @@ def trainable(
     noise = Noise()
     model = _built(variant, None, precision, drop_connect_rate=1 - survival)
 
-    def own(layer: keras.layers.Layer) -> keras.layers.Layer:
+    def replacement(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.layers.Dropout):
             return StochasticDepth(noise, layer.rate, name=layer.name)
         config = layer.get_config()
@@ -75,7 +75,7 @@ def trainable(
             return Pointwise.from_config(config)
         return type(layer).from_config(config)
 
-    return keras.models.clone_model(model, clone_function=own), noise
+    return keras.models.clone_model(model, clone_function=replacement), noise
 
 
 def randomize(model: keras.Model, seed: int) -> None:
@@ -84,10 +84,12 @@ def randomize(model: keras.Model, seed: int) -> None:
     The package has one initializer for all kernels, which gives equal values to those of equal
     shape.
     """
-    for place, variable in enumerate(model.trainable_variables):
+    for index, variable in enumerate(model.trainable_variables):
         if variable.shape.rank == 4:
-            own = (seed * 10_007 + place) % 2**31
-            drawn = keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal", own)
+            kernel_seed = (seed * 10_007 + index) % 2**31
+            drawn = keras.initializers.VarianceScaling(
+                2.0, "fan_out", "truncated_normal", kernel_seed
+            )
             variable.assign(drawn(variable.shape))
 
 

@@ -65,7 +65,7 @@ def multiply_adds(variant: Variant, image_size: int) -> int:
         variant: which network; without its top.
         image_size: side of the square image, pixels; any.
     """
-    return sum(each.multiply_adds for each in convolutions(variant, image_size))
+    return sum(layer.multiply_adds for layer in convolutions(variant, image_size))
 
 
 def convolutions(variant: Variant, image_size: int) -> Iterator[Convolution]:

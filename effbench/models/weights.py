@@ -137,9 +137,9 @@ def find(
             raise WeightsError("the file of weights has changed", str(source.path), "start again")
         return File(source.path, sha256)
     release = variant.release(weights.name)
-    places = [cache.keras() / "models" / "efficientnetv2", cache.downloads()]
-    for place in [*([directory] if directory else []), *places]:
-        path = place / release.file
+    caches = [cache.keras() / "models" / "efficientnetv2", cache.downloads()]
+    for folder in [*([directory] if directory else []), *caches]:
+        path = folder / release.file
         if path.is_file():
             return _checked(path, release)
     url = f"{os.environ.get('EFFBENCH_WEIGHTS_URL') or URL}/{release.file}"
@@ -166,9 +166,9 @@ def load(model: keras.Model, path: Path) -> int:
     missing = sorted(wanted.keys() - tensors.keys())
     left_over = sorted(name for name in tensors.keys() - wanted.keys() if TOP not in name)
     if missing or left_over:
-        found = f"{path.name} lacks {_some(missing)}" if missing else ""
+        lacking = f"{path.name} lacks {_some(missing)}" if missing else ""
         extra = f"{path.name} has {_some(left_over)} besides" if left_over else ""
-        raise WeightsError(fits, "; ".join(filter(None, (found, extra))), _OTHER_VARIANT)
+        raise WeightsError(fits, "; ".join(filter(None, (lacking, extra))), _OTHER_VARIANT)
     for name, variable in wanted.items():
         if tuple(variable.shape) != tensors[name].shape:
             received = f"{name} is {tensors[name].shape}, not {tuple(variable.shape)}"

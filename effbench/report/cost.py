@@ -58,12 +58,12 @@ def of(results: Sequence[RunResult]) -> Cost:
     """
     first = results[0].spec
     variant = VARIANTS[first.variant]
-    processes = list({_process(each): each for each in results}.values())
+    processes = list({_process(result): result for result in results}.values())
     phases = {
-        field.name: sum(getattr(each.seconds, field.name) for each in processes)
+        field.name: sum(getattr(result.seconds, field.name) for result in processes)
         for field in fields(Seconds)
     }
-    computed = sum(each.provenance.features_computed for each in processes)
+    computed = sum(result.provenance.features_computed for result in processes)
     known = computed > 0 and phases["features"] > 0
     return Cost(
         parameters=variant.parameters,
@@ -72,9 +72,9 @@ def of(results: Sequence[RunResult]) -> Cost:
         images_per_second=computed / phases["features"] if known else None,
         **{f"{phase}_seconds": seconds for phase, seconds in phases.items()},
         hours=sum(phases.values()) / 3600,
-        peak_memory_gb=max(each.provenance.peak_memory for each in processes) / 1e9,
-        from_cache=sum(each.provenance.features_cached for each in processes),
-        device=", ".join(sorted({each.provenance.device_name for each in processes})),
+        peak_memory_gb=max(result.provenance.peak_memory for result in processes) / 1e9,
+        from_cache=sum(result.provenance.features_cached for result in processes),
+        device=", ".join(sorted({result.provenance.device_name for result in processes})),
     )
 
 
@@ -86,8 +86,8 @@ def _process(result: RunResult) -> tuple[object, ...]:
 def front(costs: Sequence[float | None], accuracies: Sequence[float]) -> list[bool]:
     """Which are on the Pareto front: no other is as cheap and better, or as good and cheaper."""
 
-    def beaten(place: int) -> bool:
-        mine, accuracy = costs[place], accuracies[place]
+    def beaten(index: int) -> bool:
+        mine, accuracy = costs[index], accuracies[index]
         return any(
             cost is not None
             and mine is not None
@@ -97,4 +97,4 @@ def front(costs: Sequence[float | None], accuracies: Sequence[float]) -> list[bo
             for cost, other in zip(costs, accuracies, strict=True)
         )
 
-    return [cost is not None and not beaten(place) for place, cost in enumerate(costs)]
+    return [cost is not None and not beaten(index) for index, cost in enumerate(costs)]

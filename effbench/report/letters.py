@@ -20,14 +20,20 @@ def assign(rows: int, different: Iterable[tuple[int, int]]) -> list[str]:
     for first, second in different:
         split = {
             part
-            for each in sets
-            for part in ((each - {first}, each - {second}) if {first, second} <= each else (each,))
+            for members in sets
+            for part in (
+                (members - {first}, members - {second})
+                if {first, second} <= members
+                else (members,)
+            )
         }
-        sets = [each for each in split if not any(each < other for other in split)]
-    names = {each: _name(place) for place, each in enumerate(sorted(sets, key=sorted))}
-    return ["".join(name for each, name in names.items() if row in each) for row in range(rows)]
+        sets = [members for members in split if not any(members < other for other in split)]
+    names = {members: _name(index) for index, members in enumerate(sorted(sets, key=sorted))}
+    return [
+        "".join(name for members, name in names.items() if row in members) for row in range(rows)
+    ]
 
 
-def _name(place: int) -> str:
-    rounds, letter = divmod(place, len(ascii_lowercase))
+def _name(index: int) -> str:
+    rounds, letter = divmod(index, len(ascii_lowercase))
     return ascii_lowercase[letter] + (str(rounds) if rounds else "")

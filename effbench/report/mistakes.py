@@ -73,7 +73,7 @@ class Mistakes:
     @property
     def pairs(self) -> tuple[Confused, ...]:
         """The classes most often confused over all rows, the worst first."""
-        present = [each for each in self.confusions if each is not None]
+        present = [confusion for confusion in self.confusions if confusion is not None]
         return most_confused(np.sum(present, axis=0)) if present else ()
 
 
@@ -82,10 +82,10 @@ def most_confused(counts: Array) -> tuple[Confused, ...]:
     shares = normalised(counts)
     np.fill_diagonal(shares, 0)
     worst = np.argsort(-shares, axis=None, kind="stable")[:PAIRS_LISTED]
-    found = (np.unravel_index(place, shares.shape) for place in worst)
+    cells = (np.unravel_index(position, shares.shape) for position in worst)
     return tuple(
         Confused(int(label), int(answer), float(shares[label, answer]))
-        for label, answer in found
+        for label, answer in cells
         if shares[label, answer] > 0
     )
 
@@ -99,14 +99,16 @@ def find(store: Store, section: Section) -> Mistakes:
     """The mistakes of a section, from the predictions beside its records."""
     answers = [_read(store, row.results) for row in section.rows]
     first = next(filter(None, answers), None)
-    fitting = [each if first and each and each.same_images(first) else None for each in answers]
-    present = [each for each in fitting if each]
+    fitting = [
+        answer if first and answer and answer.same_images(first) else None for answer in answers
+    ]
+    present = [answer for answer in fitting if answer]
     remarks = tuple(
         f"{label}: left out, its predictions are missing, damaged or of other images."
-        for label, each in zip(section.labels, fitting, strict=True)
-        if each is None
+        for label, answer in zip(section.labels, fitting, strict=True)
+        if answer is None
     )
-    confusions = tuple(each.confusion() if each else None for each in fitting)
+    confusions = tuple(answer.confusion() if answer else None for answer in fitting)
     if not present:
         return Mistakes(confusions, (), 0, 0, remarks)
     whole = _joined(present)
@@ -140,45 +142,47 @@ class _Answers:
 
     def missed(self) -> tuple[tuple[Missed, ...], int]:
         """Images most often wrong, the worst first, and how many are always wrong."""
-        votes = np.stack([(self.predicted == each).sum(axis=0) for each in range(CLASSES)], axis=1)
-        own = np.arange(len(self.labels)), self.labels
-        wrong = len(self.predicted) - votes[own]
-        votes[own] = 0
+        votes = np.stack(
+            [(self.predicted == number).sum(axis=0) for number in range(CLASSES)], axis=1
+        )
+        true = np.arange(len(self.labels)), self.labels
+        wrong = len(self.predicted) - votes[true]
+        votes[true] = 0
         probability = self.probability.mean(axis=0, dtype=np.float64)
         order = np.lexsort((self.index, probability, -wrong))[:IMAGES_LISTED]
         answers, agree = votes.argmax(axis=1), votes.max(axis=1)
-        found = (
+        missed = (
             Missed(
-                index=int(self.index[place]),
-                label=int(self.labels[place]),
-                wrong=int(wrong[place]),
-                answer=int(answers[place]),
-                agree=int(agree[place]),
-                probability=float(probability[place]),
+                index=int(self.index[image]),
+                label=int(self.labels[image]),
+                wrong=int(wrong[image]),
+                answer=int(answers[image]),
+                agree=int(agree[image]),
+                probability=float(probability[image]),
             )
-            for place in order
-            if wrong[place]
+            for image in order
+            if wrong[image]
         )
-        return tuple(found), int((wrong == len(self.predicted)).sum())
+        return tuple(missed), int((wrong == len(self.predicted)).sum())
 
 
 def _joined(parts: Sequence[_Answers]) -> _Answers:
     """All runs of several parts about the same images."""
     first = parts[0]
-    if any(not each.same_images(first) for each in parts):
+    if any(not part.same_images(first) for part in parts):
         raise ValueError("other images")
     return _Answers(
         first.labels,
         first.index,
-        np.concatenate([each.predicted for each in parts]),
-        np.concatenate([each.probability for each in parts]),
+        np.concatenate([part.predicted for part in parts]),
+        np.concatenate([part.probability for part in parts]),
     )
 
 
 def _read(store: Store, results: Sequence[RunResult]) -> _Answers | None:
     """The answers of runs that differ by their seed only; None where they cannot be told."""
     try:
-        return _joined([_run(store, each) for each in results])
+        return _joined([_run(store, result) for result in results])
     except (EffbenchError, ValueError, IndexError):  # the last two: damaged arrays
         return None
 
@@ -188,5 +192,5 @@ def _run(store: Store, result: RunResult) -> _Answers:
     labels, index, predicted, probability = store.predictions(result, *names).values()
     if not labels.shape == index.shape == predicted.shape or predicted.max() >= CLASSES:
         raise ValueError("arrays that do not fit one another")
-    own = probability[np.arange(len(labels)), labels]
-    return _Answers(labels, index, predicted[None], own[None])
+    of_true = probability[np.arange(len(labels)), labels]
+    return _Answers(labels, index, predicted[None], of_true[None])

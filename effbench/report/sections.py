@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -111,7 +111,7 @@ def _section(title: str, rows: list[Row], bootstrap: Bootstrap | None) -> Sectio
         for place, text in zip(comparable, letters.assign(len(ranks), apart), strict=True):
             rows[place] = replace(rows[place], letters=text)
     rows = [replace(row, pareto=fronts) for row, fronts in zip(rows, _pareto(rows), strict=True)]
-    return Section(title, tuple(rows), _labels(rows), tuple(pairs), notes(rows, few=few))
+    return Section(title, tuple(rows), labels(rows), tuple(pairs), notes(rows, few=few))
 
 
 def _pairs(rows: Sequence[Row], places: Sequence[int], bootstrap: Bootstrap | None) -> list[Pair]:
@@ -153,20 +153,23 @@ def _value(row: Row, name: str) -> float | None:
 _TELLING = ("image_size", "weights", "recipe", "precision", "details", "group")
 
 
-def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The variant, and as much more as tells each row from the others."""
+def labels(rows: Sequence[Row], unsaid: Collection[str] = ()) -> tuple[str, ...]:
+    """The variant, and as much more as tells each row from the others.
+
+    Args:
+        rows: of one section.
+        unsaid: columns that stand beside the label and are not said again.
+    """
     flats = [row.flat for row in rows]
-    labels = [str(flat["variant"]) for flat in flats]
+    known: list[tuple[object, ...]] = [(flat["variant"],) for flat in flats]
+    said = [[str(flat["variant"])] for flat in flats]
     for name in _TELLING:
-        shared = {label for label in labels if labels.count(label) > 1}
-        differ = {
-            label
-            for label in shared
-            if len({flat[name] for flat, own in zip(flats, labels, strict=True) if own == label})
-            > 1
-        }
-        labels = [
-            f"{label} {flat[name] or 'as it is'}" if label in differ else label
-            for flat, label in zip(flats, labels, strict=True)
-        ]
-    return tuple(labels)
+        values: dict[tuple[object, ...], set[object]] = {}
+        for flat, parts in zip(flats, known, strict=True):
+            values.setdefault(parts, set()).add(flat[name])
+        for index, flat in enumerate(flats):
+            if len(values[known[index]]) > 1:
+                known[index] = (*known[index], flat[name])
+                if name not in unsaid:
+                    said[index].append(str(flat[name] or "as it is"))
+    return tuple(map(" ".join, said))

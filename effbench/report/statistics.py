@@ -111,11 +111,14 @@ class Bootstrap:
         alike: dict[int, list[Sample]] = {}
         for sample in samples:
             alike.setdefault(sample.images, []).append(sample)
-        tables = [np.stack([each.hits.mean(axis=0) for each in own]) for own in alike.values()]
+        tables = [
+            np.stack([sample.hits.mean(axis=0) for sample in samples_alike])
+            for samples_alike in alike.values()
+        ]
         self._images = {
-            each.name: draws
-            for own, table in zip(alike.values(), _resampled(tables), strict=True)
-            for each, draws in zip(own, table, strict=True)
+            sample.name: draws
+            for samples_alike, table in zip(alike.values(), _resampled(tables), strict=True)
+            for sample, draws in zip(samples_alike, table, strict=True)
         }
 
     def interval(self, sample: Sample) -> tuple[float, float]:
@@ -195,19 +198,19 @@ def _resampled(tables: Sequence[Array]) -> list[Array]:
     most = max((table.shape[1] for table in tables), default=0)
     # Most images are right in every run, and need no product.
     hard = [np.flatnonzero((table < 1).any(axis=0)) for table in tables]
-    errors = [1 - table[:, own] for table, own in zip(tables, hard, strict=True)]
+    errors = [1 - table[:, columns] for table, columns in zip(tables, hard, strict=True)]
 
     def some(part: int) -> list[Array]:
         # An image's weights do not depend on how many images there are.
         weights = np.random.default_rng(part).standard_exponential((most, size), dtype=np.float32)
         return [
-            1 - wrong @ weights[own].astype(np.float64) / weights[: table.shape[1]].sum(axis=0)
-            for table, own, wrong in zip(tables, hard, errors, strict=True)
+            1 - wrong @ weights[columns].astype(np.float64) / weights[: table.shape[1]].sum(axis=0)
+            for table, columns, wrong in zip(tables, hard, errors, strict=True)
         ]
 
     with ThreadPoolExecutor() as threads:
         parts = list(threads.map(some, range(DRAWS // size)))
-    return [np.concatenate(own, axis=1) for own in zip(*parts, strict=True)]
+    return [np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)]
 
 
 def _deviations(rates: Array, stream: int, other: Sample | None = None) -> Array:

@@ -1,69 +1,154 @@
-"""What a section says, in a few sentences."""
+"""The answer: what a section says, in two to four plain sentences."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from effbench.report.sections import COMPARED, Section
+from effbench.records.caveats import CAVEATS
+from effbench.report.build import Report
+from effbench.report.sections import COMPARED, Pair, Section
+from effbench.report.statistics import CONFIDENCE
 
 # Names in one sentence.
 LISTED = 6
+# Marks that matter more than that there is one seed only.
+_GRAVEST = ("random weights", "limited")
 
 
 def sentences(section: Section) -> Iterator[str]:
-    """The best row, what cannot be told apart from it, the cheapest of these, and the marks."""
-    rows, labels = section.rows, section.labels
-    best = max(range(len(rows)), key=lambda place: rows[place].accuracies[COMPARED].mean)
-    found = rows[best].accuracies[COMPARED]
-    interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-    verb = "is the best on test with" if len(rows) > 1 else "reaches"
-    where = "" if len(rows) > 1 else " on test"
-    yield f"{labels[best]} {verb} {found.mean:.2f} %{interval}{where}."
-    if found.published is not None:
-        side = {True: ", within this interval", False: ", outside this interval", None: ""}
-        yield f"The case study published {found.published:.2f} %{side[found.within]}."
-    yield from _alike(section, best)
-    yield from _marks(section)
+    """The best row, what cannot be told apart from it, the cheapest of these, the worst caveat."""
+    means = [row.accuracies[COMPARED].mean for row in section.rows]
+    best = means.index(max(means))
+    yield _best(section, best)
+    if len(means) == 1:
+        yield "There is nothing to compare it with in this table."
+    else:
+        yield from _others(section, best)
+    yield from _caveat(section)
 
 
-def _alike(section: Section, best: int) -> Iterator[str]:
-    rows, labels = section.rows, section.labels
-    pairs = [pair for pair in section.pairs if best in (pair.first, pair.second)]
-    alike = [pair.second if pair.first == best else pair.first for pair in pairs if not pair.real]
-    if len(rows) > 1 and not pairs:
-        yield "Whether others are truly worse was not tested."
-    elif pairs and not alike:
-        single = any(pair.difference.test == "McNemar" for pair in pairs)
-        yield (
-            "All others are worse with these seeds; one seed each says nothing of others."
+def of_failures(report: Report) -> str:
+    """What the failures of a report mean for it; "" where there are none."""
+    count = len(report.failures)
+    if not count:
+        return ""
+    runs = "1 run" if count == 1 else f"{count} runs"
+    if not report.sections:
+        return f"No run has finished, so there is nothing to compare: {runs} failed."
+    return f"{runs} failed and {'is' if count == 1 else 'are'} in no table; the end says why."
+
+
+def _best(section: Section, best: int) -> str:
+    accuracy = section.rows[best].accuracies[COMPARED]
+    level = [
+        label
+        for index, (row, label) in enumerate(zip(section.rows, section.labels, strict=True))
+        if index != best and row.accuracies[COMPARED].mean == accuracy.mean
+    ]
+    verb = "gets"
+    if len(section.rows) > 1:
+        others = f"{len(level)} others" if len(level) > 1 else "".join(level)
+        verb = f"is the best{f', level with {others}' if level else ''}: it gets"
+    interval = ""
+    if accuracy.low is not None:
+        percent = f"{100 * CONFIDENCE:.0f} %"
+        interval = f" ({percent} interval: {accuracy.low:.2f} to {accuracy.high:.2f})"
+    return (
+        f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the test images right{interval}."
+    )
+
+
+def _others(section: Section, best: int) -> Iterator[str]:
+    """How the others compare with the best row, and what is not known of them."""
+    pairs = {
+        pair.second if pair.first == best else pair.first: pair
+        for pair in section.pairs
+        if best in (pair.first, pair.second)
+    }
+    if not pairs:
+        yield f"Whether others are truly worse was not tested: {_why_untested(section, best)}."
+        return
+    untested = [
+        label for index, label in enumerate(section.labels) if index != best and index not in pairs
+    ]
+    but = f"; {listed(untested)} could not be compared, for want of predictions" if untested else ""
+    alike = {index: pair for index, pair in pairs.items() if not pair.real}
+    if alike:
+        most = max(_most_lost(pair, best) for pair in alike.values())
+        how = f"the difference may be nothing, or up to {100 * most:.1f} points"
+        if most == 0:
+            how = "the same images are right"
+        names = listed([section.labels[index] for index in alike])
+        yield f"It cannot be told apart from {names}: {how}{but}."
+        yield from _cheapest(section, best, alike)
+    else:
+        others = "All others are"
+        if len(pairs) == 1:
+            others = f"{section.labels[next(iter(pairs))]} is"
+        single = any(pair.difference.test == "McNemar" for pair in pairs.values())
+        how = (
+            "with these seeds; one seed each says nothing of other seeds"
             if single
-            else "All others are worse, by more than chance."
+            else "by more than chance"
         )
-    elif alike:
-        yield f"It cannot be told apart from {listed([labels[place] for place in alike])}."
-        most_lost = max(
-            pair.difference.high for pair in pairs if not pair.real and best == pair.first
-        )
-        yield f"The difference may still be up to {100 * most_lost:.1f} points."
-        cheapest = min([best, *alike], key=lambda place: rows[place].cost.gflops)
-        least, most = rows[cheapest].cost.gflops, rows[best].cost.gflops
-        if least < most:
-            yield (
-                f"Of these, {labels[cheapest]} is the cheapest: {least:.3g} GFLOPs an image, "
-                f"{100 * least / most:.0f} % of what {labels[best]} takes."
-            )
+        yield f"{others} worse {how}{but}."
 
 
-def _marks(section: Section) -> Iterator[str]:
-    rows = len(section.rows)
-    marks = Counter(mark for row in section.rows for mark in row.marks)
-    if marks:
-        texts = (
-            mark if count == rows else f"{mark} ({count} of {rows})"
-            for mark, count in marks.items()
-        )
-        yield f"Marked: {', '.join(texts)}."
+def _most_lost(pair: Pair, best: int) -> float:
+    """By how much the other row may truly be worse than the best, a rate."""
+    return pair.difference.high if pair.first == best else -pair.difference.low
+
+
+def _why_untested(section: Section, best: int) -> str:
+    tested = sum(row.samples is not None for row in section.rows)
+    if section.rows[best].samples is not None and tested > 2:
+        return f"{len(section.rows)} rows are too many"
+    return "predictions are missing"
+
+
+def _cheapest(section: Section, best: int, alike: Iterable[int]) -> Iterator[str]:
+    rows, labels = section.rows, section.labels
+    costs = {index: rows[index].cost.gflops for index in (best, *alike)}
+    cheapest = min(costs, key=lambda index: costs[index])
+    share = 100 * costs[cheapest] / costs[best]
+    if cheapest != best:
+        percent = f"{share:.0f} % of the arithmetic of {labels[best]}"
+        yield f"Of these, {labels[cheapest]} is the cheapest, with {percent}."
+    elif len(set(costs.values())) > 1:
+        yield f"Of these, {labels[best]} is also the cheapest."
+
+
+def _caveat(section: Section) -> Iterator[str]:
+    """The one that matters most; all of them stand in the table."""
+    marked = {
+        caveat: [
+            label
+            for row, label in zip(section.rows, section.labels, strict=True)
+            if caveat.name in row.marks
+        ]
+        for caveat in CAVEATS
+    }
+    worst = next((caveat for caveat, labels in marked.items() if labels), None)
+    single = [
+        label
+        for row, label in zip(section.rows, section.labels, strict=True)
+        if len(row.results) == 1
+    ]
+    if single and (worst is None or worst.name not in _GRAVEST):
+        who = _who(single, section)
+        yield f"{who} trained with one seed only; another seed may give other figures."
+    elif worst is not None:
+        who = _who(marked[worst], section)
+        yield f'{who} marked "{worst.name}": {worst.meaning}.'
+
+
+def _who(labels: Sequence[str], section: Section) -> str:
+    """The subject of a sentence, with its verb."""
+    if len(section.labels) == 1:
+        return "It is"
+    if len(labels) == len(section.labels):
+        return "All rows are"
+    return f"{listed(labels)} {'is' if len(labels) == 1 else 'are'}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from filelock import Timeout
 
 from effbench import subprocesses
 from effbench.config.run_spec import RunSpec
+from effbench.config.sweep_options import ExecutionOptions
 from effbench.config.variants import VARIANTS
 from effbench.errors import (
     FATAL_KINDS,
@@ -57,7 +58,7 @@ class Outcome:
 
 def states(request: Request, store: Store) -> dict[str, str]:
     """What the sweep would do with each run, by key: "run", "finished" or "failed before"."""
-    return {spec.key: _state(request, store, spec) for spec in request.specs}
+    return {spec.key: _state(request.options.execution, store, spec) for spec in request.specs}
 
 
 def run(request: Request, store: Store, listen: Listen) -> Outcome:
@@ -68,12 +69,13 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     Raises:
         EffbenchError: nothing more can be done, e.g. there is no such device or the disk is full.
     """
-    return (_lead if request.chief else _follow)(request, store, listen)
+    return (_lead if request.target.chief else _follow)(request, store, listen)
 
 
 def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
     """Takes part in what the chief of several hosts does; what is written here is thrown away."""
-    todo = tuple(spec for spec in request.specs if _state(request, store, spec) == "run")
+    execution = request.options.execution
+    todo = tuple(spec for spec in request.specs if _state(execution, store, spec) == "run")
 
     def heard(event: Event) -> None:
         listen(replace(event, text="by the chief") if event.state == "saved" else event)
@@ -104,11 +106,11 @@ def _together(spec: RunSpec) -> str:
     return spec.group if spec.recipe.way.seeds_together else spec.key
 
 
-def _state(request: Request, store: Store, spec: RunSpec) -> str:
-    if store.finished(spec.key) and not request.force:
+def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
+    if store.finished(spec.key) and not execution.force:
         return "finished"
     failure = store.failure(spec.key)
-    if failure is None or failure.kind in MENDABLE or request.retry_failed or request.force:
+    if failure is None or failure.kind in MENDABLE or execution.retry_failed or execution.force:
         return "run"
     if store.resumed(spec.key):  # a retry that was interrupted
         return "run"
@@ -119,13 +121,14 @@ def _locked(
     request: Request, store: Store, group: tuple[RunSpec, ...], listen: Listen, *, wait: bool
 ) -> bool:
     """Runs a group while no other sweep does; False if one does and we are not to wait."""
+    execution = request.options.execution
     if wait:  # what the other sweep did meanwhile is done, forced or not
-        request = replace(request, force=False)
+        execution = replace(execution, force=False)
     try:
         with store.lock(_together(group[0])).acquire(timeout=-1 if wait else 0):
             todo = []
             for spec in group:
-                state = _state(request, store, spec)
+                state = _state(execution, store, spec)
                 if state == "run":
                     todo.append(spec)
                     continue
@@ -160,16 +163,15 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
         data_dir=request.data_dir,
         weights_file=file.path if file else None,
         weights_sha256=file.sha256 if file else "",
-        device=request.device,
+        device=request.target.device,
         sent=time.time(),
-        replicas=request.replicas,
-        tpu_name=request.tpu_name,
-        checkpoint_minutes=request.checkpoint_minutes,
-        tensorboard=request.tensorboard,
+        replicas=request.options.device.replicas,
+        tpu_name=request.target.tpu_name,
+        execution=request.options.execution,
     )
     left = {spec.key: spec for spec in specs}
     problem = _work(job, left, store, log, listen)
-    while problem is not None and _lacked_memory(problem, job) and request.oom_retry:
+    while problem is not None and job.execution.oom_retry and _lacked_memory(problem, job):
         half, odd = divmod(job.images_at_once, 2)
         if odd or not job.specs[0].recipe.way.micro_batches:
             break
@@ -215,7 +217,8 @@ def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.Fi
     if spec.weights.random:
         return None
     variant = VARIANTS[spec.variant]
-    return weights.find(request.source, spec.weights, variant, request.weights_dir, report)
+    folder = request.options.networks.weights_dir
+    return weights.find(request.source, spec.weights, variant, folder, report)
 
 
 def _start(log: Path, tpu: str) -> subprocess.Popen[bytes]:

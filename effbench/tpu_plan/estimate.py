@@ -57,7 +57,7 @@ def estimate(lowered: Lowered, whole: Compiled, body: Compiled | None, tpu: Slic
     """What a program comes to, from what the compiler said of it and of its loop's body."""
     counted = whole if body is None else _unrolled(whole, body, lowered.turns)
     peak = whole.peak + lowered.held
-    found = Estimate(
+    result = Estimate(
         name=lowered.name,
         images=lowered.images,
         calls=lowered.calls,
@@ -73,14 +73,14 @@ def estimate(lowered: Lowered, whole: Compiled, body: Compiled | None, tpu: Slic
     )
     room = whole.available or tpu.hbm
     # A refusal for another reason says nothing of memory.
-    excess = max(0, peak - room) if whole.available or found.compiles else 0
+    excess = max(0, peak - room) if whole.available or result.compiles else 0
     if excess:
         problem = f"needs {gib(peak)} of {gib(room)} GiB, {gib(excess)} GiB too much"
-        return replace(found, excess=excess, problem=problem)
-    if found.problem:
-        return found
+        return replace(result, excess=excess, problem=problem)
+    if result.problem:
+        return result
     seconds, source = _seconds(counted, tpu)
-    return replace(found, seconds=seconds, source=source)
+    return replace(result, seconds=seconds, source=source)
 
 
 def gib(size: float) -> str:

@@ -57,7 +57,7 @@ def train(setting: Setting) -> Outcome:
             spec.key,
             f"effbench {effbench.__version__}, TensorFlow {tf.__version__} on a {device.kind}",
             # Hosts that went on from different steps would wait for one another.
-            job.checkpoint_minutes if device.hosts == 1 else None,
+            job.execution.checkpoint_minutes if device.hosts == 1 else None,
         )
         done = fine_tune.train(
             trainer,
@@ -65,7 +65,7 @@ def train(setting: Setting) -> Outcome:
             schedule.split(recipe, spec.image_size),
             fine_tune.Validation(evaluators[0], dataset.validation.labels),
             fine_tune.Hooks(
-                keeper, setting.stopped, report, Logs(store, spec.key, job.tensorboard)
+                keeper, setting.stopped, report, Logs(store, spec.key, job.execution.tensorboard)
             ),
         )
         watch.lap()

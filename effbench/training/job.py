@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from effbench.config.run_spec import RunSpec
+from effbench.config.sweep_options import ExecutionOptions
 from effbench.hardware.tpu import LOCAL
 from effbench.progress import Step
 
@@ -26,9 +27,8 @@ class Job:
         sent: `time.time()` when the process was started.
         replicas: that the CPU is divided into, or None for one program on all of it.
         tpu_name: of the TPU.
-        checkpoint_minutes: between two checkpoints of a network that trains as a whole.
         micro_batch: instead of the runs', because of the memory there is; None for theirs.
-        tensorboard: whether to write logs for it.
+        execution: checkpoints and logs, of a network that trains as a whole.
     """
 
     specs: tuple[RunSpec, ...]
@@ -40,9 +40,8 @@ class Job:
     sent: float
     replicas: int | None = None
     tpu_name: str = LOCAL
-    checkpoint_minutes: float = 10.0
     micro_batch: int | None = None
-    tensorboard: bool = False
+    execution: ExecutionOptions = field(default_factory=ExecutionOptions)
 
     @property
     def images_at_once(self) -> int:

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.options import sweep_options
 
 from effbench.bench import comparisons
+from effbench.config.sweep_options import SweepOptions
 from effbench.errors import EffbenchError
 from effbench.records.record import RunResult
-from effbench.sweep.resolve import Options
 
-TINY = Options(
+TINY = sweep_options(
     variants="B0", weights="none", data="random", limit=24, epochs=2, image_size=32, device="cpu"
 )
 
@@ -62,3 +63,36 @@ def test_extraction_and_the_bare_loop_are_timed() -> None:
     )
     assert [timing.what for timing in timings] == ["ours", "bare"]
     assert all(timing.seconds > 0 and timing.memory > 1e8 for timing in timings)
+
+
+def test_every_variant_is_probed_by_itself(probed, monkeypatch) -> None:
+    sweeps = probed[1]
+    asked = []
+
+    def sweep(options: SweepOptions, feature_cache: bool, _: object) -> tuple[RunResult, float]:
+        asked.append((options.networks.variants, feature_cache))
+        return sweeps[not feature_cache]
+
+    monkeypatch.setattr(comparisons, "_sweep", sweep)
+    two = replace(TINY, networks=replace(TINY.networks, variants="B1,B0"))
+    comparison = comparisons.probe(two, lambda event: None)
+    assert asked == [("B0", True), ("B0", False), ("B1", True), ("B1", False)]
+    ways = ("cached features", "the backbone in every step")
+    assert [timing.what for timing in comparison.timings] == [
+        f"{name}: {way}" for name in ("B0", "B1") for way in ways
+    ]
+    assert len(comparison.findings) == 6
+
+
+def test_features_of_every_variant_are_timed_in_one_table(monkeypatch, run) -> None:
+    def best(work: dict[str, tuple[object, ...]], _: int) -> tuple[comparisons.Timing, ...]:
+        return tuple(comparisons.Timing(what, float(index + 1)) for index, what in enumerate(work))
+
+    monkeypatch.setattr(comparisons, "_best", best)
+    (alone, both) = (run("bench", "features", "--variants", names).out for names in ("B0", "B0,B1"))
+    assert " bare loop " in alone
+    assert "B0: " not in alone
+    assert " B0: bare loop " in both
+    assert " B1: bare loop " in both
+    for name in ("B0 at 224", "B1 at 240"):
+        assert f"{name}, 1,024 images" in both

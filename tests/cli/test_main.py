@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.commandline import Done, one_line
+from support.options import sweep_options
 from support.records import failure, put, result
 
 import effbench
@@ -16,7 +17,7 @@ from effbench.config.variants import VARIANTS
 from effbench.hardware import machine, tpu
 from effbench.records.store import Store
 from effbench.sweep import scheduler
-from effbench.sweep.resolve import Options, resolve
+from effbench.sweep.resolve import resolve
 
 SMALL = ["sweep", "--variants", "B0", "--weights", "none", "--data", "digits", "--cpu"]
 
@@ -137,7 +138,9 @@ def test_dry_run_lists_the_keys_and_writes_nothing(run, tmp_path):
 
 def test_dry_run_says_what_is_finished_and_what_failed(run, tmp_path):
     command = [*SMALL, "--seeds", "0,1,2", "--results", tmp_path, "--dry-run"]
-    options = Options(variants="B0", weights="none", data="digits", device="cpu", seeds="0,1,2")
+    options = sweep_options(
+        variants="B0", weights="none", data="digits", device="cpu", seeds="0,1,2"
+    )
     done, failed, _ = resolve(options).specs
     put(Store(tmp_path), result(spec=done))
     Store(tmp_path).save(failure(spec=failed))

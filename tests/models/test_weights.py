@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from support.options import sweep_options
 from support.records import h5_file
 
 from effbench import cache, progress
@@ -665,7 +666,7 @@ def test_a_sweep_without_its_weights_has_a_failure_and_no_result(empty):
     from effbench.records import store
     from effbench.sweep import resolve, scheduler
 
-    options = resolve.Options(
+    options = sweep_options(
         variants="B0", weights="imagenet", data="digits", limit=10, epochs=1, image_size=32,
         device="cpu",
     )  # fmt: skip
@@ -686,7 +687,7 @@ def test_a_job_without_its_file_does_not_train_on_random_weights(empty):
     from effbench.sweep import resolve, run_job
     from effbench.training import job as jobs
 
-    options = resolve.Options(
+    options = sweep_options(
         variants="B0", weights="none", data="digits", limit=10, epochs=1, image_size=32,
         device="cpu",
     )  # fmt: skip

@@ -15,7 +15,7 @@ from effbench.records.record import Images, RunResult
 from effbench.report import rows as frame
 from effbench.report import sections
 from effbench.report.build import Report
-from effbench.report.render.table import render
+from effbench.report.render.document import Wanted, render
 
 COLUMNS = ["Model", "Size", "acc-val", "top-5", "acc-test", "weight"]
 
@@ -40,7 +40,7 @@ def tables(markdown: str, column: str = "acc-val") -> list[list[dict[str, str]]]
 def report(*results: RunResult, failures=(), style: str = "markdown", columns=None) -> str:
     rows = [frame.row(group) for group in frame.grouped(results)]
     found = Report(tuple(sections.build(rows, None)), tuple(failures), ())
-    return render(found, style, columns)
+    return render(found, style, Wanted(columns))
 
 
 def rows(*results: RunResult) -> list[dict[str, str]]:

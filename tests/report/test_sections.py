@@ -11,7 +11,7 @@ from effbench.config.recipes import RECIPES
 from effbench.records.store import Store
 from effbench.report import build, cost, letters
 from effbench.report.build import Report
-from effbench.report.render.table import render
+from effbench.report.render.document import render
 from effbench.report.select import Selection
 
 SMALL = {"weights": released("B0")}

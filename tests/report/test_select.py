@@ -8,7 +8,8 @@ from effbench.config.recipes import RECIPES
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
 from effbench.report import build
-from effbench.report.render import table
+from effbench.report.render import document
+from effbench.report.render.document import Wanted
 from effbench.report.select import Selection
 
 
@@ -100,7 +101,7 @@ def test_nothing_fits(store):
 
 def test_columns_by_title_and_by_name(store):
     found = build.read(store, Selection(data="digits"))
-    text = table.render(found, "markdown", "Model,acc-test,train_images,gflops")
+    text = document.render(found, "markdown", Wanted("Model,acc-test,train_images,gflops"))
     header, _, row = [line for line in text.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in header.strip("|").split("|")] == [
         "Model",
@@ -109,22 +110,25 @@ def test_columns_by_title_and_by_name(store):
         "gflops",
     ]
     assert [cell.strip() for cell in row.strip("|").split("|")][2:] == ["45,000", "0.717"]
-    assert table.render(found, "csv", "variant,seeds") == "variant,seeds\nB0,1\n"
+    assert document.render(found, "csv", Wanted("variant,seeds")) == "variant,seeds\nB0,1\n"
     with pytest.raises(UsageError, match="no such column: Modell; the closest are Model"):
-        table.render(found, "markdown", "Modell")
+        document.render(found, "markdown", Wanted("Modell"))
 
 
 def test_no_choice_of_columns_hides_the_marks(store):
     found = build.read(store, Selection(weights="none"))
-    assert "random weights" in table.render(found, "markdown", "Model,acc-test").split("- ")[0]
-    assert table.render(found, "csv", "variant") == "variant,marks\nT,random weights\n"
+    assert (
+        "random weights"
+        in document.render(found, "markdown", Wanted("Model,acc-test")).split("- ")[0]
+    )
+    assert document.render(found, "csv", Wanted("variant")) == "variant,marks\nT,random weights\n"
 
 
 def test_notes_on_columns_that_are_not_shown_are_left_out(store):
     found = build.read(store, Selection(recipes="case-study", data="cifar10", where="seeds > 1"))
-    full = table.render(found, "markdown")
+    full = document.render(found, "markdown")
     assert "- same as: " in full
     assert "- published XL: " in full
-    text = table.render(found, "markdown", "Model,acc-test,same as")
+    text = document.render(found, "markdown", Wanted("Model,acc-test,same as"))
     assert "- same as: " in text
     assert "- published" not in text

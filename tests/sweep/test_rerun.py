@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.options import sweep_options
 from support.records import failure, h5_file, result, spec
 
 from effbench.cli import main
@@ -16,7 +17,7 @@ from effbench.errors import EffbenchError
 from effbench.hardware import machine, self_check
 from effbench.hardware.self_check import Found
 from effbench.sweep.rerun import rerun
-from effbench.sweep.resolve import Options, resolve
+from effbench.sweep.resolve import resolve
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ FILES = ("my weights.h5", "-$x.hdf5", "efficientnetv2-b0-imagenet-notop.h5")
 
 def made(device: str, options: dict[str, object]):
     """A record of what a sweep with these options would run."""
-    (only,) = resolve(Options(device=device, **options)).specs
+    (only,) = resolve(sweep_options(device=device, **options)).specs
     plain = result(spec=only)
     file = options.get("weights")
     provenance = replace(

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.options import sweep_options
 from support.records import h5_file
 
 from effbench.config.recipes import RECIPES
@@ -11,12 +12,12 @@ from effbench.errors import DeviceError, UsageError, WeightsError
 from effbench.hardware import machine, self_check
 from effbench.hardware.self_check import Found
 from effbench.records import caveats
-from effbench.sweep.resolve import Options, Request, resolve
+from effbench.sweep.resolve import Request, resolve
 
 
 def small(**changes: object) -> Request:
     plain = {"weights": "none", "data": "digits", "device": "cpu", "variants": "B0"}
-    return resolve(Options(**(plain | changes)))
+    return resolve(sweep_options(**(plain | changes)))
 
 
 @pytest.fixture
@@ -76,8 +77,8 @@ def test_what_is_said_overrides_it_and_is_marked():
         "mixed_bfloat16",
         "backbone in every step",
     ]
-    assert request.retry_failed
-    assert request.force
+    assert request.options.execution.retry_failed
+    assert request.options.execution.force
 
 
 def test_auto_is_a_release_for_each_known_before_any_download():
@@ -100,16 +101,43 @@ def test_a_limit_does_not_change_the_hash_of_the_data_but_the_key():
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"), [("0", [0]), ("3,1,2", [3, 1, 2]), (" 4 , 5 ", [4, 5]), ("2147483647", None)]
+    ("text", "seeds"),
+    [
+        ("0", [0]),
+        ("3,1,2", [3, 1, 2]),
+        (" 4 , 5 ", [4, 5]),
+        ("2147483647", [2**31 - 1]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("0,2-5", [0, 2, 3, 4, 5]),
+        ("7-8, 3 - 4", [7, 8, 3, 4]),
+        ("6-6", [6]),
+        ("2147483646-2147483647", [2**31 - 2, 2**31 - 1]),
+    ],
 )
 def test_seeds(text, seeds):
-    assert [each.seed for each in small(seeds=text).specs] == (seeds or [2**31 - 1])
+    assert [spec.seed for spec in small(seeds=text).specs] == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a,b", "0,0", "-1", "1,-1", "1.5", "0,", "2147483648"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "a,b", "0,0", "-1", "1,-1", "1.5", "0,", "2147483648"),
+        *("4-0", "1-", "-3", "-", "--", "0--4", "0-2-4", "0-b", "0-4,4", "0-4,3-5"),
+        *("0-2147483648", f"0-{10**40}"),
+    ],
+)
 def test_impossible_seeds_are_refused(text, no_data):
-    with pytest.raises(UsageError, match="seeds are different whole numbers from 0 on"):
+    with pytest.raises(UsageError, match="seeds are different whole numbers from 0 on") as caught:
         small(seeds=text)
+    assert str(caught.value).endswith(f": {text}; write e.g. 0,1,2 or 0-4")
+
+
+def test_more_seeds_than_anybody_means_are_refused(no_data):
+    for text in ("0-2147483647", "0-1000", "0-499,500-1000"):
+        with pytest.raises(UsageError) as caught:
+            small(seeds=text)
+        line = f"a sweep takes at most 1,000 seeds: {text}; write a shorter range"
+        assert str(caught.value) == line
 
 
 @pytest.mark.parametrize(
@@ -157,7 +185,8 @@ def test_the_batch_is_16_for_each_replica(changes, batch, four):
     (only,) = request.specs
     assert only.recipe.batch_size == batch
     assert ("changed recipe" in caveats.of_spec(only)) == (batch != 128)
-    assert (request.replicas, request.chief) == (changes.get("replicas"), True)
+    assert request.options.device.replicas == changes.get("replicas")
+    assert request.target.chief
 
 
 @pytest.fixture
@@ -216,11 +245,11 @@ def test_several_hosts_share_the_batch_and_have_one_chief(four, monkeypatch):
     place(0)
     assert small().specs[0].recipe.batch_size == 48
     assert small(device="gpu").specs[0].recipe.batch_size == 16 * 4 * 3
-    assert small().chief
+    assert small().target.chief
     place(2)
-    assert not small().chief
+    assert not small().target.chief
     # One process drives all hosts of a pod.
-    assert small(device="tpu").chief
+    assert small(device="tpu").target.chief
     assert small(device="tpu").specs[0].recipe.batch_size == 64
     with pytest.raises(UsageError, match="--replicas is for one host"):
         small(replicas=2)

@@ -6,12 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from support.options import sweep_options
 from support.sweeps import one, outcome, start, sweep, until
 
+from effbench.config.sweep_options import SweepOptions
 from effbench.hardware import machine
 from effbench.records.store import Store
 from effbench.sweep import scheduler as sweeping
-from effbench.sweep.resolve import Options, resolve
+from effbench.sweep.resolve import resolve
 from effbench.training.job import Problem
 
 # One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
@@ -93,8 +95,8 @@ def test_what_is_not_finite_is_a_failure_that_names_step_and_rate(tmp_path):
 # --- out of memory --------------------------------------------------------------------------------
 
 
-def asked(**changes: object) -> Options:
-    return Options(
+def asked(**changes: object) -> SweepOptions:
+    return sweep_options(
         variants="B0",
         weights="none",
         data="digits",
@@ -197,7 +199,7 @@ def test_a_worker_that_the_system_ended_was_out_of_memory(monkeypatch, tmp_path)
 
     monkeypatch.setattr(sweeping, "_start", lambda *_: Killed())
     monkeypatch.setattr(sweeping, "_converse", lambda *_: ())
-    request = resolve(Options(variants="B0", weights="none", data="digits", device="cpu"))
+    request = resolve(sweep_options(variants="B0", weights="none", data="digits", device="cpu"))
     sweeping.run(request, Store(tmp_path), lambda _: None)
     (failure,) = Store(tmp_path).load().failures
     assert (failure.kind, failure.message.split(" and ")[0]) == (

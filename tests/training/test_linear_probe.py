@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.options import sweep_options
 
 from effbench import progress
 from effbench.config.recipes import RECIPES, Recipe
@@ -432,7 +433,7 @@ def test_a_bad_feature_of_a_test_image_is_a_failure_never_a_record(tmp_path, mon
 
     monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(feature_cache, "extract", spoiled)
-    options = resolve.Options(
+    options = sweep_options(
         variants="B0", weights="none", data="digits", limit=20, epochs=1, image_size=32,
         device="cpu",
     )  # fmt: skip
@@ -621,7 +622,7 @@ def test_a_whole_run_is_the_same_with_and_without_the_cache(tmp_path, monkeypatc
     monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
     results = []
     for cached in (True, False):
-        options = resolve.Options(
+        options = sweep_options(
             variants="B0", weights="none", data="digits", limit=60, epochs=3,
             batch_size=16, image_size=32, device="cpu", feature_cache=cached, seeds="0,5",
         )  # fmt: skip

@@ -27,7 +27,8 @@ def figures(
         if counts is not None
     }
     worst = max(
-        (pair.share for each in present.values() for pair in most_confused(each)), default=0
+        (pair.share for confusion in present.values() for pair in most_confused(confusion)),
+        default=0,
     )
     chart = spec(_chart(classes, 100 * worst or 1))
     for label, counts in present.items():

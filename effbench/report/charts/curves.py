@@ -92,7 +92,7 @@ def _values(
     rows: Collection[list[dict[str, Value]]], name: str, best: Callable[[list[float]], float]
 ) -> list[float]:
     def known(*fields: str) -> list[float]:
-        values = [record[field] for own in rows for record in own for field in fields]
+        values = [record[field] for records in rows for record in records for field in fields]
         return [value for value in values if isinstance(value, float)]
 
     shown = known(name, f"{name}_low", f"{name}_high", f"{name}_published")
@@ -104,19 +104,19 @@ def _records(row: Row) -> Iterator[dict[str, Value]]:
     chosen = [result.reported.epoch for result in row.results]
     has_published = row.accuracies[COMPARED].published is not None
     known = reference.case_study_curves().get(row.spec.variant, ()) if has_published else ()
-    published = {each.epoch: each for each in known}
+    published = {epoch.epoch: epoch for epoch in known}
     for epochs in zip(*(result.history for result in row.results), strict=False):
         number = epochs[0].epoch
-        accuracies = [100 * each.validation.accuracy for each in epochs]
-        losses = [each.validation.loss for each in epochs]
+        accuracies = [100 * epoch.validation.accuracy for epoch in epochs]
+        losses = [epoch.validation.loss for epoch in epochs]
         beside = published.get(number)
         yield {
             "epoch": number,
             **_over_seeds("accuracy", accuracies, 2),
-            "accuracy_training": rounded(100 * mean(each.train.accuracy for each in epochs)),
+            "accuracy_training": rounded(100 * mean(epoch.train.accuracy for epoch in epochs)),
             "accuracy_published": rounded(100 * beside.val_accuracy) if beside else None,
             **_over_seeds("loss", losses, 4),
-            "loss_training": rounded(mean(each.train.loss for each in epochs), 4),
+            "loss_training": rounded(mean(epoch.train.loss for epoch in epochs), 4),
             "loss_published": beside.val_loss if beside else None,
             "chosen": chosen.count(number),
         }

@@ -34,15 +34,15 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
     """
     names: Counter[str] = Counter()
     for section in sections:
-        found = mistakes.find(store, section)
+        missed = mistakes.find(store, section)
         classes = datasets.classes(section.rows[0].spec.data)
         figures = (
             *intervals.figures(section),
             *pareto.figures(section),
             *curves.figures(section),
-            *confusion.figures(section, found.confusions, classes),
+            *confusion.figures(section, missed.confusions, classes),
         )
-        yield Drawing(section, found, classes, tuple(_distinct(figures, names)))
+        yield Drawing(section, missed, classes, tuple(_distinct(figures, names)))
 
 
 def _distinct(figures: Iterable[Figure], names: Counter[str]) -> Iterator[Figure]:

@@ -37,7 +37,7 @@ COLUMNS = {
 
 def figures(section: Section) -> Iterator[Figure]:
     """One plot of all rows."""
-    records = [record for place in range(len(section.rows)) for record in _records(section, place)]
+    records = [record for index in range(len(section.rows)) for record in _records(section, index)]
     values = [record[name] for record in records for name in ("accuracy", "low", "high")]
     scale = accuracy_scale([value for value in values if isinstance(value, float)])
     shown = [what for what in (MEAN, SEED, PUBLISHED) if any(r["what"] == what for r in records)]
@@ -64,19 +64,19 @@ def _summary(section: Section) -> str:
     return f"Highest: {best}, {means[best]:.2f} %{lowest}."
 
 
-def _records(section: Section, place: int) -> Iterator[dict[str, Value]]:
-    row, label = section.rows[place], section.labels[place]
-    found = row.accuracies[COMPARED]
+def _records(section: Section, index: int) -> Iterator[dict[str, Value]]:
+    row, label = section.rows[index], section.labels[index]
+    accuracy = row.accuracies[COMPARED]
     none: dict[str, Value] = {"row": label, "seed": "", "low": None, "high": None, "interval": ""}
-    yield none | interval(found) | {"what": MEAN, "accuracy": rounded(found.mean)}
+    yield none | interval(accuracy) | {"what": MEAN, "accuracy": rounded(accuracy.mean)}
     if len(row.results) > 1:
-        metric = next(each for each in METRICS if each.name == COMPARED)
+        metric = next(metric for metric in METRICS if metric.name == COMPARED)
         for result in row.results:
             correct, total = metric.count(result)
             seed: dict[str, Value] = {"what": SEED, "seed": result.spec.seed}
             yield none | seed | {"accuracy": rounded(100 * correct / total)}
-    if found.published is not None:
-        yield none | {"what": PUBLISHED, "accuracy": rounded(found.published)}
+    if accuracy.published is not None:
+        yield none | {"what": PUBLISHED, "accuracy": rounded(accuracy.published)}
 
 
 def _chart(scale: alt.Scale, shown: list[str], rows: int) -> Chart:

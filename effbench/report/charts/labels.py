@@ -73,15 +73,15 @@ def place(
         frame: what nothing may leave.
     """
     boxes = [*taken, *(_around(point) for point in points)]
-    found = {}
+    labels = {}
     for index in order:
         for label in _PLACES:
             box = _box(points[index], names[index], label)
-            if box.inside(frame) and not any(box.meets(each) for each in boxes):
+            if box.inside(frame) and not any(box.meets(other) for other in boxes):
                 boxes.append(box)
-                found[index] = label
+                labels[index] = label
                 break
-    return found
+    return labels
 
 
 def _around(point: tuple[float, float]) -> Box:

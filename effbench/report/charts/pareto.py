@@ -69,28 +69,28 @@ def figures(section: Section) -> Iterator[Figure]:
 
 
 def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figure:
-    found = [
+    points = [
         _Point(label, row, cost / axis.size, axis.column in row.pareto)
         for label, row, cost in zip(section.labels, section.rows, costs, strict=True)
         if cost is not None
     ]
-    x = [each.cost for each in found]
+    x = [point.cost for point in points]
     across = _Scale.over(x, log=max(x) > LINEAR * min(x) > 0)
-    up = _Scale.over([bound for each in found for bound in each.bounds], log=False)
-    named = _labels(found, across, up)
+    up = _Scale.over([bound for point in points for bound in point.bounds], log=False)
+    named = _labels(points, across, up)
     measured = COSTS[axis.column]
     records = [
         {
-            "row": each.label,
-            "cost": float(f"{each.cost:.4g}"),
-            "accuracy": rounded(each.accuracy.mean),
-            **interval(each.accuracy),
-            "front": "yes" if each.front else "no",
-            "device": each.row.cost.device if measured else "",
-            "label": each.label if place in named else "",
-            **asdict(named.get(place, labels.NONE)),
+            "row": point.label,
+            "cost": float(f"{point.cost:.4g}"),
+            "accuracy": rounded(point.accuracy.mean),
+            **interval(point.accuracy),
+            "front": "yes" if point.front else "no",
+            "device": point.row.cost.device if measured else "",
+            "label": point.label if index in named else "",
+            **asdict(named.get(index, labels.NONE)),
         }
-        for place, each in enumerate(found)
+        for index, point in enumerate(points)
     ]
     columns = {
         "row": "Row",
@@ -100,13 +100,13 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
         "front": "on the front",
         **({"device": "device"} if measured else {}),
     }
-    front = [each.label for each in found if each.front]
+    front = [point.label for point in points if point.front]
     several = len({record["device"] for record in records}) > 1
     return Figure(
         "pareto",
         stem("pareto", section.title, axis.column),
         f"Test accuracy against {axis.name}",
-        f"On the front: {listed(front) if len(front) < len(found) else 'all rows'}.",
+        f"On the front: {listed(front) if len(front) < len(points) else 'all rows'}.",
         NOTE,
         columns,
         records,
@@ -114,30 +114,31 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
     )
 
 
-def _labels(found: Sequence[_Point], across: _Scale, up: _Scale) -> dict[int, labels.Label]:
+def _labels(points: Sequence[_Point], across: _Scale, up: _Scale) -> dict[int, labels.Label]:
     """The front first, then the better; beside whiskers and the lines of the front."""
 
-    def left(each: _Point) -> float:
-        return across(each.cost) * WIDTH
+    def left(point: _Point) -> float:
+        return across(point.cost) * WIDTH
 
     def top(accuracy: float) -> float:
         return (1 - up(accuracy)) * HEIGHT
 
     taken = [
-        labels.Box(left(each), top(max(each.bounds)), left(each), top(min(each.bounds)))
-        for each in found
+        labels.Box(left(point), top(max(point.bounds)), left(point), top(min(point.bounds)))
+        for point in points
     ]
-    front = sorted((each for each in found if each.front), key=lambda each: each.cost)
-    for each, after in pairwise(front):
-        y = top(each.accuracy.mean)
-        taken.append(labels.Box(left(each), y, left(after), y))
+    front = sorted((point for point in points if point.front), key=lambda point: point.cost)
+    for point, after in pairwise(front):
+        y = top(point.accuracy.mean)
+        taken.append(labels.Box(left(point), y, left(after), y))
         taken.append(labels.Box(left(after), top(after.accuracy.mean), left(after), y))
-    points = [(left(each), top(each.accuracy.mean)) for each in found]
+    positions = [(left(point), top(point.accuracy.mean)) for point in points]
     order = sorted(
-        range(len(found)), key=lambda place: (not found[place].front, -found[place].accuracy.mean)
+        range(len(points)),
+        key=lambda index: (not points[index].front, -points[index].accuracy.mean),
     )
     frame = labels.Box(0, 0, WIDTH + BESIDE, HEIGHT)
-    return labels.place(points, [each.label for each in found], order, taken, frame)
+    return labels.place(positions, [point.label for point in points], order, taken, frame)
 
 
 def _chart(
@@ -191,8 +192,10 @@ class _Point:
     @property
     def bounds(self) -> list[float]:
         """Of what is drawn."""
-        found = self.accuracy
-        return [value for value in (found.mean, found.low, found.high) if value is not None]
+        accuracy = self.accuracy
+        return [
+            value for value in (accuracy.mean, accuracy.low, accuracy.high) if value is not None
+        ]
 
 
 @dataclass(frozen=True)

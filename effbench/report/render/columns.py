@@ -1,4 +1,4 @@
-"""What the columns of a text table say, and which are shown."""
+"""What the columns of a table of rows say, and which are shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from effbench.report.rows import Accuracy, Row
 from effbench.report.select import TITLES, known
+from effbench.tables import Column, Table
 
 Text = Callable[[Row], str]
 NOTHING = "-"
@@ -13,20 +14,20 @@ NOTHING = "-"
 
 def _accuracy(metric: str) -> Text:
     def text(row: Row) -> str:
-        found = row.accuracies[metric]
-        spread = "" if found.std is None else f" ± {found.std:.2f}"
-        interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-        return f"{found.mean:.2f}{spread}{interval}"
+        accuracy = row.accuracies[metric]
+        spread = "" if accuracy.std is None else f" ± {accuracy.std:.2f}"
+        interval = "" if accuracy.low is None else f" [{accuracy.low:.2f}, {accuracy.high:.2f}]"
+        return f"{accuracy.mean:.2f}{spread}{interval}"
 
     return text
 
 
 def _published(row: Row) -> str:
-    found: Accuracy = row.accuracies["test_accuracy"]
-    if found.published is None:
+    accuracy: Accuracy = row.accuracies["test_accuracy"]
+    if accuracy.published is None:
         return NOTHING
-    where = {True: ", within", False: ", outside", None: ""}[found.within]
-    return f"{found.published:.2f} ({found.difference:+.2f}{where})"
+    where = {True: ", within", False: ", outside", None: ""}[accuracy.within]
+    return f"{accuracy.published:.2f} ({accuracy.difference:+.2f}{where})"
 
 
 def _figure(name: str) -> Text:
@@ -78,29 +79,92 @@ COST: dict[str, Text] = {
     "best for": lambda row: ", ".join(_TITLES.get(name, name) for name in row.pareto) or NOTHING,
 }
 # Left out of a table in which no row has them, or all the same.
-_OPTIONAL = ("published acc-test", "same as", "marks", "dollars")
+_OPTIONAL = ("published acc-test", "published", "same as", "marks", "dollars")
 _TELLING = ("recipe", "device", "best for")
+# Of words; all others are figures.
+_WORDS = {
+    *("Model", "weight", "recipe", "marks", "device", "best for", "same as"),
+    *("variant", "weights", "data", "data_sha256", "limited", "selection", "precision"),
+    *("preprocessing", "weights_file", "weights_sha256", "details", "letters", "pareto", "group"),
+}
+MARKS = ("marks", "details")
 
 
-def table(rows: Sequence[Row], columns: Mapping[str, Text]) -> dict[str, list[str]]:
-    """The text of every cell by column, of the columns that say something."""
-    cells = {title: [text(row) for row in rows] for title, text in columns.items()}
-    return {
-        title: column
-        for title, column in cells.items()
-        if not (title in _OPTIONAL and set(column) == {NOTHING})
-        and not (title in _TELLING and len(set(column)) == 1)
+def _interval(metric: str) -> Text:
+    def text(row: Row) -> str:
+        accuracy = row.accuracies[metric]
+        return NOTHING if accuracy.low is None else f"{accuracy.low:.2f} to {accuracy.high:.2f}"
+
+    return text
+
+
+# Of a terminal, with what it leaves out first where there is no room, the highest. The model and
+# the accuracies, of which the terminal has the intervals apart, stand before these.
+ON_TERMINAL: dict[str, tuple[int, Text]] = {
+    "same as": (0, _figure("letters")),
+    "cost,\nGFLOPs": (0, _figure("gflops")),
+    "test interval": (1, _interval("test_accuracy")),
+    "seeds": (2, _figure("seeds")),
+    "hours": (3, _figure("hours")),
+    "dollars": (3, _figure("dollars")),
+    "images/s": (4, _figure("images_per_second")),
+    "published": (5, _published),
+    "epoch": (6, _figure("reported_epochs")),
+    "weights": (7, _figure("weights")),
+    "recipe": (8, _figure("recipe")),
+    "peak GB": (9, _figure("peak_memory_gb")),
+    "parameters": (10, _figure("parameters")),
+    "val interval": (11, _interval("val_accuracy")),
+    "top-5 interval": (12, _interval("val_top5_accuracy")),
+    "device": (13, _figure("device")),
+    "best for": (14, COST["best for"]),
+}
+_MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_accuracy"}
+
+
+def table(rows: Sequence[Row], texts: Mapping[str, Text], caption: str = "") -> Table:
+    """The text of every cell, of the columns that say something."""
+    cells = _telling({title: [text(row) for row in rows] for title, text in texts.items()})
+    columns = (Column(title, words=title in _WORDS) for title in cells)
+    return Table(caption, tuple(columns), tuple(zip(*cells.values(), strict=True)))
+
+
+def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
+    """The table of a terminal, accuracies and costs in one.
+
+    Args:
+        rows: what it shows.
+        names: what it calls each.
+    """
+    ranks = {title: rank for title, (rank, _) in ON_TERMINAL.items()}
+    cells: dict[str, list[str]] = {
+        "Model": list(names),
+        "Size": [plain(row.spec.image_size) for row in rows],
+        **{title: _means(rows, metric) for title, metric in _MEANS.items()},
+        **_telling(
+            {title: [text(row) for row in rows] for title, (_, text) in ON_TERMINAL.items()}
+        ),
     }
+    columns = (Column(title, title in _WORDS, ranks.get(title, 0)) for title in cells)
+    return Table("", tuple(columns), tuple(zip(*cells.values(), strict=True)))
 
 
-def chosen(rows: Sequence[Row], names: str) -> dict[str, list[str]]:
+def chosen(rows: Sequence[Row], names: str) -> Table:
     """The same of columns named between commas: titles of the usual ones, or of the frame's.
+
+    On a terminal without room for all, words are broken, and the last figures are left out.
 
     Raises:
         UsageError: there is no such column.
     """
     texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
-    return {name: [texts[name](row) for row in rows] for name in marked(names, rows, texts)}
+    titles = marked(names, rows, texts)
+    columns = (
+        Column(title, title in _WORDS, 0 if title in _WORDS else rank)
+        for rank, title in enumerate(titles)
+    )
+    cells = (tuple(texts[title](row) for title in titles) for row in rows)
+    return Table("", tuple(columns), tuple(cells))
 
 
 def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
@@ -110,5 +174,25 @@ def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]
         UsageError: there is no such column.
     """
     wanted = known(names, columns)
-    silent = any(row.marks for row in rows) and not {"marks", "details"} & {*wanted}
+    silent = any(row.marks for row in rows) and not {*MARKS} & {*wanted}
     return [*wanted, "marks"] if silent else wanted
+
+
+def _means(rows: Sequence[Row], metric: str) -> list[str]:
+    """Means, and their spread over seeds; "?" for the one seed among rows of several."""
+    accuracies = [row.accuracies[metric] for row in rows]
+    several = any(accuracy.std is not None for accuracy in accuracies)
+    spreads = ("?" if accuracy.std is None else f"{accuracy.std:.2f}" for accuracy in accuracies)
+    return [
+        f"{accuracy.mean:.2f} ± {spread:>4}" if several else f"{accuracy.mean:.2f}"
+        for accuracy, spread in zip(accuracies, spreads, strict=True)
+    ]
+
+
+def _telling(cells: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        title: column
+        for title, column in cells.items()
+        if not (title in _OPTIONAL and set(column) == {NOTHING})
+        and not (title in _TELLING and len(set(column)) == 1)
+    }

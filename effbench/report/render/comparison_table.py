@@ -1,4 +1,4 @@
-"""A comparison as text: Markdown, JSON."""
+"""A comparison: the verdict in a sentence, and a table as Markdown, for a terminal, or as JSON."""
 
 from __future__ import annotations
 
@@ -6,54 +6,118 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from tabulate import tabulate
+from rich.console import RenderableType
 
 from effbench.report.comparison import Change, Comparison
-from effbench.report.render.table import in_markdown
+from effbench.report.render import wrapped
+from effbench.report.summary import listed
+from effbench.tables import Column, Table, grid, in_markdown, markdown
+
+_UNITS = "Test accuracy, percent; change in percentage points, with its 95 % interval."
+_COLUMNS = (
+    Column("Run", words=True),
+    Column("base", rank=2),
+    Column("new", rank=2),
+    Column("change"),
+    Column("p (Holm)", rank=1),
+    Column("seeds", rank=3),
+    Column("test", words=True, rank=4),
+    Column("verdict", words=True),
+)
 
 
-def as_text(found: Comparison, max_drop: float, alpha: float) -> str:
-    """A Markdown table, what else differs, and how many rows fell too far."""
-    rows = found.changes
-    cells = {
-        "Run": [in_markdown(each.name) for each in rows],
-        "base": [f"{each.base:.2f}" for each in rows],
-        "new": [f"{each.new:.2f}" for each in rows],
-        "change": [_change(each) for each in rows],
-        "p (Holm)": ["-" if each.p is None else f"{each.p:.2g}" for each in rows],
-        "seeds": [f"{before} -> {after}" for before, after in (each.seeds for each in rows)],
-        "test": [each.difference.test if each.difference else "-" for each in rows],
-        "verdict": [_verdict(each, max_drop, alpha) for each in rows],
-    }
-    fallen = sum(each.fails(max_drop, alpha) for each in rows)
+def as_text(comparison: Comparison, max_drop: float, alpha: float) -> str:
+    """The verdict, a Markdown table, what else differs, and how many rows fell too far."""
     return "\n".join(
         [
-            tabulate(cells, "keys", "github", disable_numparse=True),
+            in_markdown(verdict(comparison, max_drop, alpha)),
             "",
-            "Test accuracy, percent; change in percentage points, with its 95 % interval.",
+            markdown(_table(comparison, max_drop, alpha)),
             "",
-            *(f"- {in_markdown(line)}" for line in _remarks(found)),
-            f"- {fallen} of {len(rows)} fell by more than {max_drop:g} points and significantly "
-            f"(p < {alpha:g} after Holm's correction)",
+            _UNITS,
+            "",
+            *(f"- {in_markdown(line)}" for line in _remarks(comparison)),
+            f"- {_fallen(comparison, max_drop, alpha)}",
             "",
         ]
     )
 
 
-def _remarks(found: Comparison) -> Iterator[str]:
-    for each in found.changes:
-        if each.remark:
-            yield f"{each.name}: {each.remark}"
-        if 1 in each.seeds:
-            yield f"{each.name}: one seed on a side, so the test is of these runs, not of others"
-    yield from (f"only in NEW: {name}" for name in found.only_new)
-    yield from (f"NOT CHECKED: {name}" for name in found.unchecked)
+def on_terminal(
+    comparison: Comparison, max_drop: float, alpha: float, width: int
+) -> Iterator[RenderableType]:
+    """The same for a terminal of `width` characters."""
+    yield from wrapped.paragraph(verdict(comparison, max_drop, alpha), width)
+    yield grid(_table(comparison, max_drop, alpha), width)
+    yield ""
+    remarks = [*_remarks(comparison), _fallen(comparison, max_drop, alpha)]
+    yield from wrapped.paragraph(_UNITS, width)
+    yield from wrapped.points("", remarks, width)
 
 
-def as_json(found: Comparison, max_drop: float, alpha: float) -> str:
+def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
+    """Whether accuracy fell, in a sentence or two, and of what that is not known."""
+    tested = sum(change.p is not None for change in comparison.changes)
+    fallen = [change for change in comparison.changes if change.fails(max_drop, alpha)]
+    by = f"by more than {max_drop:g} points and more than chance"
+    if not tested:
+        said = "Nothing is known of a change: no row could be tested."
+    elif fallen:
+        drops = [f"{change.name} ({change.new - change.base:+.2f})" for change in fallen]
+        rows = f"{len(fallen)} of the {tested} rows that were tested"
+        if tested == 1:
+            rows = "The one row that was tested"
+        said = f"{rows} fell {by}: {listed(drops)}."
+    elif tested == 1:
+        said = f"The one row that was tested did not fall {by}."
+    else:
+        said = f"None of the {tested} rows that were tested fell {by}."
+    unchecked = len(comparison.unchecked)
+    if unchecked:
+        rows = "1 row" if unchecked == 1 else f"{unchecked} rows"
+        said += f" {rows} of BASE could not be checked."
+    return said
+
+
+def _table(comparison: Comparison, max_drop: float, alpha: float) -> Table:
+    rows = (
+        (
+            change.name,
+            f"{change.base:.2f}",
+            f"{change.new:.2f}",
+            _change(change),
+            "-" if change.p is None else f"{change.p:.2g}",
+            "{} -> {}".format(*change.seeds),
+            change.difference.test if change.difference else "-",
+            _verdict(change, max_drop, alpha),
+        )
+        for change in comparison.changes
+    )
+    return Table("", _COLUMNS, tuple(rows))
+
+
+def _fallen(comparison: Comparison, max_drop: float, alpha: float) -> str:
+    fallen = sum(change.fails(max_drop, alpha) for change in comparison.changes)
+    return (
+        f"{fallen} of {len(comparison.changes)} fell by more than {max_drop:g} points and "
+        f"significantly (p < {alpha:g} after Holm's correction)"
+    )
+
+
+def _remarks(comparison: Comparison) -> Iterator[str]:
+    for change in comparison.changes:
+        if change.remark:
+            yield f"{change.name}: {change.remark}"
+        if 1 in change.seeds:
+            yield f"{change.name}: one seed on a side, so the test is of these runs, not of others"
+    yield from (f"only in NEW: {name}" for name in comparison.only_new)
+    yield from (f"NOT CHECKED: {name}" for name in comparison.unchecked)
+
+
+def as_json(comparison: Comparison, max_drop: float, alpha: float) -> str:
     """The comparison with all its digits; differences are rates, accuracies percent."""
-    plain = asdict(found)
-    for change, row in zip(plain["changes"], found.changes, strict=True):
+    plain = asdict(comparison)
+    for change, row in zip(plain["changes"], comparison.changes, strict=True):
         change["verdict"] = _verdict(row, max_drop, alpha)
     return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
 

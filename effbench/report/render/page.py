@@ -20,6 +20,7 @@ from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.theme import THEMES
 from effbench.report.render import run_details
+from effbench.report.render.document import USUAL, Wanted
 from effbench.report.render.view import view
 
 # What page.js uses of the libraries.
@@ -32,7 +33,7 @@ def render(
     report: Report,
     drawings: Iterable[Drawing],
     directory: Path | None = None,
-    names: str | None = None,
+    wanted: Wanted = USUAL,
 ) -> str:
     """The page.
 
@@ -40,13 +41,13 @@ def render(
         report: what to show.
         drawings: of its sections.
         directory: where the dataset is, for thumbnails; by default what the caches hold.
-        names: columns between commas instead of the usual ones, without pairs and costs.
+        wanted: which columns and pairs it shows.
 
     Raises:
         DataError: the dataset is not in `directory`.
         UsageError: there is no such column.
     """
-    views = [view(drawing, directory, names) for drawing in drawings]
+    views = [view(drawing, directory, wanted) for drawing in drawings]
     content = {
         "themes": {name: theme.config for name, theme in THEMES.items()},
         **_compact([figure for each in views for figure in each.drawing.figures]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +12,9 @@ from effbench.report import summary
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Missed, normalised
-from effbench.report.render import table, thumbnails
+from effbench.report.render import document, thumbnails
+from effbench.report.render.document import Wanted
+from effbench.tables import Column, Table
 
 # Rows beyond which a table has no column for each.
 FEW = 6
@@ -21,36 +23,24 @@ LONG = 24
 
 
 @dataclass(frozen=True)
-class Column:
-    """Of a table; numeric ones are sorted by the number that their cells begin with."""
-
-    title: str
-    cells: tuple[str, ...]
-
-    @cached_property
-    def style(self) -> str:
-        """Whether it holds numbers, or texts so long that they need room."""
-        if all(map(_numeric, self.cells)):
-            return "number"
-        return "long" if max(map(len, self.cells)) > LONG else ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of equal length under a caption; the first names the rows.
+class Shown:
+    """A table of the page; the first column names the rows.
 
     `labels` are those of the section's rows where the table has a row for each, else none.
     """
 
-    caption: str
-    columns: tuple[Column, ...]
+    table: Table
     labels: tuple[str, ...] = ()
 
     @property
-    def rows(self) -> list[tuple[tuple[Column, str], ...]]:
-        """The cells of each row, with their columns."""
-        cells = zip(*(column.cells for column in self.columns), strict=True)
-        return [tuple(zip(self.columns, row, strict=True)) for row in cells]
+    def caption(self) -> str:
+        """What stands above it."""
+        return self.table.caption or "Accuracy"
+
+    @cached_property
+    def styles(self) -> list[str]:
+        """Of each column: whether it holds numbers, or texts so long that they need room."""
+        return [_style(cells) for cells in zip(*self.table.rows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -81,22 +71,22 @@ class View:
 
     drawing: Drawing
     sentences: tuple[str, ...]
-    before: tuple[Table, ...]
-    after: tuple[Table, ...]
-    runs: Table
+    before: tuple[Shown, ...]
+    after: tuple[Shown, ...]
+    runs: Shown
     figures: Mapping[str, tuple[Figure, ...]]
-    confused: Table | None
+    confused: Shown | None
     pictures: tuple[Picture, ...]
     notes: tuple[str, ...]
 
 
-def view(drawing: Drawing, directory: Path | None, names: str | None) -> View:
+def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
     """The view of a section.
 
     Args:
         drawing: its plots and mistakes.
         directory: where the dataset is, for pictures; by default what the caches hold.
-        names: columns between commas instead of the usual ones, without pairs and costs.
+        wanted: which columns and pairs it shows.
 
     Raises:
         DataError: the dataset is not in `directory`.
@@ -105,18 +95,22 @@ def view(drawing: Drawing, directory: Path | None, names: str | None) -> View:
     section, found = drawing.section, drawing.mistakes
     kinds = groupby(drawing.figures, key=lambda figure: figure.kind)
     sources, why = thumbnails.read(section.rows[0].spec.data, directory, found.missed)
-    first, *others = (_table(*each) for each in table.tables(section, names))
+    first, *others = document.tables(section, wanted)
     return View(
         drawing=drawing,
         sentences=tuple(summary.sentences(section)),
-        before=(replace(first, labels=section.labels), *others[:-1]),
-        after=tuple(replace(each, labels=section.labels) for each in others[-1:]),
-        runs=_table("Runs", _runs(drawing)),
+        before=(Shown(first, section.labels), *map(Shown, others[:-1])),
+        after=tuple(Shown(table, section.labels) for table in others[-1:]),
+        runs=Shown(_table("Runs", _runs(drawing))),
         figures={kind: tuple(figures) for kind, figures in kinds},
-        confused=_table("Classes most often confused", _confused(drawing)) if found.pairs else None,
+        confused=(
+            Shown(_table("Classes most often confused", _confused(drawing)))
+            if found.pairs
+            else None
+        ),
         pictures=tuple(_pictures(drawing, sources)),
         notes=(
-            *table.notes(section, names),
+            *document.notes(section, wanted),
             *found.remarks,
             *([why] if why and found.missed else []),
         ),
@@ -124,8 +118,13 @@ def view(drawing: Drawing, directory: Path | None, names: str | None) -> View:
 
 
 def _table(caption: str, cells: Mapping[str, Sequence[str]]) -> Table:
-    columns = tuple(Column(title, tuple(own)) for title, own in cells.items())
-    return Table(caption.rstrip(":") or "Accuracy", columns)
+    return Table(caption, tuple(map(Column, cells)), tuple(zip(*cells.values(), strict=True)))
+
+
+def _style(cells: Sequence[str]) -> str:
+    if all(map(_numeric, cells)):
+        return "number"
+    return "long" if max(map(len, cells)) > LONG else ""
 
 
 def _numeric(cell: str) -> bool:

@@ -79,8 +79,8 @@ def augment(
     if policy.flip:
         images = flip(images, _own(seed, "flip"))
     if policy.randaugment:
-        own = _own(seed, "randaugment")
-        images = randaugment(images, own, policy.layers, policy.randaugment, sampling)
+        drawn = _own(seed, "randaugment")
+        images = randaugment(images, drawn, policy.layers, policy.randaugment, sampling)
     if policy.cutout:
         half = int(policy.cutout * images.shape[1])
         images = cutout(images, _own(seed, "cutout"), half)
@@ -177,9 +177,9 @@ def cutmix(
     side = tf.sqrt(1 - beta(draws[:, :2], alpha))
     rows = span(draws[:, 2], tf.floor(tf.floor(side * height) / 2), height)
     columns = span(draws[:, 3], tf.floor(tf.floor(side * width) / 2), width)
-    own = 1 - _box(rows, columns)
-    share = tf.reduce_mean(own, axis=(1, 2, 3))[:, None]
-    return _mix(images, _reversed(images), own), _mix(labels, _reversed(labels), share)
+    weight = 1 - _box(rows, columns)
+    share = tf.reduce_mean(weight, axis=(1, 2, 3))[:, None]
+    return _mix(images, _reversed(images), weight), _mix(labels, _reversed(labels), share)
 
 
 def beta(draws: tf.Tensor, alpha: float) -> tf.Tensor:
@@ -206,9 +206,9 @@ def beta(draws: tf.Tensor, alpha: float) -> tf.Tensor:
     return tf.where(cosine < 0, smaller, 1 - smaller)
 
 
-def _mix(values: tf.Tensor, others: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+def _mix(values: tf.Tensor, others: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     """Exactly one of the two where `own` is 0 or 1; a CPU takes six times as long for a `where`."""
-    return values * own + others * (1 - own)
+    return values * weight + others * (1 - weight)
 
 
 def _reversed(rows: tf.Tensor) -> tf.Tensor:

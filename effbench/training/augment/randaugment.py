@@ -129,8 +129,12 @@ def _tone(planes: tf.Tensor, ops: tf.Tensor, magnitude: float, sampling: Samplin
     contrast = _whole(_towards(levels, mean, _factor(magnitude)))[:, None]
 
     tables = tf.gather(_tables(magnitude), ops)[:, None]
-    for op, own in (("autocontrast", stretched), ("equalize", equalized), ("contrast", contrast)):
-        tables = tf.where((ops == OPS.index(op))[:, None, None], own, tables)
+    for op, mapped in (
+        ("autocontrast", stretched),
+        ("equalize", equalized),
+        ("contrast", contrast),
+    ):
+        tables = tf.where((ops == OPS.index(op))[:, None, None], mapped, tables)
     toned = sampling.lookup(tf.reshape(tables, (count * 3, LEVELS)), flat)
     return tf.reshape(toned, planes.shape)
 
@@ -144,14 +148,14 @@ def _tables(magnitude: float) -> np.ndarray:
     solarized = np.where(levels < int(share * 256), levels, 255 - levels)
     added = np.where(levels < 128, np.minimum(levels + int(share * 110), 255), levels)
     brighter = np.rint(np.clip(levels * _factor(magnitude), 0, 255))
-    own = {
+    tables = {
         "invert": 255 - levels,
         "posterize": levels // step * step,
         "solarize": solarized,
         "brightness": brighter,
         "solarize_add": added,
     }
-    return np.stack([own.get(op, levels) for op in OPS]).astype(np.float32)
+    return np.stack([tables.get(op, levels) for op in OPS]).astype(np.float32)
 
 
 def _blend(planes: tf.Tensor, ops: tf.Tensor, magnitude: float) -> tf.Tensor:
@@ -175,10 +179,10 @@ def _warp(
     height, width = planes.shape[2:]
     maps = np.stack([_maps(sign * magnitude, height, width) for sign in (-1, 1)])
     positive = tf.cast(draws[:, 0] >= 0.5, tf.int32)
-    own = tf.gather(maps.reshape(-1, 6), positive * len(OPS) + ops)[..., None, None]
+    coefficients = tf.gather(maps.reshape(-1, 6), positive * len(OPS) + ops)[..., None, None]
     row, column = tf.range(float(height))[:, None], tf.range(float(width))
-    x = own[:, 0] * column + own[:, 1] * row + own[:, 2]
-    y = own[:, 3] * column + own[:, 4] * row + own[:, 5]
+    x = coefficients[:, 0] * column + coefficients[:, 1] * row + coefficients[:, 2]
+    y = coefficients[:, 3] * column + coefficients[:, 4] * row + coefficients[:, 5]
     # As in Pillow: a pixel is a square, and a point within one has a colour.
     right, bottom = width - 0.5, height - 0.5
     filled = (x < -0.5) | (x >= right) | (y < -0.5) | (y >= bottom)
@@ -215,7 +219,7 @@ def _maps(magnitude: float, height: int, width: int) -> np.ndarray:
     angle = math.radians(share * 30)
     cos, sin = math.cos(angle), math.sin(angle)
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    own = {
+    maps = {
         "rotate": (
             *(cos, -sin, middle_x - cos * middle_x + sin * middle_y),
             *(sin, cos, middle_y - sin * middle_x - cos * middle_y),
@@ -225,7 +229,7 @@ def _maps(magnitude: float, height: int, width: int) -> np.ndarray:
         "translate_x": (1, 0, _pixels(magnitude * 10, width), 0, 1, 0),
         "translate_y": (1, 0, 0, 0, 1, _pixels(magnitude * 10, height)),
     }
-    return np.array([own.get(op, (1, 0, 0, 0, 1, 0)) for op in OPS], np.float32)
+    return np.array([maps.get(op, (1, 0, 0, 0, 1, 0)) for op in OPS], np.float32)
 
 
 def _pixels(pixels: float, side: int) -> float:

@@ -58,8 +58,8 @@ class Indices(Sampling):
         """How many pixels of each plane have each level: float32 [n, 256]."""
         planes = tf.reshape(planes, (planes.shape[0], -1))
         bins = planes.shape[0] * LEVELS
-        place = tf.cast(planes, tf.int32) + tf.range(0, bins, LEVELS)[:, None]
-        counts = tf.math.unsorted_segment_sum(tf.ones_like(planes), place, bins)
+        bin_of_pixel = tf.cast(planes, tf.int32) + tf.range(0, bins, LEVELS)[:, None]
+        counts = tf.math.unsorted_segment_sum(tf.ones_like(planes), bin_of_pixel, bins)
         return tf.reshape(counts, (-1, LEVELS))
 
     def lookup(self, tables: tf.Tensor, planes: tf.Tensor) -> tf.Tensor:

@@ -22,6 +22,7 @@ from effbench.records.store import Store
 from effbench.report import build, summary
 from effbench.report.charts.drawing import draw
 from effbench.report.render import columns, page, run_details
+from effbench.report.render.document import Wanted
 from effbench.report.sections import Section
 from effbench.report.select import Selection
 
@@ -69,7 +70,7 @@ class Page(HTMLParser):
 
 def render(store: Store, names: str | None = None, **selection: str) -> str:
     found = build.read(store, Selection(**selection))
-    return page.render(found, list(draw(store, found.sections)), None, names)
+    return page.render(found, list(draw(store, found.sections)), None, Wanted(names))
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +197,9 @@ def test_the_page_says_what_the_tables_say(store, found):
     for section in sections(store):
         assert section.title in found.text
         for titles in (columns.ACCURACY, columns.COST):
-            for title, cells in columns.table(section.rows, titles).items():
-                assert title in found.text
-                assert all(" ".join(cell.split()) in found.text for cell in cells)
+            table = columns.table(section.rows, titles)
+            assert all(column.title in found.text for column in table.columns)
+            assert all(" ".join(cell.split()) in found.text for row in table.rows for cell in row)
         assert all(note in found.text for note in section.notes)
 
 
@@ -277,14 +278,16 @@ def run(variant: str, correct: int, **changes: object) -> RunResult:
 
 
 def test_one_row_reaches_what_it_reaches():
-    first, published = words(run("B0", 9000))
-    assert first == "B0 reaches 90.00 % [89.40, 90.57] on test."
-    assert published == "The case study published 89.86 %, within this interval."
+    first, alone, caveat = words(run("B0", 9000))
+    interval = "95 % interval: 89.40 to 90.57"
+    assert first == f"B0 gets 90.00 % of the test images right ({interval})."
+    assert alone == "There is nothing to compare it with in this table."
+    assert caveat == "It is trained with one seed only; another seed may give other figures."
 
 
 def test_rows_that_were_not_compared_are_not_called_worse():
     text = " ".join(words(run("B0", 9000), run("B1", 8000, limit=None)))
-    assert text.startswith("B0 is the best on test with 90.00 %")
+    assert text.startswith("B0 is the best: it gets 90.00 % of the test images right")
     assert "not tested" in text
 
 
@@ -295,9 +298,10 @@ def test_the_cheapest_of_those_that_cannot_be_told_apart_is_named(store):
         section.labels,
         key=lambda name: -section.rows[section.labels.index(name)].accuracies["test_accuracy"].mean,
     )
-    assert f"It cannot be told apart from {other}." in text
+    assert f"It cannot be told apart from {other}: " in text
     assert ("Of these, B0 is the cheapest" in text) == (best == "B1")
-    assert "Marked: limited" in text
+    assert ("Of these, B0 is also the cheapest" in text) == (best == "B0")
+    assert 'All rows are marked "limited": ' in text
 
 
 def test_long_lists_are_cut():

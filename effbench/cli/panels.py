@@ -1,0 +1,34 @@
+"""The help of a command with many flags, in panels by topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperOption
+
+# By title: parameters of `sweep`, which come in this order there.
+PANELS = {
+    "What to train": ("variants", "weights", "weights_dir", "rescale", "image_size", "seeds"),
+    "Data": ("data", "data_dir", "limit"),
+    "Recipe": ("recipe", "epochs", "batch_size", "start_step", "settings"),
+    "Device": ("cpu", "gpu", "tpu", "tpu_name", "replicas", "precision", "micro_batch"),
+    "Where records go": ("results", "checkpoint_minutes", "tensorboard"),
+    "How it runs": (
+        *("feature_cache", "oom_retry", "retry_failed", "force"),
+        *("dry_run", "quiet", "verbose", "help"),
+    ),
+}
+_PANEL = {name: title for title, names in PANELS.items() for name in names}
+
+
+class PanelledCommand(TyperCommand):
+    """A command whose help shows every flag in its panel; `--help` as well, which is Typer's."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help."""
+        for option in self.get_params(ctx):
+            if isinstance(option, TyperOption):
+                option.rich_help_panel = _PANEL.get(option.name)
+                if option.is_flag:
+                    option.metavar = ""  # "<bool>" says nothing, and takes room
+        super().format_help(ctx, formatter)

@@ -1,0 +1,112 @@
+"""A sweep as the command line describes it, by topic; None is the recipe's or the variant's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What to train.
+
+    Attributes:
+        variants: comma-separated names, or "all".
+        weights: a release, "auto", "none", or the path of an .h5 file.
+        weights_dir: searched first for releases.
+        rescale: "auto", or what the weights of a file expect: "torch" or "tf".
+        image_size: instead of each variant's native one, pixels.
+        seeds: comma-separated whole numbers and ranges; one run each.
+    """
+
+    variants: str = "all"
+    weights: str = "auto"
+    weights_dir: Path | None = None
+    rescale: str = "auto"
+    image_size: int | None = None
+    seeds: str = "0"
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """What to train it on.
+
+    Attributes:
+        data: name of a dataset.
+        data_dir: where its files are.
+        limit: number of training images.
+    """
+
+    data: str = "cifar10"
+    data_dir: Path | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train it.
+
+    Attributes:
+        recipe: name of a recipe.
+        epochs: instead of the recipe's.
+        batch_size: global, instead of the recipe's.
+        start_step: of the schedule and the optimizer.
+        settings: "key=value" each, instead of the recipe's numbers.
+    """
+
+    recipe: str = "case-study"
+    epochs: int | None = None
+    batch_size: int | None = None
+    start_step: int | None = None
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """What to compute it with.
+
+    Attributes:
+        device: "auto", "cpu", "gpu" or "tpu".
+        tpu_name: instead of the machine's own TPU, or the one that the environment names.
+        replicas: parts that the CPU is divided into; None leaves it whole.
+        precision: "auto", "float32" or "mixed_bfloat16".
+        micro_batch: images that go through the network at once, of all replicas.
+    """
+
+    device: str = "auto"
+    tpu_name: str | None = None
+    replicas: int | None = None
+    precision: str = "auto"
+    micro_batch: int | None = None
+
+
+@dataclass(frozen=True)
+class ExecutionOptions:
+    """How the runs are carried out.
+
+    Attributes:
+        feature_cache: False runs the backbone in every step.
+        oom_retry: tries again with half the micro-batch where memory was too small.
+        retry_failed: run again what failed before.
+        force: run again what is finished.
+        checkpoint_minutes: between two checkpoints of a network that trains as a whole.
+        tensorboard: writes logs for it.
+    """
+
+    feature_cache: bool = True
+    oom_retry: bool = True
+    retry_failed: bool = False
+    force: bool = False
+    checkpoint_minutes: float = 10.0
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """All of it, read from the flags once and carried whole."""
+
+    networks: NetworkOptions = NetworkOptions()
+    images: ImageOptions = ImageOptions()
+    training: TrainingOptions = TrainingOptions()
+    device: DeviceOptions = DeviceOptions()
+    execution: ExecutionOptions = ExecutionOptions()

@@ -1,0 +1,177 @@
+"""The report for files and other programs: Markdown, CSV, JSON, LaTeX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tabulate import LATEX_ESCAPE_RULES
+
+from effbench.errors import one_line
+from effbench.records.record import RunFailure
+from effbench.report import summary
+from effbench.report.build import Report
+from effbench.report.render import columns, pair_table
+from effbench.report.rows import tidy
+from effbench.report.sections import Pair, Section
+from effbench.report.select import split
+from effbench.tables import Column, Table, comma_separated, in_markdown, latex, markdown
+
+# How notes on a column begin.
+_ABOUT = {"same as": "same as", "published acc-test": "published", "epoch": "epoch"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is shown of a report.
+
+    Attributes:
+        columns: names between commas instead of the usual ones, then without pairs and costs.
+        pairs: whether every pair is shown in a line, however many they are.
+    """
+
+    columns: str | None = None
+    pairs: bool = False
+
+
+USUAL = Wanted()
+
+
+def render(report: Report, style: str, wanted: Wanted = USUAL) -> str:
+    """The whole report in one of `STYLES`, ending with a newline.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    return STYLES[style](report, wanted).rstrip("\n") + "\n"
+
+
+def _markdown(report: Report, wanted: Wanted) -> str:
+    parts = [summary.of_failures(report)]
+    for section in report.sections:
+        parts.append(f"### {in_markdown(section.title)}")
+        parts.append(in_markdown(" ".join(summary.sentences(section))))
+        for table in tables(section, wanted):
+            parts += [f"**{table.caption}**" if table.caption else "", markdown(table)]
+        parts.append("\n".join(f"- {in_markdown(note)}" for note in notes(section, wanted)))
+    if report.failures:
+        lines = [f"- {in_markdown(failed(failure))}" for failure in report.failures]
+        parts += ["### Failed runs", "\n".join(lines)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _latex(report: Report, wanted: Wanted) -> str:
+    parts = [r"% needs \usepackage{booktabs}"]
+    for section in report.sections:
+        title = _in_latex(section.title)
+        for table in tables(section, wanted):
+            caption = f": {_in_latex(table.caption)}" if table.caption else ""
+            parts += [
+                r"\begin{table}\centering",
+                rf"\caption{{{title}{caption}}}",
+                latex(table),
+                r"\end{table}",
+            ]
+        parts += [
+            r"\begin{itemize}",
+            *(rf"\item {_in_latex(note)}" for note in notes(section, wanted)),
+        ]
+        parts.append(r"\end{itemize}")
+    parts += [f"% failed: {failed(failure)}" for failure in report.failures]
+    return "\n".join(parts)
+
+
+def _csv(report: Report, wanted: Wanted) -> str:
+    rows = [row for section in report.sections for row in section.rows]
+    titles = list(rows[0].flat)
+    if wanted.columns is not None:
+        titles = columns.marked(wanted.columns, rows, titles)
+    cells = (
+        tuple("" if (value := row.flat[title]) is None else str(value) for title in titles)
+        for row in rows
+    )
+    return comma_separated(Table("", tuple(map(Column, titles)), tuple(cells)))
+
+
+def _json(report: Report, wanted: Wanted) -> str:
+    rows = [row for section in report.sections for row in section.rows]
+    frame = tidy(rows)
+    if wanted.columns is not None:
+        frame = frame[columns.marked(wanted.columns, rows, frame.columns)]
+    results = json.loads(frame.to_json(orient="records", double_precision=15))
+    titles = [section.title for section in report.sections for _ in section.rows]
+    return json.dumps(
+        {
+            "answer": {
+                section.title: list(summary.sentences(section)) for section in report.sections
+            },
+            "results": [
+                {"section": title} | row for title, row in zip(titles, results, strict=True)
+            ],
+            "pairs": [
+                _plain(section, pair) for section in report.sections for pair in section.pairs
+            ],
+            "notes": {section.title: section.notes for section in report.sections},
+            "failures": [
+                {"key": failure.spec.key, "kind": failure.kind, "message": failure.message}
+                for failure in report.failures
+            ],
+        },
+        indent=1,
+        ensure_ascii=False,
+    )
+
+
+def _plain(section: Section, pair: Pair) -> dict[str, object]:
+    """A pair by the groups of its rows; differences are percentage points."""
+    difference = pair.difference
+    points = {name: 100 * getattr(difference, name) for name in ("mean", "low", "high")}
+    return {
+        "section": section.title,
+        "better": section.rows[pair.first].group,
+        "than": section.rows[pair.second].group,
+        **{f"difference_{name}": value for name, value in points.items()},
+        "p": difference.p,
+        "p_holm": pair.p,
+        "real": pair.real,
+        "verdict": pair.verdict,
+        "test": difference.test,
+    }
+
+
+STYLES: Mapping[str, Callable[[Report, Wanted], str]] = {
+    "markdown": _markdown,
+    "csv": _csv,
+    "json": _json,
+    "latex": _latex,
+}
+
+
+def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
+    """Accuracies, pairs and costs; or the columns that are asked for."""
+    if wanted.columns is not None:
+        yield columns.chosen(section.rows, wanted.columns)
+        return
+    yield columns.table(section.rows, columns.ACCURACY)
+    if section.pairs:
+        yield pair_table.lines(section, every=wanted.pairs)
+    yield columns.table(section.rows, columns.COST, "What it cost, all seeds together")
+
+
+def notes(section: Section, wanted: Wanted) -> list[str]:
+    """Without those on columns that are not shown."""
+    if wanted.columns is None:
+        return list(section.notes)
+    shown = split(wanted.columns)
+    hidden = tuple(about for name, about in _ABOUT.items() if name not in shown)
+    return [note for note in section.notes if not note.startswith(hidden)]
+
+
+def failed(failure: RunFailure) -> str:
+    """A failure in one line."""
+    return f"{failure.spec.key}: {failure.kind}: {one_line(failure.message)}"
+
+
+def _in_latex(text: str) -> str:
+    return "".join(LATEX_ESCAPE_RULES.get(character, character) for character in text)

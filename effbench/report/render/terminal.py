@@ -1,0 +1,127 @@
+"""The report for a terminal: the answer, then tables as wide as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from rich.console import RenderableType
+
+from effbench.records.caveats import CAVEATS, Caveat
+from effbench.report import summary
+from effbench.report.build import Report
+from effbench.report.render import columns, pair_table, wrapped
+from effbench.report.render.document import USUAL, Wanted, failed, notes
+from effbench.report.sections import Section, labels
+from effbench.tables import Table, fitted, grid
+
+_COST = "GFLOPs: the arithmetic that an image takes, in billions of multiply-adds."
+# How notes begin that say nothing without a column, and those that are the same for all sections.
+_ABOUT = {"hours": ("Seconds and hours", "Features of"), "published": ("published",)}
+_GENERAL = ("same as", "Percent", "Seconds and hours")
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+# The sign of each mark, as it stands behind the name of a row and before what it means.
+Signs = Mapping[Caveat, str]
+
+
+def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[RenderableType]:
+    """What a terminal of `width` characters prints, one thing below the other.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    yield from wrapped.paragraph(summary.of_failures(report), width)
+    signs = _signs(report)
+    explained: set[Caveat] = set()
+    shown: set[str] = set()
+    hidden: dict[str, None] = {}
+    for section in report.sections:
+        table = _table(section, wanted, signs)
+        titles = {column.title for column in fitted(table, width).columns}
+        shown |= titles
+        hidden |= {column.title: None for column in table.columns if column.title not in titles}
+        yield from wrapped.paragraph(section.title, width, "bold")
+        yield from wrapped.paragraph(" ".join(summary.sentences(section)), width)
+        yield grid(table, width)
+        if wanted.columns is None:
+            for footnote in _footnotes(section, signs, explained):
+                yield from wrapped.lines(footnote, width, indent="  ")
+        yield ""
+        if section.pairs and wanted.columns is None:
+            pairs = (
+                pair_table.lines(section, every=True)
+                if wanted.pairs
+                else pair_table.on_terminal(section, width)
+            )
+            # A caption as wide as the terminal, not as the table.
+            caption, *legend = pairs.caption.split("\n")
+            yield from wrapped.lines(caption, width, style="bold")
+            yield from wrapped.lines("".join(legend), width)
+            yield grid(replace(pairs, caption=""), width)
+            yield ""
+    yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
+    yield from wrapped.points("Failed runs", list(map(failed, report.failures)), width)
+
+
+def _signs(report: Report) -> Signs:
+    present = {mark for section in report.sections for row in section.rows for mark in row.marks}
+    caveats = [caveat for caveat in CAVEATS if caveat.name in present]
+    return {caveat: f"{number}".translate(_SUPERSCRIPT) for number, caveat in enumerate(caveats, 1)}
+
+
+def _table(section: Section, wanted: Wanted, signs: Signs) -> Table:
+    rows = section.rows
+    if wanted.columns is not None:
+        return columns.chosen(rows, wanted.columns)
+    names = []
+    for row, label in zip(rows, labels(rows, {"image_size"}), strict=True):
+        marks = "".join(sign for caveat, sign in signs.items() if caveat.name in row.marks)
+        names.append(f"{label} {marks}".rstrip())
+    return columns.on_terminal(rows, names)
+
+
+def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterator[str]:
+    """What the signs of a section stand for; what that means is said once in a report."""
+    for caveat, sign in signs.items():
+        details: dict[str, list[str]] = {}
+        for row, label in zip(section.rows, section.labels, strict=True):
+            if caveat.name in row.marks:
+                details.setdefault(row.marks[caveat.name], []).append(label)
+        if not details:
+            continue
+        much = "; ".join(
+            f"{detail} for {summary.listed(rows)}" if len(details) > 1 else detail
+            for detail, rows in details.items()
+        )
+        meaning = "" if caveat in explained else f": {caveat.meaning}"
+        explained.add(caveat)
+        yield f"{sign} {caveat.name}{f' ({much})' if much else ''}{meaning}."
+
+
+def _notes(report: Report, wanted: Wanted, shown: Collection[str]) -> Iterator[str]:
+    """Each once, with the sections that it is about where these are not all.
+
+    Those on columns that are not shown are left out, and what footnotes say already.
+    """
+    titles: dict[str, list[str]] = {}
+    for section in report.sections:
+        for note in notes(section, wanted):
+            titles.setdefault(note, []).append(section.title)
+    silent: tuple[str, ...] = ()
+    if wanted.columns is None:
+        silent = tuple(f"{caveat.name}: " for caveat in CAVEATS)
+        for title, beginnings in _ABOUT.items():
+            silent += () if title in shown else beginnings
+    for note, sections in titles.items():
+        if not note.startswith(silent):
+            general = len(sections) == len(report.sections) or note.startswith(_GENERAL)
+            yield note if general else f"{note} ({summary.listed(sections)})"
+    if titles and wanted.columns is None:
+        yield _COST
+
+
+def _hidden(titles: Iterable[str]) -> Iterator[str]:
+    names = [" ".join(title.split()) for title in titles]
+    if names:
+        yield f"A wider terminal also shows {summary.listed(names)}; --columns chooses."
