@@ -59,8 +59,8 @@ def classes(name: str) -> tuple[str, ...]:
 
 def listed() -> str:
     """All names with what there is to say of them, for the help of a flag."""
-    *names, last = (f"{name}{f' ({row.note})' * bool(row.note)}" for name, row in DATASETS.items())
-    return f"{', '.join(names)}, or {last}"
+    names = [f"{name} ({row.note})" if row.note else name for name, row in DATASETS.items()]
+    return f"{', '.join(names[:-1])}, or {names[-1]}"
 
 
 def _cifar10(directory: Path | None, report: Report) -> Dataset:

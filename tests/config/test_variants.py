@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 
 import pytest
 
@@ -155,3 +156,10 @@ def test_a_package_without_the_tables_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setattr(variants, "find_spec", lambda _: Spec)
     with pytest.raises(EffbenchError, match="no FILE_HASH_DICT"):
         row.releases  # noqa: B018
+
+
+def test_a_network_without_published_weights_says_so():
+    unpublished = replace(VARIANTS["B0"], name="EARLY", model_type="early")
+    assert unpublished.releases == {}
+    with pytest.raises(UsageError, match="EARLY has no such release of weights: auto; there is no"):
+        unpublished.release("auto")
