@@ -108,7 +108,7 @@ ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "test interval": (1, _interval("test_accuracy")),
     "seeds": (2, _figure("seeds")),
     "hours": (3, _figure("hours")),
-    "dollars": (3, _figure("dollars")),
+    "dollars": (1, _figure("dollars")),
     "images/s": (4, _figure("images_per_second")),
     "published": (5, _published),
     "epoch": (6, _figure("reported_epochs")),
@@ -165,7 +165,7 @@ def chosen(rows: Sequence[Row], names: str, signs: Sequence[str] | None = None) 
         UsageError: there is no such column.
     """
     texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
-    titles = marked(names, rows, texts) if signs is None else known(names, texts)
+    titles = dict.fromkeys(marked(names, rows, texts) if signs is None else known(names, texts))
     columns = (
         Column(title, title in _WORDS, 0 if title in _WORDS else rank, NARROWEST)
         for rank, title in enumerate(titles)

@@ -11,7 +11,7 @@ from effbench.records.caveats import CAVEATS, Caveat
 from effbench.report import summary
 from effbench.report.build import Report
 from effbench.report.render import columns, pair_table, wrapped
-from effbench.report.render.document import USUAL, Wanted, failed, notes
+from effbench.report.render.document import USUAL, Wanted, endings, notes
 from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
 
@@ -60,7 +60,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
             yield grid(replace(pairs, caption=""), width)
             yield ""
     yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
-    yield from wrapped.points("Failed runs", list(map(failed, report.failures)), width)
+    for title, texts in endings(report):
+        yield from wrapped.points(title, texts, width)
 
 
 def _signs(report: Report) -> Signs:
