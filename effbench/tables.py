@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 # Between two columns of a terminal.
 GAP = 2
-# Characters that a column of words is not made narrower than, on a terminal without room for it,
+# Characters that a column of words is not made narrower than, on a terminal without room for it.
 NARROWEST = 8
-# and what one that always stays may take before others are left out for it.
-ENOUGH = 16
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,14 @@ class Column:
             room; else they are numbers, on the right and never broken.
         rank: what a terminal without room for all leaves out first, the highest of them; 0 always
             stays.
+        enough: characters that a column of words shall have before others are left out for it; None
+            for as many as it takes.
     """
 
     title: str
     words: bool = False
     rank: int = 0
+    enough: int | None = None
 
 
 @dataclass(frozen=True)
@@ -159,9 +160,9 @@ def _tabulated(table: Table, style: str, escape: Callable[[str], str]) -> str:
 
 
 def width_of(table: Table) -> int:
-    """Characters that a terminal must have to show all columns, only long labels broken."""
+    """Characters that a terminal must have to show all columns."""
     widths = [
-        min(width, ENOUGH) if column.words and not column.rank else width
+        min(width, column.enough or width) if column.words else width
         for column, width in zip(table.columns, _widths(table), strict=True)
     ]
     return sum(widths) + GAP * (len(widths) - 1)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -45,6 +46,15 @@ def test_a_terminal_shows_what_it_has_room_for_and_no_line_is_longer(width):
     assert ("hours" in text) == (width >= 35)
     for figure in ("90.82 ± 0.69", "93.24 ± 0.10", "224"):
         assert figure in text
+
+
+def test_words_break_after_hyphens_before_other_columns_are_left_out():
+    columns = (Column("Run", words=True, enough=16), Column("n"), Column("m", rank=1))
+    table = Table("", columns, (("B0-imagenet-224-case-study", "1", "22"),))
+    assert lines(table, 24)[1].split() == ["B0-imagenet-224-", "1", "22"]
+    assert lines(table, 24)[2].split() == ["case-study"]
+    whole = replace(table, columns=(replace(columns[0], enough=None), *columns[1:]))
+    assert "m" not in lines(whole, 24)[0]
 
 
 def test_words_break_where_they_must_stay():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from effbench.report.rows import Accuracy, Row
 from effbench.report.select import TITLES, known
-from effbench.tables import Column, Table
+from effbench.tables import NARROWEST, Column, Table
 
 Text = Callable[[Row], str]
 NOTHING = "-"
@@ -87,7 +87,9 @@ _WORDS = {
     *("variant", "weights", "data", "data_sha256", "limited", "selection", "precision"),
     *("preprocessing", "weights_file", "weights_sha256", "details", "letters", "pareto", "group"),
 }
-MARKS = ("marks", "details")
+_MARKS = ("marks", "details")
+# Characters that are enough for the name of a row on a terminal.
+_LABEL = 16
 
 
 def _interval(metric: str) -> Text:
@@ -106,7 +108,7 @@ ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "test interval": (1, _interval("test_accuracy")),
     "seeds": (2, _figure("seeds")),
     "hours": (3, _figure("hours")),
-    "dollars": (3, _figure("dollars")),
+    "dollars": (1, _figure("dollars")),
     "images/s": (4, _figure("images_per_second")),
     "published": (5, _published),
     "epoch": (6, _figure("reported_epochs")),
@@ -145,26 +147,33 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
             {title: [text(row) for row in rows] for title, (_, text) in ON_TERMINAL.items()}
         ),
     }
-    columns = (Column(title, title in _WORDS, ranks.get(title, 0)) for title in cells)
+    columns = (Column(title, title in _WORDS, ranks.get(title, 0), _LABEL) for title in cells)
     return Table("", tuple(columns), tuple(zip(*cells.values(), strict=True)))
 
 
-def chosen(rows: Sequence[Row], names: str) -> Table:
+def chosen(rows: Sequence[Row], names: str, signs: Sequence[str] | None = None) -> Table:
     """The same of columns named between commas: titles of the usual ones, or of the frame's.
 
     On a terminal without room for all, words are broken, and the last figures are left out.
+
+    Args:
+        rows: what it shows.
+        names: of the columns.
+        signs: of the marks of each row, to stand in the first column; else marks have their own.
 
     Raises:
         UsageError: there is no such column.
     """
     texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
-    titles = marked(names, rows, texts)
+    titles = dict.fromkeys(marked(names, rows, texts) if signs is None else known(names, texts))
     columns = (
-        Column(title, title in _WORDS, 0 if title in _WORDS else rank)
+        Column(title, title in _WORDS, 0 if title in _WORDS else rank, NARROWEST)
         for rank, title in enumerate(titles)
     )
-    cells = (tuple(texts[title](row) for title in titles) for row in rows)
-    return Table("", tuple(columns), tuple(cells))
+    cells = [[texts[title](row) for title in titles] for row in rows]
+    for line, sign in zip(cells, signs or (), strict=bool(signs)):
+        line[0] = f"{line[0]} {sign}".rstrip()
+    return Table("", tuple(columns), tuple(map(tuple, cells)))
 
 
 def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
@@ -174,7 +183,7 @@ def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]
         UsageError: there is no such column.
     """
     wanted = known(names, columns)
-    silent = any(row.marks for row in rows) and not {*MARKS} & {*wanted}
+    silent = any(row.marks for row in rows) and not {*_MARKS} & {*wanted}
     return [*wanted, "marks"] if silent else wanted
 
 

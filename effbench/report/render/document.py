@@ -55,9 +55,8 @@ def _markdown(report: Report, wanted: Wanted) -> str:
         for table in tables(section, wanted):
             parts += [f"**{table.caption}**" if table.caption else "", markdown(table)]
         parts.append("\n".join(f"- {in_markdown(note)}" for note in notes(section, wanted)))
-    if report.failures:
-        lines = [f"- {in_markdown(failed(failure))}" for failure in report.failures]
-        parts += ["### Failed runs", "\n".join(lines)]
+    for title, lines in endings(report):
+        parts += [f"### {title}", "\n".join(f"- {in_markdown(line)}" for line in lines)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -78,7 +77,7 @@ def _latex(report: Report, wanted: Wanted) -> str:
             *(rf"\item {_in_latex(note)}" for note in notes(section, wanted)),
         ]
         parts.append(r"\end{itemize}")
-    parts += [f"% failed: {failed(failure)}" for failure in report.failures]
+    parts += [f"% failed: {_failed(failure)}" for failure in report.failures]
     return "\n".join(parts)
 
 
@@ -168,8 +167,13 @@ def notes(section: Section, wanted: Wanted) -> list[str]:
     return [note for note in section.notes if not note.startswith(hidden)]
 
 
-def failed(failure: RunFailure) -> str:
-    """A failure in one line."""
+def endings(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """What stands below all tables: lists of the runs that are in none, each with its title."""
+    if report.failures:
+        yield "Failed runs", [_failed(failure) for failure in report.failures]
+
+
+def _failed(failure: RunFailure) -> str:
     return f"{failure.spec.key}: {failure.kind}: {one_line(failure.message)}"
 
 

@@ -11,7 +11,7 @@ from effbench.records.caveats import CAVEATS, Caveat
 from effbench.report import summary
 from effbench.report.build import Report
 from effbench.report.render import columns, pair_table, wrapped
-from effbench.report.render.document import USUAL, Wanted, failed, notes
+from effbench.report.render.document import USUAL, Wanted, endings, notes
 from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
 
@@ -44,9 +44,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
         yield from wrapped.paragraph(section.title, width, "bold")
         yield from wrapped.paragraph(" ".join(summary.sentences(section)), width)
         yield grid(table, width)
-        if wanted.columns is None:
-            for footnote in _footnotes(section, signs, explained):
-                yield from wrapped.lines(footnote, width, indent="  ")
+        for footnote in _footnotes(section, signs, explained):
+            yield from wrapped.lines(footnote, width, indent="  ")
         yield ""
         if section.pairs and wanted.columns is None:
             pairs = (
@@ -61,7 +60,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
             yield grid(replace(pairs, caption=""), width)
             yield ""
     yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
-    yield from wrapped.points("Failed runs", list(map(failed, report.failures)), width)
+    for title, texts in endings(report):
+        yield from wrapped.points(title, texts, width)
 
 
 def _signs(report: Report) -> Signs:
@@ -72,13 +72,13 @@ def _signs(report: Report) -> Signs:
 
 def _table(section: Section, wanted: Wanted, signs: Signs) -> Table:
     rows = section.rows
+    signed = [
+        "".join(sign for caveat, sign in signs.items() if caveat.name in row.marks) for row in rows
+    ]
     if wanted.columns is not None:
-        return columns.chosen(rows, wanted.columns)
-    names = []
-    for row, label in zip(rows, labels(rows, {"image_size"}), strict=True):
-        marks = "".join(sign for caveat, sign in signs.items() if caveat.name in row.marks)
-        names.append(f"{label} {marks}".rstrip())
-    return columns.on_terminal(rows, names)
+        return columns.chosen(rows, wanted.columns, signed)
+    names = zip(labels(rows, {"image_size"}), signed, strict=True)
+    return columns.on_terminal(rows, [" ".join(filter(None, name)) for name in names])
 
 
 def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterator[str]:
@@ -108,16 +108,14 @@ def _notes(report: Report, wanted: Wanted, shown: Collection[str]) -> Iterator[s
     for section in report.sections:
         for note in notes(section, wanted):
             titles.setdefault(note, []).append(section.title)
-    silent: tuple[str, ...] = ()
-    if wanted.columns is None:
-        silent = tuple(f"{caveat.name}: " for caveat in CAVEATS)
-        for title, beginnings in _ABOUT.items():
-            silent += () if title in shown else beginnings
+    silent = tuple(f"{caveat.name}: " for caveat in CAVEATS)
+    for title, beginnings in _ABOUT.items():
+        silent += () if any(title in column for column in shown) else beginnings
     for note, sections in titles.items():
         if not note.startswith(silent):
             general = len(sections) == len(report.sections) or note.startswith(_GENERAL)
             yield note if general else f"{note} ({summary.listed(sections)})"
-    if titles and wanted.columns is None:
+    if any("GFLOPs" in column for column in shown):
         yield _COST
 
 
