@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from effbench.cli.console import Display, out
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CpuOption,
     DataDirOption,
@@ -31,6 +32,7 @@ from effbench.cli.options import (
 from effbench.config.recipes import RECIPES
 
 
+@interrupted("what is done is saved; run it again to go on")
 def sweep(
     variants: VariantsOption = "all",
     weights: WeightsOption = "auto",
