@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from support.sweeps import one, outcome, start, sweep, until
 
-from effbench.hardware import machine
 from effbench.records.store import Store
 from effbench.sweep import scheduler as sweeping
 from effbench.sweep.resolve import Options, resolve
@@ -180,27 +179,3 @@ def test_a_smaller_micro_batch_is_marked(whole):
     raw["provenance"]["micro_batch"] = 16
     Store(whole).path(record).write_text(json.dumps(raw))
     assert "micro-batches" not in one(whole).marks
-
-
-def test_a_worker_that_the_system_ended_was_out_of_memory(monkeypatch, tmp_path):
-    counts = iter([3, 4])
-    monkeypatch.setattr(machine, "oom_kills", lambda: next(counts))
-
-    class Killed:
-        stdin = stdout = None
-
-        def wait(self, _: float | None = None) -> int:
-            return -signal.SIGKILL
-
-        def terminate(self) -> None:
-            pass
-
-    monkeypatch.setattr(sweeping, "_start", lambda *_: Killed())
-    monkeypatch.setattr(sweeping, "_converse", lambda *_: ())
-    request = resolve(Options(variants="B0", weights="none", data="digits", device="cpu"))
-    sweeping.run(request, Store(tmp_path), lambda _: None)
-    (failure,) = Store(tmp_path).load().failures
-    assert (failure.kind, failure.message.split(" and ")[0]) == (
-        "out-of-memory",
-        "the system was out of memory",
-    )
