@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from support.sweeps import one, outcome, start, sweep, until
 
+from effbench.failures import FailureKind
 from effbench.records.store import Store
 from effbench.sweep import scheduler as sweeping
 from effbench.sweep.resolve import Options, resolve
+from effbench.training.checkpoints import Checkpoint, Keeper, State
 from effbench.training.job import Problem
 
 # One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
@@ -113,7 +115,7 @@ def attempts(
         tried.append(job.images_at_once)
         if job.images_at_once > fits:
             kind = kinds[len(tried) - 1] if kinds else "out-of-memory"
-            return Problem(kind, "too much")
+            return Problem(FailureKind(kind), "too much")
         left.clear()
         return None
 
@@ -168,6 +170,52 @@ def test_a_retry_that_was_interrupted_goes_on_by_itself(monkeypatch, tmp_path):
     for seconds, state in ((-1, "failed before"), (1, "run")):
         os.utime(saved, (failed + seconds,) * 2)
         assert sweeping.states(request, store) == {key: state}
+
+
+def saved_checkpoint(store: Store, key: str, micro_batch: int | None) -> None:
+    path = store.checkpoints(key, micro_batch) / "step-000000001-0.npz"
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+def test_a_later_sweep_goes_on_in_the_micro_batch_of_the_checkpoint(monkeypatch, tmp_path):
+    _, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
+    (failure,) = store.load().failures
+    saved_checkpoint(store, failure.spec.key, None)
+    assert attempts(monkeypatch, tmp_path, 1, retry_failed=True)[0] == [64, 32, 16, 8, 4, 2, 1]
+    saved_checkpoint(store, failure.spec.key, 32)
+    saved_checkpoint(store, failure.spec.key, 16)
+    assert store.retried_micro_batch(failure.spec.key) == 16
+    assert attempts(monkeypatch, tmp_path, 8, retry_failed=True)[0] == [16, 8]
+    tried, _ = attempts(monkeypatch, tmp_path, 8, retry_failed=True, oom_retry=False)
+    assert tried == [64], "it was told not to take a smaller one"
+
+
+def test_a_later_sweep_that_is_killed_keeps_the_micro_batch_of_its_checkpoint(
+    monkeypatch, tmp_path
+):
+    (spec,) = resolve(asked()).specs
+    saved_checkpoint(Store(tmp_path), spec.key, 16)
+    assert attempts(monkeypatch, tmp_path, 1, ("killed",))[0] == [16]
+
+
+def test_a_retry_begins_anew_and_its_record_says_so(monkeypatch, tmp_path):
+    options = asked(batch_size=16, limit=32, image_size=32, epochs=1)
+    (spec,) = resolve(options).specs
+    store = Store(tmp_path)
+    # Nobody could go on from this one: whoever read it would say so.
+    folder = store.checkpoints(spec.key)
+    Keeper(folder, spec.key, "another", 10).save(Checkpoint(State(step=1), [], []))
+    work, problems = sweeping._work, [Problem(FailureKind.OUT_OF_MEMORY, "too much")]
+    monkeypatch.setattr(
+        sweeping, "_work", lambda *given: problems.pop() if problems else work(*given)
+    )
+    said = []
+    done = sweeping.run(resolve(options), store, said.append)
+    assert done.saved == 1, [event.text for event in said]
+    made = one(tmp_path).provenance
+    assert (made.micro_batch, made.resumed) == (8, 0)
+    assert not folder.exists()
 
 
 def test_a_smaller_micro_batch_is_marked(whole):
