@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from support.sweeps import one, outcome, start, sweep, until
 
+from effbench.errors import PreemptedError
 from effbench.failures import FailureKind
 from effbench.records.store import Store
+from effbench.sweep import run_job
 from effbench.sweep import scheduler as sweeping
 from effbench.sweep.resolve import Options, resolve
+from effbench.training import fine_tune
 from effbench.training.checkpoints import Checkpoint, Keeper, State
-from effbench.training.job import Problem
+from effbench.training.job import Job, Problem
 
 # One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
 SMALL = (
@@ -199,23 +202,22 @@ def test_a_later_sweep_that_is_killed_keeps_the_micro_batch_of_its_checkpoint(
     assert attempts(monkeypatch, tmp_path, 1, ("killed",))[0] == [16]
 
 
-def test_a_retry_begins_anew_and_its_record_says_so(monkeypatch, tmp_path):
-    options = asked(batch_size=16, limit=32, image_size=32, epochs=1)
-    (spec,) = resolve(options).specs
-    store = Store(tmp_path)
-    # Nobody could go on from this one: whoever read it would say so.
-    folder = store.checkpoints(spec.key)
-    Keeper(folder, spec.key, "another", 10).save(Checkpoint(State(step=1), [], []))
-    work, problems = sweeping._work, [Problem(FailureKind.OUT_OF_MEMORY, "too much")]
-    monkeypatch.setattr(
-        sweeping, "_work", lambda *given: problems.pop() if problems else work(*given)
-    )
-    said = []
-    done = sweeping.run(resolve(options), store, said.append)
-    assert done.saved == 1, [event.text for event in said]
-    made = one(tmp_path).provenance
-    assert (made.micro_batch, made.resumed) == (8, 0)
-    assert not folder.exists()
+def test_a_retry_begins_anew(monkeypatch, tmp_path):
+    (spec,) = resolve(asked(batch_size=16, limit=32, image_size=32)).specs
+    # Nobody could go on from this one: whoever reads it says so.
+    keeper = Keeper(Store(tmp_path).checkpoints(spec.key), spec.key, "another", 10)
+    keeper.save(Checkpoint(State(step=1), [], []))
+    loaded = []
+
+    def train(trainer, task, stages, validation, hooks):
+        loaded.append((task.micro_batch, hooks.keeper.load()))
+        raise PreemptedError("enough", "seen", "end")
+
+    monkeypatch.setattr(fine_tune, "train", train)
+    job = Job((spec,), tmp_path, None, None, "", "cpu", 0.0, micro_batch=8)
+    with pytest.raises(PreemptedError):
+        run_job.run(job, lambda _: None, lambda: False)
+    assert loaded == [(8, None)]
 
 
 def test_a_smaller_micro_batch_is_marked(whole):
