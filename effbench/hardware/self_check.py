@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter
 
 from effbench import subprocesses
-from effbench.errors import DeviceError
+from effbench.errors import DeviceError, RelayedError
 from effbench.hardware import tpu
 
 # A pod takes a minute or two to start.
@@ -89,6 +89,8 @@ def ask(kind: str, tpu_name: str = tpu.LOCAL) -> Found:
             f"the {kind} must answer", f"nothing in {SECONDS} s", "is another program using it?"
         ) from error
     except subprocesses.NoAnswerError as error:
+        if error.code == 1 and error.last:  # of Python, e.g. an import that fails
+            raise RelayedError(error.last) from error
         raise DeviceError(
             f"TensorFlow cannot start the {kind}",
             error.last or f"exit code {error.code}",
