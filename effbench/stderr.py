@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from effbench.errors import EffbenchError
+from effbench.errors import EffbenchError, Interrupted
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def hushed() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except EffbenchError:
+        except (EffbenchError, Interrupted):
             raise
         except BaseException:
             held.seek(0)

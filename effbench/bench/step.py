@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import BinaryIO
 
 import psutil
 
@@ -21,7 +16,9 @@ from effbench.config import recipes, schedule
 from effbench.config.recipes import Recipe
 from effbench.config.variants import select
 from effbench.errors import UsageError
+from effbench.hardware import tpu
 from effbench.progress import Report, Step
+from effbench.subprocesses import Child
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -168,7 +165,7 @@ def _group(network: Case, own: tuple[Case, ...], options: Options, report: Repor
 class Side:
     """A process that takes steps of one case when it is told to."""
 
-    def __init__(self, case: Case, process: subprocess.Popen[bytes], errors: BinaryIO) -> None:
+    def __init__(self, case: Case, process: Child) -> None:
         self.case = case
         self.problem = ""
         self.train: list[float] = []
@@ -176,7 +173,6 @@ class Side:
         self.first = Reply()
         self._last = Reply()
         self._process = process
-        self._errors = errors
         self._elsewhere: list[float] = []
         self._tell(CASE.dump_json(case))
         self.first = self._hear()
@@ -211,21 +207,16 @@ class Side:
         self.inference += reply.inference[1:]
 
     def _tell(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died; its exit says why
-            self._process.stdin.write(line + b"\n")
-            self._process.stdin.flush()
+        self._process.tell(line)
 
     def _hear(self) -> Reply:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if line:
+        line = self._process.hear()
+        if line.endswith(b"\n"):
             self._last = REPLY.validate_json(line)
             self.problem = self._last.problem
         else:
             code = self._process.wait()
-            self._errors.seek(0)
-            self.problem = subprocesses.ended(code, self._errors.read().decode("utf-8", "replace"))
+            self.problem = subprocesses.ended(code, self._process.printed())
         return self._last
 
     def _used(self) -> float:
@@ -236,21 +227,8 @@ class Side:
 
 @contextmanager
 def _side(case: Case) -> Iterator[Side]:
-    with (
-        tempfile.TemporaryFile() as errors,
-        subprocess.Popen(
-            # -P: nothing in the working directory may pass for a library.
-            (sys.executable, "-P", "-m", "effbench.bench.step_worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            yield Side(case, process, errors)
-        finally:
-            process.kill()
+    with subprocesses.start("effbench.bench.step_worker", tpu.for_child("")) as process:
+        yield Side(case, process)
 
 
 def _busy() -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from effbench import provenance, subprocesses
+from effbench import child_process, provenance
 from effbench.bench.step_messages import CASE, REPLY, Case, Reply
 from effbench.config import schedule
 from effbench.config.recipes import Recipe
@@ -35,22 +35,22 @@ Turn = Callable[[int], Reply]
 
 def main() -> int:
     """Reads a case, then the steps of each turn."""
-    channel = subprocesses.channel()
+    channel, asked = child_process.channel(), child_process.asked()
 
     def send(reply: Reply) -> None:
         channel.write(REPLY.dump_json(reply, exclude_defaults=True) + b"\n")
 
-    case = CASE.validate_json(sys.stdin.buffer.readline())
+    case = CASE.validate_json(next(asked))
     try:
         take = _keras_fit(case) if case.recipe is None else _training(case, case.recipe)
         send(take(1))
-        for line in sys.stdin.buffer:
+        for line in asked:
             send(take(int(line)))
     except EffbenchError as error:
         send(Reply(problem=str(error)))
         return 1
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        send(Reply(problem=f"out of memory: {subprocesses.described(error)}"))
+        send(Reply(problem=f"out of memory: {child_process.described(error)}"))
         return 1
     return 0
 

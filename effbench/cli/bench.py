@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from effbench.cli.console import Display, err, notes, out, say, show
 from effbench.cli.options import (
@@ -27,7 +26,6 @@ from effbench.config.sweep_options import (
     TrainingOptions,
 )
 from effbench.config.variants import select
-from effbench.errors import EffbenchError, Interrupted
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -52,21 +50,7 @@ _AUGMENTED = {
 }
 
 
-class Measurements(TyperGroup):
-    """Commands that keep nothing before they are done; an interrupted one says so."""
-
-    def invoke(self, context: Any) -> Any:
-        """As any group does, but for an interruption."""
-        try:
-            return super().invoke(context)
-        except Interrupted as error:
-            message = "a measurement is saved when it is done"
-            raise EffbenchError(message, "interrupted", "nothing is saved; run it again") from error
-
-
-bench_app = typer.Typer(
-    cls=Measurements, help="Measure speed and memory on this machine.", no_args_is_help=True
-)
+bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
 
 @bench_app.command("probe")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from effbench.cli.console import Display, out, say
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CacheAction,
     DataDirOption,
@@ -21,6 +22,7 @@ from effbench.config.variants import select
 from effbench.errors import UsageError
 
 
+@interrupted("each file is there whole, or not yet; run it again to go on")
 def fetch(
     variants: VariantsOption = "all",
     weights: WeightsOption = "auto",
@@ -49,6 +51,7 @@ def fetch(
                 say(f"  sha256 {file.sha256}")
 
 
+@interrupted("what was cleared by then is gone; run it again")
 def cache(
     action: Annotated[CacheAction, typer.Argument()] = CacheAction.list,
     everything: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from effbench.cli.console import Display, err, notes, say, show
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tpu_slices import SLICES
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from effbench.tpu_plan.planner import Row
 
 
+@interrupted("what was compiled is kept; run it again to go on")
 def plan(
     tpu_type: Annotated[
         list[str] | None,

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from effbench.cli.console import Display, err, say
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption
 
 
@@ -36,6 +37,7 @@ def validate(
         raise typer.Exit(1)
 
 
+@interrupted("each record is joined whole, or not yet; run it again to go on")
 def merge(
     sources: Annotated[list[Path], typer.Argument(help="Folders of records.", metavar="DIR...")],
     results: ResultsOption = Path("results"),

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.failures import handling
 from effbench.records import caveats
 from effbench.records.caveats import details
 from effbench.records.record import RunFailure, RunResult
@@ -74,6 +75,7 @@ def of_failure(failure: RunFailure) -> Facts:
     yield "failed", failure.started
     yield "kind", failure.kind
     yield "message", failure.message
+    yield "what next", handling(failure.kind).told
 
 
 def of_result(result: RunResult) -> Facts:

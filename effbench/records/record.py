@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from effbench.config.run_spec import RunSpec
+from effbench.failures import FailureKind
 from effbench.records import caveats
 
 SCHEMA = 2
@@ -172,15 +176,14 @@ class RunFailure:
     """A run that did not finish.
 
     Attributes:
-        kind: of the error: "weights", "data", "checkpoint", "out-of-memory", "non-finite",
-            "interrupted", "killed", "crash".
+        kind: of the error; text where another effbench wrote a kind that this one does not know.
         message: one line.
         log: name of the file beside the record that holds the worker's output; "" for none.
     """
 
     schema: int
     spec: RunSpec
-    kind: str
+    kind: Annotated[FailureKind | str, Field(union_mode="left_to_right")]
     message: str
     log: str
     started: str

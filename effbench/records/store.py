@@ -32,6 +32,9 @@ _CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
 
+# Begins the names of folders of checkpoints.
+_RETRIED = "micro-batches-of-"
+
 # Keys that an error lists.
 LISTED = 10
 _REPAIR = "run it again, or delete the folder"
@@ -94,9 +97,22 @@ class Store:
         """Where the files of one run lie."""
         return self.directory / "runs" / key
 
-    def checkpoints(self, key: str) -> Path:
-        """Where the checkpoints of one run lie."""
-        return self.directory / ".checkpoints" / key
+    def checkpoints(self, key: str, micro_batch: int | None = None) -> Path:
+        """Where the checkpoints of one run lie.
+
+        Args:
+            key: of the run.
+            micro_batch: of a retry in smaller ones than the run asked for. It begins anew, because
+                BatchNorm sees fewer images at once, and keeps checkpoints of its own, which lie in
+                the folder of the run's.
+        """
+        folder = self.directory / ".checkpoints" / key
+        return folder if micro_batch is None else folder / f"{_RETRIED}{micro_batch}"
+
+    def retried_micro_batch(self, key: str) -> int | None:
+        """The smallest micro-batch of which a retry has saved a checkpoint; None if none has."""
+        saved = self.checkpoints(key).glob(f"{_RETRIED}*/step-*")
+        return min((int(path.parent.name.removeprefix(_RETRIED)) for path in saved), default=None)
 
     def path(self, record: Record) -> Path:
         """Where a record is written."""
@@ -166,7 +182,7 @@ class Store:
 
     def resumed(self, key: str) -> bool:
         """Whether a run that failed was tried again, and has saved a checkpoint since."""
-        saved = [path.stat().st_mtime for path in self.checkpoints(key).glob("step-*")]
+        saved = [path.stat().st_mtime for path in self.checkpoints(key).rglob("step-*")]
         failure = self.folder(key) / FAILURE
         return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
 

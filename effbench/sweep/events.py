@@ -16,9 +16,9 @@ class Event:
     Attributes:
         specs: the runs it is about.
         state: "started", "working", "saved", "failed", "finished" or "failed before" (both
-            left as they are), or "waiting".
+            left as they are), "waiting" for another sweep, or "stopping" after an interruption.
         step: how far they are, for "working".
-        text: why it failed.
+        text: why it failed, or what is waited for.
     """
 
     specs: tuple[RunSpec, ...]

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -16,34 +11,20 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import subprocesses
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
 from effbench.config.variants import VARIANTS
-from effbench.errors import (
-    FATAL_KINDS,
-    CheckpointError,
-    DataError,
-    PreemptedError,
-    RelayedError,
-    WeightsError,
-)
+from effbench.errors import RelayedError, WeightsError
+from effbench.failures import FailureKind, handling
 from effbench.files import write_atomically, writing
-from effbench.hardware import machine
-from effbench.hardware import tpu as tpus
 from effbench.models import weights
 from effbench.progress import Report, Step
 from effbench.records.record import SCHEMA, RunFailure
 from effbench.records.store import LOG, Store
+from effbench.sweep import worker_process
 from effbench.sweep.events import Event, Listen
 from effbench.sweep.resolve import Request
-from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
-
-# Kinds of problems whose cause lies outside the run, so that it is worth another try.
-MENDABLE = (WeightsError.kind, DataError.kind, CheckpointError.kind, PreemptedError.kind)
-
-# Kinds of problems whose one line is not the whole story.
-UNEXPECTED = ("crash", "killed", "out-of-memory")
+from effbench.training.job import Job, Message, Problem
 
 
 @dataclass(frozen=True)
@@ -110,7 +91,9 @@ def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
     if store.finished(spec.key) and not execution.force:
         return "finished"
     failure = store.failure(spec.key)
-    if failure is None or failure.kind in MENDABLE or execution.retry_failed or execution.force:
+    if failure is None or execution.retry_failed or execution.force:
+        return "run"
+    if handling(failure.kind).retried:
         return "run"
     if store.resumed(spec.key):  # a retry that was interrupted
         return "run"
@@ -169,48 +152,54 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
         tpu_name=request.target.tpu_name,
         execution=request.options.execution,
     )
+    retry = request.options.execution.oom_retry
+    smaller = store.retried_micro_batch(specs[0].key) if retry else None
+    if smaller is not None:
+        text = f"in micro-batches of {smaller}, as its checkpoint: out of memory before"
+        listen(Event(specs, "started", text=text))
+        job = replace(job, micro_batch=smaller)
+    halved = False
     left = {spec.key: spec for spec in specs}
     problem = _work(job, left, store, log, listen)
-    while problem is not None and job.execution.oom_retry and _lacked_memory(problem, job):
+    while left and problem is not None and retry and _lacked_memory(problem, halved):
         half, odd = divmod(job.images_at_once, 2)
         if odd or not job.specs[0].recipe.way.micro_batches:
             break
-        listen(Event(specs, "started", text=f"again, in micro-batches of {half}: out of memory"))
-        job = replace(job, micro_batch=half, sent=time.time())
+        text = f"again from the beginning, in micro-batches of {half}: out of memory"
+        listen(Event(specs, "started", text=text))
+        job, halved = replace(job, micro_batch=half, sent=time.time()), True
         problem = _work(job, left, store, log, listen)
-    if problem is not None and problem.kind in FATAL_KINDS:
+    if problem is not None and handling(problem.kind).fatal:
         raise RelayedError(problem.message)
     if left and problem is not None:
         _fail(store, tuple(left.values()), problem, log, listen)
     log.unlink(missing_ok=True)
 
 
-def _lacked_memory(problem: Problem, job: Job) -> bool:
+def _lacked_memory(problem: Problem, halved: bool) -> bool:
     """Where it was short before, TensorFlow may also crash: that half was too much as well."""
-    halved = job.micro_batch is not None
-    return problem.kind == "out-of-memory" or (halved and problem.kind == "killed")
+    return problem.kind == FailureKind.OUT_OF_MEMORY or (
+        halved and problem.kind == FailureKind.KILLED
+    )
 
 
 def _work(
     job: Job, left: dict[str, RunSpec], store: Store, log: Path, listen: Listen
 ) -> Problem | None:
     """Lets a worker do a job; takes what is settled from `left`, and says why it ended early."""
-    problem: Problem | None = None
-    kills = machine.oom_kills()
-    worker = _start(log, job.tpu_name if job.device == "tpu" else "")
-    try:
-        for message in _converse(worker, job):
-            if message.step is not None:
-                listen(Event(job.specs, "working", message.step))
-            elif message.key is None:
-                problem = message.problem
-            elif message.problem is not None:
-                _fail(store, (left.pop(message.key),), message.problem, log, listen)
-            else:
-                listen(Event((left.pop(message.key),), "saved"))
-        return problem or _death(worker.wait(), log, machine.oom_kills() > kills)
-    finally:
-        _stop(worker, job.specs[0].recipe.way.stop_seconds)
+
+    def settle(message: Message) -> None:
+        if message.step is not None:
+            listen(Event(job.specs, "working", message.step))
+        elif message.key is not None and message.problem is not None:
+            _fail(store, (left.pop(message.key),), message.problem, log, listen)
+        elif message.key is not None:
+            listen(Event((left.pop(message.key),), "saved"))
+
+    def waiting(text: str) -> None:
+        listen(Event(job.specs, "stopping", text=f"{text}; a second Ctrl-C ends it at once"))
+
+    return worker_process.work(job, left, log, settle, waiting)
 
 
 def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.File | None:
@@ -219,61 +208,6 @@ def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.Fi
     variant = VARIANTS[spec.variant]
     folder = request.options.networks.weights_dir
     return weights.find(request.source, spec.weights, variant, folder, report)
-
-
-def _start(log: Path, tpu: str) -> subprocess.Popen[bytes]:
-    """A worker in a session of its own: Ctrl-C is for the sweep, which then stops its worker."""
-    with log.open("ab") as errors:
-        return subprocess.Popen(
-            # -P: nothing in the working directory may pass for a library.
-            (sys.executable, "-P", "-m", "effbench.sweep.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            env=tpus.for_child(tpu),
-        )
-
-
-def _converse(worker: subprocess.Popen[bytes], job: Job) -> Iterator[Message]:
-    """Hands a job over and yields what the worker says; its input stays open while we live."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once; its exit says why
-        worker.stdin.write(JOB.dump_json(job) + b"\n")
-        worker.stdin.flush()
-    for line in worker.stdout:
-        yield MESSAGE.validate_json(line)
-
-
-def _stop(worker: subprocess.Popen[bytes], patience: float) -> None:
-    """Makes sure that a worker is gone, and soon."""
-    worker.terminate()
-    try:
-        worker.wait(patience)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _death(code: int, log: Path, oom: bool) -> Problem | None:
-    """Why a worker ended without a word; None if it said all it had to.
-
-    Args:
-        code: that it ended with.
-        log: its output.
-        oom: whether the system has ended a process meanwhile, because it was out of memory.
-    """
-    if code == 0:
-        return None
-    if code == -signal.SIGKILL and oom:
-        return Problem("out-of-memory", "the system was out of memory and ended the worker")
-    why = subprocesses.ended(code, log.read_text("utf-8", "replace"))
-    return Problem("killed" if code < 0 else "crash", f"the worker process failed: {why}")
 
 
 def _fail(
@@ -287,8 +221,8 @@ def _fail(
             write_atomically(path, output)
         record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
         store.save(record)
-        unexpected = problem.kind in UNEXPECTED
+        unexpected = handling(problem.kind).unexpected
         where = f"; its output: {path}" if output and unexpected else ""
-        kept = unexpected and any(store.checkpoints(spec.key).glob("step-*"))
+        kept = unexpected and any(store.checkpoints(spec.key).rglob("step-*"))
         again = "; --retry-failed goes on from its checkpoint" if kept else ""
         listen(Event((spec,), "failed", text=f"{problem.message}{where}{again}"))

@@ -7,11 +7,7 @@ which programs a run consists of, by everything they depend on, effbench's own s
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,7 +19,7 @@ import effbench
 from effbench import cache as caching
 from effbench import provenance, subprocesses
 from effbench.config.run_spec import RunSpec, digest
-from effbench.errors import EffbenchError, RelayedError, one_line
+from effbench.errors import EffbenchError, one_line
 from effbench.files import write_atomically, writing
 from effbench.hardware import tpu as tpus
 from effbench.hardware.tpu_slices import Slice
@@ -50,9 +46,6 @@ _UNSEEN: Mapping[str, Any] = {
 
 # The largest network's training step takes minutes on two cores.
 SECONDS = 3600
-
-# -P: nothing in the working directory may pass for a library.
-COMMAND = (sys.executable, "-P", "-m")
 
 # What stands in the way of this one stands in the way of all.
 LEAST = "func.func public @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }\n"
@@ -120,7 +113,7 @@ def lower(
     files = {each for row in found or () for each in (row.program, row.body) if each}
     if found is None or not all((order.folder / file).is_file() for file in files):
         working()
-        found = _ask("lowering", ORDER.dump_json(order), LOWERED)
+        found = _ask("lower_worker", ORDER.dump_json(order), LOWERED)
         write_atomically(path, LOWERED.dump_json(found, indent=1))
     return found
 
@@ -146,7 +139,7 @@ def compile(program: str, tpu: Slice, working: Callable[[], None]) -> Compiled:
     if found is None:
         working()
         task = Task(home / "programs" / program, tpu.topology, tpu.generation.joined)
-        found = _ask("compiling", TASK.dump_json(task), COMPILED)
+        found = _ask("compile_worker", TASK.dump_json(task), COMPILED)
         write_atomically(path, COMPILED.dump_json(found, indent=1))
     return found
 
@@ -179,41 +172,16 @@ def _read(path: Path, kind: TypeAdapter[Answer]) -> Answer | None:
 
 
 def _ask(module: str, question: bytes, kind: TypeAdapter[Answer]) -> Answer:
-    """Starts a process, hands it a line and reads its answer; its input stays open meanwhile."""
+    """Starts a process, hands it a line and reads its answer."""
     home = caching.plans()
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryFile() as errors,
-        # TensorFlow's and libtpu's own files, hundreds after a while, end with their process.
-        tempfile.TemporaryDirectory(prefix="effbench-") as scratch,
-        subprocess.Popen(
-            (*COMMAND, f"effbench.{module}"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            env=tpus.for_child("") | {"TMPDIR": scratch},
-        ) as process,
-    ):
-        assert process.stdin is not None
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it died at once; its exit says why
-                process.stdin.write(question + b"\n")
-                process.stdin.flush()
-            code = process.wait(SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise CrashError(f"no answer in {SECONDS / 60:.0f} minutes") from error
-        finally:
-            process.kill()
-        assert process.stdout is not None
-        answer = process.stdout.read()
-        errors.seek(0)
-        said = errors.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-    if code == subprocesses.REFUSED:
-        raise RelayedError(said[-1])
-    if code < 0:
-        raise CrashError(subprocesses.ended(code, ""))
-    if code:
-        raise CrashError(one_line(said[-1])[:300])
-    return kind.validate_json(answer)
+    try:
+        return subprocesses.ask(
+            f"effbench.tpu_plan.{module}", question, kind, tpus.for_child(""), SECONDS
+        )
+    except TimeoutError as error:
+        raise CrashError(f"no answer in {SECONDS / 60:.0f} minutes") from error
+    except subprocesses.NoAnswerError as error:
+        said = one_line(error.last)[:300] or "it said nothing"
+        raise CrashError(str(error) if error.code < 0 else said) from error

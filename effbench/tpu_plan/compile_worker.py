@@ -21,7 +21,7 @@ from jax.interpreters import mlir
 from jaxlib import _jax, xla_client
 from jaxlib.mlir import ir
 
-from effbench import subprocesses
+from effbench import child_process
 from effbench.errors import DeviceError, one_line
 from effbench.tpu_plan.messages import COMPILED, TASK, Compiled, Task
 
@@ -36,15 +36,14 @@ _TOO_LITTLE = (
 
 def main() -> int:
     """Reads a task, does it, and says what came out."""
-    answer = subprocesses.channel()
-    task = TASK.validate_json(sys.stdin.buffer.readline())
-    subprocesses.end_with_parent()
+    answer = child_process.channel()
+    task = TASK.validate_json(next(child_process.asked()))
     try:
         device = _device(task)
     except (JaxRuntimeError, OSError, ValueError, RuntimeError) as error:
         hint = "install what 'effbench plan' needs again, see the README"
         print(DeviceError("libtpu does not load", _first(error), hint), file=sys.stderr)
-        return subprocesses.REFUSED
+        return child_process.REFUSED
     answer.write(COMPILED.dump_json(_compile(task, device)) + b"\n")
     return 0
 

@@ -18,7 +18,7 @@ from jax.interpreters import mlir
 from jaxlib import _jax
 from jaxlib.mlir import ir
 
-from effbench import subprocesses
+from effbench import child_process
 from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.hardware.tensorflow_setup import tf
@@ -31,16 +31,15 @@ CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 def main() -> int:
     """Reads an order, keeps its programs, and says what they are."""
-    answer = subprocesses.channel()
-    order = ORDER.validate_json(sys.stdin.buffer.readline())
-    subprocesses.end_with_parent()
+    answer = child_process.channel()
+    order = ORDER.validate_json(next(child_process.asked()))
     tf.config.set_visible_devices([], "GPU")
     try:
         found = programs(order.spec, order.batch, order.replicas)
         done = tuple(_lower(each, order.folder) for each in found)
     except EffbenchError as error:
         print(error, file=sys.stderr)
-        return subprocesses.REFUSED
+        return child_process.REFUSED
     answer.write(LOWERED.dump_json(done) + b"\n")
     return 0
 

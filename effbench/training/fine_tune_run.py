@@ -53,7 +53,7 @@ def train(setting: Setting) -> Outcome:
         build = watch.lap()
 
         keeper = Keeper(
-            store.checkpoints(spec.key),
+            store.checkpoints(spec.key, job.micro_batch),
             spec.key,
             f"effbench {effbench.__version__}, TensorFlow {tf.__version__} on a {device.kind}",
             # Hosts that went on from different steps would wait for one another.

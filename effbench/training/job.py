@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
+from effbench.failures import FailureKind
 from effbench.hardware.tpu import LOCAL
 from effbench.progress import Step
 
@@ -54,7 +55,7 @@ class Job:
 class Problem:
     """Why a run, or a whole worker, failed: the kind of the error and one line."""
 
-    kind: str
+    kind: FailureKind
     message: str
 
 

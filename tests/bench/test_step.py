@@ -46,7 +46,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 
 
     class Side:
         def __init__(self, case: Case) -> None:
-            self.side = Played(case, Process(), None)  # type: ignore[arg-type]
+            self.side = Played(case, Process())  # type: ignore[arg-type]
 
         def __enter__(self) -> bench_step.Side:
             return self.side
@@ -181,14 +181,14 @@ def test_where_no_table_can_be_is_said_before(run, tmp_path, monkeypatch, output
     one_line(run("bench", "step", "--output", output), code, text)
 
 
-def test_interrupted_it_says_that_nothing_is_saved(run, tmp_path, monkeypatch):
+def test_interrupted_it_says_that_nothing_was_written(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def interrupted(*_: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr(bench_step, "run", interrupted)
-    one_line(run("bench", "step"), 1, "interrupted; nothing is saved; run it again")
+    one_line(run("bench", "step"), 1, "effbench: interrupted: nothing was written; run it again")
     assert list(tmp_path.iterdir()) == []
 
 
