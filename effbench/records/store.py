@@ -6,7 +6,6 @@ A record is one file that appears by rename, so it is whole or not there, whatev
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import zipfile
@@ -20,7 +19,14 @@ import numpy as np
 from filelock import FileLock
 
 from effbench.errors import DataError, EffbenchError, UsageError
-from effbench.files import write_atomically, writing
+from effbench.files import (
+    open_atomically,
+    publish,
+    scratch_file,
+    sha256,
+    write_atomically,
+    writing,
+)
 from effbench.records.record import Epoch, Predictions, Record, RunFailure, RunResult
 from effbench.records.schema import read_failure, read_result, to_json
 
@@ -197,12 +203,12 @@ class Store:
         Raises:
             DiskError: it cannot be written.
         """
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-        saved = Predictions(predictions_name(sha256), sha256)
-        write_atomically(self.folder(key) / saved.file, buffer.getvalue())
-        return saved
+        folder = self.folder(key)
+        with scratch_file(folder / f".predictions.{os.getpid()}.tmp") as file:
+            np.savez_compressed(file, **arrays)
+            digest = sha256(file)
+            publish(file, folder / predictions_name(digest))
+        return Predictions(predictions_name(digest), digest)
 
     def save_history(self, key: str, history: Sequence[Epoch]) -> None:
         """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
@@ -225,9 +231,8 @@ class Store:
         Raises:
             DiskError: they cannot be written.
         """
-        buffer = io.BytesIO()
-        np.savez(buffer, *weights)
-        write_atomically(self.model(key), buffer.getvalue())
+        with open_atomically(self.model(key)) as file:
+            np.savez(file, *weights)
 
     def load_model(self, key: str) -> list[np.ndarray]:
         """What `save_model` wrote.

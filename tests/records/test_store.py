@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import Timeout
+from support.memory import extra
 from support.records import complete, failure, put, result, scores, spec
 
 from effbench.errors import DataError, DiskError
@@ -69,6 +70,22 @@ def test_predictions_come_back_and_are_named_by_their_content(store):
         for name, array in arrays.items():
             assert back[name].dtype == array.dtype
             np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.parametrize("what", ["model", "predictions"])
+def test_saving_takes_a_fraction_of_the_memory_of_what_is_saved(what, store):
+    """Random bytes, which no compression makes smaller."""
+    bits = np.random.default_rng(0)
+    arrays = {f"arr_{number}": bits.bytes(8 << 20) for number in range(8)}
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in arrays.items()}
+    save = {
+        "model": lambda: store.save_model("k", list(arrays.values())),
+        "predictions": lambda: store.save_predictions("k", arrays),
+    }
+    assert extra(save[what]) < (64 << 20) / 2
+    (path,) = [path for path in store.directory.rglob("*") if path.is_file()]
+    with np.load(path, allow_pickle=False) as back:
+        assert all(np.array_equal(back[name], array) for name, array in arrays.items())
 
 
 def test_a_result_without_its_predictions_is_not_finished(store):
