@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effbench.records.record import Record, RunFailure, RunResult
-from effbench.records.schema import intact
+from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
 
@@ -34,7 +34,7 @@ def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
     if state is None:
         found.append(Finding(path, "schema 1: no checksum", remark=True))
     elif not state:
-        found.append(Finding(path, "changed since it was written: its sha256 is another"))
+        found.append(Finding(path, CHANGED))
     beside = _log(path, record) if isinstance(record, RunFailure) else _predictions(path, record)
     return record, found + beside
 

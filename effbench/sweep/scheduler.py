@@ -87,7 +87,7 @@ def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
 
 def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
     store.prepare()
-    groups = [tuple(group) for _, group in groupby(request.specs, key=_together)]
+    groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.worker)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
 
     def heard(event: Event) -> None:
@@ -100,11 +100,6 @@ def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
         heard(Event(group, "waiting"))
         _locked(request, store, group, heard, wait=True)
     return Outcome(*counts.values())
-
-
-def _together(spec: RunSpec) -> str:
-    """What runs of one worker have in common: a network trains by itself, heads together."""
-    return spec.group if spec.recipe.trains == "head" else spec.key
 
 
 def _state(request: Request, store: Store, spec: RunSpec) -> str:
@@ -125,7 +120,7 @@ def _locked(
     if wait:  # what the other sweep did meanwhile is done, forced or not
         request = replace(request, force=False)
     try:
-        with store.lock(_together(group[0])).acquire(timeout=-1 if wait else 0):
+        with store.lock(group[0].worker).acquire(timeout=-1 if wait else 0):
             todo = []
             for spec in group:
                 state = _state(request, store, spec)
@@ -133,7 +128,8 @@ def _locked(
                     todo.append(spec)
                     continue
                 failure = store.failure(spec.key) if state == "failed before" else None
-                listen(Event((spec,), state, text=failure.message if failure else ""))
+                text = failure.message if failure else store.doubt(spec.key)
+                listen(Event((spec,), state, text=text))
             if todo:
                 _attempt(request, store, tuple(todo), listen)
     except Timeout:
@@ -144,7 +140,7 @@ def _locked(
 def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
     """Runs some seeds of a group; what does not come out is kept as a failure."""
     listen(Event(specs, "started"))
-    log = store.directory / ".logs" / f"{_together(specs[0])}.log"
+    log = store.directory / ".logs" / f"{specs[0].worker}.log"
     with writing(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")

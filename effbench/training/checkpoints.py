@@ -59,11 +59,11 @@ class State:
 class Deferred:
     """An array that NumPy reads when it writes it, so that no two of them are copied at once."""
 
-    read: Callable[[], np.ndarray]
+    read: Callable[[], ArrayLike]
 
     def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
-        """Its values, as they are now."""
-        return self.read()
+        """Its values, as they are now; a single one is no array by itself."""
+        return np.asarray(self.read())
 
 
 @dataclass(frozen=True)

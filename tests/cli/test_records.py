@@ -3,6 +3,7 @@
 import json
 import shlex
 
+import numpy as np
 import pytest
 import typer
 from support.records import complete, failure
@@ -75,10 +76,16 @@ def test_validate_prints_each_problem_and_counts_them(run, store):
 
 
 def test_merge_says_how_many_were_what(run, store, tmp_path):
-    complete(store)
+    record = complete(store)
     target = tmp_path / "target"
-    for expected in ("1 new, 0 equal", "0 new, 1 equal"):
+    for expected, models in (
+        ("1 new, 0 equal", "0 copied, 1 not there"),
+        ("0 new, 1 equal", "1 copied, 0 not there"),
+        ("0 new, 1 equal", "0 copied, 0 not there"),
+    ):
         code, text, _ = run("merge", store.directory, "--results", target)
-        assert (code, text) == (0, f"{expected}, 0 superseded in {target}\n")
+        assert code == 0
+        assert text == f"{expected}, 0 superseded in {target}\nmodels: {models}\n"
+        store.save_model(record.spec.key, [np.zeros(3)])
     with pytest.raises(EffbenchError, match="no records to merge"):
         run("merge", tmp_path / "nothing", "--results", target)
