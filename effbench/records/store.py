@@ -62,11 +62,6 @@ class Records:
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """The problems as lines of a report that goes on without these files."""
-        return tuple(f"left out: {problem}" for problem in self.problems)
-
 
 def predictions_name(sha256: str) -> str:
     """What predictions with this sha256 are called: no record can lose its own to another."""

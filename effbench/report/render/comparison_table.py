@@ -48,6 +48,7 @@ def _remarks(found: Comparison) -> Iterator[str]:
             yield f"{each.name}: one seed on a side, so the test is of these runs, not of others"
     yield from (f"only in NEW: {name}" for name in found.only_new)
     yield from (f"NOT CHECKED: {name}" for name in found.unchecked)
+    yield from (f"left out: {line}" for line in found.left_out)
 
 
 def as_json(found: Comparison, max_drop: float, alpha: float) -> str:

@@ -11,7 +11,7 @@ from tabulate import LATEX_ESCAPE_RULES, tabulate
 
 from effbench.errors import one_line
 from effbench.records.record import RunFailure
-from effbench.report.build import Report
+from effbench.report.build import LEFT_OUT, Report
 from effbench.report.render import columns
 from effbench.report.rows import tidy
 from effbench.report.sections import Pair, Section
@@ -72,6 +72,9 @@ def _markdown(report: Report, names: str | None) -> str:
     if report.failures:
         lines = [f"- {in_markdown(_failed(each))}" for each in report.failures]
         parts += ["### Failed runs", "\n".join(lines)]
+    if report.left_out:
+        lines = [f"- {in_markdown(line)}" for line in report.left_out]
+        parts += [f"### {LEFT_OUT}", "\n".join(lines)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -92,6 +95,13 @@ def _latex(report: Report, names: str | None) -> str:
         ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(each)}" for each in report.failures]
+    if report.left_out:
+        parts += [
+            rf"\paragraph{{{LEFT_OUT}}}",
+            r"\begin{itemize}",
+            *(rf"\item {_in_latex(line)}" for line in report.left_out),
+            r"\end{itemize}",
+        ]
     return "\n".join(parts)
 
 
@@ -122,6 +132,7 @@ def _json(report: Report, names: str | None) -> str:
                 {"key": each.spec.key, "kind": each.kind, "message": each.message}
                 for each in report.failures
             ],
+            "left_out": report.left_out,
         },
         indent=1,
         ensure_ascii=False,
