@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from effbench import subprocesses
+from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.errors import (
@@ -281,8 +282,9 @@ def _fail(
         path = store.folder(spec.key) / LOG
         if output:
             write_atomically(path, output)
-        record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
-        store.save(record)
+        standard = resolved(spec.recipe.name, spec.variant)
+        named = LOG if output else ""
+        store.save(RunFailure(SCHEMA, spec, problem.kind, problem.message, named, now, standard))
         unexpected = problem.kind in UNEXPECTED
         where = f"; its output: {path}" if output and unexpected else ""
         kept = unexpected and any(store.checkpoints(spec.key).glob("step-*"))

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from support.records import complete, failure
 
 from effbench.cli import records
 from effbench.cli.show import show
+from effbench.config.recipes import RECIPES
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
 
@@ -54,6 +56,18 @@ def test_show_prints_the_run_its_record_or_only_its_command(run, store):
     store.save(failure())
     code, text, _ = run("show", failure().spec.key, "--results", store.directory, "--json")
     assert json.loads(text)["kind"] == "out-of-memory"
+
+
+def test_show_marks_a_run_by_the_recipe_of_its_own_version(run, store):
+    recipe = replace(RECIPES["case-study"], epochs=3, batch_size=64)
+    kept = complete(store, recipe=recipe, limit=None)
+    show = ("show", kept.spec.key, "--results", store.directory)
+    assert "marks          limited (3 epochs), changed recipe (batch_size 64)\n" in run(*show)[1]
+    store.save(replace(kept, standard=recipe))
+    assert "marks          none\n" in run(*show)[1]
+    lost = failure(spec=replace(failure().spec, recipe=recipe), standard=recipe)
+    store.save(lost)
+    assert "marks          none\n" in run("show", lost.spec.key, *show[2:])[1]
 
 
 def test_validate_prints_each_problem_and_counts_them(run, store):

@@ -15,6 +15,7 @@ from filelock import Timeout
 from support.memory import extra
 from support.records import complete, failure, put, result, scores, spec
 
+from effbench.config.run_spec import digest
 from effbench.errors import DataError, DiskError
 from effbench.files import write_atomically
 from effbench.records.record import SCHEMA
@@ -286,6 +287,32 @@ def test_a_record_of_schema_1_is_read_as_one_of_today(store, record):
     path.write_text(json.dumps(raw))
     assert store.read(record.spec.key) == record
     assert intact(path) is None
+
+
+def test_a_record_from_before_the_standard_was_kept_is_read_and_finished(store):
+    record = put(store, result())
+    path = store.path(record)
+    raw = json.loads(path.read_bytes())
+    del raw["standard"], raw["sha256"]
+    path.write_text(json.dumps(raw | {"sha256": digest(raw)}))
+    assert store.read(record.spec.key, checked=True) == record
+    assert store.finished(record.spec.key)
+    assert result(standard=record.spec.recipe).spec.key == record.spec.key
+
+
+def test_a_changed_record_is_neither_trusted_nor_replaced(store):
+    """Reading it for its own sake, as show does, is another matter."""
+    record = put(store, result())
+    assert store.doubt(record.spec.key) == ""
+    path = store.path(record)
+    path.write_text(path.read_text().replace('"replicas": 1', '"replicas": 8'))
+    assert store.finished(record.spec.key)
+    assert store.doubt(record.spec.key).startswith("the record was changed since it was written")
+    assert store.read(record.spec.key).provenance.replicas == 8
+    assert store.load().problems == ()
+    assert store.load(checked=True).results == ()
+    (problem,) = store.load(checked=True).problems
+    assert problem.startswith(f"{store.folder(record.spec.key)}: changed since it was written")
 
 
 def test_the_checksum_is_of_the_content_and_not_of_its_form(store):
