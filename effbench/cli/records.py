@@ -46,8 +46,9 @@ def merge(
     from effbench.records import merge as merging
 
     with Display(err, 0, quiet=False, verbose=False) as display:
-        outcome = merging.merge(sources, results, partial(display.step, "merge"))
+        outcome, models = merging.merge(sources, results, partial(display.step, "merge"))
     say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
         f"in {results}"
     )
+    say(f"models: {models.copied:,} copied, {models.missing:,} not there")

@@ -76,6 +76,11 @@ class RunSpec:
         return f"{self._name}-{_hash(replace(self, seed=0))}"
 
     @property
+    def worker(self) -> str:
+        """Names what one worker process does, and its lock: all seeds of a head, or one network."""
+        return self.group if self.recipe.way.seeds_together else self.key
+
+    @property
     def preprocessing(self) -> str:
         """The row of `preprocessing.PREPROCESSING` that this run uses."""
         chosen = self.recipe.preprocessing

@@ -86,8 +86,16 @@ def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Itera
         problems = list(_shapes(split, images, arrays))
         if not problems:
             own = {name: arrays[f"{split}_{name}"] for name in ARRAYS}
-            problems = [f"{split}: {line}" for line in (*_images(own), *_counts(own, scores))]
+            found = (*_images(own), *_counts(own["rank"], scores))
+            problems = [f"{split}: {line}" for line in found]
         yield from problems
+
+
+def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """What in the record contradicts the ranks of its predictions; a line each."""
+    for split in ("validation", "test"):
+        for line in _counts(ranks[f"{split}_rank"], getattr(result.reported, split)):
+            yield f"{split}: {line}"
 
 
 def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -128,8 +136,10 @@ def _images(own: Mapping[str, np.ndarray]) -> Iterator[str]:
             yield f"{rule}: {count} of {len(held)} images, the first at {int(held.argmin())}"
 
 
-def _counts(own: Mapping[str, np.ndarray], scores: Scores) -> Iterator[str]:
-    hits = {"correct": own["rank"] == 0, "top5_correct": own["rank"] < 5}
-    for name, hit in hits.items():
-        if int(hit.sum()) != getattr(scores, name):
-            yield f"{name}: {getattr(scores, name)} in the record, {hit.sum()} in the predictions"
+def _counts(rank: np.ndarray, scores: Scores) -> Iterator[str]:
+    counts = {"correct": rank == 0, "top5_correct": rank < 5, "total": rank >= 0}
+    for name, counted in counts.items():
+        if int(counted.sum()) != getattr(scores, name):
+            yield (
+                f"{name}: {getattr(scores, name)} in the record, {counted.sum()} in the predictions"
+            )

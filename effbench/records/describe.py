@@ -72,6 +72,7 @@ def _stages(recipe: Recipe) -> str:
 
 def of_failure(failure: RunFailure) -> Facts:
     """Why nothing came of it."""
+    yield "marks", details(failure.marks) or "none"
     yield "failed", failure.started
     yield "kind", failure.kind
     yield "message", failure.message

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.failures import FailureKind
 from effbench.records import caveats
@@ -146,7 +147,11 @@ class Provenance:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run."""
+    """A finished run.
+
+    `standard` is its recipe for its variant when it was run, whatever the recipe became since;
+    None in records from before it was kept.
+    """
 
     schema: int
     spec: RunSpec
@@ -156,6 +161,7 @@ class RunResult:
     predictions: Predictions
     seconds: Seconds
     provenance: Provenance
+    standard: Recipe | None = None
 
     @property
     def marks(self) -> dict[str, str]:
@@ -163,7 +169,7 @@ class RunResult:
         micro = self.provenance.micro_batch
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
         changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
-        return caveats.of_spec(self.spec) | changed
+        return caveats.of_spec(self.spec, self.standard) | changed
 
     @property
     def reported(self) -> Selected:
@@ -179,6 +185,7 @@ class RunFailure:
         kind: of the error; text where another effbench wrote a kind that this one does not know.
         message: one line.
         log: name of the file beside the record that holds the worker's output; "" for none.
+        standard: as of a `RunResult`.
     """
 
     schema: int
@@ -187,6 +194,12 @@ class RunFailure:
     message: str
     log: str
     started: str
+    standard: Recipe | None = None
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Those of its spec."""
+        return caveats.of_spec(self.spec, self.standard)
 
 
 Record = RunResult | RunFailure

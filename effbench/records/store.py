@@ -6,7 +6,6 @@ A record is one file that appears by rename, so it is whole or not there, whatev
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import zipfile
@@ -20,9 +19,16 @@ import numpy as np
 from filelock import FileLock
 
 from effbench.errors import DataError, EffbenchError, UsageError
-from effbench.files import write_atomically, writing
+from effbench.files import (
+    open_atomically,
+    publish,
+    scratch_file,
+    sha256,
+    write_atomically,
+    writing,
+)
 from effbench.records.record import Epoch, Predictions, Record, RunFailure, RunResult
-from effbench.records.schema import read_failure, read_result, to_json
+from effbench.records.schema import CHANGED, intact, read_failure, read_result, to_json
 
 RECORD = "record.json"
 FAILURE = "failure.json"
@@ -58,11 +64,6 @@ class Records:
     results: tuple[RunResult, ...]
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """The problems as lines of a report that goes on without these files."""
-        return tuple(f"left out: {problem}" for problem in self.problems)
 
 
 def predictions_name(sha256: str) -> str:
@@ -123,16 +124,21 @@ class Store:
         """The folders of all runs, in the order of their keys; some may hold no record."""
         return sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
 
-    def read(self, key: str) -> Record | None:
+    def read(self, key: str, *, checked: bool = False) -> Record | None:
         """The record of a run: its result, or else why it failed; None where there is neither.
+
+        Args:
+            key: of the run.
+            checked: whether one that was changed since it was written cannot be read either.
 
         Raises:
             ValueError: one line that says why it cannot be read.
         """
         folder = self.folder(key)
         if (folder / RECORD).exists():
-            return read_result(folder / RECORD)
-        return read_failure(folder / FAILURE) if (folder / FAILURE).exists() else None
+            return read_result(folder / RECORD, checked=checked)
+        path = folder / FAILURE
+        return read_failure(path, checked=checked) if path.exists() else None
 
     def find(self, part: str) -> Record:
         """The record whose key holds `part`.
@@ -170,6 +176,15 @@ class Store:
         except ValueError:
             return False
         return (self.folder(key) / result.predictions.file).is_file()
+
+    def doubt(self, key: str) -> str:
+        """What speaks against the record of a finished run, which is left as it is; "" for nothing.
+
+        Whoever changed it may want it back, so only --force replaces it.
+        """
+        if intact(self.folder(key) / RECORD) is not False:
+            return ""
+        return f"the record was {CHANGED}; no report shows it, and --force repeats the run"
 
     def failure(self, key: str) -> RunFailure | None:
         """Why the last try of this run failed; None if it did not, or nothing readable says so."""
@@ -213,12 +228,12 @@ class Store:
         Raises:
             DiskError: it cannot be written.
         """
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-        saved = Predictions(predictions_name(sha256), sha256)
-        write_atomically(self.folder(key) / saved.file, buffer.getvalue())
-        return saved
+        folder = self.folder(key)
+        with scratch_file(folder / f".predictions.{os.getpid()}.tmp") as file:
+            np.savez_compressed(file, **arrays)
+            digest = sha256(file)
+            publish(file, folder / predictions_name(digest))
+        return Predictions(predictions_name(digest), digest)
 
     def save_history(self, key: str, history: Sequence[Epoch]) -> None:
         """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
@@ -241,9 +256,8 @@ class Store:
         Raises:
             DiskError: they cannot be written.
         """
-        buffer = io.BytesIO()
-        np.savez(buffer, *weights)
-        write_atomically(self.model(key), buffer.getvalue())
+        with open_atomically(self.model(key)) as file:
+            np.savez(file, *weights)
 
     def load_model(self, key: str) -> list[np.ndarray]:
         """What `save_model` wrote.
@@ -286,13 +300,24 @@ class Store:
             if path.name in stale or other:
                 path.unlink(missing_ok=True)
 
-    def load(self) -> Records:
-        """Every record under this directory, in the order of their keys."""
+    def beside(self, record: Record) -> tuple[Path, ...]:
+        """Where the other files of a run lie, in the order in which a worker writes them."""
+        folder = self.folder(record.spec.key)
+        if isinstance(record, RunFailure):
+            return (folder / HISTORY, *([folder / record.log] if record.log else []))
+        return (folder / record.predictions.file, self.model(record.spec.key), folder / HISTORY)
+
+    def load(self, *, checked: bool = False) -> Records:
+        """Every record under this directory, in the order of their keys.
+
+        Args:
+            checked: whether one that was changed since it was written is a problem too.
+        """
         found: list[Record | None] = []
         problems: list[str] = []
         for folder in self.folders():
             try:
-                found.append(self.read(folder.name))
+                found.append(self.read(folder.name, checked=checked))
             except ValueError as error:
                 problems.append(f"{folder}: {error}")
         results = tuple(each for each in found if isinstance(each, RunResult))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from effbench.errors import EffbenchError
+from effbench.records import integrity
+from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
 from effbench.report import hits, sections
@@ -21,6 +23,23 @@ from effbench.report.statistics import Bootstrap, bootstrap
 Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
 
 
+# What a report calls its runs that are in no table.
+LEFT_OUT = "Left out of every table"
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with the runs of a results directory, a line each.
+
+    Attributes:
+        left_out: runs that no table shows, since their files contradict one another.
+        problems: predictions that are not here, so that a run is shown but not compared.
+    """
+
+    left_out: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Report:
     """What a results directory says.
@@ -28,12 +47,15 @@ class Report:
     Attributes:
         sections: tables of finished runs.
         failures: runs that did not finish.
-        problems: files that could not be read or do not fit, and what was left out, a line each.
+        problems: files that are not here, and what was left out, a line each.
+        left_out: runs that are in no table, since their files cannot be read or contradict one
+            another, a line each.
     """
 
     sections: tuple[Section, ...]
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def read(store: Store, selection: Selection, price: float | None = None) -> Report:
@@ -52,28 +74,30 @@ def read(store: Store, selection: Selection, price: float | None = None) -> Repo
 
 
 def _read(store: Store, selection: Selection, price: float | None) -> Report:
-    records = store.load()
-    if not records.results and not records.failures:
+    records = store.load(checked=True)
+    if not (records.results or records.failures or records.problems):
         raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
     chosen = [each for each in records.results if selection.names(each.spec)]
     failures = tuple(each for each in records.failures if selection.names(each.spec))
-    groups, problems = gather(store, chosen)
+    groups, faults = gather(store, chosen)
+    left_out = (*records.problems, *faults.left_out)
     every, draws = rows(groups, price)
     shown = selection.rows(every)
     if not shown and not failures:
+        first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""
+        names = _there(records.results)
         raise EffbenchError(
             "no run fits the selection",
-            f"{len(records.results)} results, {len(records.failures)} failures",
-            f"there are {_there(records.results)}",
+            f"{len(records.results)} results, {len(records.failures)} failures{first}",
+            "run 'effbench validate'" if faults.left_out or not names else f"there are {names}",
         )
     tables = sections.build(shown, draws, split(selection.group_by))
-    return Report(tuple(tables), failures, (*records.left_out, *problems))
+    problems = (*(f"left out: {line}" for line in left_out), *faults.problems)
+    return Report(tuple(tables), failures, problems, left_out)
 
 
-def gather(
-    store: Store, results: Iterable[RunResult], origin: str = ""
-) -> tuple[Groups, list[str]]:
-    """Groups with what they got right, and what is wrong with predictions.
+def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tuple[Groups, Faults]:
+    """Groups with what they got right, without the runs that contradict their predictions.
 
     Args:
         store: where the predictions are.
@@ -81,14 +105,23 @@ def gather(
         origin: tells the samples from those of another directory.
     """
     groups: Groups = []
-    problems = []
+    left_out: list[str] = []
+    problems: list[str] = []
     for group in frame.grouped(results):
-        try:
-            groups.append((group, hits.read(store, group, origin)))
-        except EffbenchError as error:
-            groups.append((group, None))
-            problems.append(str(error))
-    return groups, problems
+        runs: list[RunResult] = []
+        ranks: list[Ranks] = []
+        for run in group:
+            arrays, findings = integrity.ranks(store, run)
+            problems += [f"{row.path}: {row.text}" for row in findings if row.absent]
+            if wrong := [row.text for row in findings if not row.absent]:
+                left_out.append(f"{store.folder(run.spec.key)}: {'; '.join(wrong)}")
+            else:
+                runs.append(run)
+                ranks += [] if arrays is None else [arrays]
+        if runs:
+            whole = len(ranks) == len(runs)
+            groups.append((tuple(runs), hits.samples(runs, ranks, origin) if whole else None))
+    return groups, Faults(tuple(left_out), tuple(problems))
 
 
 def rows(groups: Groups, price: float | None = None) -> tuple[list[frame.Row], Bootstrap | None]:

@@ -10,7 +10,7 @@ from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
 from effbench.report import published as reference
 from effbench.report import rows as frame
-from effbench.report.build import gather
+from effbench.report.build import Faults, gather
 from effbench.report.rows import Row
 from effbench.report.sections import COMPARED
 from effbench.report.statistics import Bootstrap, Difference, Sample, bootstrap, holm
@@ -52,13 +52,16 @@ class Comparison:
         changes: rows that both have.
         only_base: names of rows that NEW lacks, with the reason if it is known.
         only_new: names of rows that BASE lacks.
-        problems: files that could not be read or do not fit, a line each.
+        problems: files that are not here, and what was left out, a line each.
+        left_out: runs of either side that were not compared, since their files cannot be read or
+            contradict one another, a line each.
     """
 
     changes: tuple[Change, ...]
     only_base: tuple[str, ...]
     only_new: tuple[str, ...]
     problems: tuple[str, ...]
+    left_out: tuple[str, ...]
 
     @property
     def unchecked(self) -> tuple[str, ...]:
@@ -73,7 +76,7 @@ class _Results:
 
     rows: Mapping[str, Row]
     failed: Mapping[str, str]
-    problems: tuple[str, ...]
+    faults: Faults
 
 
 def compare(base: str, new: str) -> Comparison:
@@ -94,7 +97,7 @@ def compare(base: str, new: str) -> Comparison:
         have = (", ".join(names) or "nothing" for names in (found.only_base, found.only_new))
         raise EffbenchError(
             "nothing to compare",
-            " against ".join(have),
+            "; left out: ".join((" against ".join(have), *found.left_out)),
             "rows compare that have the same variant, weights, size, recipe, data and limit",
         )
     return found
@@ -109,12 +112,13 @@ def _read(name: str, origin: str) -> _Results | None:
         hint = f"name a directory, or {reference.CASE_STUDY.name}"
         raise UsageError("compare takes results directories, or a published table", name, hint)
     store = Store(directory)
-    records = store.load()
-    groups, problems = gather(store, records.results, origin)
+    records = store.load(checked=True)
+    groups, faults = gather(store, records.results, origin)
     # Without the draws behind intervals, which no comparison shows.
     rows = [frame.row(group, own) for group, own in groups]
     failed = {each.spec.group: f"{each.kind}: {each.message}" for each in records.failures}
-    return _Results(_named(rows), failed, (*records.left_out, *problems))
+    left_out = (*records.problems, *faults.left_out)
+    return _Results(_named(rows), failed, replace(faults, left_out=left_out))
 
 
 def _named(rows: Sequence[Row]) -> dict[str, Row]:
@@ -157,7 +161,7 @@ def _two(base: _Results, new: _Results) -> Comparison:
         _corrected(changes),
         tuple(f"{name} ({why})" if why else name for name, why in missing.items()),
         tuple(name for name in new.rows if name not in both),
-        base.problems + new.problems,
+        *_faults(base, new),
     )
 
 
@@ -200,7 +204,14 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
         if (variant, size, weights) not in shown
     )
     first, second = (theirs_only, ours_only) if table_first else (ours_only, theirs_only)
-    return Comparison(_corrected(changes), first, second, results.problems)
+    return Comparison(_corrected(changes), first, second, *_faults(results))
+
+
+def _faults(*sides: _Results) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`Comparison.problems` and `Comparison.left_out`."""
+    left_out = tuple(line for side in sides for line in side.faults.left_out)
+    problems = tuple(line for side in sides for line in side.faults.problems)
+    return (*(f"left out: {line}" for line in left_out), *problems), left_out
 
 
 def _turned(change: Change) -> Change:

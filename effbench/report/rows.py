@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.records import caveats
 from effbench.records.caveats import details
 from effbench.records.record import SELECTIONS, RunResult
 from effbench.report import cost
@@ -220,7 +219,7 @@ def _accuracy(metric: Metric, row: Row, bootstrap: Bootstrap | None) -> Accuracy
 def _published(metric: Metric, result: RunResult) -> float | None:
     """The case study's figure for a full run of the same network, size and weights."""
     spec = result.spec
-    known = spec.data == reference.CASE_STUDY_DATA and "limited" not in caveats.of_spec(spec)
+    known = spec.data == reference.CASE_STUDY_DATA and "limited" not in result.marks
     if not known or spec.recipe.name not in reference.CASE_STUDY.recipes:
         return None
     published = reference.case_study().get((spec.variant, spec.image_size, spec.weights.name))

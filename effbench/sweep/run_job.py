@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from effbench import provenance
+from effbench.config.recipes import resolved
 from effbench.data import datasets
 from effbench.data.splits import Dataset
 from effbench.errors import DeviceError, NonFiniteError, WeightsError
@@ -85,7 +86,15 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         store.save_history(each.key, found.history)
         store.save(
             RunResult(
-                SCHEMA, each, images, found.selected, found.history, saved, outcome.seconds, made
+                SCHEMA,
+                each,
+                images,
+                found.selected,
+                found.history,
+                saved,
+                outcome.seconds,
+                made,
+                resolved(each.recipe.name, each.variant),
             )
         )
         shutil.rmtree(store.checkpoints(each.key), ignore_errors=True)

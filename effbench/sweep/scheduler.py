@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
+from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
 from effbench.config.variants import VARIANTS
@@ -67,7 +68,7 @@ def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
 
 def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
     store.prepare()
-    groups = [tuple(group) for _, group in groupby(request.specs, key=_together)]
+    groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.worker)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
 
     def heard(event: Event) -> None:
@@ -80,11 +81,6 @@ def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
         heard(Event(group, "waiting"))
         _locked(request, store, group, heard, wait=True)
     return Outcome(*counts.values())
-
-
-def _together(spec: RunSpec) -> str:
-    """What runs of one worker have in common."""
-    return spec.group if spec.recipe.way.seeds_together else spec.key
 
 
 def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
@@ -108,7 +104,7 @@ def _locked(
     if wait:  # what the other sweep did meanwhile is done, forced or not
         execution = replace(execution, force=False)
     try:
-        with store.lock(_together(group[0])).acquire(timeout=-1 if wait else 0):
+        with store.lock(group[0].worker).acquire(timeout=-1 if wait else 0):
             todo = []
             for spec in group:
                 state = _state(execution, store, spec)
@@ -116,7 +112,8 @@ def _locked(
                     todo.append(spec)
                     continue
                 failure = store.failure(spec.key) if state == "failed before" else None
-                listen(Event((spec,), state, text=failure.message if failure else ""))
+                text = failure.message if failure else store.doubt(spec.key)
+                listen(Event((spec,), state, text=text))
             if todo:
                 _attempt(request, store, tuple(todo), listen)
     except Timeout:
@@ -127,7 +124,7 @@ def _locked(
 def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
     """Runs some seeds of a group; what does not come out is kept as a failure."""
     listen(Event(specs, "started"))
-    log = store.directory / ".logs" / f"{_together(specs[0])}.log"
+    log = store.directory / ".logs" / f"{specs[0].worker}.log"
     with writing(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
@@ -219,8 +216,9 @@ def _fail(
         path = store.folder(spec.key) / LOG
         if output:
             write_atomically(path, output)
-        record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
-        store.save(record)
+        standard = resolved(spec.recipe.name, spec.variant)
+        named = LOG if output else ""
+        store.save(RunFailure(SCHEMA, spec, problem.kind, problem.message, named, now, standard))
         unexpected = handling(problem.kind).unexpected
         where = f"; its output: {path}" if output and unexpected else ""
         kept = unexpected and any(store.checkpoints(spec.key).rglob("step-*"))

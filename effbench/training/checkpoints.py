@@ -5,20 +5,20 @@ A file is written beside its place, and gets its name, which holds its hash, whe
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.errors import CheckpointError
-from effbench.files import sync, writing
+from effbench.files import publish, scratch_file, sha256
 from effbench.records.record import Epoch
 
 # Of the files: those of another format, or of other software, are refused.
@@ -56,17 +56,28 @@ class State:
 
 
 @dataclass(frozen=True)
+class Deferred:
+    """An array that NumPy reads when it writes it, so that no two of them are copied at once."""
+
+    read: Callable[[], ArrayLike]
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        """Its values, as they are now; a single one is no array by itself."""
+        return np.asarray(self.read())
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A state with its arrays.
 
     Attributes:
         state: how far.
-        variables: as `fine_tune_step.Trainer.state` returns them.
+        variables: as `fine_tune_step.Trainer.state` returns them, or still to be read.
         best: weights of the epoch `state.best`; none if that is 0.
     """
 
     state: State
-    variables: list[np.ndarray]
+    variables: Sequence[ArrayLike]
     best: list[np.ndarray]
 
 
@@ -151,20 +162,10 @@ class Keeper:
         )
         text = json.dumps(asdict(about)).encode()
         arrays = [np.frombuffer(text, np.uint8), *checkpoint.variables, *checkpoint.best]
-        temporary = self._folder / ".writing"
-        with writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    np.savez(file, *arrays)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(self._folder / _name(checkpoint.state.step, temporary))
-                sync(self._folder)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
+        # One name, so that what an end without grace has left there is written over.
+        with scratch_file(self._folder / ".writing") as file:
+            np.savez(file, *arrays)
+            publish(file, self._folder / _name(checkpoint.state.step, file))
             for old in self._found()[KEPT:]:
                 old.unlink(missing_ok=True)
         self._last = time.monotonic()
@@ -175,8 +176,9 @@ class Keeper:
 
     def _read(self, path: Path) -> Checkpoint | None:
         try:
-            if path.name != _name(_step(path), path):
-                return None
+            with path.open("rb") as file:
+                if path.name != _name(_step(path), file):
+                    return None
             with np.load(path, allow_pickle=False) as archive:
                 text, *arrays = (archive[name] for name in archive.files)
             about = _ABOUT.validate_json(text.tobytes())
@@ -200,6 +202,5 @@ def _step(path: Path) -> int:
     return int(path.name.split("-")[1])
 
 
-def _name(step: int, path: Path) -> str:
-    with path.open("rb") as file:
-        return f"step-{step:09d}-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.npz"
+def _name(step: int, file: BufferedIOBase) -> str:
+    return f"step-{step:09d}-{sha256(file)[:16]}.npz"

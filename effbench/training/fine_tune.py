@@ -15,7 +15,7 @@ from effbench.config.schedule import Stage, steps_in_epoch
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Epoch, Scores
-from effbench.training.checkpoints import Checkpoint, Keeper, State
+from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 from effbench.training.evaluate import LOOK, Evaluator, score
 from effbench.training.fine_tune_step import Task, Trainer
 from effbench.training.metrics_log import Logs
@@ -100,13 +100,16 @@ def train(
         state, best = found.state, found.best
         state.resumed += 1
         trainer.restore(found.variables)
-    for news in _news(hooks.keeper, state, found is not None):
+    resumed = found is not None
+    del found  # a copy of every variable
+    for news in _news(hooks.keeper, state, resumed):
         hooks.report(Step(news, lasting=True))
     began = time.monotonic() - state.seconds
 
     def save() -> None:
         state.seconds = time.monotonic() - began
-        hooks.keeper.save(Checkpoint(state, trainer.state(), best))
+        variables = [Deferred(variable.numpy) for variable in trainer.variables]
+        hooks.keeper.save(Checkpoint(state, variables, best))
 
     for stage in stages:
         for epoch in stage.epochs:

@@ -7,12 +7,13 @@ stop anywhere and go on in another process to the same weights.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from effbench.config.recipes import Recipe
 from effbench.config.schedule import Stage, steps_per_epoch
@@ -123,7 +124,7 @@ class Trainer:
         """All that training changes."""
         return [variable.numpy() for variable in self.variables]
 
-    def restore(self, arrays: list[np.ndarray]) -> None:
+    def restore(self, arrays: Sequence[ArrayLike]) -> None:
         """Goes back to what `state` returned."""
         for variable, array in zip(self.variables, arrays, strict=True):
             variable.assign(array)

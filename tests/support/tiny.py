@@ -142,7 +142,7 @@ def _die(what: str = "", number: str = "0") -> None:
     if what == "step":
         fine_tune_step.Trainer.run = counted(fine_tune_step.Trainer.run)
     elif what == "fsync":  # the whole file is written, but has not its name
-        checkpoints.os.fsync = counted(os.fsync)
+        os.fsync = counted(os.fsync)
 
 
 if __name__ == "__main__":

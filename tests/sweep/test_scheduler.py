@@ -13,6 +13,7 @@ import psutil
 import pytest
 from support.sweeps import outcome, start, sweep, until
 
+from effbench.config.recipes import RECIPES
 from effbench.records import caveats
 from effbench.records.store import Store
 
@@ -43,6 +44,7 @@ def test_whole_job_and_nothing_twice(tmp_path: Path, cache: dict[str, str]) -> N
     for result in records.results:
         assert (result.images.train, result.images.validation, result.images.test) == (40, 10, 10)
         assert set(caveats.of_spec(result.spec)) >= {"random weights", "limited"}
+        assert result.standard == RECIPES["case-study"]
         file = Store(results).folder(result.spec.key) / result.predictions.file
         assert hashlib.sha256(file.read_bytes()).hexdigest() == result.predictions.sha256
         arrays = np.load(file)

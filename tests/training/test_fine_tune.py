@@ -99,6 +99,17 @@ def _one_by_one(monkeypatch):
     monkeypatch.setattr(fine_tune, "PIECE_SECONDS", 0.0)
 
 
+def test_a_save_copies_no_variable_before_it_is_written(tmp_path, monkeypatch):
+    saved = []
+    hooks = tiny.hooks(tmp_path, minutes=1e9)
+    monkeypatch.setattr(hooks.keeper, "save", saved.append)
+    with pytest.raises(PreemptedError):
+        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
+    (checkpoint,) = saved
+    assert checkpoint.variables
+    assert not any(isinstance(variable, np.ndarray) for variable in checkpoint.variables)
+
+
 def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
     steps: list[Step] = []
     hooks = tiny.hooks(tmp_path, minutes=1e9, report=steps.append)

@@ -112,6 +112,7 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
             yield f"{change.name}: one seed on a side, so the test is of these runs, not of others"
     yield from (f"only in NEW: {name}" for name in comparison.only_new)
     yield from (f"NOT CHECKED: {name}" for name in comparison.unchecked)
+    yield from (f"left out: {line}" for line in comparison.left_out)
 
 
 def as_json(comparison: Comparison, max_drop: float, alpha: float) -> str:

@@ -11,7 +11,7 @@ from tabulate import LATEX_ESCAPE_RULES
 from effbench.errors import one_line
 from effbench.records.record import RunFailure
 from effbench.report import summary
-from effbench.report.build import Report
+from effbench.report.build import LEFT_OUT, Report
 from effbench.report.render import columns, pair_table
 from effbench.report.rows import tidy
 from effbench.report.sections import Pair, Section
@@ -78,6 +78,13 @@ def _latex(report: Report, wanted: Wanted) -> str:
         ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(failure)}" for failure in report.failures]
+    if report.left_out:
+        parts += [
+            rf"\paragraph{{{LEFT_OUT}}}",
+            r"\begin{itemize}",
+            *(rf"\item {_in_latex(line)}" for line in report.left_out),
+            r"\end{itemize}",
+        ]
     return "\n".join(parts)
 
 
@@ -116,6 +123,7 @@ def _json(report: Report, wanted: Wanted) -> str:
                 {"key": failure.spec.key, "kind": failure.kind, "message": failure.message}
                 for failure in report.failures
             ],
+            "left_out": report.left_out,
         },
         indent=1,
         ensure_ascii=False,
@@ -171,6 +179,8 @@ def endings(report: Report) -> Iterator[tuple[str, list[str]]]:
     """What stands below all tables: lists of the runs that are in none, each with its title."""
     if report.failures:
         yield "Failed runs", [_failed(failure) for failure in report.failures]
+    if report.left_out:
+        yield LEFT_OUT, list(report.left_out)
 
 
 def _failed(failure: RunFailure) -> str:

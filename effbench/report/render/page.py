@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import effbench
-from effbench.report.build import Report
+from effbench.report.build import LEFT_OUT, Report
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.theme import THEMES
@@ -68,6 +68,7 @@ def render(
         version=effbench.__version__,
         made=datetime.now(UTC),
         report=report,
+        left_out=LEFT_OUT,
         results=[
             each for view in views for row in view.drawing.section.rows for each in row.results
         ],
