@@ -62,6 +62,10 @@ sweep: $(SETUP)  ## train and score the variants: make sweep ARGS="--variants B0
 report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 	$(EFFBENCH) report $(or $(ARGS),--markdown)
 
+.PHONY: tables
+tables: $(SETUP)  ## write the tables and plots of results/ and its README again
+	$(PYTHON) tests/support/result_pages.py
+
 # A head alone on every generation; whole networks, whose steps take minutes each to compile, on the one
 # whose compiler is strictest, and `finetune` on another. (A plan with what does not fit ends with exit
 # code 1.)
