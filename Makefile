@@ -37,7 +37,7 @@ demo: $(SETUP)  ## the whole main job on small data, no download: all nine varia
 
 .PHONY: test
 test: $(SETUP) $(PLAN)  ## the tests
-	$(PYTHON) -m pytest -q -n auto --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(SETUP) $(PLAN)  ## the tests on real data, and B0's training step compiled for a TPU
