@@ -96,7 +96,9 @@ def _history(result: RunResult) -> Table:
         )
         for row in result.history
     )
-    return Table("History", tuple(map(Column, titles)), tuple(rows))
+    first, *others = titles
+    columns = (Column(first, words=True), *map(Column, others))
+    return Table("History", columns, tuple(rows))
 
 
 def _tail(log: Path) -> Iterator[Text]:

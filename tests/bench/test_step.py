@@ -14,6 +14,7 @@ from effbench.bench.step import Options, Row
 from effbench.bench.step_messages import Case, Reply
 from effbench.config import recipes
 from effbench.errors import Interrupted
+from effbench.tables import plain
 
 CASE = Case("B0", 32, 4, "float32", replace(recipes.get("finetune"), batch_size=4))
 
@@ -121,7 +122,7 @@ def test_without_its_fit_a_row_has_its_own_figures(monkeypatch) -> None:
     assert found.ratio is None
     shown = step_table.show([found], Options())
     (training, _) = shown.tables
-    assert training.rows[0][training.columns.index("× fit")] == "-"
+    assert plain(training)[0]["× fit"] == "-"
     assert "plain fit ended with code 1" in step_table.markdown(shown)
 
 

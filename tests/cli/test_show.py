@@ -11,6 +11,7 @@ from effbench.errors import EffbenchError, UsageError
 from effbench.files import write_atomically
 from effbench.records.record import Record
 from effbench.records.store import LOG, Store
+from effbench.tables import Table, grid
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def shown(store: Store, record: Record) -> str:
     console = Console(width=80, markup=False, highlight=False)
     with console.capture() as capture:
         for part in render(record, store.folder(record.spec.key)):
-            console.print(part, soft_wrap=True)
+            console.print(grid(part, 80) if isinstance(part, Table) else part, soft_wrap=True)
     return capture.get()
 
 
