@@ -24,7 +24,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
-class Options:
+class StepOptions:
     """What to time: every combination; lists are comma-separated.
 
     Attributes:
@@ -49,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedCase:
     """What came out for one recipe.
 
     Attributes:
@@ -87,7 +87,7 @@ class Row:
         return self.fit.best / self.train.best if self.fit and self.train else None
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: StepOptions) -> list[Case]:
     """All combinations, those with the same network and batch beside one another.
 
     Raises:
@@ -134,20 +134,22 @@ def plain(recipe: Recipe) -> Recipe:
     )
 
 
-def run(options: Options, report: Report) -> list[Row]:
+def run(options: StepOptions, report: Report) -> list[TimedCase]:
     """Times all cases; those that share a network and a batch, and their `fit`, by turns.
 
     Raises:
         UsageError: there is no such case.
     """
-    rows: list[Row] = []
+    rows: list[TimedCase] = []
     planned = cases(options)
     for network, group in groupby(planned, key=lambda case: replace(case, recipe=None)):
         rows += _group(network, tuple(group), options, report)
     return rows
 
 
-def _group(network: Case, own: tuple[Case, ...], options: Options, report: Report) -> list[Row]:
+def _group(
+    network: Case, own: tuple[Case, ...], options: StepOptions, report: Report
+) -> list[TimedCase]:
     with ExitStack() as stack:
         sides = []
         for case in (network, *own):
@@ -240,9 +242,9 @@ def _busy() -> float:
     return sum(times) - idle - guests
 
 
-def _row(own: Side, fit: Side) -> Row:
+def _row(own: Side, fit: Side) -> TimedCase:
     problems = [own.problem, f"plain fit {fit.problem}" if fit.problem else ""]
-    row = Row(own.case, _augmented(own.case), "; ".join(filter(None, problems)))
+    row = TimedCase(own.case, _augmented(own.case), "; ".join(filter(None, problems)))
     if own.problem:
         return row
     first, second = own.first.train[:2]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from effbench import provenance
-from effbench.bench.step import Options, Row, name
+from effbench.bench.step import StepOptions, TimedCase, name
 from effbench.bench.step_messages import Pace
 from effbench.errors import UsageError
 from effbench.files import write_atomically, writing
@@ -36,7 +36,7 @@ _SHARED = 0.1
 
 
 @dataclass(frozen=True)
-class Shown:
+class StepTables:
     """What is shown.
 
     Attributes:
@@ -50,7 +50,7 @@ class Shown:
     problems: tuple[str, ...]
 
 
-def show(rows: Sequence[Row], options: Options) -> Shown:
+def show(rows: Sequence[TimedCase], options: StepOptions) -> StepTables:
     """The rows in words."""
     tables = []
     for title, figures in (
@@ -61,14 +61,14 @@ def show(rows: Sequence[Row], options: Options) -> Shown:
         columns = (Column(name, name in _WORDS, _RANKS.get(name, 0)) for name in cells[0])
         texts = (tuple(row.values()) for row in cells)
         tables.append(Table(title, tuple(columns), tuple(texts)))
-    return Shown(
+    return StepTables(
         tuple(tables),
         _notes(rows, options),
         tuple(f"{name(row.case)}: {row.problem}" for row in rows if row.problem),
     )
 
 
-def _which(row: Row) -> dict[str, str]:
+def _which(row: TimedCase) -> dict[str, str]:
     case = row.case
     return {
         "Model": case.variant,
@@ -80,7 +80,7 @@ def _which(row: Row) -> dict[str, str]:
     }
 
 
-def _training(row: Row) -> dict[str, str]:
+def _training(row: TimedCase) -> dict[str, str]:
     """A "-" for what is not known."""
     return {
         "images/s": _number(row.train.images_per_second if row.train else None, 1),
@@ -91,7 +91,7 @@ def _training(row: Row) -> dict[str, str]:
     }
 
 
-def _inference(row: Row) -> dict[str, str]:
+def _inference(row: TimedCase) -> dict[str, str]:
     """A "-" for what is not known."""
     return {
         "images/s": _number(row.inference.images_per_second if row.inference else None, 1),
@@ -107,7 +107,7 @@ def _percentiles(pace: Pace | None, *names: str) -> dict[str, str]:
     return {f"{name} ms": _milliseconds(pace, name) for name in names}
 
 
-def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
+def _notes(rows: Sequence[TimedCase], options: StepOptions) -> tuple[str, ...]:
     versions = ", ".join(f"{name} {text}" for name, text in provenance.versions().items())
     commit = provenance.commit()
     passes = {row.inference.images for row in rows if row.inference}
@@ -130,14 +130,14 @@ def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def markdown(shown: Shown) -> str:
+def markdown(shown: StepTables) -> str:
     """The tables and their notes."""
     parts = [f"### {table.caption}\n\n{as_markdown(table)}" for table in shown.tables]
     lines = (*shown.notes, *(f"Failed: {problem}." for problem in shown.problems))
     return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines))) + "\n"
 
 
-def as_json(rows: Sequence[Row], options: Options) -> str:
+def as_json(rows: Sequence[TimedCase], options: StepOptions) -> str:
     """Every figure: seconds, bytes, and ratios."""
     found = {
         "machine": machine.cpu_name(),
@@ -149,7 +149,7 @@ def as_json(rows: Sequence[Row], options: Options) -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def save(rows: Sequence[Row], options: Options, path: Path) -> None:
+def save(rows: Sequence[TimedCase], options: StepOptions, path: Path) -> None:
     """Writes the table as Markdown to `path`, and beside it as JSON.
 
     Raises:

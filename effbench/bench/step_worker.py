@@ -24,7 +24,7 @@ from effbench.models import backbone as backbones
 from effbench.models import preprocessing
 from effbench.training import inputs
 from effbench.training.evaluate import Evaluator, batch
-from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 
 # Different batches that a training goes through again and again.
 BATCHES = 4
@@ -64,8 +64,10 @@ def _training(case: Case, recipe: Recipe) -> Turn:
         model, noise = backbones.trainable(variant, case.precision, recipe.survival)
         backbones.randomize(model, 0)
         images = inputs.gathered(pixels, layout)
-        task = Task(images, labels, recipe, variant.rescale, 0, case.batch_size, "cpu", layout)
-        trainer = Trainer(model, noise, task)
+        task = FineTuneTask(
+            images, labels, recipe, variant.rescale, 0, case.batch_size, "cpu", layout
+        )
+        trainer = NetworkTrainer(model, noise, task)
         forward = backbones.forward(model, size, variant.rescale, batch(layout), device.threads)
         held_out, _ = _data(batch(layout))
         evaluator = Evaluator(inputs.gathered(held_out, layout, forward), batch(layout), layout)

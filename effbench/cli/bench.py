@@ -29,8 +29,8 @@ from effbench.config.variants import select
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
-    from effbench.bench.comparisons import Comparison
-    from effbench.bench.step_table import Shown
+    from effbench.bench.comparisons import TimingComparison
+    from effbench.bench.step_table import StepTables
 
 _NETWORKS = ", ".join(row.name for row in RECIPES.values() if not row.way.frozen_backbone)
 
@@ -133,7 +133,7 @@ def bench_step(
     from effbench.bench import step, step_table
 
     step_table.check(output)
-    options = step.Options(
+    options = step.StepOptions(
         variants=variants,
         image_sizes=image_size,
         batch_sizes=batch_size,
@@ -155,13 +155,13 @@ def bench_step(
         raise typer.Exit(1)
 
 
-def _print_steps(shown: Shown) -> None:
+def _print_steps(shown: StepTables) -> None:
     for table in shown.tables:
         show(table)
     notes(shown.notes)
 
 
-def _print_comparison(comparison: Comparison) -> None:
+def _print_comparison(comparison: TimingComparison) -> None:
     rows = tuple(
         (
             timing.what,

@@ -35,7 +35,7 @@ def fetch(
     from effbench.models import weights as weights_module
 
     rows = select(variants)
-    source = weights_module.Source.parse(weights, Rescale.auto)
+    source = weights_module.WeightsSource.parse(weights, Rescale.auto)
     if source.path is not None:
         raise UsageError("fetch brings releases", weights, "name one, or leave --weights out")
     identities = [(row, source.identify(row)) for row in rows]

@@ -49,7 +49,7 @@ def export(
     with hushed(), Display(out, 0, quiet=quiet, verbose=False) as display:
         from effbench.export import writer as exporting
 
-        order = exporting.Order(store, record, format.value, output, force, weights_dir)
+        order = exporting.ExportOrder(store, record, format.value, output, force, weights_dir)
         done = exporting.export(order, partial(display.step, "export"))
     say(
         f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "

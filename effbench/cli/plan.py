@@ -14,7 +14,7 @@ from effbench.config.recipes import RECIPES
 from effbench.hardware.tpu_slices import SLICES
 
 if TYPE_CHECKING:
-    from effbench.tpu_plan.planner import Row
+    from effbench.tpu_plan.planner import PlannedRun
 
 
 @interrupted("what was compiled is kept; run it again to go on")
@@ -47,7 +47,7 @@ def plan(
     from effbench.tpu_plan import planner as planning
 
     style = only("formats", {"markdown": markdown, "json": as_json})
-    options = planning.Options(
+    options = planning.PlanOptions(
         tpus=",".join(tpu_type or ["all"]),
         variants=variants,
         recipes=recipe,
@@ -70,7 +70,7 @@ def plan(
         raise typer.Exit(1)
 
 
-def _print(rows: list[Row], price: float | None) -> None:
+def _print(rows: list[PlannedRun], price: float | None) -> None:
     from effbench.tpu_plan import plan_table
 
     for part in plan_table.tables(rows, price):
@@ -81,7 +81,7 @@ def _print(rows: list[Row], price: float | None) -> None:
     notes([plan_table.ABOUT, *plan_table.notes(rows)])
 
 
-def _explain(row: Row) -> str:
+def _explain(row: PlannedRun) -> str:
     line = f"{row.spec.variant} on {row.tpu.name}: {row.problem}"
     if row.excess:
         if row.largest:

@@ -13,7 +13,7 @@ import typer
 from effbench.cli.console import notes, show
 from effbench.cli.options import only
 from effbench.errors import UsageError
-from effbench.report.published import TABLES, Published, Row
+from effbench.report.published import TABLES, Published, PublishedRow
 from effbench.tables import Column, Table
 
 
@@ -59,7 +59,7 @@ def _list(*, as_json: bool, csv: bool) -> None:
         show(Table("", columns, tuple(lines)))
 
 
-def _show(table: Published[Row], *, as_json: bool, csv: bool) -> None:
+def _show(table: Published[PublishedRow], *, as_json: bool, csv: bool) -> None:
     flaws = table.find_flaws()
     if as_json:
         document = {
@@ -82,7 +82,7 @@ def _show(table: Published[Row], *, as_json: bool, csv: bool) -> None:
         notes(lines)
 
 
-def _figures(table: Published[Row]) -> Table:
+def _figures(table: Published[PublishedRow]) -> Table:
     """All columns but the last, the source, which stands below."""
     columns = tuple(
         Column("\n".join([*column.name.split("_"), column.unit]), words=column.parse is str)

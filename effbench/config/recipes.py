@@ -53,7 +53,7 @@ class Recipe:
         survival: probability that the last block's branch is kept (stochastic depth); that of
             earlier ones is higher, in proportion to their place.
         ema_decay: highest decay of the moving average of the weights that is evaluated, see
-            `fine_tune.Trainer`; 0: the weights themselves are.
+            `fine_tune_step.NetworkTrainer`; 0: the weights themselves are.
         flip: mirror half of the images.
         crop: pixels of padding before a random crop to the same size.
         cutout: half the side of the square that is cut out, as a share of the image's.

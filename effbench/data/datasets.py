@@ -108,7 +108,7 @@ def _random(_: Path | None, __: Report) -> Dataset:
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetSource:
     """Where a dataset comes from, and what its labels mean.
 
     Attributes:
@@ -130,8 +130,8 @@ _CIFAR10_CLASSES = (
     *("dog", "frog", "horse", "ship", "truck"),
 )
 
-DATASETS: Mapping[str, Source] = {
-    "cifar10": Source(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
-    "digits": Source(_digits, lambda _: _digits(None, silent).test, "needs no download"),
-    "random": Source(_random, lambda _: None, "for speed"),
+DATASETS: Mapping[str, DatasetSource] = {
+    "cifar10": DatasetSource(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
+    "digits": DatasetSource(_digits, lambda _: _digits(None, silent).test, "needs no download"),
+    "random": DatasetSource(_random, lambda _: None, "for speed"),
 }

@@ -46,7 +46,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Order:
+class ExportOrder:
     """What is to be written.
 
     Attributes:
@@ -72,7 +72,7 @@ class Order:
         return self.output or Path(f"{self.record.spec.key}{suffix}")
 
 
-def export(order: Order, report: Report) -> Exported:
+def export(order: ExportOrder, report: Report) -> Exported:
     """Writes a run's selected network, compares it with the run's own, and names it.
 
     Raises:

@@ -25,7 +25,7 @@ CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DeviceRequest:
     """A device to be tried.
 
     Attributes:
@@ -54,7 +54,7 @@ class Found:
     versions: dict[str, str]
 
 
-WANTED = TypeAdapter(Wanted)
+WANTED = TypeAdapter(DeviceRequest)
 FOUND = TypeAdapter(Found)
 
 
@@ -79,7 +79,7 @@ def ask(kind: str, tpu_name: str = tpu.LOCAL) -> Found:
     try:
         return subprocesses.ask(
             "effbench.hardware.self_check_worker",
-            WANTED.dump_json(Wanted(kind, tpu_name)),
+            WANTED.dump_json(DeviceRequest(kind, tpu_name)),
             FOUND,
             environment,
             SECONDS,

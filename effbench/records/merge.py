@@ -18,7 +18,7 @@ from effbench.records.store import Store
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunFiles:
     """A record and the store that holds it."""
 
     record: Record
@@ -31,7 +31,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MergeCounts:
     """What the records of the sources were.
 
     Attributes:
@@ -60,7 +60,7 @@ class Models:
 
 def merge(
     sources: Sequence[Path], directory: Path, report: Report = silent
-) -> tuple[Outcome, Models]:
+) -> tuple[MergeCounts, Models]:
     """Joins the runs of `sources` with those that are under `directory` already.
 
     Everything is checked before anything is written. A result wins over a failure, and the later
@@ -84,7 +84,7 @@ def merge(
             raise UsageError("a directory is merged into another", str(source), "see --results")
     there = _entries(directory, report)
     chosen = dict(there)
-    given: dict[str, list[Entry]] = {}
+    given: dict[str, list[RunFiles]] = {}
     counts = dict.fromkeys(("new", "equal", "superseded"), 0)
     for source in sources:
         found = _entries(source, report)
@@ -105,10 +105,10 @@ def merge(
         copied += target.model(key) in brought
         finished = bool(givers) and isinstance(record, RunResult)
         missing += finished and not target.model(key).exists()
-    return Outcome(**counts), Models(copied, missing)
+    return MergeCounts(**counts), Models(copied, missing)
 
 
-def _entries(directory: Path, report: Report) -> dict[str, Entry]:
+def _entries(directory: Path, report: Report) -> dict[str, RunFiles]:
     """Every record under a directory, by key."""
     store = Store(directory)
     folders = store.folders()
@@ -119,12 +119,12 @@ def _entries(directory: Path, report: Report) -> dict[str, Entry]:
             if not each.remark:
                 raise DataError(str(each.path), each.text, "mend it or delete the run's folder")
         if record is not None:
-            entries[folder.name] = Entry(record, store)
+            entries[folder.name] = RunFiles(record, store)
         report(Step(f"check {directory}", done, len(folders), "records"))
     return entries
 
 
-def _join(old: Entry | None, new: Entry) -> tuple[str, Entry]:
+def _join(old: RunFiles | None, new: RunFiles) -> tuple[str, RunFiles]:
     """What the new entry is to the old one, and which of them stays."""
     if old is None:
         return "new", new
@@ -139,7 +139,7 @@ def _join(old: Entry | None, new: Entry) -> tuple[str, Entry]:
     return "superseded", max(old, new, key=_rank)
 
 
-def _rank(entry: Entry) -> tuple[bool, str]:
+def _rank(entry: RunFiles) -> tuple[bool, str]:
     record = entry.record
     return (False, record.started) if isinstance(record, RunFailure) else (True, "")
 

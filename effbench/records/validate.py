@@ -18,7 +18,7 @@ _SAME = ("validation_index", "validation_label", "test_index", "test_label")
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationResult:
     """How many runs have a record, and what is wrong under the directory."""
 
     records: int
@@ -30,7 +30,7 @@ class Validation:
         return sum(not each.remark for each in self.findings)
 
 
-def problems(directory: Path, report: Report = silent) -> Validation:
+def problems(directory: Path, report: Report = silent) -> ValidationResult:
     """Checks whatever can be checked without training again.
 
     Args:
@@ -63,7 +63,7 @@ def problems(directory: Path, report: Report = silent) -> Validation:
     if not records and all(each.remark for each in findings):
         raise EffbenchError("no records to validate", str(directory), "name a results directory")
     report(Step("check", len(folders), len(folders), "records"))
-    return Validation(records, tuple(findings))
+    return ValidationResult(records, tuple(findings))
 
 
 def _predictions(

@@ -36,7 +36,7 @@ class CaseStudyResult:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class PublishedEpoch:
     """One epoch of a network in the case study; the first is 1."""
 
     variant: str
@@ -104,7 +104,7 @@ class Flaw:
 
 
 @dataclass(frozen=True)
-class Column:
+class PublishedColumn:
     """A column of a table: its name, what turns a cell into its value, and a unit or ""."""
 
     name: str
@@ -112,7 +112,7 @@ class Column:
     unit: str
 
 
-Row = CaseStudyResult | Epoch | ImagenetResult | TransferResult | TrainingSettings
+PublishedRow = CaseStudyResult | PublishedEpoch | ImagenetResult | TransferResult | TrainingSettings
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -139,10 +139,12 @@ class Published(Generic[R_co]):
     find_flaws: Callable[[], Mapping[str, tuple[Flaw, ...]]] = dict
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[PublishedColumn, ...]:
         """In the order of the file."""
         hints = get_type_hints(self.row, include_extras=True)
-        return tuple(Column(name, *(get_args(hint) or (hint, ""))) for name, hint in hints.items())
+        return tuple(
+            PublishedColumn(name, *(get_args(hint) or (hint, ""))) for name, hint in hints.items()
+        )
 
     @cached_property
     def text(self) -> str:
@@ -177,7 +179,7 @@ def flaws() -> dict[str, tuple[Flaw, ...]]:
     }
 
 
-def _selection(epochs: Sequence[Epoch]) -> Flaw | None:
+def _selection(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
     """The lowest validation loss was not where the network was good."""
     chosen = min(epochs, key=lambda epoch: epoch.val_loss)
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
@@ -191,7 +193,7 @@ def _selection(epochs: Sequence[Epoch]) -> Flaw | None:
     )
 
 
-def _shared_optimizer(epochs: Sequence[Epoch]) -> Flaw | None:
+def _shared_optimizer(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
     """No rise of the loss where the schedule of a run from step 0 has its first peak."""
     before, after = epochs[1].loss, epochs[2].loss
     if after > before:
@@ -220,12 +222,12 @@ CURVES = Published(
     "case-study-curves",
     "case_study_curves.csv",
     "every epoch of the case study",
-    Epoch,
+    PublishedEpoch,
     CASE_STUDY.recipes,
     CASE_STUDY.notes,
     flaws,
 )
-TABLES: Mapping[str, Published[Row]] = {
+TABLES: Mapping[str, Published[PublishedRow]] = {
     table.name: table
     for table in (
         CASE_STUDY,
@@ -265,7 +267,7 @@ def case_study() -> dict[tuple[str, int, str], CaseStudyResult]:
 
 
 @cache
-def case_study_curves() -> dict[str, tuple[Epoch, ...]]:
+def case_study_curves() -> dict[str, tuple[PublishedEpoch, ...]]:
     """The case study's epochs in their order, by variant."""
     groups = groupby(CURVES.rows, key=lambda epoch: epoch.variant)
     return {variant: tuple(epochs) for variant, epochs in groups}

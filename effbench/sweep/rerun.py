@@ -10,7 +10,7 @@ from effbench.config.recipes import FLAGS, RECIPES, Recipe, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
-from effbench.models.weights import Source
+from effbench.models.weights import WeightsSource
 from effbench.records.record import Record, RunResult
 
 
@@ -86,7 +86,7 @@ def _weights(record: Record) -> str:
             return record.provenance.weights_file
         release = variant.releases.get(spec.weights.name)
         return release.file if release else "weights.h5"
-    here = Source(spec.weights.name, None, "auto").identify(variant)
+    here = WeightsSource(spec.weights.name, None, "auto").identify(variant)
     if here != spec.weights:
         raise EffbenchError(
             f"{spec.weights.name} of {spec.variant} is another file here",

@@ -15,7 +15,7 @@ from effbench.errors import UsageError
 from effbench.hardware import hosts as cluster
 from effbench.hardware import machine, self_check
 from effbench.hardware import tpu as tpus
-from effbench.models.weights import RANDOM, Source
+from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
 from effbench.sweep.seeds import parse_seeds
 from effbench.training import choices
@@ -53,7 +53,7 @@ class Request:
 
     specs: tuple[RunSpec, ...]
     options: SweepOptions
-    source: Source
+    source: WeightsSource
     target: Target
 
     @property
@@ -116,7 +116,7 @@ class _Rows:
     """
 
     networks: tuple[tuple[Variant, WeightsId], ...]
-    source: Source
+    source: WeightsSource
     recipe: Recipe
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -124,7 +124,7 @@ class _Rows:
 
 def _rows(options: SweepOptions) -> _Rows:
     named = variants.select(options.networks.variants)
-    source = Source.parse(options.networks.weights, options.networks.rescale)
+    source = WeightsSource.parse(options.networks.weights, options.networks.rescale)
     if source.path is not None and len(named) != 1:
         raise UsageError(
             "a file of weights fits one variant",

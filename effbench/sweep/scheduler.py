@@ -29,7 +29,7 @@ from effbench.training.job import Job, Message, Problem
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepCounts:
     """How many runs of a sweep were saved, failed, and were left as they were: done or failed."""
 
     saved: int
@@ -43,7 +43,7 @@ def states(request: Request, store: Store) -> dict[str, str]:
     return {spec.key: _state(request.options.execution, store, spec) for spec in request.specs}
 
 
-def run(request: Request, store: Store, listen: Listen) -> Outcome:
+def run(request: Request, store: Store, listen: Listen) -> SweepCounts:
     """Does the runs of `request` that are not done yet; each is on disk as soon as it is finished.
 
     Groups that another sweep is at are left for the end, and then only waited for.
@@ -54,7 +54,7 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     return (_lead if request.target.chief else _follow)(request, store, listen)
 
 
-def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
+def _follow(request: Request, store: Store, listen: Listen) -> SweepCounts:
     """Takes part in what the chief of several hosts does; what is written here is thrown away."""
     execution = request.options.execution
     todo = tuple(spec for spec in request.specs if _state(execution, store, spec) == "run")
@@ -66,7 +66,7 @@ def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
         return _lead(replace(request, specs=todo), Store(Path(folder)), heard)
 
 
-def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
+def _lead(request: Request, store: Store, listen: Listen) -> SweepCounts:
     store.prepare()
     groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.worker)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
@@ -80,7 +80,7 @@ def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
     for group in busy:
         heard(Event(group, "waiting"))
         _locked(request, store, group, heard, wait=True)
-    return Outcome(*counts.values())
+    return SweepCounts(*counts.values())
 
 
 def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:

@@ -24,14 +24,14 @@ from effbench.files import write_atomically, writing
 from effbench.hardware import tpu as tpus
 from effbench.hardware.tpu_slices import Slice
 from effbench.tpu_plan.messages import (
+    COMPILE_REQUEST,
     COMPILED,
+    LOWER_REQUEST,
     LOWERED,
-    ORDER,
-    TASK,
     Compiled,
+    CompileRequest,
     Lowered,
-    Order,
-    Task,
+    LowerRequest,
 )
 
 INSTALL = "run 'pip install --no-deps -r requirements/plan.txt'"
@@ -105,15 +105,15 @@ def lower(
         EffbenchError: no other program can be kept or lowered either.
     """
     home = caching.plans()
-    order = Order(spec, batch, replicas, home / "programs")
+    order = LowerRequest(spec, batch, replicas, home / "programs")
     known = {**provenance.versions(), "jax": provenance.version("jax"), "source": _source()}
-    name = digest([ORDER.dump_python(order, mode="json", exclude=_UNSEEN), known])[:24]
+    name = digest([LOWER_REQUEST.dump_python(order, mode="json", exclude=_UNSEEN), known])[:24]
     path = home / "lowered" / f"{name}.json"
     found = _read(path, LOWERED)
     files = {each for row in found or () for each in (row.program, row.body) if each}
     if found is None or not all((order.folder / file).is_file() for file in files):
         working()
-        found = _ask("lower_worker", ORDER.dump_json(order), LOWERED)
+        found = _ask("lower_worker", LOWER_REQUEST.dump_json(order), LOWERED)
         write_atomically(path, LOWERED.dump_json(found, indent=1))
     return found
 
@@ -138,8 +138,8 @@ def compile(program: str, tpu: Slice, working: Callable[[], None]) -> Compiled:
     found = _read(path, COMPILED)
     if found is None:
         working()
-        task = Task(home / "programs" / program, tpu.topology, tpu.generation.joined)
-        found = _ask("compile_worker", TASK.dump_json(task), COMPILED)
+        task = CompileRequest(home / "programs" / program, tpu.topology, tpu.generation.joined)
+        found = _ask("compile_worker", COMPILE_REQUEST.dump_json(task), COMPILED)
         write_atomically(path, COMPILED.dump_json(found, indent=1))
     return found
 

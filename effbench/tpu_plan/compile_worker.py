@@ -23,7 +23,7 @@ from jaxlib.mlir import ir
 
 from effbench import child_process
 from effbench.errors import DeviceError, one_line
-from effbench.tpu_plan.messages import COMPILED, TASK, Compiled, Task
+from effbench.tpu_plan.messages import COMPILE_REQUEST, COMPILED, Compiled, CompileRequest
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = r"\(?([\d.]+)([KMGT]?)i?B?\)?"
@@ -37,7 +37,7 @@ _TOO_LITTLE = (
 def main() -> int:
     """Reads a task, does it, and says what came out."""
     answer = child_process.channel()
-    task = TASK.validate_json(next(child_process.asked()))
+    task = COMPILE_REQUEST.validate_json(next(child_process.asked()))
     try:
         device = _device(task)
     except (JaxRuntimeError, OSError, ValueError, RuntimeError) as error:
@@ -48,14 +48,14 @@ def main() -> int:
     return 0
 
 
-def _device(task: Task) -> _jax.Device:
+def _device(task: CompileRequest) -> _jax.Device:
     # The cores of a v4 are joined by its configuration; a v5p's are anyhow.
     configuration = {"chip_config_name": "megacore"} if task.joined else {}
     topology = topologies.get_topology_desc(task.topology, "tpu", **configuration)
     return topology.devices[0]
 
 
-def _compile(task: Task, device: _jax.Device) -> Compiled:
+def _compile(task: CompileRequest, device: _jax.Device) -> Compiled:
     """Compiles for one device, without the others: no all-reduce.
 
     Raises:

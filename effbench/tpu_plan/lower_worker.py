@@ -22,7 +22,7 @@ from effbench import child_process
 from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.hardware.tensorflow_setup import tf
-from effbench.tpu_plan.messages import LOWERED, ORDER, Lowered
+from effbench.tpu_plan.messages import LOWER_REQUEST, LOWERED, Lowered
 from effbench.tpu_plan.programs import programs
 from effbench.training.replica_program import Program
 
@@ -32,7 +32,7 @@ CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 def main() -> int:
     """Reads an order, keeps its programs, and says what they are."""
     answer = child_process.channel()
-    order = ORDER.validate_json(next(child_process.asked()))
+    order = LOWER_REQUEST.validate_json(next(child_process.asked()))
     tf.config.set_visible_devices([], "GPU")
     try:
         found = programs(order.spec, order.batch, order.replicas)

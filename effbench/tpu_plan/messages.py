@@ -11,7 +11,7 @@ from effbench.config.run_spec import RunSpec
 
 
 @dataclass(frozen=True)
-class Order:
+class LowerRequest:
     """Programs to be lowered.
 
     Attributes:
@@ -52,7 +52,7 @@ class Lowered:
 
 
 @dataclass(frozen=True)
-class Task:
+class CompileRequest:
     """A program to be compiled.
 
     Attributes:
@@ -102,7 +102,7 @@ class Compiled:
         return self.temporaries + self.arguments + self.outputs - self.aliased + self.code
 
 
-ORDER = TypeAdapter(Order)
+LOWER_REQUEST = TypeAdapter(LowerRequest)
 LOWERED = TypeAdapter(tuple[Lowered, ...])
-TASK = TypeAdapter(Task)
+COMPILE_REQUEST = TypeAdapter(CompileRequest)
 COMPILED = TypeAdapter(Compiled)

@@ -13,7 +13,7 @@ from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
 from effbench.tpu_plan.compile_cache import PACKAGES
 from effbench.tpu_plan.estimate import gib
-from effbench.tpu_plan.planner import Row
+from effbench.tpu_plan.planner import PlannedRun
 
 ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of this."
 
@@ -39,7 +39,7 @@ class PlanTable:
     lines: tuple[str, ...]
 
 
-def tables(rows: Sequence[Row], price: float | None) -> list[PlanTable]:
+def tables(rows: Sequence[PlannedRun], price: float | None) -> list[PlanTable]:
     """One table for each recipe and slice, in the order of the rows.
 
     Args:
@@ -50,7 +50,7 @@ def tables(rows: Sequence[Row], price: float | None) -> list[PlanTable]:
     return [_table(tuple(group), price) for _, group in groups]
 
 
-def _table(rows: tuple[Row, ...], price: float | None) -> PlanTable:
+def _table(rows: tuple[PlannedRun, ...], price: float | None) -> PlanTable:
     tpu = rows[0].tpu
     optional = {
         "Cost": price is not None,
@@ -70,7 +70,7 @@ def _table(rows: tuple[Row, ...], price: float | None) -> PlanTable:
     return PlanTable(title, table, (*lines, *_sums(rows, price)))
 
 
-def _cells(row: Row, price: float | None) -> dict[str, str]:
+def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
     """Of all columns there may be; a "-" for what is not known."""
     spec, main = row.spec, row.network
     compiles = bool(row.programs) and all(each.compiles for each in row.programs)
@@ -95,7 +95,7 @@ def _cells(row: Row, price: float | None) -> dict[str, str]:
     return found
 
 
-def _sums(rows: tuple[Row, ...], price: float | None) -> Iterator[str]:
+def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
     done = [row for row in rows if row.seconds]
     seconds = sum(row.seconds for row in done)
     of = "" if len(done) == len(rows) else f", {len(done)} of {len(rows)} runs"
@@ -116,7 +116,7 @@ def _replica(tpu: Slice) -> str:
     return "chip" if tpu.replicas == tpu.chips else "core"
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
+def notes(rows: Sequence[PlannedRun]) -> list[str]:
     """What a reader has to know."""
     versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
     searched = any(row.largest is not None for row in rows)
@@ -147,7 +147,7 @@ def _versions() -> dict[str, str]:
     return {name: provenance.version(name) for name in PACKAGES}
 
 
-def markdown(rows: Sequence[Row], price: float | None) -> str:
+def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
     """All of it as Markdown, ending with a newline."""
     names = dict.fromkeys(row.spec.recipe.name for row in rows)
     parts = [f"## Plan of {', '.join(names)}", ABOUT]
@@ -157,7 +157,7 @@ def markdown(rows: Sequence[Row], price: float | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(rows: Sequence[Row], price: float | None) -> str:
+def as_json(rows: Sequence[PlannedRun], price: float | None) -> str:
     """All of it as JSON, every program included, ending with a newline."""
     found = {
         "what": ABOUT,
@@ -168,7 +168,7 @@ def as_json(rows: Sequence[Row], price: float | None) -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def _plain(row: Row, price: float | None) -> dict[str, object]:
+def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
     priced = price is not None and row.seconds > 0
     return {
         "variant": row.spec.variant,

@@ -27,7 +27,7 @@ BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, FULL[0], 128))
 
 
 @dataclass(frozen=True)
-class Options:
+class PlanOptions:
     """A plan as the command line describes it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedRun:
     """One run on one slice.
 
     Attributes:
@@ -90,7 +90,7 @@ class Row:
         )
 
 
-def make(options: Options, report: Report) -> list[Row]:
+def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
     """Plans every run, by recipe, slice and variant; what was compiled before is not repeated.
 
     Raises:
@@ -132,14 +132,16 @@ def _check_batch(batch: int | None, tpu: Slice) -> None:
 Working = Callable[[str, str], None]
 
 
-def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working: Working) -> Row:
+def _row(
+    options: PlanOptions, recipe: Recipe, tpu: Slice, variant: Variant, working: Working
+) -> PlannedRun:
     spec = specify(variant, recipe, tpu, options.batch)
     try:
         found = _estimates(spec, options.batch, tpu, working)
     except CrashError as error:
-        return Row(spec, tpu, (), f"tracing crashed: {error}")
+        return PlannedRun(spec, tpu, (), f"tracing crashed: {error}")
     problems = (f"{each.name}: {each.problem}" for each in found if not each.fits)
-    row = Row(spec, tpu, found, next(problems, ""))
+    row = PlannedRun(spec, tpu, found, next(problems, ""))
     if not (options.largest or (row.excess and options.batch)):
         return row
 
@@ -159,7 +161,7 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
         return replace(row, problem=row.problem or f"the largest batch is not known: {error}")
 
 
-def _search(row: Row, measure: Callable[[int], tuple[int, bool]]) -> int:
+def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int:
     """The largest batch; the one that was tried before is the first, and tells where to go on."""
     first = row.network.images if row.network else BATCHES[0]
     if row.excess:

@@ -72,7 +72,7 @@ class Checkpoint:
 
     Attributes:
         state: how far.
-        variables: as `fine_tune_step.Trainer.state` returns them, or still to be read.
+        variables: as `fine_tune_step.NetworkTrainer.state` returns them, or still to be read.
         best: weights of the epoch `state.best`; none if that is 0.
     """
 

@@ -17,7 +17,7 @@ from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Epoch, Scores
 from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 from effbench.training.evaluate import LOOK, Evaluator, score
-from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 from effbench.training.metrics_log import Logs
 
 # What usually makes a loss infinite.
@@ -59,7 +59,7 @@ class Trained:
     Attributes:
         history: an entry an epoch.
         epoch: whose weights are selected.
-        weights: of that epoch, in the order of `Trainer.weights`.
+        weights: of that epoch, in the order of `NetworkTrainer.weights`.
         seconds: of training, over all processes that took part.
         resumed: how often it went on from a checkpoint.
     """
@@ -72,8 +72,8 @@ class Trained:
 
 
 def train(
-    trainer: Trainer,
-    task: Task,
+    trainer: NetworkTrainer,
+    task: FineTuneTask,
     stages: Sequence[Stage],
     validation: Validation,
     hooks: Hooks,
@@ -149,8 +149,8 @@ def _news(keeper: Keeper, state: State, resumed: bool) -> Iterator[str]:
 
 
 def _epoch(
-    trainer: Trainer,
-    task: Task,
+    trainer: NetworkTrainer,
+    task: FineTuneTask,
     stage: Stage,
     state: State,
     last: int,
@@ -198,7 +198,7 @@ def _epoch(
             save()
 
 
-def _order(images: int, task: Task, epoch: int) -> np.ndarray:
+def _order(images: int, task: FineTuneTask, epoch: int) -> np.ndarray:
     """The batches of an epoch, int32 [steps, batch]; the images that fill none are left out."""
     order = np.random.default_rng((task.seed, epoch)).permutation(images).astype(np.int32)
     size = task.recipe.batch_size
@@ -206,7 +206,7 @@ def _order(images: int, task: Task, epoch: int) -> np.ndarray:
 
 
 def _validate(
-    trainer: Trainer, weights: list[np.ndarray], validation: Validation, epoch: int
+    trainer: NetworkTrainer, weights: list[np.ndarray], validation: Validation, epoch: int
 ) -> Scores:
     with trainer.using(weights):
         logits = trainer.logits(validation.evaluator)
@@ -218,7 +218,7 @@ def _validate(
         ) from error
 
 
-def _progress(task: Task, stage: Stage, state: State) -> Step:
+def _progress(task: FineTuneTask, stage: Stage, state: State) -> Step:
     """How far a stage is, in images."""
     batch = task.recipe.batch_size
     done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
@@ -241,5 +241,5 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     )
 
 
-def _place(task: Task, stage: Stage) -> str:
+def _place(task: FineTuneTask, stage: Stage) -> str:
     return f"stage {stage.number}/{task.recipe.stages} at {stage.image_size} px"

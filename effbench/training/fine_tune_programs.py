@@ -32,7 +32,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
     )
     images = [np.zeros((count, SIDE, SIDE, 3), np.uint8) for count in FULL]
-    task = fine_tune_step.Task(
+    task = fine_tune_step.FineTuneTask(
         images=inputs.gathered(images[0], layout),
         labels=np.zeros(FULL[0], np.uint8),
         recipe=recipe,
@@ -42,7 +42,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         device=device.kind,
         layout=layout,
     )
-    trainer = fine_tune_step.Trainer(model, noise, task)
+    trainer = fine_tune_step.NetworkTrainer(model, noise, task)
 
     def planned(stage: schedule.Stage) -> int:
         """Steps of the run itself, whatever the batch of the plan."""

@@ -34,7 +34,7 @@ _AUGMENT, _DROPOUT = 0, 1
 
 
 @dataclass(frozen=True)
-class Task:
+class FineTuneTask:
     """What a network is trained on.
 
     Attributes:
@@ -63,7 +63,7 @@ class Task:
         return steps_per_epoch(self.recipe, len(self.labels))
 
 
-class Trainer:
+class NetworkTrainer:
     """A network with its head, its optimizer and the moving average of its weights.
 
     The average's decay is `min(recipe.ema_decay, (1 + n) / (10 + n))` after n steps, as with
@@ -71,7 +71,7 @@ class Trainer:
     (google/automl, efficientnetv2/utils.py: `get_ema_vars`).
     """
 
-    def __init__(self, model: keras.Model, noise: layers.Noise, task: Task) -> None:
+    def __init__(self, model: keras.Model, noise: layers.Noise, task: FineTuneTask) -> None:
         """To be called in `task.layout.scope()`; `model` holds the weights to start from.
 
         Raises:

@@ -55,7 +55,7 @@ def as_loaded(
         if not path.is_file():
             hint = f"name the folder of that file ({spec.weights.digest}) with --weights-dir"
             raise WeightsError("the backbone's weights must be at hand", str(path), hint)
-    source = weights.Source(spec.weights.name, path, spec.weights.rescale)
+    source = weights.WeightsSource(spec.weights.name, path, spec.weights.rescale)
     file = weights.find(source, spec.weights, variant, weights_dir, report)
     model = backbone.build(variant, spec.image_size, "float32")
     weights.verified(model, file.path, spec.weights)

@@ -26,7 +26,7 @@ from effbench.training.evaluate import LOOK, Evaluator, Lookup, ranks, score
 
 
 @dataclass(frozen=True)
-class Task:
+class ProbeTask:
     """What heads are trained on.
 
     Attributes:
@@ -66,7 +66,7 @@ class Head:
 
 
 def train(
-    task: Task, recipe: Recipe, seeds: Sequence[int], threads: int, report: Report
+    task: ProbeTask, recipe: Recipe, seeds: Sequence[int], threads: int, report: Report
 ) -> list[Head]:
     """Trains one head a seed; each comes out the same whichever others train beside it.
 
@@ -81,7 +81,7 @@ def train(
         The heads, in the order of `seeds`; one that left the finite numbers has its `error` set.
     """
     with task.layout.scope():
-        trainers = [Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
+        trainers = [HeadTrainer(task, recipe) for _ in range(min(threads, len(seeds)))]
     heads = [Head(seed, trainers[0].fresh(seed)) for seed in seeds]
     # The head with the fewest epochs goes next, so that all threads stay busy to the end.
     waiting: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
@@ -89,11 +89,11 @@ def train(
         waiting.put((0, place))
     total = recipe.epochs * len(heads)
 
-    def work(trainer: Trainer) -> None:
+    def work(trainer: HeadTrainer) -> None:
         with task.layout.scope():  # threads inherit none
             rounds(trainer)
 
-    def rounds(trainer: Trainer) -> None:
+    def rounds(trainer: HeadTrainer) -> None:
         while True:
             try:
                 epoch, place = waiting.get_nowait()
@@ -165,10 +165,10 @@ def keep_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor) -> tf.Tensor
     return random_bytes >= thresholds
 
 
-class Trainer:
+class HeadTrainer:
     """One epoch of one head, compiled; the head's state goes in and comes out as arrays."""
 
-    def __init__(self, task: Task, recipe: Recipe) -> None:
+    def __init__(self, task: ProbeTask, recipe: Recipe) -> None:
         self._recipe = recipe
         self._lookup = task.lookup
         self._labels = task.labels.astype(np.int32)
@@ -259,7 +259,7 @@ class Trainer:
         return loss, tf.stack([top1, top5])
 
 
-def _one_epoch(trainer: Trainer, task: Task, recipe: Recipe, head: Head) -> None:
+def _one_epoch(trainer: HeadTrainer, task: ProbeTask, recipe: Recipe, head: Head) -> None:
     losses, right = trainer.epoch(head)
     number = len(head.history) + 1
     if not np.isfinite(losses).all():

@@ -33,8 +33,8 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         Evaluator(test, FULL[2], layout),
     )
     labels = [np.zeros(images, np.uint8) for images in FULL]
-    task = linear_probe.Task(train, labels[0], evaluators[0], labels[1], variant.width, layout)
-    trainer = linear_probe.Trainer(task, recipe)
+    task = linear_probe.ProbeTask(train, labels[0], evaluators[0], labels[1], variant.width, layout)
+    trainer = linear_probe.HeadTrainer(task, recipe)
     whole = recipe.batch_size
     everything = size_of(model.variables) + sum(values.nbytes for values in arrays)
     listed = [

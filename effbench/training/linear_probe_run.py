@@ -42,7 +42,7 @@ def train(setting: Setting) -> Outcome:
             Evaluator(looked[1], len(validation.labels), layout),
             Evaluator(looked[2], len(test.labels), layout),
         )
-        task = linear_probe.Task(
+        task = linear_probe.ProbeTask(
             looked[0],
             train.labels,
             evaluators[0],

@@ -10,7 +10,7 @@ from support.commandline import one_line
 from effbench import subprocesses
 from effbench.bench import step as bench_step
 from effbench.bench import step_messages, step_table
-from effbench.bench.step import Options, Row
+from effbench.bench.step import StepOptions, TimedCase
 from effbench.bench.step_messages import Case, Reply
 from effbench.config import recipes
 from effbench.errors import Interrupted
@@ -58,9 +58,11 @@ def played(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 
     return told
 
 
-def row(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 0) -> Row:
+def row(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 0) -> TimedCase:
     played(monkeypatch, *replies, code=code)
-    options = Options(image_sizes="32", batch_sizes="4", augmentation=(False,), steps=2, rounds=1)
+    options = StepOptions(
+        image_sizes="32", batch_sizes="4", augmentation=(False,), steps=2, rounds=1
+    )
     (found,) = bench_step.run(options, lambda step: None)
     return found
 
@@ -94,7 +96,7 @@ def test_sides_take_turns_there_and_back(monkeypatch) -> None:
     told = played(
         monkeypatch, FIT[0], OWN[0], OWN[0], FIT[1], OWN[1], OWN[1], OWN[1], OWN[1], FIT[1]
     )
-    options = Options(image_sizes="32", batch_sizes="4", steps=2, rounds=2)
+    options = StepOptions(image_sizes="32", batch_sizes="4", steps=2, rounds=2)
     rows = bench_step.run(options, lambda step: None)
     assert [each.augmented for each in rows] == [False, True]
     assert told[3:] == ["2"] * 6
@@ -120,7 +122,7 @@ def test_without_its_fit_a_row_has_its_own_figures(monkeypatch) -> None:
     assert found.problem == "plain fit ended with code 1: last line"
     assert found.train.median == 2.0
     assert found.ratio is None
-    shown = step_table.show([found], Options())
+    shown = step_table.show([found], StepOptions())
     (training, _) = shown.tables
     assert plain(training)[0]["× fit"] == "-"
     assert "plain fit ended with code 1" in step_table.markdown(shown)
@@ -128,7 +130,7 @@ def test_without_its_fit_a_row_has_its_own_figures(monkeypatch) -> None:
 
 def test_every_combination_is_a_case() -> None:
     found = bench_step.cases(
-        Options(
+        StepOptions(
             variants="B0,S",
             image_sizes="96,128",
             batch_sizes="8,16",
@@ -142,7 +144,7 @@ def test_every_combination_is_a_case() -> None:
 
 def test_progressive_learning_without_augmentation() -> None:
     (own,) = bench_step.cases(
-        Options(image_sizes="128", recipes="progressive", augmentation=(False,))
+        StepOptions(image_sizes="128", recipes="progressive", augmentation=(False,))
     )
     assert own.recipe.randaugment == own.recipe.first_randaugment == 0
     assert own.recipe.dropout > 0

@@ -169,7 +169,7 @@ def test_brackets_in_the_names_of_folders_are_no_markup(name, run, tmp_path, mon
     assert listed.code == 0
     assert str(tmp_path / name / "features" / "B0") in listed.out
     assert name in run("cache", "clear").out.replace("\n", "")
-    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.Outcome(1, 0, 0, 0))
+    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.SweepCounts(1, 0, 0, 0))
     done = run(*SMALL, "--results", tmp_path / name)
     assert done.code == 0
     assert str(tmp_path / name) in done.out
@@ -177,7 +177,7 @@ def test_brackets_in_the_names_of_folders_are_no_markup(name, run, tmp_path, mon
 
 @pytest.mark.parametrize(("failed", "code"), [(0, 0), (2, 1)])
 def test_a_sweep_says_what_it_did(failed, code, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.Outcome(3, failed, 1, 0))
+    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.SweepCounts(3, failed, 1, 0))
     done = run(*SMALL, "--results", tmp_path)
     assert done.code == code
     assert f"3 saved, 1 finished before, {failed} failed" in done.out

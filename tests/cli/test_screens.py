@@ -10,7 +10,7 @@ from rich.console import Console
 from support.records import complete, failure, spec
 
 from effbench.bench import step, step_table
-from effbench.bench.comparisons import Comparison, Timing
+from effbench.bench.comparisons import Timing, TimingComparison
 from effbench.cli import bench, console, export, plan
 from effbench.export.predict import Prediction
 from effbench.hardware.tpu_slices import SLICES
@@ -85,15 +85,15 @@ def test_validate_and_merge(run, screen, tmp_path):
 def test_timings(screen):
     timings = (Timing("the backbone in every step", 912.345, 2_400_000_000), Timing("cached", 55.0))
     findings = ("cached features are 16.6 times faster, set-up and compilation included " * 3,)
-    bench._print_comparison(Comparison(timings, findings))
+    bench._print_comparison(TimingComparison(timings, findings))
     fits(screen, "912.35", "2.40 GB", "55.00")
 
 
 def test_steps(screen):
     """The rows that are in results/, as they were printed when they were measured."""
     content = json.loads((Path(__file__).parents[2] / "results/bench-step.json").read_text("utf-8"))
-    rows = TypeAdapter(tuple[step.Row, ...]).validate_python(content["rows"])
-    options = TypeAdapter(step.Options).validate_python(content["options"])
+    rows = TypeAdapter(tuple[step.TimedCase, ...]).validate_python(content["rows"])
+    options = TypeAdapter(step.StepOptions).validate_python(content["options"])
     bench._print_steps(step_table.show(rows, options))
     fits(screen, *(f"{row.ratio:.2f}" for row in rows))
 
@@ -115,8 +115,10 @@ def test_a_plan(price, screen):
         compile_seconds=103.0,
     )
     rows = [
-        planner.Row(spec(variant="XL"), SLICES["v3-8"], (estimate,), "", 1024),
-        planner.Row(spec(variant="L"), SLICES["v3-8"], (), "the compiler crashed: " + "why " * 30),
+        planner.PlannedRun(spec(variant="XL"), SLICES["v3-8"], (estimate,), "", 1024),
+        planner.PlannedRun(
+            spec(variant="L"), SLICES["v3-8"], (), "the compiler crashed: " + "why " * 30
+        ),
     ]
     plan._print(rows, price)
     fits(screen, "1,024", "20.6", "123.45")

@@ -15,7 +15,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.errors import DataError, EffbenchError, Interrupted, UsageError
 from effbench.files import write_atomically
 from effbench.records import merge as merging
-from effbench.records.merge import Models, Outcome, merge
+from effbench.records.merge import MergeCounts, Models, merge
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import LOG, Store
 from effbench.records.validate import problems
@@ -34,7 +34,7 @@ def tree(store: Store) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
-def joined(*stores: Store) -> Outcome:
+def joined(*stores: Store) -> MergeCounts:
     target, *sources = stores
     return merge([source.directory for source in sources], target.directory)[0]
 
@@ -68,12 +68,12 @@ def test_runs_of_several_places_come_together_and_are_whole(stores):
     records += [failed(other, b"what it printed")]
     steps = []
     outcome, _ = merge([one.directory, other.directory], target.directory, steps.append)
-    assert outcome == Outcome(new=3, equal=0, superseded=0)
+    assert outcome == MergeCounts(new=3, equal=0, superseded=0)
     assert {each.spec.key for each in records} == {path.name for path in target.folders()}
     assert problems(target.directory).findings == ()
     assert (target.folder(records[-1].spec.key) / LOG).read_bytes() == b"what it printed"
     assert {step.phase for step in steps} == {*(f"check {s.directory}" for s in stores), "copy"}
-    assert joined(*stores) == Outcome(new=0, equal=3, superseded=0)
+    assert joined(*stores) == MergeCounts(new=0, equal=3, superseded=0)
 
 
 def test_equal_is_what_says_the_same_in_whatever_form(stores):
@@ -84,14 +84,14 @@ def test_equal_is_what_says_the_same_in_whatever_form(stores):
     pretty = one.path(one.load().results[0])
     pretty.write_text(json.dumps(json.loads(pretty.read_bytes()), indent=7, sort_keys=True))
     before = tree(target)
-    assert joined(target, one, other) == Outcome(new=0, equal=2, superseded=0)
+    assert joined(target, one, other) == MergeCounts(new=0, equal=2, superseded=0)
     assert tree(target) == before
 
 
 def test_a_record_of_schema_1_gets_its_checksum(stores):
     target, one, _ = stores
     as_schema_1(one.path(complete(one)))
-    assert joined(target, one) == Outcome(1, 0, 0)
+    assert joined(target, one) == MergeCounts(1, 0, 0)
     assert problems(target.directory).findings == ()
 
 
@@ -121,7 +121,7 @@ def test_a_result_wins_over_a_failure(result_first, stores):
     record = complete(one if result_first else other)
     failed(other if result_first else one, b"what it printed", spec=record.spec)
     failed(target, b"what it printed", spec=record.spec, started="2024-12-31")
-    assert joined(*stores) == Outcome(new=0, equal=0, superseded=2)
+    assert joined(*stores) == MergeCounts(new=0, equal=0, superseded=2)
     assert target.read(record.spec.key) == record
     assert problems(target.directory).findings == ()
 
@@ -130,7 +130,7 @@ def test_a_result_wins_over_a_failure(result_first, stores):
 def test_the_latest_of_failures_stays(order, stores):
     for store, day in zip(stores, order, strict=True):
         failed(store, b"day %d" % day, started=f"2025-01-0{day + 1}T00:00:00+00:00")
-    assert joined(*stores) == Outcome(new=0, equal=0, superseded=2)
+    assert joined(*stores) == MergeCounts(new=0, equal=0, superseded=2)
     (last,) = stores[0].load().failures
     assert last.started.startswith("2025-01-03")
     assert (stores[0].folder(last.spec.key) / LOG).read_bytes() == b"day 2"
@@ -212,7 +212,7 @@ def test_an_interrupted_merge_leaves_whole_records_and_goes_on(stores, monkeypat
             joined(target, one)
     assert len(target.load().results) == 1
     assert target.load().problems == ()
-    assert joined(target, one) == Outcome(new=2, equal=1, superseded=0)
+    assert joined(target, one) == MergeCounts(new=2, equal=1, superseded=0)
     assert problems(target.directory).findings == ()
 
 
@@ -235,7 +235,7 @@ def test_a_run_that_a_sweep_is_at_is_left_alone(recipe, stores, monkeypatch):
     scheduler.run(request, target, lambda _: None)
     assert refused == [specs if recipe == "case-study" else specs[1:]]
     assert target.folders() == []
-    assert joined(target, one) == Outcome(1, 0, 0)
+    assert joined(target, one) == MergeCounts(1, 0, 0)
 
 
 def whole(store: Store, **changes: object) -> RunResult:
@@ -270,9 +270,9 @@ def test_what_an_equal_record_lacks_is_brought_by_whoever_has_it(stores):
         record = complete(store)
         complete(store, seed=1)
     whole(other)
-    assert merge([one.directory], target.directory) == (Outcome(0, 2, 0), Models(0, 2))
+    assert merge([one.directory], target.directory) == (MergeCounts(0, 2, 0), Models(0, 2))
     sources = [one.directory, other.directory]
-    assert merge(sources, target.directory) == (Outcome(0, 4, 0), Models(1, 1))
+    assert merge(sources, target.directory) == (MergeCounts(0, 4, 0), Models(1, 1))
     assert everything(target) == everything(other)
     target.save_model(record.spec.key, [np.zeros(1)])
     before = everything(target)
@@ -287,7 +287,7 @@ def test_of_two_results_only_the_one_that_stays_brings_its_files(stores):
     failed(one, spec=record.spec)
     one.save_history(record.spec.key, record.history)
     before = everything(target)
-    assert merge([one.directory], target.directory) == (Outcome(0, 0, 1), Models(0, 0))
+    assert merge([one.directory], target.directory) == (MergeCounts(0, 0, 1), Models(0, 0))
     assert everything(target) == before
 
 

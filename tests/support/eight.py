@@ -52,20 +52,22 @@ def gather(values: np.ndarray, layout: Layout):
 def heads(layout: Layout) -> dict[str, object]:
     values, labels = arrays()
     traces = []
-    build = linear_probe.Trainer
+    build = linear_probe.HeadTrainer
 
     class Counted(build):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)
             traces.append(self._run)
 
-    linear_probe.Trainer = Counted
+    linear_probe.HeadTrainer = Counted
     with layout.scope():
         evaluator = Evaluator(gather(values[TRAIN:], layout), VALIDATION, layout)
         lookup = gather(values[:TRAIN], layout)
-        task = linear_probe.Task(lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout)
+        task = linear_probe.ProbeTask(
+            lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout
+        )
         trained = linear_probe.train(task, RECIPE, [0, 1], 1, progress.silent)
-    linear_probe.Trainer = build
+    linear_probe.HeadTrainer = build
     return {
         "history": [[asdict(row) for row in head.history] for head in trained],
         "kernels": [head.weights[-1][0].tolist() for head in trained],
@@ -122,7 +124,9 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
             Evaluator(lookup, len(split.labels), layout)
             for lookup, split in zip(looked, splits, strict=True)
         ]
-        task = linear_probe.Task(looked[0], splits[0].labels, own[1], splits[1].labels, 16, layout)
+        task = linear_probe.ProbeTask(
+            looked[0], splits[0].labels, own[1], splits[1].labels, 16, layout
+        )
         (head,) = linear_probe.train(task, RECIPE, [0], 1, progress.silent)
         kernel, bias = head.weights[-1]
         logits = own[2].logits(kernel[None], bias[None])[0]
@@ -135,7 +139,7 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
     task = replace(tiny.task(recipe, layout), micro_batch=8, device=device)
     with layout.scope():
         # BatchNorm's statistics would be each replica's own.
-        trainer = fine_tune_step.Trainer(*tiny.build(norm=False), task)
+        trainer = fine_tune_step.NetworkTrainer(*tiny.build(norm=False), task)
         with tempfile.TemporaryDirectory() as folder:
             trained = fine_tune.train(
                 trainer,

@@ -18,7 +18,7 @@ from effbench.records.store import Store
 from effbench.sweep import scheduler, worker_process
 from effbench.sweep.events import Event
 from effbench.sweep.resolve import Options, resolve
-from effbench.sweep.scheduler import Outcome
+from effbench.sweep.scheduler import SweepCounts
 
 COMPILE = json.dumps({"step": {"phase": "compile stage 1/4 at 128 px"}})
 # It compiles, with no eye for signals, and saves what it has before it ends.
@@ -33,14 +33,14 @@ open(json.loads(asked)["results"] + "/checkpoint", "w").close()
 """
 
 
-def swept(tmp_path: Path, listen=lambda _: None, **changes: object) -> Outcome:
+def swept(tmp_path: Path, listen=lambda _: None, **changes: object) -> SweepCounts:
     options = {"variants": "B0", "weights": "none", "data": "digits", "device": "cpu", **changes}
     return scheduler.run(resolve(Options(**options)), Store(tmp_path), listen)
 
 
 def test_a_worker_that_ends_well_without_results_is_a_failure_of_each_run(monkeypatch, tmp_path):
     children.play(monkeypatch, "sys.exit(0)")
-    assert swept(tmp_path, seeds="0,1") == Outcome(0, 2, 0, 0)
+    assert swept(tmp_path, seeds="0,1") == SweepCounts(0, 2, 0, 0)
     failures = Store(tmp_path).load().failures
     assert [failure.spec.seed for failure in failures] == [0, 1]
     assert {(failure.kind, failure.message) for failure in failures} == {
@@ -71,7 +71,7 @@ say(json.dumps({"key": spec.key, "saved": True}))
 def test_a_malformed_line_ends_its_run_and_not_the_sweep(words, line, monkeypatch, tmp_path):
     children.play(monkeypatch, SAYS.replace("WORDS", words))
     began = time.monotonic()
-    assert swept(tmp_path, variants="B0,B1") == Outcome(1, 1, 0, 0)
+    assert swept(tmp_path, variants="B0,B1") == SweepCounts(1, 1, 0, 0)
     assert time.monotonic() - began < 50, "the worker of B0 was waited for"
     (failure,) = Store(tmp_path).load().failures
     assert (failure.spec.variant, failure.kind) == ("B0", "crash")

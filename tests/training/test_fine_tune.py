@@ -188,13 +188,13 @@ def test_what_is_not_finite_ends_it_at_once(tmp_path):
 
 
 def test_the_last_good_checkpoint_is_one_whose_weights_did_well(tmp_path, monkeypatch):
-    honest = fine_tune_step.Trainer.run
+    honest = fine_tune_step.NetworkTrainer.run
 
     def run(self, stage, order, first, last, step):
         losses, right = honest(self, stage, order, first, last, step)
         return np.where(np.arange(len(losses)) + step - first >= 6, np.nan, losses), right
 
-    monkeypatch.setattr(fine_tune_step.Trainer, "run", run)
+    monkeypatch.setattr(fine_tune_step.NetworkTrainer, "run", run)
     monkeypatch.setattr(fine_tune, "PIECE_SECONDS", 0.0)
     with pytest.raises(NonFiniteError, match=r"at step 7.*good checkpoint: .*/step-000000005-"):
         tiny.train(tiny.task(PLAIN), tiny.hooks(tmp_path))
