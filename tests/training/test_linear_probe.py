@@ -473,7 +473,8 @@ with tf.device("/CPU:1"):
     values = tf.constant(np.random.rand(40, 8).astype(np.float32))
     lookup = lambda positions: tf.gather(values, positions)
     labels = np.zeros(40, np.uint8)
-    task = linear_probe.ProbeTask(lookup, labels, Evaluator(lookup, 40), labels, 8, Layout("/CPU:1"))
+    evaluator = Evaluator(lookup, 40)
+    task = linear_probe.ProbeTask(lookup, labels, evaluator, labels, 8, Layout("/CPU:1"))
     context.context().enable_run_metadata()
     linear_probe.train(task, recipe, [0], 1, progress.silent)
     graphs = context.context().export_run_metadata().function_graphs
