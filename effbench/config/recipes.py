@@ -284,8 +284,8 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             raise UsageError(
                 f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
             ) from error
-    found = Recipe(**numbers)
-    if found.schedule == "triangular2" and not found.half_cycle_epochs:
+    result = Recipe(**numbers)
+    if result.schedule == "triangular2" and not result.half_cycle_epochs:
         hint = "add --set half_cycle_epochs=2, as in the case study"
         raise UsageError("the schedule triangular2 goes up for one epoch at least", "0", hint)
-    return found
+    return result

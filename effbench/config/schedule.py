@@ -41,9 +41,9 @@ def split(recipe: Recipe, image_size: int) -> list[Stage]:
         UsageError: the first stage's images would be too small for the network.
     """
     stages = []
-    for place in range(recipe.stages):
-        begin, end = (part * recipe.epochs // recipe.stages for part in (place, place + 1))
-        share = place / (recipe.stages - 1) if recipe.stages > 1 else 1.0
+    for index in range(recipe.stages):
+        begin, end = (part * recipe.epochs // recipe.stages for part in (index, index + 1))
+        share = index / (recipe.stages - 1) if recipe.stages > 1 else 1.0
 
         def grown(first: float, last: float, share: float = share) -> float:
             return first + (last - first) * share
@@ -52,7 +52,7 @@ def split(recipe: Recipe, image_size: int) -> list[Stage]:
             continue
         stages.append(
             Stage(
-                place + 1,
+                index + 1,
                 range(begin, end),
                 round(image_size * grown(recipe.first_size, 1.0)),
                 replace(

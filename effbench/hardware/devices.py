@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from effbench.errors import DeviceError, EffbenchError
-from effbench.hardware import hosts as cluster
-from effbench.hardware import machine, tpu
+from effbench.hardware import hosts, machine, tpu
 from effbench.hardware.distribution import Layout, Replicated
 from effbench.hardware.tensorflow_setup import tf
 
@@ -42,7 +41,7 @@ def connect(
 ) -> Device:
     """Starts a device; once in a process, before anything else of TensorFlow runs.
 
-    Every host of a `cluster` does it at the same time, and waits for the others.
+    Every host of a cluster does it at the same time, and waits for the others.
 
     Args:
         kind: "cpu", "gpu" or "tpu".
@@ -57,7 +56,7 @@ def connect(
     """
     if kind == "cpu":
         _set_up_cpu(beside)
-    several = cluster.read().hosts > 1
+    several = hosts.read().hosts > 1
     device = _hosts(kind) if several and kind != "tpu" else _CONNECT[kind](replicas, tpu_name)
     # After the strategy: hosts can only be joined before TensorFlow has started.
     tf.keras.utils.set_random_seed(0)
@@ -120,11 +119,14 @@ def _hosts(kind: str) -> Device:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise _failed("TensorFlow cannot join the hosts of TF_CONFIG", error, "check it") from error
-    hosts = cluster.read().hosts
-    if strategy.num_replicas_in_sync != hosts * count:
-        received = f"{strategy.num_replicas_in_sync} replicas on {hosts} hosts, {count} on this one"
+    host_count = hosts.read().hosts
+    if strategy.num_replicas_in_sync != host_count * count:
+        replicas = f"{strategy.num_replicas_in_sync} replicas"
+        received = f"{replicas} on {host_count} hosts, {count} on this one"
         raise DeviceError("every host must have as many GPUs", received, "use equal hosts")
-    return Device(kind, f"{hosts} hosts, each {name}", 1, Replicated(strategy=strategy), hosts)
+    return Device(
+        kind, f"{host_count} hosts, each {name}", 1, Replicated(strategy=strategy), host_count
+    )
 
 
 def _tpu(_: int | None, name: str) -> Device:

@@ -105,9 +105,9 @@ def _reach(address: str) -> None:
         DeviceError: nothing does.
     """
     try:
-        place = urlsplit(address)
+        url = urlsplit(address)
         # 8470 is where a TPU listens, as TensorFlow's cluster resolver has it.
-        socket.create_connection((place.hostname, place.port or 8470), CONNECT_SECONDS).close()
+        socket.create_connection((url.hostname, url.port or 8470), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         hint = "give the address of a TPU that is up"
         reason = getattr(error, "strerror", None) or str(error)

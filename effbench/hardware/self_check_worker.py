@@ -21,7 +21,7 @@ def main() -> int:
     except EffbenchError as error:
         print(error, file=sys.stderr)
         return child_process.REFUSED
-    found = Found(
+    result = Found(
         name=device.name,
         replicas=device.replicas,
         keras=2 if keras.Model.__module__.startswith("tf_keras") else 3,
@@ -31,7 +31,7 @@ def main() -> int:
             "libtpu": provenance.version("libtpu") if wanted.kind == "tpu" else "",
         },
     )
-    answer.write(FOUND.dump_json(found) + b"\n")
+    answer.write(FOUND.dump_json(result) + b"\n")
     return 0
 
 

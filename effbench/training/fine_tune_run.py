@@ -72,7 +72,7 @@ def train(setting: Setting) -> Outcome:
 
         report(Step("evaluate"))
         with trainer.using(done.weights):
-            logits = tuple(trainer.logits(each) for each in evaluators)
+            logits = tuple(trainer.logits(evaluator) for evaluator in evaluators)
             arrays = [*model.get_weights(), trainer.kernel.numpy(), trainer.bias.numpy()]
         row = selected(recipe.selection, done.epoch, logits, dataset)
     finished = Finished((row,), done.history, logits, arrays)

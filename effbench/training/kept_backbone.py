@@ -18,7 +18,7 @@ from effbench.records.record import RunResult
 def as_trained(
     record: RunResult, arrays: list[np.ndarray], _: Path | None, __: Report
 ) -> keras.Model:
-    """Where all of it was kept.
+    """Builds the backbone of a run that kept all of it.
 
     Raises:
         WeightsError: the arrays are not those of the network.
@@ -35,10 +35,10 @@ def as_trained(
 def as_loaded(
     record: RunResult, _: list[np.ndarray], weights_dir: Path | None, report: Report
 ) -> keras.Model:
-    """Where only the head was kept: the backbone is that of the weights it began with.
+    """Builds the backbone of a run that kept its head only, from the weights it began with.
 
     Raises:
-        EffbenchError: those were random.
+        EffbenchError: those weights were random.
         WeightsError: their file cannot be had, or is another one.
     """
     spec = record.spec

@@ -21,7 +21,7 @@ from effbench.training.replica_program import SIDE, Program, evaluation, size_of
 
 
 def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
-    """As `methods.Method` says."""
+    """Lists the programs, as `methods.Method` says."""
     layout = device.layout
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
@@ -43,7 +43,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
             inputs.forward(spec, model, device, batch or usual),
             (tf.TensorSpec((batch or usual, SIDE, SIDE, 3), tf.uint8),),
             batch or usual,
-            # The run goes chunk by chunk, and takes no batch but its own.
+            # The run itself goes chunk by chunk, always with the usual batch.
             math.ceil(sum(FULL) / (batch * layout.replicas))
             if batch
             else _feature_calls(usual * layout.replicas),
