@@ -19,8 +19,8 @@ class WayToTrain:
         frozen_backbone: the backbone stays as it was loaded, so that the features of an image can
             be computed once and kept.
         numbers: fields of `Recipe` that the training depends on; None for all of them.
-        batch_per_replica: images of each replica in a batch that nobody asked for; None where that
-            batch is the recipe's, however many replicas share it.
+        batch_per_replica: images of each replica where nobody asked for a batch size; None where
+            the batch is then the recipe's, however many replicas share it.
         seeds_together: one process trains all seeds of a run beside each other.
         whole_batches: an epoch leaves out the images that fill no batch.
         micro_batches: a batch can go through the network in parts.

@@ -23,7 +23,7 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
     """The dataset called `name`.
 
     Args:
-        name: of a row of `DATASETS`.
+        name: name of a row of `DATASETS`.
         directory: where its files are; by default Keras's cache and ours are searched, then it
             is downloaded.
         report: told of a download as it comes.
@@ -43,7 +43,7 @@ def at_hand(name: str, directory: Path | None = None) -> Split | None:
     Nothing is downloaded.
 
     Args:
-        name: of a dataset; one that is not in `DATASETS` is not at hand.
+        name: name of a dataset; one that is not in `DATASETS` is not at hand.
         directory: as for `load`.
 
     Raises:
@@ -93,7 +93,7 @@ def _digits(_: Path | None, __: Report) -> Dataset:
 
 
 def _random(_: Path | None, __: Report) -> Dataset:
-    """For measuring speed, which does not depend on what is in an image."""
+    """Random images, for measuring speed, which does not depend on what is in an image."""
     import numpy as np
 
     from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Split, hashed
@@ -112,8 +112,8 @@ class DatasetSource:
     """Where a dataset comes from, and what its labels mean.
 
     Attributes:
-        load: as `datasets.load`.
-        at_hand: as `datasets.at_hand`.
+        load: loads it, as `datasets.load` does.
+        at_hand: its test images, as `datasets.at_hand` returns them.
         note: what help says of it; "" for nothing.
         classes: names of the labels 0 to 9.
     """

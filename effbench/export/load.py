@@ -24,7 +24,7 @@ class Network:
     """A run's own network, in float32 whatever it was trained in.
 
     Attributes:
-        spec: of the run.
+        spec: what the run is.
         backbone: from float32 [n, size, size, 3], rescaled, to a feature map.
         kernel: float32 [width, classes].
         bias: float32 [classes].
@@ -48,8 +48,8 @@ def load(store: Store, record: Record, weights_dir: Path | None, report: Report)
     """The network whose scores the run reports.
 
     Args:
-        store: of the run.
-        record: of the run.
+        store: the store of the run.
+        record: the record of the run.
         weights_dir: searched first for the backbone's file, where only a head was trained.
         report: told of a download as it comes.
 

@@ -45,9 +45,9 @@ def connect(
 
     Args:
         kind: "cpu", "gpu" or "tpu".
-        replicas: for the CPU, to divide it; None is one program on all of it. A GPU or TPU is used
-            whole.
-        tpu_name: of the TPU.
+        replicas: parts to divide the CPU into; None is one program on all of it. A GPU or TPU is
+            used whole.
+        tpu_name: name of the TPU.
         beside: on a CPU, run kernels beside each other, each on one core; else one after another,
             each on all cores.
 
@@ -96,7 +96,7 @@ def _gpu(_: int | None, __: str) -> Device:
 
 
 def _set_up_gpus() -> tuple[str, int]:
-    """The name of the first, and how many there are."""
+    """The name of the first GPU, and how many there are."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise DeviceError(

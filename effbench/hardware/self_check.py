@@ -18,9 +18,9 @@ from effbench import subprocesses
 from effbench.errors import DeviceError, RelayedError
 from effbench.hardware import tpu
 
-# A pod takes a minute or two to start.
+# The longest wait for an answer: a pod takes a minute or two to start.
 SECONDS = 300
-# For a connection to one that is up.
+# The longest wait for a connection to a TPU that is up.
 CONNECT_SECONDS = 5.0
 
 
@@ -30,7 +30,7 @@ class DeviceRequest:
 
     Attributes:
         kind: "cpu", "gpu" or "tpu".
-        tpu_name: of the TPU.
+        tpu_name: name of the TPU.
     """
 
     kind: str
@@ -44,8 +44,8 @@ class Found:
     Attributes:
         name: what the machine calls it.
         replicas: copies of a program that share a global batch.
-        keras: major version that TensorFlow uses.
-        versions: by name, "" for what is not installed or takes no part.
+        keras: major version of the Keras that TensorFlow uses.
+        versions: versions of packages by name, "" for what is not installed or takes no part.
     """
 
     name: str
@@ -99,7 +99,7 @@ def ask(kind: str, tpu_name: str = tpu.LOCAL) -> Found:
 
 
 def _reach(address: str) -> None:
-    """Makes sure that something listens there: TensorFlow would wait for it without an end.
+    """Makes sure that something listens there: TensorFlow would wait for it for ever.
 
     Raises:
         DeviceError: nothing does.

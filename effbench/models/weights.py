@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 URL = "https://github.com/leondgarse/keras_efficientnet_v2/releases/download/effnetv2_pretrained"
 HINT = "get the file from a machine with network and name its folder with --weights-dir"
 RANDOM = "none"
-# The classifier of a release; a backbone has no place for it.
+# The name of a release's classifier, whose tensors a backbone does not have.
 TOP = "predictions"
 
 
