@@ -59,11 +59,11 @@ class Table:
 
     def only(self, titles: Sequence[str]) -> Table:
         """The table with these columns alone, in this order."""
-        places = [[column.title for column in self.columns].index(title) for title in titles]
+        indices = [[column.title for column in self.columns].index(title) for title in titles]
         return replace(
             self,
-            columns=tuple(self.columns[place] for place in places),
-            rows=tuple(tuple(row[place] for place in places) for row in self.rows),
+            columns=tuple(self.columns[index] for index in indices),
+            rows=tuple(tuple(row[index] for index in indices) for row in self.rows),
         )
 
 

@@ -58,8 +58,8 @@ def _regularization(recipe: Recipe) -> str:
     names = ("label_smoothing", "survival", "ema_decay", "flip", "crop", "cutout", "randaugment")
     default = {field.name: field.default for field in fields(Recipe)}
     values = {name: getattr(recipe, name) for name in (*names, "mixup", "cutmix")}
-    found = [f"{name} {value}" for name, value in values.items() if value != default[name]]
-    return ", ".join(found) or "none"
+    changed = [f"{name} {value}" for name, value in values.items() if value != default[name]]
+    return ", ".join(changed) or "none"
 
 
 def _stages(recipe: Recipe) -> str:

@@ -87,10 +87,10 @@ def merge(
     given: dict[str, list[RunFiles]] = {}
     counts = dict.fromkeys(("new", "equal", "superseded"), 0)
     for source in sources:
-        found = _entries(source, report)
-        if not found:
+        source_entries = _entries(source, report)
+        if not source_entries:
             raise EffbenchError("no records to merge", str(source), "name a results directory")
-        for key, entry in found.items():
+        for key, entry in source_entries.items():
             state, chosen[key] = _join(chosen.get(key), entry)
             counts[state] += 1
             given.setdefault(key, []).append(entry)
@@ -115,9 +115,11 @@ def _entries(directory: Path, report: Report) -> dict[str, RunFiles]:
     entries = {}
     for done, folder in enumerate(folders, 1):
         record, findings = examine(store, folder.name)
-        for each in findings:
-            if not each.remark:
-                raise DataError(str(each.path), each.text, "mend it or delete the run's folder")
+        for finding in findings:
+            if not finding.remark:
+                raise DataError(
+                    str(finding.path), finding.text, "mend it or delete the run's folder"
+                )
         if record is not None:
             entries[folder.name] = RunFiles(record, store)
         report(Step(f"check {directory}", done, len(folders), "records"))

@@ -66,9 +66,9 @@ class Records:
     problems: tuple[str, ...]
 
 
-def predictions_name(sha256: str) -> str:
+def predictions_name(digest: str) -> str:
     """What predictions with this sha256 are called: no record can lose its own to another."""
-    return f"predictions-{sha256[:12]}.npz"
+    return f"predictions-{digest[:12]}.npz"
 
 
 class Store:
@@ -246,8 +246,10 @@ class Store:
         splits = [f"{split}_{name}" for split in ("train", "validation") for name in _CURVE]
         table.writerow(["epoch", "learning_rate", *splits])
         for row in history:
-            each = [getattr(part, name) for part in (row.train, row.validation) for name in _CURVE]
-            table.writerow([row.epoch, row.learning_rate, *each])
+            figures = [
+                getattr(part, name) for part in (row.train, row.validation) for name in _CURVE
+            ]
+            table.writerow([row.epoch, row.learning_rate, *figures])
         write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())
 
     def save_model(self, key: str, weights: Sequence[np.ndarray]) -> None:
@@ -272,7 +274,7 @@ class Store:
             raise DataError("the model of this run was not kept", f"no {path}", again)
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return [archive[f"arr_{place}"] for place in range(len(archive.files))]
+                return [archive[f"arr_{index}"] for index in range(len(archive.files))]
         except _UNREADABLE as error:
             raise DataError("cannot read the model of this run", f"{path}: {error}", again) from (
                 error
@@ -313,13 +315,13 @@ class Store:
         Args:
             checked: whether one that was changed since it was written is a problem too.
         """
-        found: list[Record | None] = []
+        records: list[Record | None] = []
         problems: list[str] = []
         for folder in self.folders():
             try:
-                found.append(self.read(folder.name, checked=checked))
+                records.append(self.read(folder.name, checked=checked))
             except ValueError as error:
                 problems.append(f"{folder}: {error}")
-        results = tuple(each for each in found if isinstance(each, RunResult))
-        failures = tuple(each for each in found if isinstance(each, RunFailure))
+        results = tuple(record for record in records if isinstance(record, RunResult))
+        failures = tuple(record for record in records if isinstance(record, RunFailure))
         return Records(results, failures, tuple(problems))

@@ -27,7 +27,7 @@ class ValidationResult:
     @property
     def errors(self) -> int:
         """How many findings are more than remarks."""
-        return sum(not each.remark for each in self.findings)
+        return sum(not finding.remark for finding in self.findings)
 
 
 def problems(directory: Path, report: Report = silent) -> ValidationResult:
@@ -51,16 +51,16 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
     seen: dict[tuple[str, int | None], tuple[Path, str]] = {}
     for done, folder in enumerate(folders):
         report(Step("check", done, len(folders), "records"))
-        record, found = examine(store, folder.name)
-        records += bool(record or found)
+        record, run_findings = examine(store, folder.name)
+        records += bool(record or run_findings)
         if isinstance(record, RunResult):
-            whole = all(each.remark or each.path.suffix != ".npz" for each in found)
-            found += [Finding(folder / RECORD, line) for line in of_record(record)]
-            found += _predictions(store, record, seen) if whole else []
-        findings += found
-        if record or not found:
+            whole = all(finding.remark or finding.path.suffix != ".npz" for finding in run_findings)
+            run_findings += [Finding(folder / RECORD, line) for line in of_record(record)]
+            run_findings += _predictions(store, record, seen) if whole else []
+        findings += run_findings
+        if record or not run_findings:
             findings += _litter(folder, record)
-    if not records and all(each.remark for each in findings):
+    if not records and all(finding.remark for finding in findings):
         raise EffbenchError("no records to validate", str(directory), "name a results directory")
     report(Step("check", len(folders), len(folders), "records"))
     return ValidationResult(records, tuple(findings))
@@ -75,14 +75,16 @@ def _predictions(
         arrays = store.predictions(result)
     except DataError as error:
         return [Finding(path, str(error))]
-    found = [Finding(path, line) for line in of_predictions(result, arrays)]
-    if not found:
+    findings = [Finding(path, line) for line in of_predictions(result, arrays)]
+    if not findings:
         images = sha256(b"".join(arrays[name].tobytes() for name in _SAME)).hexdigest()
         data = (result.spec.data_sha256, result.spec.limit)
         other, others = seen.setdefault(data, (path, images))
         if others != images:
-            found.append(Finding(path, f"other images or labels of the same data than in {other}"))
-    return found
+            findings.append(
+                Finding(path, f"other images or labels of the same data than in {other}")
+            )
+    return findings
 
 
 def _litter(folder: Path, record: Record | None) -> list[Finding]:

@@ -12,9 +12,7 @@ from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets
 from effbench.errors import UsageError
-from effbench.hardware import hosts as cluster
-from effbench.hardware import machine, self_check
-from effbench.hardware import tpu as tpus
+from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
 from effbench.sweep.seeds import parse_seeds
@@ -176,27 +174,27 @@ def _target(options: DeviceOptions) -> Target:
     ):
         if given is not None and options.device != kind:
             raise UsageError(f"{flag} goes with --{kind}", f"{flag} {given}", f"add --{kind}")
-    tpu = tpus.named(options.tpu_name)
-    device = machine.device(options.device, tpu)
+    tpu_name = tpu.named(options.tpu_name)
+    device = machine.device(options.device, tpu_name)
     return Target(
         device=device,
-        tpu_name=tpu or tpus.LOCAL,
-        replicas=_replicas(options.replicas, device, tpu or tpus.LOCAL),
+        tpu_name=tpu_name or tpu.LOCAL,
+        replicas=_replicas(options.replicas, device, tpu_name or tpu.LOCAL),
         precision=machine.precision(options.precision, device),
         # One process drives all hosts of a pod.
-        chief=device == "tpu" or cluster.read().chief,
+        chief=device == "tpu" or hosts.read().chief,
     )
 
 
 def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
-    hosts = cluster.read().hosts
+    host_count = hosts.read().hosts
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas
-    if given is not None and hosts > 1:
+    if given is not None and host_count > 1:
         raise UsageError("--replicas is for one host", "TF_CONFIG names several", "leave one out")
     if given is None:
         local = self_check.ask(device).replicas if device == "gpu" else 1
-        return hosts * local if hosts * local > 1 else None
+        return host_count * local if host_count * local > 1 else None
     return given
 
 

@@ -77,28 +77,28 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     train, validation, test = (len(split.labels) for split in dataset.splits)
     images = Images(train, validation, test, len(whole.train.labels))
     store = Store(job.results)
-    for each, found in outcome.runs:
-        if isinstance(found, NonFiniteError):
-            send(Message(key=each.key, problem=Problem(found.kind, str(found))))
+    for run_spec, result in outcome.runs:
+        if isinstance(result, NonFiniteError):
+            send(Message(key=run_spec.key, problem=Problem(result.kind, str(result))))
             continue
-        saved = store.save_predictions(each.key, _per_image(dataset, found.logits))
-        store.save_model(each.key, found.weights)
-        store.save_history(each.key, found.history)
+        saved = store.save_predictions(run_spec.key, _per_image(dataset, result.logits))
+        store.save_model(run_spec.key, result.weights)
+        store.save_history(run_spec.key, result.history)
         store.save(
             RunResult(
                 SCHEMA,
-                each,
+                run_spec,
                 images,
-                found.selected,
-                found.history,
+                result.selected,
+                result.history,
                 saved,
                 outcome.seconds,
                 made,
-                resolved(each.recipe.name, each.variant),
+                resolved(run_spec.recipe.name, run_spec.variant),
             )
         )
-        shutil.rmtree(store.checkpoints(each.key), ignore_errors=True)
-        send(Message(key=each.key, saved=True))
+        shutil.rmtree(store.checkpoints(run_spec.key), ignore_errors=True)
+        send(Message(key=run_spec.key, saved=True))
 
 
 def _agree(layout: Layout, job: Job) -> None:
@@ -108,8 +108,8 @@ def _agree(layout: Layout, job: Job) -> None:
         DeviceError: they do.
     """
     keys = ", ".join(spec.key for spec in job.specs)
-    own = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)
-    if (layout.told(own) != own).any():
+    keys_hash = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)
+    if (layout.told(keys_hash) != keys_hash).any():
         hint = "give every host the same command, and --results with the same records"
         raise DeviceError("all hosts must do the same runs", f"here {keys}", hint)
 

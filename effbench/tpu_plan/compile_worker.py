@@ -92,11 +92,11 @@ def rejected(message: str, seconds: float) -> Compiled:
     Raises:
         MemoryError: it is this machine that lacks memory, not the TPU.
     """
-    found = next(filter(None, (pattern.search(message) for pattern in _TOO_LITTLE)), None)
-    if found is None and message.startswith("RESOURCE_EXHAUSTED"):
+    match = next(filter(None, (pattern.search(message) for pattern in _TOO_LITTLE)), None)
+    if match is None and message.startswith("RESOURCE_EXHAUSTED"):
         raise MemoryError(one_line(message))
     needed, available = (
-        [round(float(found[n]) * _UNITS[found[n + 1].upper()]) for n in (1, 3)] if found else (0, 0)
+        [round(float(match[n]) * _UNITS[match[n + 1].upper()]) for n in (1, 3)] if match else (0, 0)
     )
     line = next((line for line in message.splitlines() if line.strip()), "no reason given")
     return Compiled(

@@ -35,8 +35,8 @@ def main() -> int:
     order = LOWER_REQUEST.validate_json(next(child_process.asked()))
     tf.config.set_visible_devices([], "GPU")
     try:
-        found = programs(order.spec, order.batch, order.replicas)
-        done = tuple(_lower(each, order.folder) for each in found)
+        run_programs = programs(order.spec, order.batch, order.replicas)
+        done = tuple(_lower(program, order.folder) for program in run_programs)
     except EffbenchError as error:
         print(error, file=sys.stderr)
         return child_process.REFUSED
@@ -98,19 +98,20 @@ def _alias(module: ir.Module, inputs: int, outputs: int) -> None:
     Raises:
         ValueError: they do not.
     """
-    main = next(each for each in module.body.operations if each.name.value == "main")
-    arguments, results = main.type.inputs, main.type.results
+    main_function = next(
+        operation for operation in module.body.operations if operation.name.value == "main"
+    )
+    arguments, results = main_function.type.inputs, main_function.type.results
     attributes = [ir.DictAttr.get({})] * len(arguments)
-    place = inputs - 1
+    position = inputs - 1
     for number in range(outputs, len(results)):
-        place = next(
-            (at for at in range(place + 1, len(arguments)) if arguments[at] == results[number]), -1
-        )
-        if place < 0:
+        later = range(position + 1, len(arguments))
+        position = next((at for at in later if arguments[at] == results[number]), -1)
+        if position < 0:
             raise ValueError(f"result {number} is no variable: {results[number]}")
         index = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), number)
-        attributes[place] = ir.DictAttr.get({"tf.aliasing_output": index})
-    main.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
+        attributes[position] = ir.DictAttr.get({"tf.aliasing_output": index})
+    main_function.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
 
 
 def _keep(module: str, folder: Path) -> str:

@@ -73,8 +73,8 @@ def _table(rows: tuple[PlannedRun, ...], price: float | None) -> PlanTable:
 def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
     """Of all columns there may be; a "-" for what is not known."""
     spec, main = row.spec, row.network
-    compiles = bool(row.programs) and all(each.compiles for each in row.programs)
-    found = {
+    compiles = bool(row.programs) and all(program.compiles for program in row.programs)
+    cells = {
         "Model": spec.variant,
         "Size": str(spec.image_size),
         "Batch": f"{main.images:,}" if main else "-",
@@ -85,14 +85,14 @@ def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
         "Largest": "-" if row.largest is None else f"{row.largest:,}",
     }
     if main and main.fits:
-        found["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
-        found["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
-        found["Step"] = f"{main.seconds * 1e3:.2f}"
-        found["From"] = main.source
+        cells["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
+        cells["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
+        cells["Step"] = f"{main.seconds * 1e3:.2f}"
+        cells["From"] = main.source
     if row.seconds:
-        found["Run"] = _minutes(row.seconds)
-        found["Cost"] = _cost(row.seconds, price)
-    return found
+        cells["Run"] = _minutes(row.seconds)
+        cells["Cost"] = _cost(row.seconds, price)
+    return cells
 
 
 def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
@@ -100,8 +100,10 @@ def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
     seconds = sum(row.seconds for row in done)
     of = "" if len(done) == len(rows) else f", {len(done)} of {len(rows)} runs"
     cost = "" if price is None else f", {_cost(seconds, price)} at ${price:g} an hour"
-    own = f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
-    yield f"The whole sweep{of}: {own}{cost}."
+    duration = (
+        f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
+    )
+    yield f"The whole sweep{of}: {duration}{cost}."
 
 
 def _minutes(seconds: float) -> str:
@@ -159,13 +161,13 @@ def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
 
 def as_json(rows: Sequence[PlannedRun], price: float | None) -> str:
     """All of it as JSON, every program included, ending with a newline."""
-    found = {
+    content = {
         "what": ABOUT,
         "versions": _versions(),
         "notes": notes(rows),
         "runs": [_plain(row, price) for row in rows],
     }
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
@@ -185,5 +187,5 @@ def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
         "largest_batch_per_replica": row.largest,
         "seconds": row.seconds or None,
         "dollars": row.seconds / 3600 * (price or 0) if priced else None,
-        "programs": [asdict(each) for each in row.programs],
+        "programs": [asdict(program) for program in row.programs],
     }

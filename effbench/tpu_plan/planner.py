@@ -73,20 +73,20 @@ class PlannedRun:
     @property
     def excess(self) -> int:
         """Bytes of HBM that are too much."""
-        return max((each.excess for each in self.programs), default=0)
+        return max((program.excess for program in self.programs), default=0)
 
     @property
     def peak(self) -> int:
         """Bytes of HBM that the run takes at most, as far as is known."""
-        return max((each.peak for each in self.programs), default=0)
+        return max((program.peak for program in self.programs), default=0)
 
     @property
     def seconds(self) -> float:
         """Of the TPU's time for the whole run; 0 if it cannot run."""
         return (
             0.0
-            if not all(each.fits for each in self.programs)
-            else sum(each.total_seconds for each in self.programs)
+            if not all(program.fits for program in self.programs)
+            else sum(program.total_seconds for program in self.programs)
         )
 
 
@@ -109,11 +109,11 @@ def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
         pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs"))
     )
     rows = []
-    for place, (recipe, tpu, variant) in enumerate(pairs):
+    for index, (recipe, tpu, variant) in enumerate(pairs):
         on = f"{variant.name} {tpu.name}"
 
-        def working(what: str, note: str, place: int = place, on: str = on) -> None:
-            report(Step(f"{on}: {what}", place, len(pairs), "runs", note))
+        def working(what: str, note: str, index: int = index, on: str = on) -> None:
+            report(Step(f"{on}: {what}", index, len(pairs), "runs", note))
 
         rows.append(_row(options, recipe, tpu, variant, working))
     return rows
@@ -137,11 +137,11 @@ def _row(
 ) -> PlannedRun:
     spec = specify(variant, recipe, tpu, options.batch)
     try:
-        found = _estimates(spec, options.batch, tpu, working)
+        estimates = _estimates(spec, options.batch, tpu, working)
     except CrashError as error:
         return PlannedRun(spec, tpu, (), f"tracing crashed: {error}")
-    problems = (f"{each.name}: {each.problem}" for each in found if not each.fits)
-    row = PlannedRun(spec, tpu, found, next(problems, ""))
+    problems = (f"{program.name}: {program.problem}" for program in estimates if not program.fits)
+    row = PlannedRun(spec, tpu, estimates, next(problems, ""))
     if not (options.largest or (row.excess and options.batch)):
         return row
 
@@ -150,10 +150,12 @@ def _row(
         tried = _estimates(
             bigger, batch, tpu, lambda what, note: working(f"{what}, batch {batch}", note)
         )
-        wrong = next((each for each in tried if not each.fits and not each.excess), None)
+        wrong = next(
+            (program for program in tried if not program.fits and not program.excess), None
+        )
         if wrong is not None:
             raise CrashError(f"batch {batch}: {wrong.problem}")
-        return max(each.peak for each in tried), not any(each.excess for each in tried)
+        return max(program.peak for program in tried), not any(program.excess for program in tried)
 
     try:
         return replace(row, largest=_search(row, measure))
@@ -194,21 +196,21 @@ def _estimates(
     spec: RunSpec, batch: int | None, tpu: Slice, working: Working
 ) -> tuple[Estimate, ...]:
     """What each program comes to, up to the first that does not fit."""
-    found: list[Estimate] = []
+    estimates: list[Estimate] = []
     programs = compile_cache.lower(spec, batch, tpu.replicas, partial(working, "trace", ""))
     for number, lowered in enumerate(programs, 1):
-        place = f"program {number} of {len(programs)}"
-        tell = partial(working, f"compile {lowered.name}", place)
-        turn = partial(working, f"compile a turn of {lowered.name}", place)
+        note = f"program {number} of {len(programs)}"
+        tell = partial(working, f"compile {lowered.name}", note)
+        turn = partial(working, f"compile a turn of {lowered.name}", note)
         try:
             whole = compile_cache.compile(lowered.program, tpu, tell)
             body = compile_cache.compile(lowered.body, tpu, turn) if lowered.body else None
         except CrashError as error:
             whole, body = Compiled(f"the compiler crashed: {error}", 0.0), None
-        found.append(estimate(lowered, whole, body, tpu))
-        if found[-1].excess:
+        estimates.append(estimate(lowered, whole, body, tpu))
+        if estimates[-1].excess:
             break
-    return tuple(found)
+    return tuple(estimates)
 
 
 def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, first: int) -> int:
@@ -223,19 +225,19 @@ def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, fi
         room: bytes, about.
         first: the batch to begin with, or the next smaller one of them.
     """
-    low, high = -1, bisect_right(BATCHES, most)  # places: low fits, or is none; high does not
-    place = bisect_right(BATCHES, first) - 1
+    low, high = -1, bisect_right(BATCHES, most)  # indices: low fits, or is none; high does not
+    index = bisect_right(BATCHES, first) - 1
     points: dict[int, int] = {}
     while high - low > 1:
-        place = min(max(place, low + 1), high - 1)
-        points[BATCHES[place]], fits = measure(BATCHES[place])
-        low, high = (place, high) if fits else (low, place)
+        index = min(max(index, low + 1), high - 1)
+        points[BATCHES[index]], fits = measure(BATCHES[index])
+        low, high = (index, high) if fits else (low, index)
         crossing = _crossing(points, room)
         # A program's memory may grow in steps; then halves find it where lines creep.
         if crossing is None or len(points) % 4 == 0:
-            place = (low + high) // 2
+            index = (low + high) // 2
         else:
-            place = bisect_right(BATCHES, crossing) - 1
+            index = bisect_right(BATCHES, crossing) - 1
     return BATCHES[low] if low >= 0 else 0
 
 
