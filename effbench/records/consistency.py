@@ -14,7 +14,8 @@ from effbench.data.datasets import DATASETS
 from effbench.data.splits import CLASSES
 from effbench.records.record import SELECTIONS, RunResult, Scores
 
-# Of each split's arrays in `record.Predictions`: what follows the number of images, and the dtype.
+# The arrays of each split in `record.Predictions`: their shape after the number of images, and
+# their dtype.
 ARRAYS: Mapping[str, tuple[tuple[int, ...], str]] = {
     "index": ((), "int32"),
     "label": ((), "uint8"),
@@ -32,7 +33,7 @@ _KNOWN = {
 
 
 def of_record(result: RunResult) -> Iterator[str]:
-    """What in a record contradicts the rest of it; a line each."""
+    """A line for everything in a record that contradicts the rest of it."""
     spec = result.spec
     names = (spec.recipe.name, spec.data, spec.weights.name, spec.precision)
     for (what, known), name in zip(_KNOWN.items(), names, strict=True):
@@ -44,7 +45,7 @@ def of_record(result: RunResult) -> Iterator[str]:
 
 
 def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
-    """What must be equal to what."""
+    """What is compared, the value it must have, and the value it has."""
     spec, images, history = result.spec, result.images, result.history
     recipe = spec.recipe
     for name, seconds in vars(result.seconds).items():
@@ -77,7 +78,7 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
 
 
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """What in the predictions contradicts itself or the record; a line each."""
+    """A line for everything in the predictions that contradicts the rest of them or the record."""
     splits = (
         ("validation", result.images.validation, result.reported.validation),
         ("test", result.images.test, result.reported.test),
@@ -92,7 +93,7 @@ def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Itera
 
 
 def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """What in the record contradicts the ranks of its predictions; a line each."""
+    """A line for everything in the record that contradicts the ranks of its predictions."""
     for split in ("validation", "test"):
         for line in _counts(ranks[f"{split}_rank"], getattr(result.reported, split)):
             yield f"{split}: {line}"
@@ -108,14 +109,14 @@ def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterat
 
 
 def _images(split_arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """What does not hold for every image."""
+    """A line for every rule that does not hold for all images."""
     label, predicted, rank = split_arrays["label"], split_arrays["predicted"], split_arrays["rank"]
     probability = split_arrays["probability"].astype(np.float64)
     first = np.zeros(len(label), bool)
     first[np.unique(split_arrays["index"], return_index=True)[1]] = True
 
     def of(classes: np.ndarray) -> np.ndarray:
-        # What is no class is found as that.
+        # A number that is no class is looked up as the last class; it has a rule of its own.
         return np.take_along_axis(probability, np.minimum(classes, CLASSES - 1)[:, None], axis=1)
 
     # Rounding to float16 makes ties, but changes no order.

@@ -15,7 +15,7 @@ from effbench.records.record import Record, RunFailure, RunResult
 from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
-# Those of `record.Predictions` that say which images were got right.
+# The arrays of `record.Predictions` that say which images were classified right.
 RANKS = ("validation_rank", "test_rank")
 Ranks = Mapping[str, np.ndarray]
 
@@ -25,10 +25,10 @@ class Finding:
     """Something wrong.
 
     Attributes:
-        path: where.
-        text: what.
-        remark: no number depends on it.
-        absent: something cannot be read, which contradicts nothing that can.
+        path: the file or folder that it is about.
+        text: what is wrong.
+        remark: whether no number depends on it.
+        absent: whether something merely cannot be read; it casts no doubt on what can be.
     """
 
     path: Path

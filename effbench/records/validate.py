@@ -13,7 +13,7 @@ from effbench.records.integrity import Finding, examine
 from effbench.records.record import Record, RunResult
 from effbench.records.store import FAILURE, HISTORY, RECORD, Store
 
-# The images of a split, by the data and the limit they follow from.
+# The arrays that must be equal in all runs with the same data and limit.
 _SAME = ("validation_index", "validation_label", "test_index", "test_label")
 
 
@@ -34,7 +34,7 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
     """Checks whatever can be checked without training again.
 
     Args:
-        directory: of results.
+        directory: a results directory.
         report: told of every record.
 
     Raises:
@@ -69,7 +69,11 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
 def _predictions(
     store: Store, result: RunResult, seen: dict[tuple[str, int | None], tuple[Path, str]]
 ) -> list[Finding]:
-    """What is wrong with readable predictions; `seen` are the images of other runs."""
+    """What is wrong with a run's predictions.
+
+    `seen` holds, by data and limit, the first run's predictions file and the hash of its images and
+    labels; this run is added to it.
+    """
     path = store.folder(result.spec.key) / result.predictions.file
     try:
         arrays = store.predictions(result)

@@ -1,4 +1,4 @@
-"""From what the command line says to the runs it asks for: names, rows of tables, specs."""
+"""From what the command line says to the runs it asks for: names, rows of tables, then specs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Target:
 
     Attributes:
         device: "cpu", "gpu" or "tpu".
-        tpu_name: of the TPU.
-        replicas: that share a global batch; None for one program without a strategy.
+        tpu_name: name of the TPU.
+        replicas: how many replicas share a global batch; None for one program without a strategy.
         precision: "float32" or "mixed_bfloat16".
         chief: whether this host keeps the records; only one of several does.
     """
@@ -44,9 +44,9 @@ class Request:
 
     Attributes:
         specs: the runs, those of a group beside each other.
-        options: as given.
-        source: of the weights.
-        target: to compute them with.
+        options: the options as the command line gives them.
+        source: where the weights come from.
+        target: what the runs are computed with.
     """
 
     specs: tuple[RunSpec, ...]
@@ -65,7 +65,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     """Checks everything that can be checked before the first run, and names every run.
 
     Args:
-        options: as given.
+        options: the options as the command line gives them.
         report: told of a download of the dataset.
 
     Raises:
@@ -107,10 +107,10 @@ class _Rows:
 
     Attributes:
         networks: variants, each with its weights.
-        source: of the weights.
-        recipe: as its row says, for every variant.
-        settings: "key=value" each, instead of the recipe's numbers; flags are among them.
-        seeds: of each network.
+        source: where the weights come from.
+        recipe: the recipe as its row has it, before it is resolved for a variant.
+        settings: texts "key=value" that replace the recipe's numbers; flags are among them.
+        seeds: the seeds of each network.
     """
 
     networks: tuple[tuple[Variant, WeightsId], ...]
@@ -199,7 +199,7 @@ def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
 
 
 def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
-    """The recipe of one variant, with what the command line says instead."""
+    """The recipe of one variant, with the numbers that the command line gives instead."""
     standard = recipes.resolved(rows.recipe.name, variant.name)
     usual = standard.way.batch_per_replica
     if usual is not None and replicas is not None:
@@ -216,7 +216,7 @@ def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
 
 
 def _whole(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
-    """With as many epochs as the steps take that were asked for, unless these were, too."""
+    """The recipe with as many epochs as the given steps take, unless epochs were given too."""
     given = {setting.partition("=")[0] for setting in settings}
     if recipe.steps is None or "steps" not in given or "epochs" in given:
         return recipe
@@ -224,7 +224,7 @@ def _whole(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
 
 
 def _suits(spec: RunSpec, images: int, replicas: int) -> None:
-    """Makes sure that a network can be trained as it is asked for.
+    """Makes sure that the sizes of a run suit each other: batch, micro-batch, replicas, images.
 
     Raises:
         UsageError: a size does not suit.

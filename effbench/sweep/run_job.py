@@ -1,4 +1,4 @@
-"""A job becomes results: device, data, training, scores, records."""
+"""What a worker does with a job: it connects the device, loads data, trains, scores and saves."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
 
     Args:
         job: runs that differ by their seed only.
-        send: told of every step, of each run that was saved, and of each that failed alone.
-        stopped: whether the process is to end; asked where what is done can be saved.
+        send: told of every step, of each run that was saved, and of each that failed while others
+            went on.
+        stopped: says whether the process is to end; asked where what is done can be saved.
 
     Raises:
-        EffbenchError: what is not saved yet cannot be finished.
+        EffbenchError: the runs that are not saved yet cannot be finished.
     """
 
     def report(step: Step) -> None:
@@ -102,10 +103,12 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
 
 
 def _agree(layout: Layout, job: Job) -> None:
-    """Hosts that do different runs would wait for one another, or worse, add up what differs.
+    """Makes sure that all hosts do the same runs.
+
+    Otherwise they would wait for one another, or worse, add up numbers of different runs.
 
     Raises:
-        DeviceError: they do.
+        DeviceError: they do different runs.
     """
     keys = ", ".join(spec.key for spec in job.specs)
     keys_hash = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)

@@ -1,8 +1,9 @@
-"""The compiler's processes, and what they found before: nothing is traced or compiled twice.
+"""The compiler's processes and their earlier answers: nothing is traced or compiled twice.
 
-Under the cache directory, `plan/programs` holds programs, named by their own hash; `plan/lowered`
-which programs a run consists of, by everything they depend on, effbench's own source included; and
-`plan/compiled` what the compiler said, by program, kind of chip, and version of the compiler.
+Under the cache directory, `plan/programs` holds programs, named by their own hash. `plan/lowered`
+holds which programs a run consists of, named by a hash of everything they depend on, effbench's own
+source included. `plan/compiled` holds what the compiler said, named by program, kind of chip, and
+version of the compiler.
 """
 
 from __future__ import annotations
@@ -34,33 +35,34 @@ from effbench.tpu_plan.messages import (
 )
 
 INSTALL = "run 'pip install --no-deps -r requirements/plan.txt'"
-# What the extra brings.
+# The packages that the extra brings.
 PACKAGES = ("jax", "jaxlib", "libtpu")
 
-# Of a run, how it is called and begins: no program knows. `scratch` has those of `progressive`.
+# Fields of a request that change no program: where it is kept, the name of the recipe, and whether
+# the weights are pretrained. So `scratch` shares the programs of `progressive`.
 _UNSEEN: Mapping[str, Any] = {
     "folder": True,
     "spec": {"recipe": {"name": True, "pretrained": True}},
 }
 
-# The largest network's training step takes minutes on two cores.
+# How long a process may take: the largest network's training step takes minutes on two cores.
 SECONDS = 3600
 
-# What stands in the way of this one stands in the way of all.
+# The smallest program: what keeps the compiler from compiling this one keeps it from all others.
 LEAST = "func.func public @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }\n"
 
 Answer = TypeVar("Answer")
 
 
 class CrashError(Exception):
-    """A process ended without an answer: of this try, not of the program; it is not kept."""
+    """A process ended without an answer. That is no trait of the program, so it is not kept."""
 
 
 def check() -> None:
-    """Makes sure that the extra is there and can be.
+    """Makes sure that the extra is installed, and that it can be.
 
     Raises:
-        EffbenchError: it is not.
+        EffbenchError: it is not, or it cannot be.
     """
     if tpu.build():
         raise EffbenchError(
@@ -77,7 +79,7 @@ def begin(tpu_slice: Slice, working: Callable[[], None]) -> None:
     """Makes sure that the compiler loads and its answers can be kept, before minutes of tracing.
 
     Raises:
-        EffbenchError: it does not, or they cannot.
+        EffbenchError: the compiler does not load, or its answers cannot be kept.
     """
     path = cache.plans() / "programs" / "least.mlir"
     if not path.exists():
@@ -94,10 +96,11 @@ def lower(
     """The programs of a run.
 
     Args:
-        spec: of the run.
-        batch: images that a replica takes at once where the network runs, or None.
-        replicas: that share the work.
-        working: called if they are not known and have to be traced.
+        spec: what the run is.
+        batch: images that a replica takes at once where the network runs, or None for what the run
+            takes.
+        replicas: how many replicas share the work.
+        working: called if the programs are not known yet and have to be traced.
 
     Raises:
         CrashError: the process ended without an answer.
@@ -121,9 +124,9 @@ def compile(program: str, tpu_slice: Slice, working: Callable[[], None]) -> Comp
     """What the compiler says of a program that was lowered before.
 
     Args:
-        program: name of its file.
-        tpu_slice: whose chip it is compiled for.
-        working: called if that is not known.
+        program: name of the program's file.
+        tpu_slice: the slice for whose chip it is compiled.
+        working: called if the answer is not known yet and the compiler has to run.
 
     Raises:
         CrashError: the compiler ended without an answer.
@@ -144,7 +147,7 @@ def compile(program: str, tpu_slice: Slice, working: Callable[[], None]) -> Comp
     return answer
 
 
-# Packages that shape no program: they only show what others made.
+# Packages of effbench that shape no program: they only show what others made.
 AFTERWARDS = ("bench", "cli", "export", "report")
 
 

@@ -30,7 +30,7 @@ CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
 def main() -> int:
-    """Reads an order, keeps its programs, and says what they are."""
+    """Reads a request, keeps the programs that it asks for, and answers with what they are."""
     answer = child_process.channel()
     order = LOWER_REQUEST.validate_json(next(child_process.asked()))
     tf.config.set_visible_devices([], "GPU")
@@ -73,7 +73,7 @@ def stablehlo(program: Program) -> str:
             return ir.WalkResult.ADVANCE
 
         module.operation.walk(visit)
-        # An identity, and the one op that libtpu's compiler does not take.
+        # This op is an identity, and the only one that libtpu's compiler does not take.
         for copy in copies:
             copy.results[0].replace_all_uses_with(copy.operands[0])
             copy.erase()
@@ -85,18 +85,18 @@ def stablehlo(program: Program) -> str:
         )
         text = str(module)
     names: dict[str, str] = {"@main": "@main"}
-    # Names hold a number that counts the functions of a process.
+    # Names hold a number that counts the functions of a process, so they differ between processes.
     return re.sub(r"@[\w.$-]+", lambda name: names.setdefault(name[0], f"@f{len(names)}"), text)
 
 
 def _alias(module: ir.Module, inputs: int, outputs: int) -> None:
     """Lets new values of variables take the place of the old ones, as they do in a run.
 
-    Variables follow the inputs, in one order among the arguments and, those that change, among the
-    results.
+    Among the arguments the variables follow the inputs; among the results, those that change follow
+    the outputs, in the same order.
 
     Raises:
-        ValueError: they do not.
+        ValueError: the variables are not in that order.
     """
     main_function = next(
         operation for operation in module.body.operations if operation.name.value == "main"

@@ -1,4 +1,4 @@
-"""A plan to be read: a table a slice, what it all comes to, and what it is not."""
+"""A plan for a reader: a table for each recipe and slice, the sums, and what a plan is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
 
 _WORDS = ("Model", "From")
-# What a narrow terminal leaves out first, the highest.
+# The columns that a narrow terminal leaves out; the highest goes first.
 _RANKS = {"MB": 5, "GFLOP": 4, "Compiles": 3, "From": 2, "Step": 1}
 
 
@@ -29,9 +29,9 @@ class PlanTable:
     """The runs of one recipe on one slice.
 
     Attributes:
-        title: recipe and slice.
+        title: the recipe and the slice.
         table: a row for each run.
-        lines: what does not fit and why, and the whole sweep.
+        lines: what does not fit and why, and what the whole sweep takes.
     """
 
     title: str
@@ -43,7 +43,7 @@ def tables(rows: Sequence[PlannedRun], price: float | None) -> list[PlanTable]:
     """One table for each recipe and slice, in the order of the rows.
 
     Args:
-        rows: of the plan.
+        rows: the runs of the plan.
         price: dollars an hour of a whole slice, or None.
     """
     groups = groupby(rows, key=lambda row: (row.spec.recipe.name, row.tpu))
@@ -71,7 +71,7 @@ def _table(rows: tuple[PlannedRun, ...], price: float | None) -> PlanTable:
 
 
 def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
-    """Of all columns there may be; a "-" for what is not known."""
+    """The cells of all columns that there may be, by title; "-" for what is not known."""
     spec, main = row.spec, row.network
     compiles = bool(row.programs) and all(program.compiles for program in row.programs)
     cells = {
@@ -150,7 +150,7 @@ def _versions() -> dict[str, str]:
 
 
 def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
-    """All of it as Markdown, ending with a newline."""
+    """The whole plan as Markdown, ending with a newline."""
     names = dict.fromkeys(row.spec.recipe.name for row in rows)
     parts = [f"## Plan of {', '.join(names)}", ABOUT]
     for part in tables(rows, price):
@@ -160,7 +160,7 @@ def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
 
 
 def as_json(rows: Sequence[PlannedRun], price: float | None) -> str:
-    """All of it as JSON, every program included, ending with a newline."""
+    """The whole plan as JSON, every program included, ending with a newline."""
     content = {
         "what": ABOUT,
         "versions": _versions(),

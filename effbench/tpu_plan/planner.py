@@ -1,4 +1,4 @@
-"""A sweep on TPUs that are not there: what fits, and what it would take. Compiled, not run."""
+"""A sweep on TPUs that are not there: what fits, and what it takes. It is compiled, not run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.estimate import Estimate, estimate
 from effbench.tpu_plan.messages import Compiled
 
-# Where the largest batch is looked for: multiples of 8, as many rows as a vector register has, and
-# in larger steps where 8 are no more than a sixteenth. A compilation can take minutes.
+# Batches among which the largest is looked for. They are multiples of 8, as a vector register has 8
+# rows. Where 8 are no more than a sixteenth, steps are larger: a compilation can take minutes.
 BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, FULL[0], 128))
 
 
@@ -35,7 +35,7 @@ class PlanOptions:
         variants: comma-separated names, or "all".
         recipes: comma-separated names.
         batch: images that a replica takes at once, or None for what the run takes.
-        largest: also find the largest batch that fits.
+        largest: whether to find the largest batch that fits, too.
     """
 
     tpus: str = "all"
@@ -50,13 +50,13 @@ class PlannedRun:
     """One run on one slice.
 
     Attributes:
-        spec: of the run, on data that no plan reads.
+        spec: what the run is, on data that no plan reads.
         tpu: the slice.
-        programs: what each comes to, the network's first; those after one that does not fit may
-            be missing.
+        programs: the estimate of each program, that of the network first; programs after one that
+            does not fit may be missing.
         problem: why there is no run, one line; "" if there is.
-        largest: images that a replica can take at once where the network runs, of `BATCHES`; 0 if
-            none of them fits, None if nobody asked or it could not be found.
+        largest: the largest of `BATCHES` that a replica can take at once where the network runs; 0
+            if none of them fits, None if nobody asked or it could not be found.
     """
 
     spec: RunSpec
@@ -82,7 +82,7 @@ class PlannedRun:
 
     @property
     def seconds(self) -> float:
-        """Of the TPU's time for the whole run; 0 if it cannot run."""
+        """Seconds of the TPU's time for the whole run; 0 if it cannot run."""
         return (
             0.0
             if not all(program.fits for program in self.programs)
@@ -128,7 +128,7 @@ def _check_batch(batch: int | None, tpu: Slice) -> None:
         )
 
 
-# What is done, and a note on it.
+# Is told what is done now, and a note on it.
 Working = Callable[[str, str], None]
 
 
@@ -164,7 +164,7 @@ def _row(
 
 
 def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int:
-    """The largest batch; the one that was tried before is the first, and tells where to go on."""
+    """The largest batch that fits; the search begins where the row's batch and memory point to."""
     first = row.network.images if row.network else BATCHES[0]
     if row.excess:
         first = int(first * row.tpu.hbm / row.peak)
@@ -195,7 +195,7 @@ def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> 
 def _estimates(
     spec: RunSpec, batch: int | None, tpu: Slice, working: Working
 ) -> tuple[Estimate, ...]:
-    """What each program comes to, up to the first that does not fit."""
+    """The estimate of each program, up to the first that does not fit."""
     estimates: list[Estimate] = []
     programs = compile_cache.lower(spec, batch, tpu.replicas, partial(working, "trace", ""))
     for number, lowered in enumerate(programs, 1):
@@ -219,13 +219,13 @@ def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, fi
     Memory grows with the batch almost in a line, so a few compilations find it.
 
     Args:
-        measure: from a batch to bytes that it takes and whether they fit; more never fit if fewer
-            do not.
-        most: images, that no batch exceeds.
-        room: bytes, about.
-        first: the batch to begin with, or the next smaller one of them.
+        measure: says of a batch how many bytes it takes and whether they fit; if a batch does not
+            fit, no larger one may.
+        most: images that no batch exceeds.
+        room: about how many bytes there are.
+        first: the batch to begin with; if it is none of `BATCHES`, the next smaller one is taken.
     """
-    low, high = -1, bisect_right(BATCHES, most)  # indices: low fits, or is none; high does not
+    low, high = -1, bisect_right(BATCHES, most)  # low fits, or is -1; high does not fit
     index = bisect_right(BATCHES, first) - 1
     points: dict[int, int] = {}
     while high - low > 1:
@@ -244,7 +244,7 @@ def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, fi
 def _crossing(points: Mapping[int, int], room: int) -> float | None:
     """The batch at which the line through the two points nearest to the room takes all of it.
 
-    Through zero, if there is but one; None for a level line.
+    If there is only one point, the line also goes through zero. None for a level line.
     """
     near = sorted(points, key=lambda batch: abs(points[batch] - room))[:2]
     first, second = near[0], near[-1]
