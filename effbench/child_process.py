@@ -1,4 +1,4 @@
-"""The half of a process that `effbench.subprocesses` started: what it is asked, how it answers."""
+"""The child's half of `effbench.subprocesses`: how a child reads what it is asked, and answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def channel() -> BinaryIO:
 def asked() -> Iterator[bytes]:
     """Lines of standard input; when that ends, so does this process: it never outlives its parent.
 
-    To be called once.
+    Call it only once.
     """
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()

@@ -35,7 +35,7 @@ class EffbenchError(Exception):
 
     @property
     def exit_code(self) -> int:
-        """Of a command that it ends."""
+        """The exit code of a command that it ends."""
         return self.kind.handling.exit_code
 
 
@@ -88,7 +88,7 @@ class NonFiniteError(EffbenchError):
 
 
 class RelayedError(EffbenchError):
-    """What another process raised, as the line that it became there."""
+    """What another process raised, as the line that the process printed."""
 
     def __init__(self, line: str) -> None:
         Exception.__init__(self, line)

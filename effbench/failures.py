@@ -15,7 +15,7 @@ class Handling:
         retried: whether the next sweep tries the run again by itself: the cause lies outside of it.
         unexpected: whether its one line is not the whole story.
         fatal: whether every further run would fail in the same way, so that it ends the sweep.
-        exit_code: of a command that it ends.
+        exit_code: exit code of a command that it ends.
     """
 
     told: str
@@ -30,7 +30,7 @@ _ASKED = "--retry-failed tries it again"
 
 
 class FailureKind(StrEnum):
-    """A row a kind; its value is what stands in records and messages."""
+    """A row for each kind; its value is what stands in records and messages."""
 
     handling: Handling
 

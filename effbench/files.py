@@ -104,7 +104,7 @@ def publish(file: BufferedRandom, path: Path) -> None:
     """Renames a scratch file to `path` in the same folder, whole and durable.
 
     Raises:
-        OSError: it cannot be; `scratch_file` makes a `DiskError` of it.
+        OSError: it cannot be renamed; `scratch_file` turns this into a `DiskError`.
     """
     file.flush()
     os.fsync(file.fileno())
@@ -113,7 +113,7 @@ def publish(file: BufferedRandom, path: Path) -> None:
 
 
 def sha256(file: BufferedIOBase) -> str:
-    """Of all that is in an open file, hexadecimal."""
+    """The sha256 of all that is in an open file, hexadecimal."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()
 

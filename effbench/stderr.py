@@ -13,7 +13,7 @@ from effbench.errors import EffbenchError, Interrupted
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Holds back what TensorFlow's C++ part prints about GPUs it has not, unless there is a bug."""
+    """Holds back what TensorFlow's C++ part prints about missing GPUs, unless there is a bug."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -1,7 +1,7 @@
 """The one parent of all processes that effbench starts to do a part of its work.
 
 A child is a module of effbench. It reads lines from its standard input and answers in lines on its
-standard output, `effbench.child_process` is its half; most lines are JSON.
+standard output; most lines are JSON. The child's half of this is `effbench.child_process`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from effbench.errors import RelayedError
 # -P: nothing in the working directory may pass for a library.
 COMMAND = (sys.executable, "-P", "-m")
 
-# Bytes at the end of what a child printed that are looked at.
+# How many bytes at the end of what a child printed are looked at.
 _TAIL = 1 << 16
 
 Answer = TypeVar("Answer")
@@ -37,8 +37,8 @@ class NoAnswerError(Exception):
     """A child ended without an answer.
 
     Attributes:
-        code: that it ended with.
-        last: line that it printed, "" for none.
+        code: the exit code that it ended with.
+        last: the last line that it printed, "" for none.
     """
 
     def __init__(self, code: int, last: str) -> None:
@@ -57,17 +57,17 @@ class Child:
         self.pid = process.pid
 
     def tell(self, line: bytes) -> None:
-        """Hands it a line, without the end of one."""
+        """Hands it a line; `line` has no line end."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; its exit code says why
             self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
 
     def hear(self, seconds: float | None = None) -> bytes:
-        """Its next line; b"" once there are no more, and without an end if it died meanwhile.
+        """Its next line; b"" once there are no more, and without a line end if it died meanwhile.
 
         Args:
-            seconds: to wait for it, or None for as long as it takes.
+            seconds: how long to wait for it, or None for as long as it takes.
 
         Raises:
             TimeoutError: no line came.
@@ -108,7 +108,7 @@ class Child:
         self._process.terminate()
 
     def end(self, patience: float = 0.0) -> None:
-        """Ends it, after so many seconds by force, and in any case what it has started."""
+        """Ends it, by force after `patience` seconds, and in any case all that it has started."""
         try:
             if patience:
                 self.terminate()
@@ -133,8 +133,8 @@ def start(
     however it ends. If we are killed, it removes the folder itself: `kill -9` of both leaves one.
 
     Args:
-        module: its full name.
-        environment: for it, whole.
+        module: full name of the module.
+        environment: the whole environment of the child.
         log: a file to which its standard error is appended; None keeps no more than `printed`.
         patience: seconds that it has to end when the context is left.
     """
@@ -167,16 +167,16 @@ def ask(
     """Starts a module, hands it a line, and returns what it answers in its last one.
 
     Args:
-        module: its full name.
-        question: the line.
-        answer: what it is.
-        environment: for the child, whole.
-        seconds: that it has.
+        module: full name of the module.
+        question: the line, without a line end.
+        answer: reads the answer from JSON.
+        environment: the whole environment of the child.
+        seconds: how long the child has.
 
     Raises:
         RelayedError: an `EffbenchError` ended it.
-        NoAnswerError: anything else did.
-        TimeoutError: nothing did.
+        NoAnswerError: it ended in another way without an answer.
+        TimeoutError: it did not end in time.
     """
     until = time.monotonic() + seconds
     with start(module, environment) as child:
@@ -197,7 +197,7 @@ def ask(
 
 
 def beginning(line: bytes) -> str:
-    """So much of a line as shows what it is."""
+    """As much of a line as shows what it is."""
     return repr(line[:80].decode("utf-8", "replace"))
 
 

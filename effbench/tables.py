@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Between two columns of a terminal.
 GAP = 2
-# Characters that a column of words is not made narrower than, on a terminal without room for it.
+# A column of words is not made narrower than so many characters, even on a narrow terminal.
 NARROWEST = 8
 
 
@@ -31,10 +31,10 @@ class Column:
         title: what stands above it.
         words: whether its cells are words, on the left and broken between words where there is no
             room; else they are numbers, on the right and never broken.
-        rank: what a terminal without room for all leaves out first, the highest of them; 0 always
-            stays.
-        enough: characters that a column of words shall have before others are left out for it; None
-            for as many as it takes.
+        rank: a terminal without room for all columns leaves out the highest rank first; a column of
+            rank 0 always stays.
+        enough: characters that are enough for a column of words: no other column is left out to
+            give it more; None for as many as its words take.
     """
 
     title: str
@@ -59,11 +59,11 @@ class Table:
 
     def only(self, titles: Sequence[str]) -> Table:
         """The table with these columns alone, in this order."""
-        places = [[column.title for column in self.columns].index(title) for title in titles]
+        indices = [[column.title for column in self.columns].index(title) for title in titles]
         return replace(
             self,
-            columns=tuple(self.columns[place] for place in places),
-            rows=tuple(tuple(row[place] for place in places) for row in self.rows),
+            columns=tuple(self.columns[index] for index in indices),
+            rows=tuple(tuple(row[index] for index in indices) for row in self.rows),
         )
 
 
@@ -142,7 +142,7 @@ def grid(table: Table, width: int) -> Grid:
 
 
 def in_markdown(text: str) -> str:
-    """With backslashes before what GitHub's Markdown would take as markup."""
+    """The text with backslashes before what GitHub's Markdown would take as markup."""
     return re.sub(r"[\\`*|$]|&(?=#?\w+;)|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
 
 
@@ -182,7 +182,7 @@ def _rooms(table: Table, width: int) -> list[int]:
 
 
 def _broken(text: str, width: int) -> str:
-    """With line breaks between words and after hyphens, which rich alone does not break at."""
+    """The text with line breaks between words and after hyphens, at which rich does not break."""
     lines = (textwrap.wrap(line, width) or [""] for line in text.split("\n"))
     return "\n".join(part for parts in lines for part in parts)
 

@@ -18,8 +18,8 @@ class Caveat:
     Attributes:
         name: the mark that tables show.
         meaning: what a reader has to know, without a full stop.
-        detail: of a run that it holds for, and its recipe's standard: how much, or "" where there
-            is no more to say; else None.
+        detail: from a run and its recipe's standard: how much of it there is, "" where there is no
+            more to say, or None for a run that the caveat does not hold for.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Caveat:
 
 
 def of_spec(spec: RunSpec, standard: Recipe | None = None) -> dict[str, str]:
-    """The marks of a run, and by how much each; in the order of the table.
+    """The marks of a run, each with how much of it there is, in the order of the table.
 
     Args:
-        spec: of the run.
+        spec: what the run is.
         standard: its recipe for its variant when it was run; None for the recipe of today.
     """
     standard = standard or _of_today(spec)
@@ -40,7 +40,7 @@ def of_spec(spec: RunSpec, standard: Recipe | None = None) -> dict[str, str]:
 
 
 def details(marks: Mapping[str, str]) -> str:
-    """Marks, each with how much; "" for none."""
+    """The marks as one text, each with how much of it there is; "" for no marks."""
     return ", ".join(f"{mark} ({much})" if much else mark for mark, much in marks.items())
 
 
@@ -60,7 +60,7 @@ def _changed(spec: RunSpec, standard: Recipe) -> dict[str, object]:
 
 
 def _fewer(spec: RunSpec, standard: Recipe) -> dict[str, object]:
-    """Those of them that end a training early. The lower of the two counts; None is no limit."""
+    """The changed numbers that end a training early: lower epochs or steps. None is no limit."""
     return {
         name: value
         for name, value in _changed(spec, standard).items()

@@ -15,7 +15,7 @@ from effbench.records.record import Record, RunFailure, RunResult
 from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
-# Those of `record.Predictions` that say which images were got right.
+# The arrays of `record.Predictions` that say which images were classified right.
 RANKS = ("validation_rank", "test_rank")
 Ranks = Mapping[str, np.ndarray]
 
@@ -25,10 +25,10 @@ class Finding:
     """Something wrong.
 
     Attributes:
-        path: where.
-        text: what.
-        remark: no number depends on it.
-        absent: something cannot be read, which contradicts nothing that can.
+        path: the file or folder that it is about.
+        text: what is wrong.
+        remark: whether no number depends on it.
+        absent: whether something merely cannot be read; it casts no doubt on what can be.
     """
 
     path: Path
@@ -47,13 +47,13 @@ def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
         return None, []
     path = store.path(record)
     state = intact(path)
-    found = []
+    findings = []
     if state is None:
-        found.append(Finding(path, "schema 1: no checksum", remark=True))
+        findings.append(Finding(path, "schema 1: no checksum", remark=True))
     elif not state:
-        found.append(Finding(path, CHANGED))
+        findings.append(Finding(path, CHANGED))
     beside = _log(path, record) if isinstance(record, RunFailure) else _predictions(path, record)
-    return record, found + beside
+    return record, findings + beside
 
 
 def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]:
@@ -63,9 +63,9 @@ def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]
     thousand runs can wait for.
     """
     path = store.path(result)
-    found = _predictions(path, result)
-    if found:
-        return None, found
+    findings = _predictions(path, result)
+    if findings:
+        return None, findings
     try:
         arrays = store.predictions(result, *RANKS)
     except DataError as error:

@@ -26,7 +26,7 @@ class RunFiles:
 
     @property
     def folder(self) -> Path:
-        """Of the run's files."""
+        """The folder of the run's files."""
         return self.store.folder(self.record.spec.key)
 
 
@@ -35,9 +35,10 @@ class MergeCounts:
     """What the records of the sources were.
 
     Attributes:
-        new: not known before.
-        equal: known before.
-        superseded: of another outcome; a failure gave way, theirs or the one before.
+        new: records that were not known before.
+        equal: records that were known before.
+        superseded: records of another outcome than the one known before; of the two, a failure
+            gave way.
     """
 
     new: int
@@ -50,8 +51,8 @@ class Models:
     """What became of the selected weights of the sources' finished runs.
 
     Attributes:
-        copied: brought from a source.
-        missing: neither a source nor the directory has them.
+        copied: how many were brought from a source.
+        missing: how many neither a source nor the directory has.
     """
 
     copied: int
@@ -65,18 +66,18 @@ def merge(
 
     Everything is checked before anything is written. A result wins over a failure, and the later
     of two failures over the earlier. With a record come its predictions, learning curve, log and
-    model; what a record that is there already lacks of them is brought too. Interrupted, it can be
-    run again.
+    model; a record that is there already gets those of them that it lacks. A merge that was
+    interrupted can be run again.
 
     Args:
         sources: results directories.
-        directory: of results, may be new.
+        directory: a results directory, which may be new.
         report: told of every record.
 
     Raises:
         UsageError: a source is the directory itself.
         DataError: a record is damaged, or two results of one run differ.
-        EffbenchError: a source has no records, or a sweep is at one of the runs.
+        EffbenchError: a source has no records, or a sweep is working on one of the runs.
         DiskError: the directory cannot be written.
     """
     for source in sources:
@@ -87,10 +88,10 @@ def merge(
     given: dict[str, list[RunFiles]] = {}
     counts = dict.fromkeys(("new", "equal", "superseded"), 0)
     for source in sources:
-        found = _entries(source, report)
-        if not found:
+        source_entries = _entries(source, report)
+        if not source_entries:
             raise EffbenchError("no records to merge", str(source), "name a results directory")
-        for key, entry in found.items():
+        for key, entry in source_entries.items():
             state, chosen[key] = _join(chosen.get(key), entry)
             counts[state] += 1
             given.setdefault(key, []).append(entry)
@@ -115,9 +116,11 @@ def _entries(directory: Path, report: Report) -> dict[str, RunFiles]:
     entries = {}
     for done, folder in enumerate(folders, 1):
         record, findings = examine(store, folder.name)
-        for each in findings:
-            if not each.remark:
-                raise DataError(str(each.path), each.text, "mend it or delete the run's folder")
+        for finding in findings:
+            if not finding.remark:
+                raise DataError(
+                    str(finding.path), finding.text, "mend it or delete the run's folder"
+                )
         if record is not None:
             entries[folder.name] = RunFiles(record, store)
         report(Step(f"check {directory}", done, len(folders), "records"))
@@ -125,7 +128,7 @@ def _entries(directory: Path, report: Report) -> dict[str, RunFiles]:
 
 
 def _join(old: RunFiles | None, new: RunFiles) -> tuple[str, RunFiles]:
-    """What the new entry is to the old one, and which of them stays."""
+    """How the new entry compares with the old one, and which of them stays."""
     if old is None:
         return "new", new
     if old.record == new.record:
@@ -145,7 +148,7 @@ def _rank(entry: RunFiles) -> tuple[bool, str]:
 
 
 def _difference(one: Record, other: Record) -> str:
-    """Where two records differ first."""
+    """The first field in which two records differ, and both values."""
     flat, others = dict(_flat(asdict(one))), dict(_flat(asdict(other)))
     first = next(where for where in flat | others if flat.get(where) != others.get(where))
     return f"{first} {flat.get(first)} and {others.get(first)}"
@@ -166,10 +169,10 @@ def _bring(
     """Copies what the target lacks of a run, in the order in which a worker writes it.
 
     Args:
-        target: to copy to.
-        record: that is to be there.
-        givers: stores with the same record, the first to be asked first.
-        before: the record that is there.
+        target: the store to copy to.
+        record: the record that the target shall hold.
+        givers: stores with the same record; of two that have a file, the first gives it.
+        before: the record that the target holds now, or None.
 
     Returns:
         The files that were copied, without the record.

@@ -1,4 +1,4 @@
-"""A record as JSON and back: its schema, the upgrades of older ones, and its checksum.
+"""Records to JSON and back: the schema, the upgrades of older ones, and the checksum.
 
 The checksum finds what was changed by accident or without care. It takes as long as reading the
 record does, so only those who show its numbers to others ask for it.
@@ -22,13 +22,13 @@ from effbench.records.record import SCHEMA, Record, RunFailure, RunResult
 
 Kind = TypeVar("Kind", RunResult, RunFailure)
 
-# What is said of a record whose checksum is not that of its content.
+# What a reader is told of a record whose checksum is not that of its content.
 CHANGED = "changed since it was written: its sha256 is another"
 
 _RESULT = TypeAdapter(RunResult)
 _FAILURE = TypeAdapter(RunFailure)
 
-# From each older schema to the next.
+# What makes a record of each older schema one of the next.
 _UPGRADES: Mapping[int, Callable[[dict[str, object]], dict[str, object]]] = {
     1: lambda raw: raw | {"schema": 2},  # it had no checksum
 }

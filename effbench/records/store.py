@@ -38,14 +38,14 @@ _CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
 
-# Begins the names of folders of checkpoints.
+# How the names of the folders of a retry's checkpoints begin.
 _RETRIED = "micro-batches-of-"
 
-# Keys that an error lists.
+# How many keys an error lists.
 LISTED = 10
 _REPAIR = "run it again, or delete the folder"
 
-# What a damaged archive, or one with something else in it, makes of the libraries that read it.
+# What the libraries that read an archive raise if it is damaged or holds something else.
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -66,16 +66,16 @@ class Records:
     problems: tuple[str, ...]
 
 
-def predictions_name(sha256: str) -> str:
-    """What predictions with this sha256 are called: no record can lose its own to another."""
-    return f"predictions-{sha256[:12]}.npz"
+def predictions_name(digest: str) -> str:
+    """The file name of predictions with this sha256: other predictions never overwrite them."""
+    return f"predictions-{digest[:12]}.npz"
 
 
 class Store:
     """The records under one results directory."""
 
     def __init__(self, directory: Path) -> None:
-        """Nothing is read or written yet."""
+        """Reads and writes nothing yet."""
         self.directory = directory
 
     def prepare(self) -> None:
@@ -102,10 +102,10 @@ class Store:
         """Where the checkpoints of one run lie.
 
         Args:
-            key: of the run.
-            micro_batch: of a retry in smaller ones than the run asked for. It begins anew, because
-                BatchNorm sees fewer images at once, and keeps checkpoints of its own, which lie in
-                the folder of the run's.
+            key: the key of the run.
+            micro_batch: the micro-batch of a retry in smaller ones than the run asked for. A retry
+                begins anew, because BatchNorm sees fewer images at once. It keeps checkpoints of
+                its own, in a folder within that of the run's checkpoints.
         """
         folder = self.directory / ".checkpoints" / key
         return folder if micro_batch is None else folder / f"{_RETRIED}{micro_batch}"
@@ -125,11 +125,11 @@ class Store:
         return sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
 
     def read(self, key: str, *, checked: bool = False) -> Record | None:
-        """The record of a run: its result, or else why it failed; None where there is neither.
+        """The record of a run: its result, or else its failure; None where there is neither.
 
         Args:
-            key: of the run.
-            checked: whether one that was changed since it was written cannot be read either.
+            key: the key of the run.
+            checked: whether to refuse a record that was changed since it was written.
 
         Raises:
             ValueError: one line that says why it cannot be read.
@@ -145,7 +145,7 @@ class Store:
 
         Raises:
             UsageError: there is none, or more than one.
-            EffbenchError: there are no records, or this one cannot be read.
+            EffbenchError: there are no records, or the one that matches cannot be read.
         """
         keys = [folder.name for folder in self.folders()]
         if not keys:
@@ -178,7 +178,7 @@ class Store:
         return (self.folder(key) / result.predictions.file).is_file()
 
     def doubt(self, key: str) -> str:
-        """What speaks against the record of a finished run, which is left as it is; "" for nothing.
+        """Why a finished run's record, which is left as it is, is in doubt; "" if it is not.
 
         Whoever changed it may want it back, so only --force replaces it.
         """
@@ -202,7 +202,7 @@ class Store:
         return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
 
     def predictions(self, result: RunResult, *names: str) -> dict[str, np.ndarray]:
-        """Arrays of `record.Predictions`: those named, which alone are decompressed, or all.
+        """The named arrays of `record.Predictions`, or all; only what is named is decompressed.
 
         Raises:
             DataError: the file, or one of the arrays, is missing or cannot be read.
@@ -246,8 +246,10 @@ class Store:
         splits = [f"{split}_{name}" for split in ("train", "validation") for name in _CURVE]
         table.writerow(["epoch", "learning_rate", *splits])
         for row in history:
-            each = [getattr(part, name) for part in (row.train, row.validation) for name in _CURVE]
-            table.writerow([row.epoch, row.learning_rate, *each])
+            figures = [
+                getattr(part, name) for part in (row.train, row.validation) for name in _CURVE
+            ]
+            table.writerow([row.epoch, row.learning_rate, *figures])
         write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())
 
     def save_model(self, key: str, weights: Sequence[np.ndarray]) -> None:
@@ -272,7 +274,7 @@ class Store:
             raise DataError("the model of this run was not kept", f"no {path}", again)
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return [archive[f"arr_{place}"] for place in range(len(archive.files))]
+                return [archive[f"arr_{index}"] for index in range(len(archive.files))]
         except _UNREADABLE as error:
             raise DataError("cannot read the model of this run", f"{path}: {error}", again) from (
                 error
@@ -311,15 +313,15 @@ class Store:
         """Every record under this directory, in the order of their keys.
 
         Args:
-            checked: whether one that was changed since it was written is a problem too.
+            checked: whether a record that was changed since it was written is a problem too.
         """
-        found: list[Record | None] = []
+        records: list[Record | None] = []
         problems: list[str] = []
         for folder in self.folders():
             try:
-                found.append(self.read(folder.name, checked=checked))
+                records.append(self.read(folder.name, checked=checked))
             except ValueError as error:
                 problems.append(f"{folder}: {error}")
-        results = tuple(each for each in found if isinstance(each, RunResult))
-        failures = tuple(each for each in found if isinstance(each, RunFailure))
+        results = tuple(record for record in records if isinstance(record, RunResult))
+        failures = tuple(record for record in records if isinstance(record, RunFailure))
         return Records(results, failures, tuple(problems))

@@ -1,4 +1,4 @@
-"""The sweep: plan the runs, skip the finished, a worker process for the rest, keep each at once."""
+"""The sweep: it skips finished runs and gives the others to workers, which save each at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from effbench.training.job import Job, Message, Problem
 
 @dataclass(frozen=True)
 class SweepCounts:
-    """How many runs of a sweep were saved, failed, and were left as they were: done or failed."""
+    """How many runs of a sweep were saved, failed, were finished before, or had failed before."""
 
     saved: int
     failed: int
@@ -46,7 +46,7 @@ def states(request: Request, store: Store) -> dict[str, str]:
 def run(request: Request, store: Store, listen: Listen) -> SweepCounts:
     """Does the runs of `request` that are not done yet; each is on disk as soon as it is finished.
 
-    Groups that another sweep is at are left for the end, and then only waited for.
+    Groups that another sweep is working on are left for the end, and then only waited for.
 
     Raises:
         EffbenchError: nothing more can be done, e.g. there is no such device or the disk is full.
@@ -101,7 +101,7 @@ def _locked(
 ) -> bool:
     """Runs a group while no other sweep does; False if one does and we are not to wait."""
     execution = request.options.execution
-    if wait:  # what the other sweep did meanwhile is done, forced or not
+    if wait:  # what the other sweep did meanwhile is done, even for --force
         execution = replace(execution, force=False)
     try:
         with store.lock(group[0].worker).acquire(timeout=-1 if wait else 0):
@@ -122,7 +122,7 @@ def _locked(
 
 
 def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
-    """Runs some seeds of a group; what does not come out is kept as a failure."""
+    """Runs some seeds of a group; a run without a result is kept as a failure."""
     listen(Event(specs, "started"))
     log = store.directory / ".logs" / f"{specs[0].worker}.log"
     with writing(log.parent):
@@ -174,7 +174,10 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
 
 
 def _lacked_memory(problem: Problem, halved: bool) -> bool:
-    """Where it was short before, TensorFlow may also crash: that half was too much as well."""
+    """Whether a worker lacked memory.
+
+    If it did before, TensorFlow may also crash: then half the batch was too much as well.
+    """
     return problem.kind == FailureKind.OUT_OF_MEMORY or (
         halved and problem.kind == FailureKind.KILLED
     )
@@ -183,7 +186,7 @@ def _lacked_memory(problem: Problem, halved: bool) -> bool:
 def _work(
     job: Job, left: dict[str, RunSpec], store: Store, log: Path, listen: Listen
 ) -> Problem | None:
-    """Lets a worker do a job; takes what is settled from `left`, and says why it ended early."""
+    """Lets a worker do a job, removes settled runs from `left`, and says why it ended early."""
 
     def settle(message: Message) -> None:
         if message.step is not None:

@@ -1,4 +1,6 @@
-"""A process of its own for one group of runs: job on standard input, messages on standard output.
+"""A process of its own for one group of runs.
+
+It reads a job from standard input and writes messages to standard output.
 
 It ends when its standard input does, so that it never outlives the sweep that started it.
 """
@@ -46,7 +48,7 @@ def main() -> int:
 
 
 def _too_much(job: Job, error: BaseException) -> str:
-    """What was out of memory, and what may help."""
+    """What did not fit into memory, and what may help."""
     where = re.search(r"OOM when [^\n]*?\]", str(error))
     what = where[0] if where else child_process.described(error)
     if not job.specs[0].recipe.way.micro_batches:

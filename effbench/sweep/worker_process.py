@@ -1,4 +1,4 @@
-"""The worker process of a job as the sweep sees it: what it settles, and why it ends early."""
+"""The worker process of a job as the sweep sees it: what it says, and why it ends early."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
 
 MODULE = "effbench.sweep.worker"
 
-# For a worker to end once it is told to.
+# How long a worker may take to end once it is told to.
 STOP_SECONDS = 3.0
 
 # Phases in which there is nothing to save yet.
@@ -34,8 +34,8 @@ def work(
     """Lets a worker do a job, and says why it ended early; None if it did not.
 
     Args:
-        job: for it.
-        left: keys of the runs that are not settled yet; `settle` takes those that are from it.
+        job: what the worker is to do.
+        left: keys of the runs that are not settled yet; `settle` removes those that it settles.
         log: to which the worker's output is appended.
         settle: called with all that the worker says of its progress and its runs.
         waiting: told what an interrupted sweep waits for.
@@ -47,7 +47,7 @@ def work(
     with subprocesses.start(MODULE, environment, log, STOP_SECONDS) as worker:
         worker.tell(JOB.dump_json(job))
         try:
-            # One without an end is of a worker that died meanwhile.
+            # A line without an end comes from a worker that died while it wrote.
             while (line := worker.hear()).endswith(b"\n"):
                 message = _message(line, left)
                 if message is None:
@@ -72,7 +72,7 @@ def _unheard(_: object) -> None:
 
 
 def _message(line: bytes, left: Collection[str]) -> Message | None:
-    """What a worker says; None if that is no message, or about a run that is not to be settled."""
+    """What a worker says; None if that is no message, or is about a run that is not left."""
     try:
         message = MESSAGE.validate_json(line)
     except ValidationError:
@@ -89,7 +89,7 @@ def _let_it_save(
 ) -> None:
     """Waits as long as a worker takes to save what it has; another interruption ends it at once.
 
-    It looks for signals between the steps of a training, and compiles for minutes before a first.
+    A worker looks for signals between training steps, and compiles for minutes before the first.
     """
     worker.terminate()
     seconds: float | None = STOP_SECONDS
@@ -116,7 +116,7 @@ def _death(worker: Child, left: Collection[str], oom: bool) -> Problem | None:
     """Why a worker ended without a word; None if it said all it had to.
 
     Args:
-        worker: that ended.
+        worker: the worker that ended.
         left: keys of the runs of which it said nothing.
         oom: whether the system has ended a process meanwhile, because it was out of memory.
     """

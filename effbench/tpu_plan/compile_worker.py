@@ -1,4 +1,4 @@
-"""A process of its own that compiles one program for a TPU which is not there."""
+"""A process of its own that compiles one program for a TPU that this machine does not have."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from effbench.tpu_plan.messages import COMPILE_REQUEST, COMPILED, Compiled, Comp
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = r"\(?([\d.]+)([KMGT]?)i?B?\)?"
-# What the compiler says of too little memory, as it is now and as it was before.
+# How the compiler says that there is too little memory: today's wording, and an older one.
 _TOO_LITTLE = (
     re.compile(rf"{_SIZE} exceeds available HBM {_SIZE}"),
     re.compile(rf"Used {_SIZE} of {_SIZE} hbm", re.IGNORECASE),
@@ -35,7 +35,7 @@ _TOO_LITTLE = (
 
 
 def main() -> int:
-    """Reads a task, does it, and says what came out."""
+    """Reads a request to compile a program, compiles it, and answers with what came out."""
     answer = child_process.channel()
     task = COMPILE_REQUEST.validate_json(next(child_process.asked()))
     try:
@@ -87,16 +87,16 @@ def _compile(task: CompileRequest, device: _jax.Device) -> Compiled:
 
 
 def rejected(message: str, seconds: float) -> Compiled:
-    """What a compiler's refusal comes to.
+    """What the compiler said when it refused a program.
 
     Raises:
         MemoryError: it is this machine that lacks memory, not the TPU.
     """
-    found = next(filter(None, (pattern.search(message) for pattern in _TOO_LITTLE)), None)
-    if found is None and message.startswith("RESOURCE_EXHAUSTED"):
+    match = next(filter(None, (pattern.search(message) for pattern in _TOO_LITTLE)), None)
+    if match is None and message.startswith("RESOURCE_EXHAUSTED"):
         raise MemoryError(one_line(message))
     needed, available = (
-        [round(float(found[n]) * _UNITS[found[n + 1].upper()]) for n in (1, 3)] if found else (0, 0)
+        [round(float(match[n]) * _UNITS[match[n + 1].upper()]) for n in (1, 3)] if match else (0, 0)
     )
     line = next((line for line in message.splitlines() if line.strip()), "no reason given")
     return Compiled(

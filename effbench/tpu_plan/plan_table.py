@@ -1,4 +1,4 @@
-"""A plan to be read: a table a slice, what it all comes to, and what it is not."""
+"""A plan for a reader: a table for each recipe and slice, the sums, and what a plan is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
 
 _WORDS = ("Model", "From")
-# What a narrow terminal leaves out first, the highest.
+# The columns that a narrow terminal leaves out; the highest goes first.
 _RANKS = {"MB": 5, "GFLOP": 4, "Compiles": 3, "From": 2, "Step": 1}
 
 
@@ -29,9 +29,9 @@ class PlanTable:
     """The runs of one recipe on one slice.
 
     Attributes:
-        title: recipe and slice.
+        title: the recipe and the slice.
         table: a row for each run.
-        lines: what does not fit and why, and the whole sweep.
+        lines: what does not fit and why, and what the whole sweep takes.
     """
 
     title: str
@@ -43,7 +43,7 @@ def tables(rows: Sequence[PlannedRun], price: float | None) -> list[PlanTable]:
     """One table for each recipe and slice, in the order of the rows.
 
     Args:
-        rows: of the plan.
+        rows: the runs of the plan.
         price: dollars an hour of a whole slice, or None.
     """
     groups = groupby(rows, key=lambda row: (row.spec.recipe.name, row.tpu))
@@ -71,10 +71,10 @@ def _table(rows: tuple[PlannedRun, ...], price: float | None) -> PlanTable:
 
 
 def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
-    """Of all columns there may be; a "-" for what is not known."""
+    """The cells of all columns that there may be, by title; "-" for what is not known."""
     spec, main = row.spec, row.network
-    compiles = bool(row.programs) and all(each.compiles for each in row.programs)
-    found = {
+    compiles = bool(row.programs) and all(program.compiles for program in row.programs)
+    cells = {
         "Model": spec.variant,
         "Size": str(spec.image_size),
         "Batch": f"{main.images:,}" if main else "-",
@@ -85,14 +85,14 @@ def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
         "Largest": "-" if row.largest is None else f"{row.largest:,}",
     }
     if main and main.fits:
-        found["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
-        found["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
-        found["Step"] = f"{main.seconds * 1e3:.2f}"
-        found["From"] = main.source
+        cells["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
+        cells["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
+        cells["Step"] = f"{main.seconds * 1e3:.2f}"
+        cells["From"] = main.source
     if row.seconds:
-        found["Run"] = _minutes(row.seconds)
-        found["Cost"] = _cost(row.seconds, price)
-    return found
+        cells["Run"] = _minutes(row.seconds)
+        cells["Cost"] = _cost(row.seconds, price)
+    return cells
 
 
 def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
@@ -100,8 +100,10 @@ def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
     seconds = sum(row.seconds for row in done)
     of = "" if len(done) == len(rows) else f", {len(done)} of {len(rows)} runs"
     cost = "" if price is None else f", {_cost(seconds, price)} at ${price:g} an hour"
-    own = f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
-    yield f"The whole sweep{of}: {own}{cost}."
+    duration = (
+        f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
+    )
+    yield f"The whole sweep{of}: {duration}{cost}."
 
 
 def _minutes(seconds: float) -> str:
@@ -148,7 +150,7 @@ def _versions() -> dict[str, str]:
 
 
 def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
-    """All of it as Markdown, ending with a newline."""
+    """The whole plan as Markdown, ending with a newline."""
     names = dict.fromkeys(row.spec.recipe.name for row in rows)
     parts = [f"## Plan of {', '.join(names)}", ABOUT]
     for part in tables(rows, price):
@@ -158,14 +160,14 @@ def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
 
 
 def as_json(rows: Sequence[PlannedRun], price: float | None) -> str:
-    """All of it as JSON, every program included, ending with a newline."""
-    found = {
+    """The whole plan as JSON, every program included, ending with a newline."""
+    content = {
         "what": ABOUT,
         "versions": _versions(),
         "notes": notes(rows),
         "runs": [_plain(row, price) for row in rows],
     }
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
@@ -185,5 +187,5 @@ def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
         "largest_batch_per_replica": row.largest,
         "seconds": row.seconds or None,
         "dollars": row.seconds / 3600 * (price or 0) if priced else None,
-        "programs": [asdict(each) for each in row.programs],
+        "programs": [asdict(program) for program in row.programs],
     }

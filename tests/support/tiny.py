@@ -63,9 +63,9 @@ def build(*, norm: bool = True, depth: float = 0.5) -> tuple[keras.Model, layers
     if depth:
         second = layers.StochasticDepth(noise, depth, name="drop")(second)
     model = keras.Model(inputs, tf.nn.silu(first + second))
-    for place, variable in enumerate(model.trainable_variables):
+    for seed, variable in enumerate(model.trainable_variables):
         if variable.shape.rank == 4:
-            variable.assign(keras.initializers.GlorotUniform(seed=place)(variable.shape))
+            variable.assign(keras.initializers.GlorotUniform(seed=seed)(variable.shape))
     return model, noise
 
 
@@ -111,11 +111,11 @@ def hooks(folder: Path, minutes: float | None = 0.0, report: Report = silent) ->
     return fine_tune.Hooks(keeper, lambda: False, report, Logs(store, "tiny", tensorboard=False))
 
 
-def train(own: fine_tune_step.FineTuneTask, hooks: fine_tune.Hooks) -> fine_tune.Trained:
-    made = trainer(own)
-    with own.layout.scope():
+def train(task: fine_tune_step.FineTuneTask, hooks: fine_tune.Hooks) -> fine_tune.Trained:
+    made = trainer(task)
+    with task.layout.scope():
         return fine_tune.train(
-            made, own, schedule.split(own.recipe, SIZE), validation(made, own.layout), hooks
+            made, task, schedule.split(task.recipe, SIZE), validation(made, task.layout), hooks
         )
 
 
