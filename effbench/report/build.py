@@ -1,4 +1,4 @@
-"""From a results directory to the sections of its report."""
+"""Builds the sections of a report from a results directory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
 from effbench.report import hits, sections
-from effbench.report import rows as frame
 from effbench.report.hits import Samples
+from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
 from effbench.report.select import Selection, split
 from effbench.report.statistics import Bootstrap, bootstrap
 
-# Runs that differ by their seed only, and what they got right; None without predictions.
+# Runs that differ by their seed only, and which images they got right; None without predictions.
 Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
 
 
-# What a report calls its runs that are in no table.
+# The heading above the runs that are in no table.
 LEFT_OUT = "Left out of every table"
 
 
@@ -62,14 +62,14 @@ def read(store: Store, selection: Selection, price: float | None = None) -> Repo
     """The report of one results directory.
 
     Args:
-        store: of the records.
-        selection: which of them.
-        price: dollars an hour of the machine.
+        store: holds the records.
+        selection: which of the records to report.
+        price: what the machine costs, dollars an hour.
 
     Raises:
         EffbenchError: there is nothing to report.
     """
-    with _uncollected():
+    with _without_garbage_collection():
         return _read(store, selection, price)
 
 
@@ -77,15 +77,15 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     records = store.load(checked=True)
     if not (records.results or records.failures or records.problems):
         raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
-    chosen = [each for each in records.results if selection.names(each.spec)]
-    failures = tuple(each for each in records.failures if selection.names(each.spec))
+    chosen = [result for result in records.results if selection.names(result.spec)]
+    failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
     groups, faults = gather(store, chosen)
     left_out = (*records.problems, *faults.left_out)
     every, draws = rows(groups, price)
     shown = selection.rows(every)
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""
-        names = _there(records.results)
+        names = _selectable_names(records.results)
         raise EffbenchError(
             "no run fits the selection",
             f"{len(records.results)} results, {len(records.failures)} failures{first}",
@@ -97,23 +97,27 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
 
 
 def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tuple[Groups, Faults]:
-    """Groups with what they got right, without the runs that contradict their predictions.
+    """Groups runs that differ by their seed only, and adds which images they got right.
+
+    Runs that contradict their predictions are left out.
 
     Args:
         store: where the predictions are.
-        results: of the same directory.
-        origin: tells the samples from those of another directory.
+        results: the records of the same directory.
+        origin: a prefix that tells the samples from those of another directory.
     """
     groups: Groups = []
     left_out: list[str] = []
     problems: list[str] = []
-    for group in frame.grouped(results):
+    for group in grouped(results):
         runs: list[RunResult] = []
         ranks: list[Ranks] = []
         for run in group:
             arrays, findings = integrity.ranks(store, run)
-            problems += [f"{row.path}: {row.text}" for row in findings if row.absent]
-            if wrong := [row.text for row in findings if not row.absent]:
+            problems += [
+                f"{finding.path}: {finding.text}" for finding in findings if finding.absent
+            ]
+            if wrong := [finding.text for finding in findings if not finding.absent]:
                 left_out.append(f"{store.folder(run.spec.key)}: {'; '.join(wrong)}")
             else:
                 runs.append(run)
@@ -124,30 +128,30 @@ def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tupl
     return groups, Faults(tuple(left_out), tuple(problems))
 
 
-def rows(groups: Groups, price: float | None = None) -> tuple[list[frame.Row], Bootstrap | None]:
-    """A row a group, and the draws that their intervals and differences come from."""
-    draws = bootstrap(sample for _, own in groups if own for sample in own.values())
-    return [frame.row(group, own, draws, price) for group, own in groups], draws
+def rows(groups: Groups, price: float | None = None) -> tuple[list[Row], Bootstrap | None]:
+    """One row for each group, and the draws behind their intervals and differences."""
+    draws = bootstrap(sample for _, samples in groups if samples for sample in samples.values())
+    return [row_of(runs, samples, draws, price) for runs, samples in groups], draws
 
 
-def _there(results: Iterable[RunResult]) -> str:
-    """The names that a selection can have."""
+def _selectable_names(results: Iterable[RunResult]) -> str:
+    """The names that a selection can ask for."""
     names: dict[str, dict[str, None]] = {}
-    for each in results:
-        spec = each.spec
-        for what, name in (
+    for result in results:
+        spec = result.spec
+        for flag, name in (
             ("variants", spec.variant),
             ("recipe", spec.recipe.name),
             ("weights", spec.weights.name),
             ("data", spec.data),
         ):
-            names.setdefault(what, {})[name] = None
-    return "; ".join(f"--{what} {', '.join(found)}" for what, found in names.items())
+            names.setdefault(flag, {})[name] = None
+    return "; ".join(f"--{flag} {', '.join(values)}" for flag, values in names.items())
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Looks for no garbage: all is kept to the end, and looking costs a fifth of the time."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Turns garbage collection off: all is kept, and looking costs a fifth of the time."""
     gc.disable()
     try:
         yield

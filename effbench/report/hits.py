@@ -21,7 +21,7 @@ class Metric:
     guesses: int
 
     def count(self, result: RunResult) -> tuple[int, int]:
-        """Images that a run got right, and all there were."""
+        """How many images a run got right, and how many there were."""
         scores: Scores = getattr(result.reported, self.split)
         return (scores.correct if self.guesses == 1 else scores.top5_correct), scores.total
 
@@ -33,7 +33,7 @@ METRICS = (
     Metric("test_top5_accuracy", "test", 5),
 )
 
-# By name of a metric.
+# Samples by metric name.
 Samples = Mapping[str, Sample]
 
 
@@ -42,8 +42,8 @@ def samples(results: Sequence[RunResult], ranks: Sequence[Ranks], origin: str = 
 
     Args:
         results: the runs.
-        ranks: of each.
-        origin: tells the samples from others of the same runs.
+        ranks: the arrays of each run.
+        origin: a prefix that tells the samples from others of the same runs.
     """
     name = f"{origin}{results[0].spec.group}"
     seeds = tuple(result.spec.seed for result in results)

@@ -24,7 +24,7 @@ CrossEntropy = Annotated[float, "nats"]
 
 @dataclass(frozen=True)
 class CaseStudyResult:
-    """A network's row in the case study's table: of the epoch of the lowest validation loss."""
+    """A network's row in the case study's table, at the epoch of the lowest validation loss."""
 
     variant: str
     image_size: Pixels
@@ -125,7 +125,7 @@ class Published(Generic[R_co]):
         file: its CSV in the folder `reference` beside this file.
         title: what its figures are.
         row: the dataclass of its rows; the fields are the file's columns.
-        recipes: those of effbench whose results may stand beside it.
+        recipes: the recipes of effbench whose results may stand beside it.
         notes: what holds for every row, one line each.
         find_flaws: what is wrong with single rows, by variant.
     """
@@ -140,7 +140,7 @@ class Published(Generic[R_co]):
 
     @property
     def columns(self) -> tuple[PublishedColumn, ...]:
-        """In the order of the file."""
+        """The columns in the order of the file."""
         hints = get_type_hints(self.row, include_extras=True)
         return tuple(
             PublishedColumn(name, *(get_args(hint) or (hint, ""))) for name, hint in hints.items()
@@ -148,7 +148,7 @@ class Published(Generic[R_co]):
 
     @cached_property
     def text(self) -> str:
-        """The CSV file."""
+        """The content of the CSV file."""
         return files("effbench").joinpath("report", "reference", self.file).read_text("utf-8")
 
     @property
@@ -180,7 +180,7 @@ def flaws() -> dict[str, tuple[Flaw, ...]]:
 
 
 def _selection(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
-    """The lowest validation loss was not where the network was good."""
+    """The flaw that the epoch of the lowest validation loss is not a good one; None without it."""
     chosen = min(epochs, key=lambda epoch: epoch.val_loss)
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
     if 100 * (best.val_accuracy - chosen.val_accuracy) < SELECTION_GAP:
@@ -194,7 +194,7 @@ def _selection(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
 
 
 def _shared_optimizer(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
-    """No rise of the loss where the schedule of a run from step 0 has its first peak."""
+    """The flaw that the loss does not rise where a run from step 0 peaks first; None without it."""
     before, after = epochs[1].loss, epochs[2].loss
     if after > before:
         return None

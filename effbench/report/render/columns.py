@@ -31,7 +31,7 @@ def _published(row: Row) -> str:
 
 
 def _figure(name: str) -> Text:
-    """A column of the frame, as it is."""
+    """The text of a column of the frame, as it is."""
     return lambda row: plain(row.flat[name])
 
 
@@ -78,10 +78,11 @@ COST: dict[str, Text] = {
     "device": _figure("device"),
     "best for": lambda row: ", ".join(_TITLES.get(name, name) for name in row.pareto) or NOTHING,
 }
-# Left out of a table in which no row has them, or all the same.
+# Columns that a table leaves out where no row has them.
 _OPTIONAL = ("published acc-test", "published", "same as", "marks", "dollars")
+# Columns that a table leaves out where all rows have the same.
 _TELLING = ("recipe", "device", "best for")
-# Of words; all others are figures.
+# Columns of words; all others hold figures.
 _WORDS = {
     *("Model", "weight", "recipe", "marks", "device", "best for", "same as"),
     *("variant", "weights", "data", "data_sha256", "limited", "selection", "precision"),
@@ -100,8 +101,8 @@ def _interval(metric: str) -> Text:
     return text
 
 
-# Of a terminal, with what it leaves out first where there is no room, the highest. The model and
-# the accuracies, of which the terminal has the intervals apart, stand before these.
+# The columns of a terminal. Where there is no room, those with the highest number are left out
+# first. The model and the accuracies stand before these; their intervals have their own columns.
 ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "same as": (0, _figure("letters")),
     "cost,\nGFLOPs": (0, _figure("gflops")),
@@ -125,7 +126,7 @@ _MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_acc
 
 
 def table(rows: Sequence[Row], texts: Mapping[str, Text], caption: str = "") -> Table:
-    """The text of every cell, of the columns that say something."""
+    """The text of every cell, in the columns that say something."""
     cells = _telling({title: [text(row) for row in rows] for title, text in texts.items()})
     columns = (Column(title, words=title in _WORDS) for title in cells)
     return Table(caption, tuple(columns), tuple(zip(*cells.values(), strict=True)))
@@ -135,8 +136,8 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
     """The table of a terminal, accuracies and costs in one.
 
     Args:
-        rows: what it shows.
-        names: what it calls each.
+        rows: the rows that it shows.
+        names: what it calls each row.
     """
     ranks = {title: rank for title, (rank, _) in ON_TERMINAL.items()}
     cells: dict[str, list[str]] = {
@@ -152,14 +153,15 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
 
 
 def chosen(rows: Sequence[Row], names: str, signs: Sequence[str] | None = None) -> Table:
-    """The same of columns named between commas: titles of the usual ones, or of the frame's.
+    """The table of columns named between commas: titles of the usual ones, or of the frame's.
 
     On a terminal without room for all, words are broken, and the last figures are left out.
 
     Args:
-        rows: what it shows.
-        names: of the columns.
-        signs: of the marks of each row, to stand in the first column; else marks have their own.
+        rows: the rows that it shows.
+        names: the names of the columns.
+        signs: the signs of each row's marks, which stand in the first column; without them, marks
+            have a column of their own.
 
     Raises:
         UsageError: there is no such column.

@@ -18,7 +18,7 @@ from effbench.report.sections import Pair, Section
 from effbench.report.select import split
 from effbench.tables import Column, Table, comma_separated, in_markdown, latex, markdown
 
-# How notes on a column begin.
+# How the notes on each column begin.
 _ABOUT = {"same as": "same as", "published acc-test": "published", "epoch": "epoch"}
 
 
@@ -167,7 +167,7 @@ def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
 
 
 def notes(section: Section, wanted: Wanted) -> list[str]:
-    """Without those on columns that are not shown."""
+    """The notes of a section, without those on columns that are not shown."""
     if wanted.columns is None:
         return list(section.notes)
     shown = split(wanted.columns)

@@ -16,7 +16,7 @@ from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
 
 _COST = "GFLOPs: the arithmetic that an image takes, in billions of multiply-adds."
-# How notes begin that say nothing without a column, and those that are the same for all sections.
+# How those notes begin that say nothing without a column, and those that all sections share.
 _ABOUT = {"hours": ("Seconds and hours", "Features of"), "published": ("published",)}
 _GENERAL = ("same as", "Percent", "Seconds and hours")
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -82,7 +82,7 @@ def _table(section: Section, wanted: Wanted, signs: Signs) -> Table:
 
 
 def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterator[str]:
-    """What the signs of a section stand for; what that means is said once in a report."""
+    """What the signs of a section stand for; a report explains each mark once."""
     for caveat, sign in signs.items():
         details: dict[str, list[str]] = {}
         for row, label in zip(section.rows, section.labels, strict=True):
@@ -100,9 +100,9 @@ def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterat
 
 
 def _notes(report: Report, wanted: Wanted, shown: Collection[str]) -> Iterator[str]:
-    """Each once, with the sections that it is about where these are not all.
+    """Each note once, with the sections that it is about where these are not all.
 
-    Those on columns that are not shown are left out, and what footnotes say already.
+    Notes on columns that are not shown are left out, and so is what footnotes say already.
     """
     titles: dict[str, list[str]] = {}
     for section in report.sections:
