@@ -33,7 +33,7 @@ class Timing:
 
     Attributes:
         what: what was done.
-        seconds: how long it took by the clock.
+        seconds: wall-clock time that it took.
         memory: the most bytes that its process held.
     """
 

@@ -83,7 +83,7 @@ class TimedCase:
 
     @property
     def best_ratio(self) -> float | None:
-        """The same by the fastest steps, which other programs disturb least."""
+        """The same ratio by the fastest steps, which other programs disturb least."""
         return self.fit.best / self.train.best if self.fit and self.train else None
 
 

@@ -153,7 +153,7 @@ def save(rows: Sequence[TimedCase], options: StepOptions, path: Path) -> None:
     """Writes the table as Markdown to `path`, and beside it as JSON.
 
     Raises:
-        DiskError: that cannot be written.
+        DiskError: the files cannot be written.
     """
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from effbench.tables import Table, grid
 out = Console(highlight=False, markup=False)
 err = Console(stderr=True, highlight=False, markup=False)
 
-# How long one phase waits between two plain lines.
+# The time between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
 # A width in characters that no table needs.
