@@ -1,4 +1,4 @@
-"""The commands about this machine: what it can do, what it has, what it lacks."""
+"""The commands that download files to this machine, and that list and clear what it keeps."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def cache(
     ] = False,
 ) -> None:
     """List or clear cached features, plans and downloads."""
-    from effbench import cache as caching
+    from effbench.cache import clear, directory, entries
 
     if action is CacheAction.clear:
-        out.print(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
+        out.print(f"freed {clear(everything) / 1e6:,.1f} MB under {directory()}")
         return
-    entries = caching.entries()
-    for entry in entries:
+    cached = entries()
+    for entry in cached:
         say(f"{entry.size / 1e6:10,.1f} MB  {entry.path}")
-    total = sum(entry.size for entry in entries) / 1e6
-    say(f"{total:10,.1f} MB  in all under {caching.directory()}")
+    total = sum(entry.size for entry in cached) / 1e6
+    say(f"{total:10,.1f} MB  in all under {directory()}")
