@@ -21,7 +21,7 @@ from rich.text import Text
 from effbench.config.run_spec import RunSpec
 from effbench.progress import Step
 from effbench.sweep.events import Event
-from effbench.tables import Table, grid
+from effbench.tables import Table, fitted, grid
 
 # No markup: what is printed may hold brackets of its own.
 out = Console(highlight=False, markup=False)
@@ -121,6 +121,10 @@ def show(table: Table) -> None:
     """Prints a table: to the width of a terminal; elsewhere whole, for other programs to read."""
     width = out.width if out.is_terminal else WIDEST
     out.print(grid(table, width), width=width, crop=False)
+    shown = fitted(table, width).columns
+    hidden = [" ".join(column.title.split()) for column in table.columns if column not in shown]
+    if hidden:
+        say(f"A wider terminal also shows {', '.join(hidden)}.", style="dim")
 
 
 def say(text: str | Text, style: str = "") -> None:
