@@ -58,11 +58,15 @@ class Table:
 
     def only(self, titles: Sequence[str]) -> Table:
         """The table with these columns alone, in this order."""
-        places = [[column.title for column in self.columns].index(title) for title in titles]
+        known = [column.title for column in self.columns]
+        return self.at([known.index(title) for title in titles])
+
+    def at(self, indices: Sequence[int]) -> Table:
+        """The table with the columns at these places alone, in this order."""
         return replace(
             self,
-            columns=tuple(self.columns[place] for place in places),
-            rows=tuple(tuple(row[place] for place in places) for row in self.rows),
+            columns=tuple(self.columns[index] for index in indices),
+            rows=tuple(tuple(row[index] for index in indices) for row in self.rows),
         )
 
 
@@ -97,12 +101,11 @@ def fitted(table: Table, width: int) -> Table:
     Columns of rank 0 stay; where even these are too wide, `grid` breaks their words.
     """
     while width_of(table) > width:
-        optional = [column for column in table.columns if column.rank]
-        if not optional:
+        ranks = [(column.rank, index) for index, column in enumerate(table.columns)]
+        highest, last = max(ranks)  # of equals the last one goes first
+        if not highest:
             break
-        # Of equals the last one goes first.
-        last = max(reversed(optional), key=lambda column: column.rank)
-        table = table.only([column.title for column in table.columns if column is not last])
+        table = table.at([index for _, index in ranks if index != last])
     return table
 
 
@@ -112,7 +115,11 @@ def grid(table: Table, width: int) -> Grid:
     from rich.text import Text
 
     table = fitted(table, width)
+    rooms = _rooms(table, width)
     shown = Grid(
+        # So that it is not made narrower for a console that is no terminal.
+        width=min(width, sum(rooms) + GAP * (len(rooms) - 1)),
+        show_header=any(column.title for column in table.columns),
         title=Text(table.caption, "bold") if table.caption else None,
         title_justify="left",
         header_style="dim",
@@ -120,7 +127,6 @@ def grid(table: Table, width: int) -> Grid:
         padding=(0, GAP, 0, 0),
         pad_edge=False,
     )
-    rooms = _rooms(table, width)
     for column, room in zip(table.columns, rooms, strict=True):
         shown.add_column(
             Text(_broken(column.title, room) if column.words else column.title),

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
-from effbench import provenance
+from effbench import provenance, tables
 from effbench.bench.step import Options, Row, name
 from effbench.bench.step_messages import Pace
 from effbench.errors import UsageError
 from effbench.files import write_atomically, writing
 from effbench.hardware import machine
+from effbench.tables import Column, Table
 
 # Columns of words; the others are numbers.
-WORDS = ("Model", "Precision", "Recipe", "Augmented")
-TITLES = ("Training steps", "Inference, and what it takes")
+_WORDS = ("Model", "Precision", "Recipe", "Augmented")
+# Where a terminal has no room for all columns, the highest are left out first, but before them
+# those that are the same in every row.
+_RANKS = {
+    "median ms": 1,
+    "fit median ms": 1,
+    "fit memory GB": 2,
+    "× fit, fastest": 3,
+    "p90 ms": 3,
+    "compile s": 3,
+    "p10 ms": 5,
+    "p99 ms": 4,
+    "others": 4,
+}
+_SAME = 6
+_VARIED = ("Batch", "Precision", "Recipe", "Augmented")
 
 # Cores that other programs may use before the table says that the machine was shared.
 _SHARED = 0.1
-
-
-@dataclass(frozen=True)
-class Table:
-    """Part of what is shown.
-
-    Attributes:
-        columns: titles.
-        rows: cells, one for each column.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,27 @@ class Shown:
 
 def show(rows: Sequence[Row], options: Options) -> Shown:
     """The rows in words."""
-    tables = []
-    for cells in (_training, _inference):
-        found = [_which(row) | cells(row) for row in rows]
-        tables.append(Table(tuple(found[0]), tuple(tuple(each.values()) for each in found)))
+    which = [_which(row) for row in rows]
     return Shown(
-        tuple(tables),
+        (
+            _table("Training steps", which, map(_training, rows)),
+            _table("Inference, and what it takes", which, map(_inference, rows)),
+        ),
         _notes(rows, options),
         tuple(f"{name(row.case)}: {row.problem}" for row in rows if row.problem),
     )
+
+
+def _table(
+    caption: str, which: Sequence[dict[str, str]], figures: Iterable[dict[str, str]]
+) -> Table:
+    cells = [case | more for case, more in zip(which, figures, strict=True)]
+    columns = []
+    for title in cells[0]:
+        same = title in _VARIED and len({row[title] for row in cells}) == 1
+        rank = _SAME if same else _RANKS.get(title, 0)
+        columns.append(Column(title, words=title in _WORDS, rank=rank))
+    return Table(caption, tuple(columns), tuple(tuple(row.values()) for row in cells))
 
 
 def _which(row: Row) -> dict[str, str]:
@@ -130,11 +142,7 @@ def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
 
 def markdown(shown: Shown) -> str:
     """The tables and their notes."""
-    parts = []
-    for title, table in zip(TITLES, shown.tables, strict=True):
-        sides = ["left" if column in WORDS else "right" for column in table.columns]
-        cells = tabulate(table.rows, table.columns, "github", disable_numparse=True, colalign=sides)
-        parts.append(f"### {title}\n\n{cells}")
+    parts = [f"### {table.caption}\n\n{tables.markdown(table)}" for table in shown.tables]
     lines = (*shown.notes, *(f"Failed: {problem}." for problem in shown.problems))
     return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines))) + "\n"
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 from typer.core import TyperGroup
 
-from effbench.cli.console import Display, err, figures, notes, out
+from effbench.cli.console import Display, err, left_out, notes, out, say, table
 from effbench.cli.options import (
     DataDirOption,
     DataOption,
@@ -29,10 +30,14 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import select
 from effbench.errors import EffbenchError, Interrupted
+from effbench.tables import Column, Table, fitted
 
 if TYPE_CHECKING:
     from effbench.bench.comparisons import Comparison
     from effbench.bench.step_table import Shown
+
+# Characters of a line of a title over a table of steps on a terminal.
+_TITLE = 7
 
 _NETWORKS = ", ".join(row.name for row in RECIPES.values() if not row.way.frozen_backbone)
 
@@ -164,7 +169,7 @@ def bench_step(
     step_table.save(rows, options, output)
     shown = step_table.show(rows, options)
     _print_steps(shown)
-    out.print(f"saved: {output} and {output.with_suffix('.json')}", soft_wrap=True)
+    say(f"{output} and {output.with_suffix('.json')}", "saved: ")
     for problem in shown.problems:
         err.print(f"effbench: {problem}", soft_wrap=True)
     if shown.problems:
@@ -172,19 +177,33 @@ def bench_step(
 
 
 def _print_steps(shown: Shown) -> None:
-    from effbench.bench.step_table import TITLES, WORDS
-
-    for title, part in zip(TITLES, shown.tables, strict=True):
-        out.print(title, style="bold")
-        figures(part.columns, part.rows, WORDS)
+    hidden = []
+    for part in shown.tables:
+        narrow = out.is_terminal and fitted(part, out.width) != part
+        hidden += table(_stacked(part) if narrow else part)
+    left_out(hidden)
     notes(shown.notes)
 
 
+def _stacked(shown: Table) -> Table:
+    """With long titles over several lines, so that a terminal has room for more columns."""
+    titles = (
+        "\n".join(wrap(column.title, _TITLE, break_long_words=False)) for column in shown.columns
+    )
+    columns = zip(shown.columns, titles, strict=True)
+    return replace(shown, columns=tuple(replace(column, title=title) for column, title in columns))
+
+
 def _print_comparison(comparison: Comparison) -> None:
-    table = Table("", "seconds", "peak memory")
-    for timing in comparison.timings:
-        memory = f"{timing.memory / 1e9:.2f} GB" if timing.memory else ""
-        table.add_row(timing.what, f"{timing.seconds:.2f}", memory)
-    out.print(table)
+    columns = (Column("", words=True), Column("seconds"), Column("peak memory"))
+    rows = (
+        (
+            timing.what,
+            f"{timing.seconds:.2f}",
+            f"{timing.memory / 1e9:.2f} GB" if timing.memory else "",
+        )
+        for timing in comparison.timings
+    )
+    table(Table("", columns, tuple(rows)))
     for finding in comparison.findings:
-        out.print(finding, soft_wrap=True)
+        say(finding)

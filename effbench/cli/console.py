@@ -1,10 +1,12 @@
-"""What long work shows: bars on a terminal, plain lines elsewhere."""
+"""What commands print: text and tables as wide as the terminal, and bars for long work."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -16,12 +18,12 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from effbench.config.run_spec import RunSpec
 from effbench.progress import Step
 from effbench.sweep.events import Event
+from effbench.tables import Table, fitted, grid
 
 # No markup: what is printed may hold brackets of its own.
 out = Console(highlight=False, markup=False)
@@ -30,8 +32,10 @@ err = Console(stderr=True, highlight=False, markup=False)
 # Between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
-# Columns of text that no table needs.
-WIDEST = 250
+# Characters of a line where there is no terminal: more than any table takes.
+WIDEST = 1000
+# Before the lines of a text with a word too long to stand beside what it starts with.
+_INDENT = 2
 
 _MARKS = {
     "saved": ("✓", "green"),
@@ -117,27 +121,61 @@ class Display:
             )
 
 
-def figures(columns: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[str]) -> None:
-    """Prints a table whole: a narrow terminal breaks its lines, not its figures.
+def table(shown: Table, among: Sequence[Table] = ()) -> list[str]:
+    """Prints a table: all of it, but on a terminal the columns that it has room for.
 
     Args:
-        columns: titles.
-        rows: a cell for each column.
-        words: columns of words; the others are numbers.
+        shown: the table.
+        among: those that are read as one, itself among them: a column that one of them has no room
+            for is left out of all.
+
+    Returns:
+        titles of the columns left out, for `left_out`.
     """
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column in words else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*cells)
-    table.width = out.measure(table, options=out.options.update(width=WIDEST)).maximum
-    out.print(table, crop=False)
+    width = out.width if out.is_terminal else WIDEST
+    hidden = {
+        column
+        for part in among or [shown]
+        for column in set(part.columns) - set(fitted(part, width).columns)
+    }
+    kept = [index for index, column in enumerate(shown.columns) if column not in hidden]
+    if shown.caption:
+        say(Text(shown.caption, "bold"))
+    out.print(grid(replace(shown.at(kept), caption=""), width), crop=False)
+    return [column.title for column in shown.columns if column in hidden]
+
+
+def left_out(titles: Iterable[str]) -> None:
+    """Prints which columns no table had room for, if there are any."""
+    names = ", ".join(dict.fromkeys(" ".join(title.split()) for title in titles))
+    if names:
+        say(Text(f"A wider terminal also shows: {names}.", "dim"))
+
+
+def say(text: str | Text, start: str | Text = "") -> None:
+    """Prints a text beside its start: a terminal breaks it between words and indents what goes on.
+
+    Where there is no terminal, it is one line.
+    """
+    text, start = Text.assemble(text), Text.assemble(start)
+    if not out.is_terminal:
+        out.print(start + text, soft_wrap=True)
+        return
+    indent = start.cell_len
+    if any(cell_len(word) > out.width - indent for word in text.plain.split()):
+        indent = min(indent, _INDENT)
+    if start.cell_len > indent:
+        out.print(start)
+        start = Text(" " * indent)
+    for line in text.wrap(out, out.width - indent):
+        out.print(start + line)
+        start = Text(" " * indent)
 
 
 def notes(lines: Iterable[str]) -> None:
-    """Prints points, which a terminal breaks between words; elsewhere each is one line."""
+    """Prints points."""
     for line in lines:
-        out.print(f"- {line}", soft_wrap=not out.is_terminal)
+        say(line, "- ")
 
 
 def name(specs: Sequence[RunSpec]) -> str:

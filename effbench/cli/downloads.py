@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import Display, out
+from effbench.cli.console import Display, out, say
 from effbench.cli.options import (
     CacheAction,
     DataDirOption,
@@ -41,12 +41,12 @@ def fetch(
         show = partial(display.step, "fetch")
         loaded = datasets.load(data, data_dir, show)
         counts = ", ".join(f"{len(split.labels):,}" for split in loaded.splits)
-        out.print(f"{data}: {counts} images, sha256 {loaded.sha256}", soft_wrap=True)
+        say(f"{data}: {counts} images, sha256 {loaded.sha256}")
         for row, identity in identities:
             if not identity.random:
                 file = weights_module.find(source, identity, row, weights_dir, show)
-                out.print(f"{row.name} {identity.name}: {file.path}", soft_wrap=True)
-                out.print(f"  sha256 {file.sha256}", soft_wrap=True)
+                say(f"{row.name} {identity.name}: {file.path}")
+                say(f"sha256 {file.sha256}", "  ")
 
 
 def cache(
@@ -60,10 +60,10 @@ def cache(
     from effbench import cache as caching
 
     if action is CacheAction.clear:
-        out.print(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
+        say(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
         return
     entries = caching.entries()
     for entry in entries:
-        out.print(f"{entry.size / 1e6:10,.1f} MB  {entry.path}", soft_wrap=True)
+        say(str(entry.path), f"{entry.size / 1e6:10,.1f} MB  ")
     total = sum(entry.size for entry in entries) / 1e6
-    out.print(f"{total:10,.1f} MB  in all under {caching.directory()}", soft_wrap=True)
+    say(f"in all under {caching.directory()}", f"{total:10,.1f} MB  ")

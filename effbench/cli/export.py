@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from effbench.cli.console import Display, err, out
+from effbench.cli.console import Display, err, out, say, table
 from effbench.cli.options import ExportFormat, ResultsOption
 from effbench.errors import DataError
 from effbench.stderr import hushed
+from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
     from effbench.export.predict import Prediction
@@ -51,10 +51,9 @@ def export(
 
         order = exporting.Order(store, record, format.value, output, force, weights_dir)
         done = exporting.export(order, partial(display.step, "export"))
-    out.print(
+    say(
         f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "
-        f"{done.difference:.1e} from the probabilities of the run's network in float32",
-        soft_wrap=True,
+        f"{done.difference:.1e} from the probabilities of the run's network in float32"
     )
 
 
@@ -90,14 +89,13 @@ def _print(predictions: list[Prediction], as_json: bool) -> None:
         ]
         print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
     elif out.is_terminal:
-        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        for title in ("Image", "Class"):
-            table.add_column(title, overflow="fold")
-        table.add_column("Probability", justify="right", no_wrap=True)
-        for each in predictions:
-            for place, (name, value) in enumerate(each.top):
-                table.add_row("" if place else str(each.image), name, f"{value:.2%}")
-        out.print(table)
+        columns = (Column("Image", words=True), Column("Class", words=True), Column("Probability"))
+        cells = (
+            ("" if index else str(each.image), name, f"{value:.2%}")
+            for each in predictions
+            for index, (name, value) in enumerate(each.top)
+        )
+        table(Table("", columns, tuple(cells)))
     else:
         for each in predictions:
             for name, value in each.top:

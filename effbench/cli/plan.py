@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, figures, notes, out
+from effbench.cli.console import Display, err, left_out, notes, say, table
 from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tpu_slices import SLICES
@@ -71,11 +71,14 @@ def plan(
 def _show(rows: list[Row], price: float | None) -> None:
     from effbench.tpu_plan import plan_table
 
-    for found in plan_table.tables(rows, price):
-        out.print(found.title, style="bold", soft_wrap=True)
-        figures(found.columns, found.rows, plan_table.WORDS)
-        for line in found.lines:
-            out.print(line, soft_wrap=True)
+    sections = plan_table.sections(rows, price)
+    tables = [section.table for section in sections]
+    hidden = []
+    for section in sections:
+        hidden += table(section.table, tables)
+        for line in section.lines:
+            say(line)
+    left_out(hidden)
     notes([plan_table.ABOUT, *plan_table.notes(rows)])
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from effbench.cli.console import Display, err, out
+from effbench.cli.console import Display, err, say
 from effbench.cli.options import ResultsOption
 
 
@@ -27,11 +27,11 @@ def validate(
         if each.remark:
             remarks.setdefault(each.text, []).append(each.path)
         else:
-            out.print(Text.assemble(("wrong", "red"), f" {each.path}: {each.text}"), soft_wrap=True)
+            say(f"{each.path}: {each.text}", Text("wrong ", "red"))
     for text, paths in remarks.items():
         more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
-        out.print(f"note  {paths[0]}: {text}{more}", soft_wrap=True)
-    out.print(f"{found.records:,} records, {found.errors:,} problems", soft_wrap=True)
+        say(f"{paths[0]}: {text}{more}", "note  ")
+    say(f"{found.records:,} records, {found.errors:,} problems")
     if found.errors:
         raise typer.Exit(1)
 
@@ -45,8 +45,7 @@ def merge(
 
     with Display(err, 0, quiet=False, verbose=False) as display:
         outcome = merging.merge(sources, results, partial(display.step, "merge"))
-    out.print(
+    say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
-        f"in {results}",
-        soft_wrap=True,
+        f"in {results}"
     )

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table as Grid
 
-from effbench.cli.console import notes, out
+from effbench import tables
+from effbench.cli import console
 from effbench.cli.options import only
 from effbench.errors import UsageError
 from effbench.report.published import TABLES, Row, Table
@@ -51,11 +51,16 @@ def _list(*, as_json: bool, csv: bool) -> None:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        grid = _grid("table", "figures, and their source")
-        for row in rows:
-            grid.add_row(str(row["table"]), f"{row['figures']}, {row['rows']} rows")
-            grid.add_row("", str(row["source"]), style="dim")
-        out.print(grid)
+        titles = ("table", "figures, and their source")
+        listed = tables.Table(
+            "",
+            tuple(tables.Column(title, words=True) for title in titles),
+            tuple(
+                (str(row["table"]), f"{row['figures']}, {row['rows']} rows\n{row['source']}")
+                for row in rows
+            ),
+        )
+        console.table(listed)
 
 
 def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
@@ -74,26 +79,17 @@ def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
     elif csv:
         print(table.text, end="")
     else:
-        out.print(_figures(table))
+        console.left_out(console.table(_figures(table)))
         lines = [f"source: {source}" for source in table.sources]
         lines += table.notes
         lines += [f"{name}: {flaw.text}" for name, found in flaws.items() for flaw in found]
-        notes(lines)
+        console.notes(lines)
 
 
-def _figures(table: Table[Row]) -> Grid:
+def _figures(table: Table[Row]) -> tables.Table:
     """All columns but the last, the source, which stands below."""
-    grid = _grid()
-    for column in table.columns[:-1]:
-        grid.add_column(
-            "\n".join([*column.name.split("_"), column.unit]),
-            justify="left" if column.parse is str else "right",
-            vertical="bottom",
-        )
-    for cells in table.cells:
-        grid.add_row(*cells[:-1])
-    return grid
-
-
-def _grid(*headers: str) -> Grid:
-    return Grid(*headers, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    columns = (
+        tables.Column("\n".join([*column.name.split("_"), column.unit]), words=column.parse is str)
+        for column in table.columns[:-1]
+    )
+    return tables.Table("", tuple(columns), tuple(tuple(cells[:-1]) for cells in table.cells))

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from effbench.cli.console import err, out
+from effbench.cli.console import err, left_out, out, say, table
 from effbench.cli.options import ResultsOption
 from effbench.errors import UsageError
+from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
     from effbench.records.record import Record, RunResult, Scores
@@ -21,53 +21,50 @@ if TYPE_CHECKING:
 TAIL = 20
 
 
-def render(record: Record, folder: Path) -> Iterator[Text | Table]:
-    """The lines and tables that say what a run was and what came of it."""
+# At 80 columns there is no room for the images, which stand among the facts.
+_SCORES = (
+    Column("selected by", words=True),
+    Column("epoch"),
+    Column("split", words=True),
+    Column("images", rank=1),
+    Column("top-1"),
+    Column("correct"),
+    Column("top-5"),
+    Column("correct"),
+    Column("loss"),
+)
+_HISTORY = (
+    Column("epoch"),
+    Column("learning rate"),
+    Column("loss"),
+    Column("top-1"),
+    Column("val loss"),
+    Column("val top-1"),
+    Column("val top-5"),
+)
+
+
+def facts(record: Record, folder: Path) -> dict[str, str]:
+    """What a run was, and how it ended."""
     from effbench.records import describe
     from effbench.records.record import RunFailure
-    from effbench.records.store import LOG
 
     asked = dict(describe.of_spec(record.spec))
     if isinstance(record, RunFailure):
-        yield _listed(asked | dict(describe.of_failure(record)))
-        yield from _tail(folder / LOG)
-        return
-    yield _listed(asked | dict(describe.of_result(record)) | {"folder": str(folder)})
-    yield _scores(record)
-    yield _history(record)
+        return asked | dict(describe.of_failure(record))
+    return asked | dict(describe.of_result(record)) | {"folder": str(folder)}
 
 
-def _listed(found: dict[str, str]) -> Text:
-    width = max(map(len, found)) + 2
-    return Text("\n").join(
-        Text.assemble((name.ljust(width), "bold"), text) for name, text in found.items()
-    )
-
-
-def _table(*titles: str, caption: str) -> Table:
-    table = Table(
-        title=f"\n{caption}",
-        title_style="bold",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for place, title in enumerate(titles):
-        table.add_column(title, justify="right" if place else "left", no_wrap=True)
-    return table
-
-
-def _scores(result: RunResult) -> Table:
-    titles = ("images", "top-1", "correct", "top-5", "correct", "loss")
-    table = _table("selected by", "epoch", "split", *titles, caption="Scores")
+def scores(result: RunResult) -> Table:
+    """Both scores of each epoch that a rule selects."""
+    rows: list[tuple[str, ...]] = []
     for row in result.selected:
-        table.add_row(row.rule, str(row.epoch), "validation", *_columns(row.validation))
-        table.add_row("", "", "test", *_columns(row.test))
-    return table
+        rows.append((row.rule, str(row.epoch), "validation", *_cells(row.validation)))
+        rows.append(("", "", "test", *_cells(row.test)))
+    return Table("Scores", _SCORES, tuple(rows))
 
 
-def _columns(scores: Scores) -> Iterator[str]:
+def _cells(scores: Scores) -> Iterator[str]:
     yield f"{scores.total:,}"
     for rate, count in (
         (scores.accuracy, scores.correct),
@@ -78,19 +75,10 @@ def _columns(scores: Scores) -> Iterator[str]:
     yield f"{scores.loss:.4f}"
 
 
-def _history(result: RunResult) -> Table:
-    table = _table(
-        "epoch",
-        "learning rate",
-        "loss",
-        "top-1",
-        "val loss",
-        "val top-1",
-        "val top-5",
-        caption="History",
-    )
-    for row in result.history:
-        table.add_row(
+def history(result: RunResult) -> Table:
+    """Every epoch."""
+    rows = (
+        (
             str(row.epoch),
             f"{row.learning_rate:.3g}",
             f"{row.train.loss:.4f}",
@@ -99,15 +87,38 @@ def _history(result: RunResult) -> Table:
             f"{row.validation.accuracy:.2%}",
             f"{row.validation.top5_accuracy:.2%}",
         )
-    return table
+        for row in result.history
+    )
+    return Table("History", _HISTORY, tuple(rows))
 
 
-def _tail(log: Path) -> Iterator[Text]:
+def print_record(record: Record, folder: Path) -> None:
+    """Prints everything about a run whose files are in this folder."""
+    from effbench.records.record import RunFailure
+    from effbench.records.store import LOG
+
+    known = facts(record, folder)
+    width = max(map(len, known)) + 2
+    for name, text in known.items():
+        say(text, Text(name.ljust(width), "bold"))
+    if isinstance(record, RunFailure):
+        _print_tail(folder / LOG)
+        return
+    hidden = []
+    for part in (scores(record), history(record)):
+        out.print()
+        hidden += table(part)
+    left_out(hidden)
+
+
+def _print_tail(log: Path) -> None:
     """The end of what the failed worker printed, if that was kept."""
     if log.is_file():
         lines = log.read_text("utf-8", "replace").splitlines()
-        yield Text(f"\nthe last of {len(lines)} lines of {log}", style="bold")
-        yield Text("\n".join(lines[-TAIL:]))
+        out.print()
+        say(Text(f"the last of {len(lines)} lines of {log}", "bold"))
+        for line in lines[-TAIL:]:
+            say(line)
 
 
 def show(
@@ -135,5 +146,4 @@ def show(
         for hint in found.hints:
             err.print(f"effbench: {hint}", soft_wrap=True)
     else:
-        for part in render(record, store.folder(record.spec.key)):
-            out.print(part, soft_wrap=isinstance(part, Text))
+        print_record(record, store.folder(record.spec.key))

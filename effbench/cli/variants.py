@@ -7,10 +7,20 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from effbench.cli.console import out
+from effbench.cli.console import left_out, table
 from effbench.config.variants import VARIANTS
+from effbench.tables import Column, Table
+
+_COLUMNS = (
+    Column("Model", words=True),
+    Column("Size"),
+    Column("Parameters"),
+    Column("GFLOPs"),
+    Column("Rescale", words=True, rank=1),
+    Column("Weights", words=True),
+    Column("md5", words=True, rank=2),
+)
 
 
 def variants(
@@ -25,17 +35,21 @@ def variants(
             for row in VARIANTS.values()
         ]
         print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
-        return
-    # Without lines it fits 80 columns with every md5 whole.
-    table = Table("Model", "Size", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("Parameters", justify="right")
-    for title in ("Rescale", "Weights", "md5"):
-        table.add_column(title, no_wrap=True)
+    else:
+        left_out(table(_listed()))
+
+
+def _listed() -> Table:
+    """A row for each release, the first with what the network is; one for a network without."""
+    from effbench.models.flops import multiply_adds
+
+    rows = []
     for row in VARIANTS.values():
-        network = [row.name, str(row.image_size), f"{row.parameters:,}"]
+        flops = multiply_adds(row, row.image_size)
+        network = [row.name, str(row.image_size), f"{row.parameters:,}", f"{flops / 1e9:.2f}"]
         for release in row.releases.values():
-            table.add_row(*network, release.rescale, release.name, release.md5)
-            network = [""] * 3
+            rows.append((*network, release.rescale, release.name, release.md5))
+            network = [""] * len(network)
         if not row.releases:
-            table.add_row(*network, row.rescale)
-    out.print(table)
+            rows.append((*network, row.rescale, "", ""))
+    return Table("", _COLUMNS, tuple(rows))

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
-from tabulate import tabulate
-
-from effbench import provenance
+from effbench import provenance, tables
 from effbench.hardware.tpu_slices import Slice
+from effbench.tables import Column, Table
 from effbench.tpu_plan.compile_cache import PACKAGES
 from effbench.tpu_plan.estimate import gib
 from effbench.tpu_plan.planner import Row
@@ -19,59 +18,63 @@ ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of
 
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
 
-# Columns of words; the others are numbers.
-WORDS = ("Model", "From")
+# All columns there may be.
+_COLUMNS = (
+    Column("Model", words=True),
+    Column("Size"),
+    Column("Batch"),
+    Column("Compiles", rank=2),
+    Column("HBM"),
+    Column("Fits"),
+    Column("GFLOP", rank=3),
+    Column("MB", rank=4),
+    Column("Step"),
+    Column("From", words=True, rank=1),
+    Column("Run"),
+    Column("Cost"),
+    Column("Largest"),
+)
 
 
 @dataclass(frozen=True)
-class Table:
+class Section:
     """The runs of one recipe on one slice.
 
     Attributes:
-        title: recipe and slice.
-        columns: titles.
-        rows: cells, one for each column.
+        table: a row for each run; its caption says which recipe and slice.
         lines: what does not fit and why, and the whole sweep.
     """
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    table: Table
     lines: tuple[str, ...]
 
 
-def tables(rows: Sequence[Row], price: float | None) -> list[Table]:
-    """One table for each recipe and slice, in the order of the rows.
+def sections(rows: Sequence[Row], price: float | None) -> list[Section]:
+    """One for each recipe and slice, in the order of the rows.
 
     Args:
         rows: of the plan.
         price: dollars an hour of a whole slice, or None.
     """
     groups = groupby(rows, key=lambda row: (row.spec.recipe.name, row.tpu))
-    return [_table(tuple(group), price) for _, group in groups]
+    return [_section(tuple(group), price) for _, group in groups]
 
 
-def _table(rows: tuple[Row, ...], price: float | None) -> Table:
+def _section(rows: tuple[Row, ...], price: float | None) -> Section:
     tpu = rows[0].tpu
     optional = {
         "Cost": price is not None,
         "Largest": any(row.largest is not None for row in rows),
     }
-    cells = [
-        {title: cell for title, cell in _cells(row, price).items() if optional.get(title, True)}
-        for row in rows
-    ]
-    title = (
+    columns = tuple(column for column in _COLUMNS if optional.get(column.title, True))
+    cells = [_cells(row, price) for row in rows]
+    caption = (
         f"{rows[0].spec.recipe.name} on {tpu.name}: {tpu.replicas} replicas, each a "
         f"{_replica(tpu)} with {tpu.generation.hbm_gib} GiB"
     )
     lines = [f"{row.spec.variant}: {row.problem.rstrip('.')}." for row in rows if row.problem]
-    return Table(
-        title,
-        tuple(cells[0]),
-        tuple(tuple(row.values()) for row in cells),
-        (*lines, *_sums(rows, price)),
-    )
+    shown = tuple(tuple(row[column.title] for column in columns) for row in cells)
+    return Section(Table(caption, columns, shown), (*lines, *_sums(rows, price)))
 
 
 def _cells(row: Row, price: float | None) -> dict[str, str]:
@@ -155,12 +158,9 @@ def markdown(rows: Sequence[Row], price: float | None) -> str:
     """All of it as Markdown, ending with a newline."""
     names = dict.fromkeys(row.spec.recipe.name for row in rows)
     parts = [f"## Plan of {', '.join(names)}", ABOUT]
-    for table in tables(rows, price):
-        alignment = ["left" if column in WORDS else "right" for column in table.columns]
-        shown = tabulate(
-            table.rows, table.columns, "github", disable_numparse=True, colalign=alignment
-        )
-        parts += [f"### {table.title}", shown, *table.lines]
+    for section in sections(rows, price):
+        caption = f"### {section.table.caption}"
+        parts += [caption, tables.markdown(section.table), *section.lines]
     parts.append("\n".join(f"- {note}" for note in notes(rows)))
     return "\n\n".join(parts) + "\n"
 

@@ -4,9 +4,8 @@ import csv
 import json
 
 import pytest
-from rich.console import Console
 
-from effbench.cli import reference as reference_cli
+from effbench.cli.console import out
 from effbench.cli.reference import reference
 from effbench.errors import UsageError
 from effbench.report.published import TABLES, flaws
@@ -14,8 +13,7 @@ from effbench.report.published import TABLES, flaws
 
 @pytest.fixture(params=[80, 100])
 def width(request, monkeypatch):
-    console = Console(highlight=False, markup=False, width=request.param)
-    monkeypatch.setattr(reference_cli, "out", console)
+    monkeypatch.setattr(out, "_width", request.param)
     return request.param
 
 
