@@ -65,6 +65,22 @@ def test_the_highest_rank_goes_first_and_of_equals_the_last():
     assert titles == [["a", "b", "c", "d"], ["a", "b", "c"], ["a", "b"], ["a"]]
 
 
+def test_columns_of_one_title_stay_apart_when_another_is_left_out():
+    columns = (Column("n"), Column("right"), Column("n", rank=1), Column("right"))
+    table = Table("", columns, (("1", "2", "3" * 20, "4"),))
+    assert fitted(table, 20).rows == (("1", "2", "4"),)
+
+
+def test_a_console_narrower_than_the_table_breaks_no_figure():
+    console = Console(width=20, file=io.StringIO())
+    console.print(grid(TABLE, 200), crop=False)
+    assert "93.24 ± 0.10                                  " in console.file.getvalue()
+
+
+def test_without_titles_there_is_no_line_for_them():
+    assert lines(Table("", (Column("", words=True), Column("")), (("a", "1"),)), 80) == ["a  1"]
+
+
 def test_every_other_format_has_every_column():
     rows = list(csv.reader(io.StringIO(comma_separated(TABLE))))
     assert rows[0] == ["Model", "Size", "test", "marks", "hours"]

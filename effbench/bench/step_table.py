@@ -27,12 +27,12 @@ _RANKS = {
     "× fit, fastest": 3,
     "p90 ms": 3,
     "compile s": 3,
-    "p10 ms": 5,
     "p99 ms": 4,
     "others": 4,
+    "p10 ms": 5,
 }
-_SAME = 6
-_VARIED = ("Batch", "Precision", "Recipe", "Augmented")
+_RANK_WHERE_EQUAL = 6
+_OFTEN_EQUAL = ("Batch", "Precision", "Recipe", "Augmented")
 
 # Cores that other programs may use before the table says that the machine was shared.
 _SHARED = 0.1
@@ -72,8 +72,8 @@ def _table(
     cells = [case | more for case, more in zip(which, figures, strict=True)]
     columns = []
     for title in cells[0]:
-        same = title in _VARIED and len({row[title] for row in cells}) == 1
-        rank = _SAME if same else _RANKS.get(title, 0)
+        equal = title in _OFTEN_EQUAL and len({row[title] for row in cells}) == 1
+        rank = _RANK_WHERE_EQUAL if equal else _RANKS.get(title, 0)
         columns.append(Column(title, words=title in _WORDS, rank=rank))
     return Table(caption, tuple(columns), tuple(tuple(row.values()) for row in cells))
 

@@ -91,9 +91,9 @@ def _print(predictions: list[Prediction], as_json: bool) -> None:
     elif out.is_terminal:
         columns = (Column("Image", words=True), Column("Class", words=True), Column("Probability"))
         cells = (
-            ("" if index else str(each.image), name, f"{value:.2%}")
-            for each in predictions
-            for index, (name, value) in enumerate(each.top)
+            ("" if index else str(prediction.image), name, f"{value:.2%}")
+            for prediction in predictions
+            for index, (name, value) in enumerate(prediction.top)
         )
         table(Table("", columns, tuple(cells)))
     else:
