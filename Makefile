@@ -37,7 +37,7 @@ demo: $(SETUP)  ## the whole main job on small data, no download: all nine varia
 
 .PHONY: test
 test: $(SETUP) $(PLAN)  ## the tests
-	$(PYTHON) -m pytest -q -n auto --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(SETUP) $(PLAN)  ## the tests on real data, and B0's training step compiled for a TPU
@@ -61,6 +61,10 @@ sweep: $(SETUP)  ## train and score the variants: make sweep ARGS="--variants B0
 .PHONY: report
 report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 	$(EFFBENCH) report $(or $(ARGS),--markdown)
+
+.PHONY: tables
+tables: $(SETUP)  ## write the tables and plots of results/ and its README again
+	$(PYTHON) tests/support/result_pages.py
 
 # A head alone on every generation; whole networks, whose steps take minutes each to compile, on the one
 # whose compiler is strictest, and `finetune` on another. (A plan with what does not fit ends with exit

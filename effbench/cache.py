@@ -38,18 +38,18 @@ def keras() -> Path:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One set of features, the plans or one download, and its size in bytes."""
 
     path: Path
     size: int
 
 
-def entries() -> list[Entry]:
+def entries() -> list[CacheEntry]:
     """All there is in the cache, sorted by path."""
     plan = [plans()] if plans().is_dir() else []
     paths = sorted([*features().glob("*/"), *plan, *downloads().glob("*")])
-    return [Entry(path, _size(path)) for path in paths]
+    return [CacheEntry(path, _size(path)) for path in paths]
 
 
 def clear(everything: bool) -> int:

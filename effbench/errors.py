@@ -5,6 +5,10 @@ Everything else that is raised is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from effbench.failures import FailureKind
+
 
 def one_line(text: str) -> str:
     """The same words on one line."""
@@ -12,7 +16,7 @@ def one_line(text: str) -> str:
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, or SIGTERM."""
+    """Ctrl-C, or SIGTERM; its argument, if any, says what holds now."""
 
 
 class EffbenchError(Exception):
@@ -24,68 +28,67 @@ class EffbenchError(Exception):
         hint: what to do next.
     """
 
-    kind = "error"
-    exit_code = 1
+    kind: ClassVar[FailureKind] = FailureKind.ERROR
 
     def __init__(self, rule: str, received: str, hint: str) -> None:
         super().__init__(one_line(f"{rule}: {received}; {hint}"))
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that it ends."""
+        return self.kind.handling.exit_code
 
 
 class UsageError(EffbenchError):
     """The command line asks for something that does not exist or cannot be."""
 
-    kind = "usage"
-    exit_code = 2
+    kind = FailureKind.USAGE
 
 
 class DataError(EffbenchError):
     """A dataset is missing, damaged, or not what it should be."""
 
-    kind = "data"
+    kind = FailureKind.DATA
 
 
 class WeightsError(EffbenchError):
     """Weights are missing, damaged, or do not fit the network."""
 
-    kind = "weights"
+    kind = FailureKind.WEIGHTS
 
 
 class DeviceError(EffbenchError):
     """The accelerator that was asked for is not there; no run can succeed."""
 
-    kind = "device"
+    kind = FailureKind.DEVICE
 
 
 class DiskError(EffbenchError):
     """A file cannot be written; no run can be kept."""
 
-    kind = "disk"
+    kind = FailureKind.DISK
 
 
 class CheckpointError(EffbenchError):
     """A checkpoint is not one that this run can go on from."""
 
-    kind = "checkpoint"
+    kind = FailureKind.CHECKPOINT
 
 
 class PreemptedError(EffbenchError):
     """A run was told to stop, and saved what it had."""
 
-    kind = "interrupted"
+    kind = FailureKind.INTERRUPTED
 
 
 class NonFiniteError(EffbenchError):
     """Training left the finite numbers."""
 
-    kind = "non-finite"
+    kind = FailureKind.NON_FINITE
 
 
 class RelayedError(EffbenchError):
-    """What another process raised, as the line that it became there."""
+    """What another process raised, as the line that the process printed."""
 
     def __init__(self, line: str) -> None:
         Exception.__init__(self, line)
-
-
-# These end the whole sweep: every further run would fail in the same way.
-FATAL_KINDS = frozenset({DeviceError.kind, DiskError.kind})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase, BufferedRandom
 from pathlib import Path
 
 from effbench.errors import DiskError
@@ -60,24 +62,60 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DiskError: it cannot be written; nothing is left behind.
     """
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BufferedIOBase]:
+    """Opens a file for writing that is whole or absent, and durable once the block has ended.
+
+    Raises:
+        DiskError: it cannot be written; nothing is left behind.
+    """
     path = Path(os.path.realpath(path))  # a link stays one
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout stays what it is
+        with writing(path.parent), path.open("wb") as file:
+            yield file
+        return
+    with scratch_file(path.with_name(f".{path.name}.{os.getpid()}.tmp")) as file:
+        yield file
+        publish(file, path)
+
+
+@contextmanager
+def scratch_file(path: Path) -> Iterator[BufferedRandom]:
+    """A file to write and to read again; it is removed at the end, unless it is published.
+
+    Raises:
+        DiskError: it cannot be written; nothing is left behind.
+    """
     with writing(path.parent):
-        if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout stays what it is
-            path.write_bytes(content)
-            return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync(path.parent)
-        except BaseException:
+            with path.open("w+b") as file:
+                yield file
+        finally:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+                path.unlink(missing_ok=True)
+
+
+def publish(file: BufferedRandom, path: Path) -> None:
+    """Renames a scratch file to `path` in the same folder, whole and durable.
+
+    Raises:
+        OSError: it cannot be renamed; `scratch_file` turns this into a `DiskError`.
+    """
+    file.flush()
+    os.fsync(file.fileno())
+    Path(file.name).replace(path)
+    sync(path.parent)
+
+
+def sha256(file: BufferedIOBase) -> str:
+    """The sha256 of all that is in an open file, hexadecimal."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(folder: Path) -> None:

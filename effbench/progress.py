@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """A phase of a run, and how far it is.
+    """A phase of a run, and progress so far.
 
     Attributes:
         phase: "start", "build", "features", "train", "evaluate", "download", "wait".
@@ -16,7 +16,7 @@ class Step:
         total: units in all.
         unit: what is counted, e.g. "images"; "" for a phase without a count.
         note: a short figure to show beside it, e.g. the losses.
-        lasting: whether it is news, that stays to be read on a terminal too.
+        lasting: whether it is news that stays on a terminal, to be read later too.
     """
 
     phase: str

@@ -18,7 +18,7 @@ TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
 
 
 def version(package: str) -> str:
-    """Of an installed distribution; "" where there is none."""
+    """The version of an installed distribution; "" where there is none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -26,14 +26,17 @@ def version(package: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, effbench and every package that a result depends on."""
+    """The versions of Python, effbench and every package that a result depends on."""
     packages = {name: version(name) for name in (*TENSORFLOWS, *PACKAGES)}
     basis = {"python": platform.python_version(), "effbench": effbench.__version__}
     return basis | {name: text for name, text in packages.items() if text}
 
 
 def commit() -> str:
-    """Of the checkout that effbench runs from, "+dirty" when its files have changed; or ""."""
+    """The commit of the checkout that effbench runs from; "" without one.
+
+    It ends in "+dirty" if files have changed.
+    """
     package = Path(effbench.__file__).parent
 
     def git(*arguments: str) -> str:

@@ -8,19 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from effbench.errors import EffbenchError
+from effbench.errors import EffbenchError, Interrupted
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Holds back what TensorFlow's C++ part prints about GPUs it has not, unless there is a bug."""
+    """Holds back what TensorFlow's C++ part prints about missing GPUs, unless there is a bug."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except EffbenchError:
+        except (EffbenchError, Interrupted):
             raise
         except BaseException:
             held.seek(0)

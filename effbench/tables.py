@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 # Between two columns of a terminal.
 GAP = 2
-# Characters that a column of words is not made narrower than, on a terminal without room for it,
+# A column of words is not made narrower than so many characters, even on a narrow terminal.
 NARROWEST = 8
-# and what one that always stays may take before others are left out for it.
-ENOUGH = 16
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,16 @@ class Column:
         title: what stands above it.
         words: whether its cells are words, on the left and broken between words where there is no
             room; else they are numbers, on the right and never broken.
-        rank: what a terminal without room for all leaves out first, the highest of them; 0 always
-            stays.
+        rank: a terminal without room for all columns leaves out the highest rank first; a column of
+            rank 0 always stays.
+        enough: characters that are enough for a column of words: no other column is left out to
+            give it more; None for as many as its words take.
     """
 
     title: str
     words: bool = False
     rank: int = 0
+    enough: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,7 @@ class Table:
 
     def only(self, titles: Sequence[str]) -> Table:
         """The table with these columns alone, in this order."""
-        known = [column.title for column in self.columns]
-        return self.at([known.index(title) for title in titles])
-
-    def at(self, indices: Sequence[int]) -> Table:
-        """The table with the columns at these places alone, in this order."""
+        indices = [[column.title for column in self.columns].index(title) for title in titles]
         return replace(
             self,
             columns=tuple(self.columns[index] for index in indices),
@@ -101,11 +98,12 @@ def fitted(table: Table, width: int) -> Table:
     Columns of rank 0 stay; where even these are too wide, `grid` breaks their words.
     """
     while width_of(table) > width:
-        ranks = [(column.rank, index) for index, column in enumerate(table.columns)]
-        highest, last = max(ranks)  # of equals the last one goes first
-        if not highest:
+        optional = [column for column in table.columns if column.rank]
+        if not optional:
             break
-        table = table.at([index for _, index in ranks if index != last])
+        # Of equals the last one goes first.
+        last = max(reversed(optional), key=lambda column: column.rank)
+        table = table.only([column.title for column in table.columns if column is not last])
     return table
 
 
@@ -115,11 +113,7 @@ def grid(table: Table, width: int) -> Grid:
     from rich.text import Text
 
     table = fitted(table, width)
-    rooms = _rooms(table, width)
     shown = Grid(
-        # So that it is not made narrower for a console that is no terminal.
-        width=min(width, sum(rooms) + GAP * (len(rooms) - 1)),
-        show_header=any(column.title for column in table.columns),
         title=Text(table.caption, "bold") if table.caption else None,
         title_justify="left",
         header_style="dim",
@@ -127,6 +121,7 @@ def grid(table: Table, width: int) -> Grid:
         padding=(0, GAP, 0, 0),
         pad_edge=False,
     )
+    rooms = _rooms(table, width)
     for column, room in zip(table.columns, rooms, strict=True):
         shown.add_column(
             Text(_broken(column.title, room) if column.words else column.title),
@@ -147,7 +142,7 @@ def grid(table: Table, width: int) -> Grid:
 
 
 def in_markdown(text: str) -> str:
-    """With backslashes before what GitHub's Markdown would take as markup."""
+    """The text with backslashes before what GitHub's Markdown would take as markup."""
     return re.sub(r"[\\`*|$]|&(?=#?\w+;)|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
 
 
@@ -165,9 +160,9 @@ def _tabulated(table: Table, style: str, escape: Callable[[str], str]) -> str:
 
 
 def width_of(table: Table) -> int:
-    """Characters that a terminal must have to show all columns, only long labels broken."""
+    """Characters that a terminal must have to show all columns."""
     widths = [
-        min(width, ENOUGH) if column.words and not column.rank else width
+        min(width, column.enough or width) if column.words else width
         for column, width in zip(table.columns, _widths(table), strict=True)
     ]
     return sum(widths) + GAP * (len(widths) - 1)
@@ -187,7 +182,7 @@ def _rooms(table: Table, width: int) -> list[int]:
 
 
 def _broken(text: str, width: int) -> str:
-    """With line breaks between words and after hyphens, which rich alone does not break at."""
+    """The text with line breaks between words and after hyphens, at which rich does not break."""
     lines = (textwrap.wrap(line, width) or [""] for line in text.split("\n"))
     return "\n".join(part for parts in lines for part in parts)
 

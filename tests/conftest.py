@@ -1,12 +1,35 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from support.commandline import Done
 
+TESTS = Path(__file__).parent
+# These begin: where the last one to begin takes minutes, the other workers wait for it.
+LONGEST = (
+    "sweep/test_scheduler.py",
+    "training/test_fine_tune_run.py",
+    "training/test_replicas.py",
+    "bench/test_comparisons.py",
+    "export/test_writer.py",
+    "models/test_flops.py",
+    "models/test_backbone.py",
+    "training/augment/test_policy.py",
+    "bench/test_step.py",
+    "training/test_linear_probe.py",
+    "training/test_fine_tune.py",
+    "training/test_variable_packing.py",
+)
 # Nobody listens on the discard port: a test that forgets its server fails fast, and stays here.
 NOWHERE = "http://127.0.0.1:9"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first, in the order of `LONGEST`."""
+    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,16 +1,19 @@
-"""The README is true: its table is what `report` prints, its figures follow from the records."""
+"""The READMEs are true: tables are what `report` prints, figures follow from the records."""
 
 import json
 import re
 import shlex
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
+from support import result_pages
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from effbench.cli.main import app
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.hardware.tpu_slices import SLICES
@@ -18,20 +21,22 @@ from effbench.records import caveats
 from effbench.records.store import Store
 from effbench.report import build
 from effbench.report import published as reference
+from effbench.report.sections import Section
 from effbench.report.select import Selection
 
-ROOT = Path(__file__).parent.parent
+ROOT = result_pages.ROOT
 README = (ROOT / "README.md").read_text("utf-8")
+PAGE = result_pages.PAGE.read_text("utf-8")
+# The figures of sentences are looked for in these, however their lines are broken.
+README_WORDS, PAGE_WORDS = (" ".join(text.split()) for text in (README, PAGE))
 RESULTS = Store(ROOT / "results")
+STALE = "what is printed has changed: run 'make tables', and read what became of it"
 
-
-SHOWN = re.findall(
-    r"```\n(effbench report[^\n]*)\n```\n\n<!-- report -->\n(.*?)<!-- end -->", README, re.DOTALL
-)
+SHOWN = [(block["command"], block["text"]) for block in result_pages.PRINTED.finditer(PAGE)]
 
 
 def test_there_is_a_table_to_check() -> None:
-    assert README.count("<!-- report -->") == len(SHOWN) >= 1
+    assert PAGE.count("<!-- report -->") == len(SHOWN) >= 1
 
 
 @pytest.mark.parametrize(("command", "shown"), SHOWN, ids=[command for command, _ in SHOWN])
@@ -39,27 +44,28 @@ def test_tables_are_what_their_commands_print(command, shown, run, monkeypatch) 
     monkeypatch.chdir(ROOT)
     done = run(*shlex.split(command)[1:])
     assert (done.code, done.err) == (0, "")
-    assert shown.strip() == done.out.strip()
+    assert shown.strip() == done.out.strip(), STALE
 
 
-def test_the_table_of_results_is_what_report_prints(run) -> None:
-    done = run("report", "--results", ROOT / "results")
+def test_the_table_of_results_is_what_report_prints(run, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = run(*shlex.split(result_pages.TABLE_COMMAND)[1:])
     assert (done.code, done.err) == (0, "")
-    assert (ROOT / "results/table.md").read_text("utf-8") == done.out
+    assert result_pages.TABLE.read_text("utf-8") == done.out, STALE
 
 
-def test_the_plot_is_what_report_draws(run, tmp_path) -> None:
-    (shown,) = re.findall(r"!\[[^]]*\]\((results/plots/[^)]*)\)", README)
-    done = run(
-        "report", "--recipe", "case-study", "--results", ROOT / "results", "--plots", tmp_path
-    )
+def test_the_plot_is_what_report_draws(run, tmp_path, monkeypatch) -> None:
+    (shown,) = re.findall(r"!\[[^]]*\]\((plots/[^)]*)\)", PAGE)
+    monkeypatch.chdir(ROOT)
+    done = run(*shlex.split(result_pages.PLOT_COMMAND)[1:], tmp_path)
     assert done.code == 0
+    assert ROOT / "results" / shown == result_pages.PLOT
 
     def rounded(path: Path) -> str:
         """Other processors add up the same numbers to other last digits."""
         return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.3f}", path.read_text())
 
-    assert rounded(tmp_path / Path(shown).name) == rounded(ROOT / shown)
+    assert rounded(tmp_path / result_pages.PLOT.name) == rounded(result_pages.PLOT), STALE
 
 
 def test_figures_follow_from_the_records() -> None:
@@ -97,27 +103,38 @@ def test_figures_follow_from_the_records() -> None:
         f"span {max(tests) - min(tests):.2f} points",
         f"p = {pair.p:.2f}",
     ):
-        assert figure in README, figure
+        assert figure in PAGE_WORDS, figure
 
 
-def test_what_is_said_of_the_rule_follows_from_the_records() -> None:
+@pytest.fixture(scope="module")
+def case_study() -> Section:
     (section,) = build.read(RESULTS, Selection(recipes="case-study")).sections
-    letters = {row.spec.image_size: set(row.letters) for row in section.rows}
+    return section
+
+
+def test_what_is_said_of_the_rule_follows_from_the_records(case_study) -> None:
+    letters = {row.spec.image_size: set(row.letters) for row in case_study.rows}
     assert letters[160] & letters[192] & letters[224]
     assert not letters[224] & (letters[96] | letters[128])
-    hours = {row.spec.image_size: row.cost.hours for row in section.rows}
+    hours = {row.spec.image_size: row.cost.hours for row in case_study.rows}
     assert hours[224] > 2 * hours[160]
-    last = {row.spec.image_size: f"{row.by('final'):.2f}" for row in section.rows}
-    runs = [each for row in section.rows for each in row.results]
+    last = {row.spec.image_size: f"{row.by('final'):.2f}" for row in case_study.rows}
+    runs = [each for row in case_study.rows for each in row.results]
     first = [each for each in runs if each.reported.epoch == 1]
-    flat = " ".join(README.split())
     for figure in (
         f"for {len(first)} of these {len(runs)} runs that is the first",
         f"160, 192 and 224 have {last[160]}, {last[192]} and {last[224]}",
     ):
-        assert figure in flat, figure
+        assert figure in PAGE_WORDS, figure
     large = [each.reported.epoch for each in runs if each.spec.image_size == 224]
     assert sorted(large) == [1, 24, 24, 24, 24]
+
+
+def test_what_the_readme_says_of_b0_follows_from_the_records(case_study) -> None:
+    (row,) = (row for row in case_study.rows if row.spec.image_size == 224)
+    tests = [100 * run.reported.test.accuracy for run in row.results]
+    assert len(tests) == 5
+    assert f"{np.mean(tests):.2f} ± {np.std(tests, ddof=1):.2f} %" in README_WORDS
 
 
 def test_what_is_said_of_s_and_t_follows_from_the_published_table() -> None:
@@ -130,7 +147,7 @@ def test_what_is_said_of_s_and_t_follows_from_the_published_table() -> None:
         f"{t.test_accuracy - s.test_accuracy:.2f} points",
         f"{100 * low:.2f} to {100 * high:.2f}",
     ):
-        assert figure in README, figure
+        assert figure in PAGE_WORDS, figure
     flaws = reference.flaws()
     assert [flaw.kind for flaw in flaws["S"]] == ["shared optimizer"]
     assert flaws["T"] == ()
@@ -149,7 +166,6 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
         sum(row.train.total for row in found[name].history) // 64
         for name in ("finetune", "progressive")
     ]
-    flat = " ".join(README.split())
     for figure in (
         f"{gains['finetune']:.1f} and {gains['progressive']:.1f} points better",
         f"gains {gains['finetune-adabelief']:.1f}**, or "
@@ -157,7 +173,7 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
         f"it has {100 * adabelief.history[1].validation.accuracy:.1f} on validation",
         f"they are {steps[0]:,} and {steps[1]:,} steps",
     ):
-        assert figure in flat, figure
+        assert figure in PAGE_WORDS, figure
 
 
 def test_full_results_are_not_limited() -> None:
@@ -168,23 +184,25 @@ def test_full_results_are_not_limited() -> None:
         assert not result.provenance.commit.endswith("+dirty")
 
 
-def commands() -> list[str]:
-    blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+def commands(first: str) -> list[str]:
+    blocks = re.findall(r"```\n(.*?)```", README + PAGE, re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
+    return sorted({line for line in lines if line.startswith(first)})
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("effbench")])
+@cache
+def help_of(*names: str) -> str:
+    """Wide enough for every flag to stand whole in its line."""
+    done = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert done.exit_code == 0
+    return done.output
+
+
+@pytest.mark.parametrize("line", commands("effbench"))
 def test_commands_and_flags_exist(line: str) -> None:
     words = line.split()[1:]
     names = [word for word in words if not word.startswith("-")][: 2 if words[0] == "bench" else 1]
-    shown = subprocess.run(
-        [sys.executable, "-m", "effbench.cli.main", *names, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"COLUMNS": "200", "PATH": "", "TERM": "dumb"},
-    ).stdout
+    shown = help_of(*names)
     for flag in (word for word in words if word.startswith("--")):
         assert flag in shown
 
@@ -194,7 +212,6 @@ def test_the_plan_is_of_all_variants_and_what_is_said_of_it() -> None:
     runs = {
         (run["recipe"], run["tpu"], run["variant"]): run for plan in plans for run in plan["runs"]
     }
-    text = " ".join(README.split())
     kinds = {name: ("v3-8",) for name in RECIPES if RECIPES[name].trains == "network"}
     kinds |= {"case-study": SLICES, "finetune": ("v3-8", "v5e-8")}
     assert set(runs) == {
@@ -214,22 +231,28 @@ def test_the_plan_is_of_all_variants_and_what_is_said_of_it() -> None:
         ("progressive", "v3-8", "{:.3g} for all nine"),
     ):
         seconds = sum(runs[recipe, tpu, name]["seconds"] for name in VARIANTS)
-        assert words.format(seconds / 60) in text
+        assert words.format(seconds / 60) in PAGE_WORDS
     for name in VARIANTS:
         same = [runs[recipe, "v3-8", name]["seconds"] for recipe in ("progressive", "scratch")]
         assert same[0] == same[1]
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make")])
+@pytest.mark.parametrize("line", commands("make"))
 def test_make_targets_exist(line: str) -> None:
     target = line.split()[1]
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    from typer.main import get_command
-
-    from effbench.cli.main import app
-
     for name in get_command(app).commands:
         assert f"effbench {name}" in README
+
+
+def test_the_readme_is_short_and_names_what_is_there() -> None:
+    assert len(README.splitlines()) <= 220
+    named = re.findall(r"[`(](\w+/[\w/-]+\.(?:py|md|txt))\b", README)
+    assert len(named) >= 8
+    assert not [name for name in named if not (ROOT / name).exists()]
+    packages = re.findall(r"^- `(\w+)/`", README, re.MULTILINE)
+    folders = {init.parent.name for init in (ROOT / "effbench").glob("*/__init__.py")}
+    assert sorted(packages) == sorted(folders | {"effbench"})

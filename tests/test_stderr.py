@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from effbench.errors import DataError
+from effbench.errors import DataError, Interrupted
 from effbench.stderr import hushed
 
 
@@ -15,7 +15,7 @@ def test_it_is_held_back(capfd):
     assert capfd.readouterr().err == "after"
 
 
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     with hushed():
         os.write(2, b"evidence")
         raise error
@@ -27,4 +27,7 @@ def test_a_bug_shows_it_an_error_of_the_user_does_not(capfd):
     assert capfd.readouterr().err == "evidence"
     with pytest.raises(DataError):
         fail(DataError("a", "b", "c"))
+    assert capfd.readouterr().err == ""
+    with pytest.raises(Interrupted):
+        fail(Interrupted())
     assert capfd.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -47,6 +48,15 @@ def test_a_terminal_shows_what_it_has_room_for_and_no_line_is_longer(width):
         assert figure in text
 
 
+def test_words_break_after_hyphens_before_other_columns_are_left_out():
+    columns = (Column("Run", words=True, enough=16), Column("n"), Column("m", rank=1))
+    table = Table("", columns, (("B0-imagenet-224-case-study", "1", "22"),))
+    assert lines(table, 24)[1].split() == ["B0-imagenet-224-", "1", "22"]
+    assert lines(table, 24)[2].split() == ["case-study"]
+    whole = replace(table, columns=(replace(columns[0], enough=None), *columns[1:]))
+    assert "m" not in lines(whole, 24)[0]
+
+
 def test_words_break_where_they_must_stay():
     must = Table(
         "", (Column("Key", words=True), Column("n")), (("a long line of words " * 5, "1"),)
@@ -63,22 +73,6 @@ def test_the_highest_rank_goes_first_and_of_equals_the_last():
         [column.title for column in fitted(table, width).columns] for width in (46, 45, 30, 5)
     ]
     assert titles == [["a", "b", "c", "d"], ["a", "b", "c"], ["a", "b"], ["a"]]
-
-
-def test_columns_of_one_title_stay_apart_when_another_is_left_out():
-    columns = (Column("n"), Column("right"), Column("n", rank=1), Column("right"))
-    table = Table("", columns, (("1", "2", "3" * 20, "4"),))
-    assert fitted(table, 20).rows == (("1", "2", "4"),)
-
-
-def test_a_console_narrower_than_the_table_breaks_no_figure():
-    console = Console(width=20, file=io.StringIO())
-    console.print(grid(TABLE, 200), crop=False)
-    assert "93.24 ± 0.10                                  " in console.file.getvalue()
-
-
-def test_without_titles_there_is_no_line_for_them():
-    assert lines(Table("", (Column("", words=True), Column("")), (("a", "1"),)), 80) == ["a  1"]
 
 
 def test_every_other_format_has_every_column():

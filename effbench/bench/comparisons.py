@@ -43,7 +43,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TimingComparison:
     """Timings of one run, and what follows from them: lines like "ratio 16.2 (at least 15)"."""
 
     timings: tuple[Timing, ...]
@@ -54,7 +54,7 @@ class Comparison:
 LOSS_TOLERANCE = 1e-3
 
 
-def probe(options: SweepOptions, listen: Listen) -> Comparison:
+def probe(options: SweepOptions, listen: Listen) -> TimingComparison:
     """The case study's own way (the backbone in every step) against cached features.
 
     Both are whole sweeps, one after the other, in empty folders: process, TensorFlow, compilation
@@ -70,7 +70,7 @@ def probe(options: SweepOptions, listen: Listen) -> Comparison:
     return _one_table(measured)
 
 
-def _probe(options: SweepOptions, listen: Listen) -> Comparison:
+def _probe(options: SweepOptions, listen: Listen) -> TimingComparison:
     cached, cached_time = _sweep(options, True, listen)
     direct, direct_time = _sweep(options, False, listen)
     losses = [
@@ -84,7 +84,7 @@ def _probe(options: SweepOptions, listen: Listen) -> Comparison:
     if apart > LOSS_TOLERANCE:
         raise EffbenchError("the two ways must agree", f"{agree}; {same}", "report this as a bug")
     spec = cached.spec
-    return Comparison(
+    return TimingComparison(
         (
             Timing("cached features", cached_time, cached.provenance.peak_memory),
             Timing("the backbone in every step", direct_time, direct.provenance.peak_memory),
@@ -119,7 +119,7 @@ def _sweep(options: SweepOptions, feature_cache: bool, listen: Listen) -> tuple[
     return records.results[0], seconds
 
 
-def heads(rounds: int) -> Comparison:
+def heads(rounds: int) -> TimingComparison:
     """One head and five on 45,000 random features, and Keras's `fit` of one on the same.
 
     Args:
@@ -134,7 +134,7 @@ def heads(rounds: int) -> Comparison:
         rounds,
     )
     one, five, fit = (timing.seconds for timing in timings)
-    return Comparison(
+    return TimingComparison(
         timings,
         (
             f"25 epochs, 45,000 x 1280 features, {machine.cpu_name()}",
@@ -144,7 +144,7 @@ def heads(rounds: int) -> Comparison:
     )
 
 
-def features(rows: Sequence[Variant], images: int, rounds: int) -> Comparison:
+def features(rows: Sequence[Variant], images: int, rounds: int) -> TimingComparison:
     """Extraction into the cache against a bare `model(x, training=False)` over the same batches.
 
     Args:
@@ -155,7 +155,7 @@ def features(rows: Sequence[Variant], images: int, rounds: int) -> Comparison:
     return _one_table({variant.name: _features(variant, images, rounds) for variant in rows})
 
 
-def _features(variant: Variant, images: int, rounds: int) -> Comparison:
+def _features(variant: Variant, images: int, rounds: int) -> TimingComparison:
     timings = _best(
         {
             "effbench, compilation and cache included": ("extraction", variant.name, images),
@@ -170,7 +170,7 @@ def _features(variant: Variant, images: int, rounds: int) -> Comparison:
         rounds,
     )
     extraction, eager, compiled = (timing.seconds for timing in timings)
-    return Comparison(
+    return TimingComparison(
         timings,
         (
             f"{variant.name} at {variant.image_size}, {images:,} images, {machine.cpu_name()}",
@@ -181,11 +181,11 @@ def _features(variant: Variant, images: int, rounds: int) -> Comparison:
     )
 
 
-def _one_table(comparisons: dict[str, Comparison]) -> Comparison:
+def _one_table(comparisons: dict[str, TimingComparison]) -> TimingComparison:
     """The comparisons of several variants, by name; the findings of each begin with its name."""
     if len(comparisons) == 1:
         return next(iter(comparisons.values()))
-    return Comparison(
+    return TimingComparison(
         tuple(
             replace(timing, what=f"{name}: {timing.what}")
             for name, comparison in comparisons.items()

@@ -10,13 +10,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from effbench.bench.comparisons import Comparison, Timing
+from effbench.bench.comparisons import Timing, TimingComparison
 from effbench.errors import EffbenchError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 
 
-def report(results: Path, runs: int, rounds: int) -> Comparison:
+def report(results: Path, runs: int, rounds: int) -> TimingComparison:
     """The report of `runs` copies of the runs in `results` under other seeds, and of these alone.
 
     Raises:
@@ -38,7 +38,7 @@ def report(results: Path, runs: int, rounds: int) -> Comparison:
     finding = (
         f"{runs:,} runs: {timings[1].seconds:.2f} s (at most 2 s), process and imports included"
     )
-    return Comparison(tuple(timings), (finding,))
+    return TimingComparison(tuple(timings), (finding,))
 
 
 def _copy(source: Store, record: RunResult, target: Store, seed: int) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import BinaryIO
 
 import psutil
 
@@ -21,13 +16,15 @@ from effbench.config import recipes, schedule
 from effbench.config.recipes import Recipe
 from effbench.config.variants import select
 from effbench.errors import UsageError
+from effbench.hardware import tpu
 from effbench.progress import Report, Step
+from effbench.subprocesses import Child
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
-class Options:
+class StepOptions:
     """What to time: every combination; lists are comma-separated.
 
     Attributes:
@@ -52,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedCase:
     """What came out for one recipe.
 
     Attributes:
@@ -90,7 +87,7 @@ class Row:
         return self.fit.best / self.train.best if self.fit and self.train else None
 
 
-def cases(options: Options) -> list[Case]:
+def cases(options: StepOptions) -> list[Case]:
     """All combinations, those with the same network and batch beside one another.
 
     Raises:
@@ -137,20 +134,22 @@ def plain(recipe: Recipe) -> Recipe:
     )
 
 
-def run(options: Options, report: Report) -> list[Row]:
+def run(options: StepOptions, report: Report) -> list[TimedCase]:
     """Times all cases; those that share a network and a batch, and their `fit`, by turns.
 
     Raises:
         UsageError: there is no such case.
     """
-    rows: list[Row] = []
+    rows: list[TimedCase] = []
     planned = cases(options)
     for network, group in groupby(planned, key=lambda case: replace(case, recipe=None)):
         rows += _group(network, tuple(group), options, report)
     return rows
 
 
-def _group(network: Case, own: tuple[Case, ...], options: Options, report: Report) -> list[Row]:
+def _group(
+    network: Case, own: tuple[Case, ...], options: StepOptions, report: Report
+) -> list[TimedCase]:
     with ExitStack() as stack:
         sides = []
         for case in (network, *own):
@@ -168,7 +167,7 @@ def _group(network: Case, own: tuple[Case, ...], options: Options, report: Repor
 class Side:
     """A process that takes steps of one case when it is told to."""
 
-    def __init__(self, case: Case, process: subprocess.Popen[bytes], errors: BinaryIO) -> None:
+    def __init__(self, case: Case, process: Child) -> None:
         self.case = case
         self.problem = ""
         self.train: list[float] = []
@@ -176,7 +175,6 @@ class Side:
         self.first = Reply()
         self._last = Reply()
         self._process = process
-        self._errors = errors
         self._elsewhere: list[float] = []
         self._tell(CASE.dump_json(case))
         self.first = self._hear()
@@ -211,21 +209,16 @@ class Side:
         self.inference += reply.inference[1:]
 
     def _tell(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died; its exit says why
-            self._process.stdin.write(line + b"\n")
-            self._process.stdin.flush()
+        self._process.tell(line)
 
     def _hear(self) -> Reply:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if line:
+        line = self._process.hear()
+        if line.endswith(b"\n"):
             self._last = REPLY.validate_json(line)
             self.problem = self._last.problem
         else:
             code = self._process.wait()
-            self._errors.seek(0)
-            self.problem = subprocesses.ended(code, self._errors.read().decode("utf-8", "replace"))
+            self.problem = subprocesses.ended(code, self._process.printed())
         return self._last
 
     def _used(self) -> float:
@@ -236,21 +229,8 @@ class Side:
 
 @contextmanager
 def _side(case: Case) -> Iterator[Side]:
-    with (
-        tempfile.TemporaryFile() as errors,
-        subprocess.Popen(
-            # -P: nothing in the working directory may pass for a library.
-            (sys.executable, "-P", "-m", "effbench.bench.step_worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            yield Side(case, process, errors)
-        finally:
-            process.kill()
+    with subprocesses.start("effbench.bench.step_worker", tpu.for_child("")) as process:
+        yield Side(case, process)
 
 
 def _busy() -> float:
@@ -262,9 +242,9 @@ def _busy() -> float:
     return sum(times) - idle - guests
 
 
-def _row(own: Side, fit: Side) -> Row:
+def _row(own: Side, fit: Side) -> TimedCase:
     problems = [own.problem, f"plain fit {fit.problem}" if fit.problem else ""]
-    row = Row(own.case, _augmented(own.case), "; ".join(filter(None, problems)))
+    row = TimedCase(own.case, _augmented(own.case), "; ".join(filter(None, problems)))
     if own.problem:
         return row
     first, second = own.first.train[:2]

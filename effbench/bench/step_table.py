@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from effbench import provenance, tables
-from effbench.bench.step import Options, Row, name
+from effbench import provenance
+from effbench.bench.step import StepOptions, TimedCase, name
 from effbench.bench.step_messages import Pace
 from effbench.errors import UsageError
 from effbench.files import write_atomically, writing
 from effbench.hardware import machine
 from effbench.tables import Column, Table
+from effbench.tables import markdown as as_markdown
 
-# Columns of words; the others are numbers.
 _WORDS = ("Model", "Precision", "Recipe", "Augmented")
-# Where a terminal has no room for all columns, the highest are left out first, but before them
-# those that are the same in every row.
+# What a narrow terminal leaves out first, the highest; but before all of them what tells rows
+# apart, where it is the same in every row.
 _RANKS = {
     "median ms": 1,
     "fit median ms": 1,
@@ -39,7 +39,7 @@ _SHARED = 0.1
 
 
 @dataclass(frozen=True)
-class Shown:
+class StepTables:
     """What is shown.
 
     Attributes:
@@ -53,32 +53,29 @@ class Shown:
     problems: tuple[str, ...]
 
 
-def show(rows: Sequence[Row], options: Options) -> Shown:
+def show(rows: Sequence[TimedCase], options: StepOptions) -> StepTables:
     """The rows in words."""
-    which = [_which(row) for row in rows]
-    return Shown(
-        (
-            _table("Training steps", which, map(_training, rows)),
-            _table("Inference, and what it takes", which, map(_inference, rows)),
-        ),
+    tables = []
+    for title, figures in (
+        ("Training steps", _training),
+        ("Inference, and what it takes", _inference),
+    ):
+        cells = [_which(row) | figures(row) for row in rows]
+        columns = []
+        for heading in cells[0]:
+            equal = heading in _OFTEN_EQUAL and len({row[heading] for row in cells}) == 1
+            rank = _RANK_WHERE_EQUAL if equal else _RANKS.get(heading, 0)
+            columns.append(Column(heading, heading in _WORDS, rank))
+        texts = (tuple(row.values()) for row in cells)
+        tables.append(Table(title, tuple(columns), tuple(texts)))
+    return StepTables(
+        tuple(tables),
         _notes(rows, options),
         tuple(f"{name(row.case)}: {row.problem}" for row in rows if row.problem),
     )
 
 
-def _table(
-    caption: str, which: Sequence[dict[str, str]], figures: Iterable[dict[str, str]]
-) -> Table:
-    cells = [case | more for case, more in zip(which, figures, strict=True)]
-    columns = []
-    for title in cells[0]:
-        equal = title in _OFTEN_EQUAL and len({row[title] for row in cells}) == 1
-        rank = _RANK_WHERE_EQUAL if equal else _RANKS.get(title, 0)
-        columns.append(Column(title, words=title in _WORDS, rank=rank))
-    return Table(caption, tuple(columns), tuple(tuple(row.values()) for row in cells))
-
-
-def _which(row: Row) -> dict[str, str]:
+def _which(row: TimedCase) -> dict[str, str]:
     case = row.case
     return {
         "Model": case.variant,
@@ -90,7 +87,7 @@ def _which(row: Row) -> dict[str, str]:
     }
 
 
-def _training(row: Row) -> dict[str, str]:
+def _training(row: TimedCase) -> dict[str, str]:
     """A "-" for what is not known."""
     return {
         "images/s": _number(row.train.images_per_second if row.train else None, 1),
@@ -101,7 +98,7 @@ def _training(row: Row) -> dict[str, str]:
     }
 
 
-def _inference(row: Row) -> dict[str, str]:
+def _inference(row: TimedCase) -> dict[str, str]:
     """A "-" for what is not known."""
     return {
         "images/s": _number(row.inference.images_per_second if row.inference else None, 1),
@@ -117,7 +114,7 @@ def _percentiles(pace: Pace | None, *names: str) -> dict[str, str]:
     return {f"{name} ms": _milliseconds(pace, name) for name in names}
 
 
-def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
+def _notes(rows: Sequence[TimedCase], options: StepOptions) -> tuple[str, ...]:
     versions = ", ".join(f"{name} {text}" for name, text in provenance.versions().items())
     commit = provenance.commit()
     passes = {row.inference.images for row in rows if row.inference}
@@ -140,14 +137,14 @@ def _notes(rows: Sequence[Row], options: Options) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def markdown(shown: Shown) -> str:
+def markdown(shown: StepTables) -> str:
     """The tables and their notes."""
-    parts = [f"### {table.caption}\n\n{tables.markdown(table)}" for table in shown.tables]
+    parts = [f"### {table.caption}\n\n{as_markdown(table)}" for table in shown.tables]
     lines = (*shown.notes, *(f"Failed: {problem}." for problem in shown.problems))
     return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines))) + "\n"
 
 
-def as_json(rows: Sequence[Row], options: Options) -> str:
+def as_json(rows: Sequence[TimedCase], options: StepOptions) -> str:
     """Every figure: seconds, bytes, and ratios."""
     found = {
         "machine": machine.cpu_name(),
@@ -159,7 +156,7 @@ def as_json(rows: Sequence[Row], options: Options) -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def save(rows: Sequence[Row], options: Options, path: Path) -> None:
+def save(rows: Sequence[TimedCase], options: StepOptions, path: Path) -> None:
     """Writes the table as Markdown to `path`, and beside it as JSON.
 
     Raises:

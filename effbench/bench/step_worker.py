@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from effbench import provenance, subprocesses
+from effbench import child_process, provenance
 from effbench.bench.step_messages import CASE, REPLY, Case, Reply
 from effbench.config import schedule
 from effbench.config.recipes import Recipe
@@ -24,7 +24,7 @@ from effbench.models import backbone as backbones
 from effbench.models import preprocessing
 from effbench.training import inputs
 from effbench.training.evaluate import Evaluator, batch
-from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 
 # Different batches that a training goes through again and again.
 BATCHES = 4
@@ -35,22 +35,22 @@ Turn = Callable[[int], Reply]
 
 def main() -> int:
     """Reads a case, then the steps of each turn."""
-    channel = subprocesses.channel()
+    channel, asked = child_process.channel(), child_process.asked()
 
     def send(reply: Reply) -> None:
         channel.write(REPLY.dump_json(reply, exclude_defaults=True) + b"\n")
 
-    case = CASE.validate_json(sys.stdin.buffer.readline())
+    case = CASE.validate_json(next(asked))
     try:
         take = _keras_fit(case) if case.recipe is None else _training(case, case.recipe)
         send(take(1))
-        for line in sys.stdin.buffer:
+        for line in asked:
             send(take(int(line)))
     except EffbenchError as error:
         send(Reply(problem=str(error)))
         return 1
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        send(Reply(problem=f"out of memory: {subprocesses.described(error)}"))
+        send(Reply(problem=f"out of memory: {child_process.described(error)}"))
         return 1
     return 0
 
@@ -64,8 +64,10 @@ def _training(case: Case, recipe: Recipe) -> Turn:
         model, noise = backbones.trainable(variant, case.precision, recipe.survival)
         backbones.randomize(model, 0)
         images = inputs.gathered(pixels, layout)
-        task = Task(images, labels, recipe, variant.rescale, 0, case.batch_size, "cpu", layout)
-        trainer = Trainer(model, noise, task)
+        task = FineTuneTask(
+            images, labels, recipe, variant.rescale, 0, case.batch_size, "cpu", layout
+        )
+        trainer = NetworkTrainer(model, noise, task)
         forward = backbones.forward(model, size, variant.rescale, batch(layout), device.threads)
         held_out, _ = _data(batch(layout))
         evaluator = Evaluator(inputs.gathered(held_out, layout, forward), batch(layout), layout)

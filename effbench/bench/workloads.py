@@ -39,7 +39,9 @@ def heads(count: int) -> float:
         return tf.gather(on_device, positions + TRAIN)
 
     evaluator = Evaluator(held_out, HELD_OUT)
-    task = linear_probe.Task(train, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, device.layout)
+    task = linear_probe.ProbeTask(
+        train, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, device.layout
+    )
     linear_probe.train(task, RECIPE, range(count), device.threads, silent)
     return time.perf_counter() - began
 

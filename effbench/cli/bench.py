@@ -7,12 +7,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from effbench.cli.console import Display, err, left_out, notes, out, say, table
+from effbench.cli.console import Display, err, left_out, notes, out, say, show
 from effbench.cli.options import (
     DataDirOption,
     DataOption,
@@ -29,14 +28,13 @@ from effbench.config.sweep_options import (
     TrainingOptions,
 )
 from effbench.config.variants import select
-from effbench.errors import EffbenchError, Interrupted
 from effbench.tables import Column, Table, fitted
 
 if TYPE_CHECKING:
-    from effbench.bench.comparisons import Comparison
-    from effbench.bench.step_table import Shown
+    from effbench.bench.comparisons import TimingComparison
+    from effbench.bench.step_table import StepTables
 
-# Characters of a line of a title over a table of steps on a terminal.
+# Characters of a line of a title over a table of steps on a narrow terminal.
 _TITLE = 7
 
 _NETWORKS = ", ".join(row.name for row in RECIPES.values() if not row.way.frozen_backbone)
@@ -57,21 +55,7 @@ _AUGMENTED = {
 }
 
 
-class Measurements(TyperGroup):
-    """Commands that keep nothing before they are done; an interrupted one says so."""
-
-    def invoke(self, context: Any) -> Any:
-        """As any group does, but for an interruption."""
-        try:
-            return super().invoke(context)
-        except Interrupted as error:
-            message = "a measurement is saved when it is done"
-            raise EffbenchError(message, "interrupted", "nothing is saved; run it again") from error
-
-
-bench_app = typer.Typer(
-    cls=Measurements, help="Measure speed and memory on this machine.", no_args_is_help=True
-)
+bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
 
 @bench_app.command("probe")
@@ -154,7 +138,7 @@ def bench_step(
     from effbench.bench import step, step_table
 
     step_table.check(output)
-    options = step.Options(
+    options = step.StepOptions(
         variants=variants,
         image_sizes=image_size,
         batch_sizes=batch_size,
@@ -176,27 +160,26 @@ def bench_step(
         raise typer.Exit(1)
 
 
-def _print_steps(shown: Shown) -> None:
+def _print_steps(shown: StepTables) -> None:
     hidden = []
-    for part in shown.tables:
-        narrow = out.is_terminal and fitted(part, out.width) != part
-        hidden += table(_stacked(part) if narrow else part)
+    for table in shown.tables:
+        narrow = out.is_terminal and fitted(table, out.width) != table
+        hidden += show(_stacked(table) if narrow else table)
     left_out(hidden)
     notes(shown.notes)
 
 
-def _stacked(shown: Table) -> Table:
-    """With long titles over several lines, so that a terminal has room for more columns."""
+def _stacked(table: Table) -> Table:
+    """The table with long titles over several lines, which leaves room for more columns."""
     titles = (
-        "\n".join(wrap(column.title, _TITLE, break_long_words=False)) for column in shown.columns
+        "\n".join(wrap(column.title, _TITLE, break_long_words=False)) for column in table.columns
     )
-    columns = zip(shown.columns, titles, strict=True)
-    return replace(shown, columns=tuple(replace(column, title=title) for column, title in columns))
+    columns = zip(table.columns, titles, strict=True)
+    return replace(table, columns=tuple(replace(column, title=title) for column, title in columns))
 
 
-def _print_comparison(comparison: Comparison) -> None:
-    columns = (Column("", words=True), Column("seconds"), Column("peak memory"))
-    rows = (
+def _print_comparison(comparison: TimingComparison) -> None:
+    rows = tuple(
         (
             timing.what,
             f"{timing.seconds:.2f}",
@@ -204,6 +187,7 @@ def _print_comparison(comparison: Comparison) -> None:
         )
         for timing in comparison.timings
     )
-    table(Table("", columns, tuple(rows)))
+    columns = (Column("measured", words=True), Column("seconds"), Column("peak memory"))
+    show(Table("", columns, rows))
     for finding in comparison.findings:
         say(finding)

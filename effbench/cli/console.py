@@ -1,10 +1,9 @@
-"""What commands print: text and tables as wide as the terminal, and bars for long work."""
+"""What long work shows: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -32,7 +31,7 @@ err = Console(stderr=True, highlight=False, markup=False)
 # Between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
-# Characters of a line where there is no terminal: more than any table takes.
+# Columns of text that no table needs.
 WIDEST = 1000
 # Before the lines of a text with a word too long to stand beside what it starts with.
 _INDENT = 2
@@ -121,32 +120,33 @@ class Display:
             )
 
 
-def table(shown: Table, among: Sequence[Table] = ()) -> list[str]:
-    """Prints a table: all of it, but on a terminal the columns that it has room for.
+def show(table: Table, among: Sequence[Table] = ()) -> list[str]:
+    """Prints a table: to the width of a terminal; elsewhere whole, for other programs to read.
 
     Args:
-        shown: the table.
-        among: those that are read as one, itself among them: a column that one of them has no room
-            for is left out of all.
+        table: the table.
+        among: tables that are read as one, this one among them: a column that one of them has no
+            room for is left out of all.
 
     Returns:
         titles of the columns left out, for `left_out`.
     """
     width = out.width if out.is_terminal else WIDEST
     hidden = {
-        column
-        for part in among or [shown]
+        column.title
+        for part in among or [table]
         for column in set(part.columns) - set(fitted(part, width).columns)
     }
-    kept = [index for index, column in enumerate(shown.columns) if column not in hidden]
-    if shown.caption:
-        say(Text(shown.caption, "bold"))
-    out.print(grid(replace(shown.at(kept), caption=""), width), crop=False)
-    return [column.title for column in shown.columns if column in hidden]
+    kept = [column.title for column in table.columns if column.title not in hidden]
+    drawn = grid(table.only(kept), width)
+    # A console that is no terminal would make it as narrow as one.
+    drawn.width = out.measure(drawn, options=out.options.update(width=width)).maximum
+    out.print(drawn, crop=False)
+    return [column.title for column in table.columns if column.title in hidden]
 
 
 def left_out(titles: Iterable[str]) -> None:
-    """Prints which columns no table had room for, if there are any."""
+    """Prints which columns tables had no room for, if there are any."""
     names = ", ".join(dict.fromkeys(" ".join(title.split()) for title in titles))
     if names:
         say(Text(f"A wider terminal also shows: {names}.", "dim"))
@@ -172,10 +172,10 @@ def say(text: str | Text, start: str | Text = "") -> None:
         start = Text(" " * indent)
 
 
-def notes(lines: Iterable[str]) -> None:
+def notes(texts: Iterable[str]) -> None:
     """Prints points."""
-    for line in lines:
-        say(line, "- ")
+    for text in texts:
+        say(text, "- ")
 
 
 def name(specs: Sequence[RunSpec]) -> str:

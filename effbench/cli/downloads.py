@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from effbench.cli.console import Display, out, say
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CacheAction,
     DataDirOption,
@@ -21,6 +22,7 @@ from effbench.config.variants import select
 from effbench.errors import UsageError
 
 
+@interrupted("each file is there whole, or not yet; run it again to go on")
 def fetch(
     variants: VariantsOption = "all",
     weights: WeightsOption = "auto",
@@ -33,7 +35,7 @@ def fetch(
     from effbench.models import weights as weights_module
 
     rows = select(variants)
-    source = weights_module.Source.parse(weights, Rescale.auto)
+    source = weights_module.WeightsSource.parse(weights, Rescale.auto)
     if source.path is not None:
         raise UsageError("fetch brings releases", weights, "name one, or leave --weights out")
     identities = [(row, source.identify(row)) for row in rows]
@@ -49,6 +51,7 @@ def fetch(
                 say(f"sha256 {file.sha256}", "  ")
 
 
+@interrupted("what was cleared by then is gone; run it again")
 def cache(
     action: Annotated[CacheAction, typer.Argument()] = CacheAction.list,
     everything: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, out, say, table
+from effbench.cli.console import Display, err, out, say, show
 from effbench.cli.options import ExportFormat, ResultsOption
 from effbench.errors import DataError
 from effbench.stderr import hushed
@@ -49,7 +49,7 @@ def export(
     with hushed(), Display(out, 0, quiet=quiet, verbose=False) as display:
         from effbench.export import writer as exporting
 
-        order = exporting.Order(store, record, format.value, output, force, weights_dir)
+        order = exporting.ExportOrder(store, record, format.value, output, force, weights_dir)
         done = exporting.export(order, partial(display.step, "export"))
     say(
         f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "
@@ -89,13 +89,13 @@ def _print(predictions: list[Prediction], as_json: bool) -> None:
         ]
         print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
     elif out.is_terminal:
-        columns = (Column("Image", words=True), Column("Class", words=True), Column("Probability"))
-        cells = (
-            ("" if index else str(prediction.image), name, f"{value:.2%}")
+        lines = tuple(
+            ("" if rank else str(prediction.image), name, f"{value:.2%}")
             for prediction in predictions
-            for index, (name, value) in enumerate(prediction.top)
+            for rank, (name, value) in enumerate(prediction.top)
         )
-        table(Table("", columns, tuple(cells)))
+        columns = (Column("Image", words=True), Column("Class", words=True), Column("Probability"))
+        show(Table("", columns, lines))
     else:
         for each in predictions:
             for name, value in each.top:

@@ -16,6 +16,7 @@ from effbench.cli.console import err, out
 from effbench.cli.doctor import doctor
 from effbench.cli.downloads import cache, fetch
 from effbench.cli.export import export, predict
+from effbench.cli.interruption import NOTHING
 from effbench.cli.panels import PanelledCommand
 from effbench.cli.plan import plan
 from effbench.cli.records import merge, validate
@@ -24,7 +25,8 @@ from effbench.cli.report import compare, report
 from effbench.cli.show import show
 from effbench.cli.sweep import sweep
 from effbench.cli.variants import variants
-from effbench.errors import EffbenchError, Interrupted, UsageError, one_line
+from effbench.errors import EffbenchError, Interrupted, one_line
+from effbench.failures import FailureKind
 
 app = typer.Typer(
     name="effbench",
@@ -64,16 +66,18 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
+        usage = FailureKind.USAGE.handling.exit_code
         if error.format_message():  # there is none where the help was asked for
             message = one_line(error.format_message()).removesuffix(".")
             context = getattr(error, "ctx", None)
             command = context.command_path if context else app.info.name
-            _fail(f"{message}; see '{command} --help'", UsageError.exit_code)
-        sys.exit(UsageError.exit_code)
+            _fail(f"{message}; see '{command} --help'", usage)
+        sys.exit(usage)
     except EffbenchError as error:
         _fail(str(error), error.exit_code)
-    except Interrupted:
-        _fail("interrupted: what is done is saved; run it again to go on", 1)
+    except Interrupted as error:
+        code = FailureKind.INTERRUPTED.handling.exit_code
+        _fail(f"interrupted: {str(error) or NOTHING}", code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

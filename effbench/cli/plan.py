@@ -6,16 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from effbench.cli.console import Display, err, left_out, notes, say, table
+from effbench.cli.console import Display, err, left_out, notes, say, show
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tpu_slices import SLICES
 
 if TYPE_CHECKING:
-    from effbench.tpu_plan.planner import Row
+    from effbench.tpu_plan.planner import PlannedRun
 
 
+@interrupted("what was compiled is kept; run it again to go on")
 def plan(
     tpu_type: Annotated[
         list[str] | None,
@@ -45,7 +48,7 @@ def plan(
     from effbench.tpu_plan import planner as planning
 
     style = only("formats", {"markdown": markdown, "json": as_json})
-    options = planning.Options(
+    options = planning.PlanOptions(
         tpus=",".join(tpu_type or ["all"]),
         variants=variants,
         recipes=recipe,
@@ -60,7 +63,7 @@ def plan(
     elif style == "markdown":
         print(plan_table.markdown(rows, price_per_hour), end="")
     else:
-        _show(rows, price_per_hour)
+        _print(rows, price_per_hour)
     wrong = [row for row in rows if row.problem]
     for row in wrong:
         err.print(f"effbench: {_explain(row)}", soft_wrap=True)
@@ -68,21 +71,22 @@ def plan(
         raise typer.Exit(1)
 
 
-def _show(rows: list[Row], price: float | None) -> None:
+def _print(rows: list[PlannedRun], price: float | None) -> None:
     from effbench.tpu_plan import plan_table
 
-    sections = plan_table.sections(rows, price)
-    tables = [section.table for section in sections]
+    parts = plan_table.tables(rows, price)
+    tables = [part.table for part in parts]
     hidden = []
-    for section in sections:
-        hidden += table(section.table, tables)
-        for line in section.lines:
+    for part in parts:
+        say(Text(part.title, "bold"))
+        hidden += show(part.table, tables)
+        for line in part.lines:
             say(line)
     left_out(hidden)
     notes([plan_table.ABOUT, *plan_table.notes(rows)])
 
 
-def _explain(row: Row) -> str:
+def _explain(row: PlannedRun) -> str:
     line = f"{row.spec.variant} on {row.tpu.name}: {row.problem}"
     if row.excess:
         if row.largest:

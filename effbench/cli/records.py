@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from effbench.cli.console import Display, err, say
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption
 
 
@@ -36,6 +37,7 @@ def validate(
         raise typer.Exit(1)
 
 
+@interrupted("each record is joined whole, or not yet; run it again to go on")
 def merge(
     sources: Annotated[list[Path], typer.Argument(help="Folders of records.", metavar="DIR...")],
     results: ResultsOption = Path("results"),
@@ -44,8 +46,9 @@ def merge(
     from effbench.records import merge as merging
 
     with Display(err, 0, quiet=False, verbose=False) as display:
-        outcome = merging.merge(sources, results, partial(display.step, "merge"))
+        outcome, models = merging.merge(sources, results, partial(display.step, "merge"))
     say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
         f"in {results}"
     )
+    say(f"models: {models.copied:,} copied, {models.missing:,} not there")

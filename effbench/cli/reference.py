@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from effbench import tables
-from effbench.cli import console
+from effbench.cli.console import notes, show
 from effbench.cli.options import only
 from effbench.errors import UsageError
-from effbench.report.published import TABLES, Row, Table
+from effbench.report.published import TABLES, Published, PublishedRow
+from effbench.tables import Column, Table
 
 
 def reference(
@@ -51,19 +51,15 @@ def _list(*, as_json: bool, csv: bool) -> None:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        titles = ("table", "figures, and their source")
-        listed = tables.Table(
-            "",
-            tuple(tables.Column(title, words=True) for title in titles),
-            tuple(
-                (str(row["table"]), f"{row['figures']}, {row['rows']} rows\n{row['source']}")
-                for row in rows
-            ),
-        )
-        console.table(listed)
+        lines: list[tuple[str, str]] = []
+        for row in rows:
+            lines.append((str(row["table"]), f"{row['figures']}, {row['rows']} rows"))
+            lines.append(("", str(row["source"])))
+        columns = (Column("table", words=True), Column("figures, and their source", words=True))
+        show(Table("", columns, tuple(lines)))
 
 
-def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
+def _show(table: Published[PublishedRow], *, as_json: bool, csv: bool) -> None:
     flaws = table.find_flaws()
     if as_json:
         document = {
@@ -79,17 +75,17 @@ def _show(table: Table[Row], *, as_json: bool, csv: bool) -> None:
     elif csv:
         print(table.text, end="")
     else:
-        console.left_out(console.table(_figures(table)))
+        show(_figures(table))
         lines = [f"source: {source}" for source in table.sources]
         lines += table.notes
         lines += [f"{name}: {flaw.text}" for name, found in flaws.items() for flaw in found]
-        console.notes(lines)
+        notes(lines)
 
 
-def _figures(table: Table[Row]) -> tables.Table:
+def _figures(table: Published[PublishedRow]) -> Table:
     """All columns but the last, the source, which stands below."""
-    columns = (
-        tables.Column("\n".join([*column.name.split("_"), column.unit]), words=column.parse is str)
+    columns = tuple(
+        Column("\n".join([*column.name.split("_"), column.unit]), words=column.parse is str)
         for column in table.columns[:-1]
     )
-    return tables.Table("", tuple(columns), tuple(tuple(cells[:-1]) for cells in table.cells))
+    return Table("", columns, tuple(tuple(cells[:-1]) for cells in table.cells))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from effbench.cli.console import err, out
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption, VariantsOption, only
 from effbench.errors import EffbenchError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from effbench.report.charts.drawing import Drawing
 
 
+@interrupted("each file is there whole, or not at all; run it again")
 def report(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Markdown (the default but on a terminal).")

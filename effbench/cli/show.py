@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from effbench.cli.console import err, left_out, out, say, table
+from effbench.cli import console
+from effbench.cli.console import err, left_out, out, say
 from effbench.cli.options import ResultsOption
 from effbench.errors import UsageError
 from effbench.tables import Column, Table
@@ -21,50 +22,51 @@ if TYPE_CHECKING:
 TAIL = 20
 
 
-# At 80 columns there is no room for the images, which stand among the facts.
-_SCORES = (
-    Column("selected by", words=True),
-    Column("epoch"),
-    Column("split", words=True),
-    Column("images", rank=1),
-    Column("top-1"),
-    Column("correct"),
-    Column("top-5"),
-    Column("correct"),
-    Column("loss"),
-)
-_HISTORY = (
-    Column("epoch"),
-    Column("learning rate"),
-    Column("loss"),
-    Column("top-1"),
-    Column("val loss"),
-    Column("val top-1"),
-    Column("val top-5"),
-)
-
-
-def facts(record: Record, folder: Path) -> dict[str, str]:
-    """What a run was, and how it ended."""
+def print_record(record: Record, folder: Path) -> None:
+    """Prints what a run was and what came of it; its files are in `folder`."""
     from effbench.records import describe
     from effbench.records.record import RunFailure
+    from effbench.records.store import LOG
 
-    asked = dict(describe.of_spec(record.spec))
+    facts = dict(describe.of_spec(record.spec))
     if isinstance(record, RunFailure):
-        return asked | dict(describe.of_failure(record))
-    return asked | dict(describe.of_result(record)) | {"folder": str(folder)}
+        _print_facts(facts | dict(describe.of_failure(record)))
+        _print_tail(folder / LOG)
+        return
+    _print_facts(facts | dict(describe.of_result(record)) | {"folder": str(folder)})
+    hidden = []
+    for table in (_scores(record), _history(record)):
+        out.print()
+        hidden += console.show(table)
+    left_out(hidden)
 
 
-def scores(result: RunResult) -> Table:
-    """Both scores of each epoch that a rule selects."""
-    rows: list[tuple[str, ...]] = []
+def _print_facts(facts: Mapping[str, str]) -> None:
+    indent = max(map(len, facts)) + 2
+    for name, text in facts.items():
+        say(text, Text(name.ljust(indent), "bold"))
+
+
+def _scores(result: RunResult) -> Table:
+    rows = []
     for row in result.selected:
-        rows.append((row.rule, str(row.epoch), "validation", *_cells(row.validation)))
-        rows.append(("", "", "test", *_cells(row.test)))
-    return Table("Scores", _SCORES, tuple(rows))
+        rows.append((row.rule, str(row.epoch), "validation", *_columns(row.validation)))
+        rows.append(("", "", "test", *_columns(row.test)))
+    columns = (
+        Column("selected by", words=True),
+        Column("epoch"),
+        Column("split", words=True),
+        Column("images", rank=1),
+        Column("top-1"),
+        Column("correct"),
+        Column("top-5"),
+        Column("top-5 correct"),
+        Column("loss"),
+    )
+    return Table("Scores", columns, tuple(rows))
 
 
-def _cells(scores: Scores) -> Iterator[str]:
+def _columns(scores: Scores) -> Iterator[str]:
     yield f"{scores.total:,}"
     for rate, count in (
         (scores.accuracy, scores.correct),
@@ -75,8 +77,8 @@ def _cells(scores: Scores) -> Iterator[str]:
     yield f"{scores.loss:.4f}"
 
 
-def history(result: RunResult) -> Table:
-    """Every epoch."""
+def _history(result: RunResult) -> Table:
+    titles = ("epoch", "learning rate", "loss", "top-1", "val loss", "val top-1", "val top-5")
     rows = (
         (
             str(row.epoch),
@@ -89,30 +91,13 @@ def history(result: RunResult) -> Table:
         )
         for row in result.history
     )
-    return Table("History", _HISTORY, tuple(rows))
-
-
-def print_record(record: Record, folder: Path) -> None:
-    """Prints everything about a run whose files are in this folder."""
-    from effbench.records.record import RunFailure
-    from effbench.records.store import LOG
-
-    known = facts(record, folder)
-    width = max(map(len, known)) + 2
-    for name, text in known.items():
-        say(text, Text(name.ljust(width), "bold"))
-    if isinstance(record, RunFailure):
-        _print_tail(folder / LOG)
-        return
-    hidden = []
-    for part in (scores(record), history(record)):
-        out.print()
-        hidden += table(part)
-    left_out(hidden)
+    first, *others = titles
+    columns = (Column(first, words=True), *map(Column, others))
+    return Table("History", columns, tuple(rows))
 
 
 def _print_tail(log: Path) -> None:
-    """The end of what the failed worker printed, if that was kept."""
+    """Prints the end of what the failed worker printed, if that was kept."""
     if log.is_file():
         lines = log.read_text("utf-8", "replace").splitlines()
         out.print()

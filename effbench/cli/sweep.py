@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from effbench.cli.console import Display, out
+from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CpuOption,
     DataDirOption,
@@ -39,6 +40,7 @@ from effbench.config.sweep_options import (
 )
 
 
+@interrupted("what is done is saved; run it again to go on")
 def sweep(
     variants: VariantsOption = "all",
     weights: WeightsOption = "auto",

@@ -8,42 +8,27 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import left_out, table
+from effbench.cli.console import left_out, show
 from effbench.config.variants import VARIANTS
 from effbench.tables import Column, Table
-
-_COLUMNS = (
-    Column("Model", words=True),
-    Column("Size"),
-    Column("Parameters"),
-    Column("GFLOPs"),
-    Column("Rescale", words=True, rank=1),
-    Column("Weights", words=True),
-    Column("md5", words=True, rank=2),
-)
 
 
 def variants(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the md5 of each.")] = False,
 ) -> None:
     """List the networks and the weights released for them."""
+    from effbench.models.flops import multiply_adds
+
     if as_json:
-        rows = [
+        networks = [
             asdict(row)
             | {"rescale": row.rescale}
             | {"releases": [asdict(release) for release in row.releases.values()]}
             for row in VARIANTS.values()
         ]
-        print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
-    else:
-        left_out(table(_listed()))
-
-
-def _listed() -> Table:
-    """A row for each release, the first with what the network is; one for a network without."""
-    from effbench.models.flops import multiply_adds
-
-    rows = []
+        print(json.dumps(networks, indent=1))  # not through rich, which wraps lines
+        return
+    rows: list[tuple[str, ...]] = []
     for row in VARIANTS.values():
         flops = multiply_adds(row, row.image_size)
         network = [row.name, str(row.image_size), f"{row.parameters:,}", f"{flops / 1e9:.2f}"]
@@ -52,4 +37,13 @@ def _listed() -> Table:
             network = [""] * len(network)
         if not row.releases:
             rows.append((*network, row.rescale, "", ""))
-    return Table("", _COLUMNS, tuple(rows))
+    columns = (
+        Column("Model", words=True),
+        Column("Size"),
+        Column("Parameters"),
+        Column("GFLOPs"),
+        Column("Rescale", words=True, rank=1),
+        Column("Weights", words=True),
+        Column("md5", words=True, rank=2),
+    )
+    left_out(show(Table("", columns, tuple(rows))))

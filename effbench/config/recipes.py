@@ -26,15 +26,15 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        name: of the row.
+        name: name of the row.
         preprocessing: "weights" for what the loaded weights expect, or the name of a row of
             `preprocessing.PREPROCESSING` that is used for every variant.
         epochs: passes over the training images.
         batch_size: global batch, over all replicas.
-        dropout: rate between pooling and the classifier; in the last stage, where there are some.
+        dropout: rate between pooling and the classifier; in the last stage, where there are stages.
         optimizer: name of a row of `optimizers.OPTIMIZERS`.
         weight_decay: as the optimizer's row applies it.
-        initial_learning_rate: the lowest of the schedule, where a cycle or the warm-up begins.
+        initial_learning_rate: the schedule's lowest rate, where a cycle or the warm-up begins.
         maximal_learning_rate: its highest, in the first cycle or after the warm-up.
         half_cycle_epochs: of triangular2, epochs from the lowest to the highest; an epoch of a
             schedule is `training images // batch_size` steps, as the case study counted.
@@ -47,31 +47,31 @@ class Recipe:
         schedule: name of a row of `optimizers.SCHEDULES`.
         warmup_epochs: of the constant schedule, epochs of linear growth before it.
         learning_rate_batch: batch size that the learning rates are for; with another one they
-            grow or shrink in proportion. 0: they are what they are.
-        steps: training ends after so many, if its epochs have not ended it before.
+            grow or shrink in proportion. 0 leaves them as they are.
+        steps: training ends after so many steps, if its epochs have not ended it before.
         label_smoothing: share of a label's mass that is spread over all classes.
-        survival: probability that the last block's branch is kept (stochastic depth); that of
-            earlier ones is higher, in proportion to their place.
+        survival: probability that the last block's branch is kept (stochastic depth); an
+            earlier one's is higher, in proportion to its position.
         ema_decay: highest decay of the moving average of the weights that is evaluated, see
-            `fine_tune.Trainer`; 0: the weights themselves are.
-        flip: mirror half of the images.
+            `fine_tune_step.NetworkTrainer`; 0 evaluates the weights themselves.
+        flip: mirrors half of the images.
         crop: pixels of padding before a random crop to the same size.
         cutout: half the side of the square that is cut out, as a share of the image's.
         randaugment: magnitude of two random operations an image; in the last stage.
         mixup: alpha of the mix of two images; in the last stage.
         cutmix: alpha of the patch from another image.
-        stages: of progressive learning: the values at the last stage are those above, those at the
-            first follow, and between them they grow evenly.
-        first_size: share of the image size.
-        first_dropout: as `dropout`.
-        first_randaugment: as `randaugment`.
-        first_mixup: as `mixup`.
+        stages: number of stages of progressive learning: the values of the last are those above,
+            those of the first follow, and between them they grow evenly.
+        first_size: share of the image size in the first stage.
+        first_dropout: `dropout` of the first stage.
+        first_randaugment: `randaugment` of the first stage.
+        first_mixup: `mixup` of the first stage.
         rho: of RMSprop: how much of the mean square of the gradients is kept a step.
         momentum: of RMSprop: how much of the last step is added.
         epsilon: of RMSprop: added to the mean square.
         beta_1: of AdaBelief: how much of the mean of the gradients is kept a step.
-        beta_2: of AdaBelief: how much of the mean square of what they differ by.
-        adabelief_epsilon: of AdaBelief: added to the root.
+        beta_2: of AdaBelief: how much of the mean square of their distance from that mean is kept.
+        adabelief_epsilon: of AdaBelief: added to the root of that mean square.
     """
 
     name: str
@@ -174,8 +174,8 @@ _FINETUNE = Recipe(
     cutout=0.25,
 )
 
-# What is trained as `finetune` is, but in stages. RandAugment and first dropout are of the paper
-# (table 6), for S, M and L; 36 epochs of leondgarse's run on CIFAR-10.
+# It trains as `finetune` does, but in stages. RandAugment and the first dropout are those of the
+# paper (table 6) for S, M and L; the 36 epochs are those of leondgarse's run on CIFAR-10.
 _PROGRESSIVE = replace(
     _FINETUNE,
     name="progressive",
@@ -225,10 +225,10 @@ _GROWTH: Mapping[str, Growth] = {
     "L": Growth(192 / 384, 0.5, 25.0, 0.5),
     "XL": Growth(192 / 384, 0.5, 25.0, 0.5),
 }
-# For networks without published stages, as T: those of S.
+# Networks without published stages, such as T, have those of S.
 _USUAL_GROWTH = _GROWTH["S"]
 
-# Those that a sweep has a flag for.
+# The fields that a sweep has a flag for.
 FLAGS = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
 
 _ADAPTER = TypeAdapter(Recipe)
@@ -284,8 +284,8 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             raise UsageError(
                 f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
             ) from error
-    found = Recipe(**numbers)
-    if found.schedule == "triangular2" and not found.half_cycle_epochs:
+    result = Recipe(**numbers)
+    if result.schedule == "triangular2" and not result.half_cycle_epochs:
         hint = "add --set half_cycle_epochs=2, as in the case study"
         raise UsageError("the schedule triangular2 goes up for one epoch at least", "0", hint)
-    return found
+    return result

@@ -44,9 +44,9 @@ class RunSpec:
         image_size: side of the square input, pixels.
         recipe: resolved, overrides included.
         data: name of a row of `datasets.DATASETS`.
-        data_sha256: of all images and labels of the dataset, before any limit.
+        data_sha256: SHA-256 of all images and labels of the dataset, before any limit.
         limit: number of training images, or None for all.
-        seed: of the head's initial weights, its dropout and the shuffling.
+        seed: the seed of the head's initial weights, its dropout and the shuffling.
         precision: "float32" or "mixed_bfloat16".
         feature_cache: False runs the backbone in every step instead of once per image, as it must
             where the whole network trains.
@@ -76,6 +76,11 @@ class RunSpec:
         return f"{self._name}-{_hash(replace(self, seed=0))}"
 
     @property
+    def worker(self) -> str:
+        """Names what one worker process does, and its lock: all seeds of a head, or one network."""
+        return self.group if self.recipe.way.seeds_together else self.key
+
+    @property
     def preprocessing(self) -> str:
         """The row of `preprocessing.PREPROCESSING` that this run uses."""
         chosen = self.recipe.preprocessing
@@ -89,7 +94,7 @@ class RunSpec:
 
 
 def digest(value: object) -> str:
-    """The sha256 of the canonical JSON of a value; hexadecimal."""
+    """The SHA-256 of the canonical JSON of a value, in hexadecimal."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from effbench.config.recipes import Recipe
 from effbench.errors import UsageError
 
-SMALLEST = 32  # pixels: five times halved, an EfficientNetV2 has one left
+SMALLEST = 32  # pixels: an EfficientNetV2 halves them five times, and one is left
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Stage:
     """A part of the training.
 
     Attributes:
-        number: from 1 on, of those that the recipe has.
-        epochs: its own, of the whole training; counted from 0.
-        image_size: pixels.
-        recipe: with the numbers of this stage.
+        number: its number among the recipe's stages, from 1 on.
+        epochs: its epochs by their numbers in the whole training, counted from 0.
+        image_size: side of its images, pixels.
+        recipe: the recipe with the numbers of this stage.
     """
 
     number: int
@@ -35,15 +35,15 @@ def split(recipe: Recipe, image_size: int) -> list[Stage]:
 
     Args:
         recipe: its numbers are those of the last stage.
-        image_size: of the last stage, pixels.
+        image_size: that of the last stage, pixels.
 
     Raises:
         UsageError: the first stage's images would be too small for the network.
     """
     stages = []
-    for place in range(recipe.stages):
-        begin, end = (part * recipe.epochs // recipe.stages for part in (place, place + 1))
-        share = place / (recipe.stages - 1) if recipe.stages > 1 else 1.0
+    for index in range(recipe.stages):
+        begin, end = (part * recipe.epochs // recipe.stages for part in (index, index + 1))
+        share = index / (recipe.stages - 1) if recipe.stages > 1 else 1.0
 
         def grown(first: float, last: float, share: float = share) -> float:
             return first + (last - first) * share
@@ -52,7 +52,7 @@ def split(recipe: Recipe, image_size: int) -> list[Stage]:
             continue
         stages.append(
             Stage(
-                place + 1,
+                index + 1,
                 range(begin, end),
                 round(image_size * grown(recipe.first_size, 1.0)),
                 replace(
@@ -80,12 +80,12 @@ def steps_per_epoch(recipe: Recipe, images: int) -> int:
 
 
 def steps_in_epoch(recipe: Recipe, images: int, epoch: int) -> int:
-    """Steps of one epoch, counted from 0; fewer than of a whole one where `recipe.steps` end.
+    """Steps of one epoch, counted from 0; fewer than in a whole one where `recipe.steps` end it.
 
     Args:
         recipe: for its batch and its steps.
         images: number of training images.
-        epoch: its number; 0 steps come out for those after the end.
+        epoch: its number; an epoch after the end has 0 steps.
     """
     whole = steps_per_epoch(recipe, images)
     left = whole if recipe.steps is None else recipe.steps - epoch * whole

@@ -1,4 +1,4 @@
-"""A sweep as the command line describes it, by topic; None is the recipe's or the variant's own."""
+"""A sweep as the command line describes it, by topic; None leaves it to recipe or variant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NetworkOptions:
         weights: a release, "auto", "none", or the path of an .h5 file.
         weights_dir: searched first for releases.
         rescale: "auto", or what the weights of a file expect: "torch" or "tf".
-        image_size: instead of each variant's native one, pixels.
+        image_size: pixels, instead of each variant's native size.
         seeds: comma-separated whole numbers and ranges; one run each.
     """
 
@@ -48,9 +48,9 @@ class TrainingOptions:
 
     Attributes:
         recipe: name of a recipe.
-        epochs: instead of the recipe's.
-        batch_size: global, instead of the recipe's.
-        start_step: of the schedule and the optimizer.
+        epochs: how many, instead of the recipe's.
+        batch_size: the global batch, instead of the recipe's.
+        start_step: step at which the schedule and the optimizer start.
         settings: "key=value" each, instead of the recipe's numbers.
     """
 
@@ -67,7 +67,7 @@ class DeviceOptions:
 
     Attributes:
         device: "auto", "cpu", "gpu" or "tpu".
-        tpu_name: instead of the machine's own TPU, or the one that the environment names.
+        tpu_name: replaces the machine's own TPU, or the one that the environment names.
         replicas: parts that the CPU is divided into; None leaves it whole.
         precision: "auto", "float32" or "mixed_bfloat16".
         micro_batch: images that go through the network at once, of all replicas.
@@ -89,8 +89,8 @@ class ExecutionOptions:
         oom_retry: tries again with half the micro-batch where memory was too small.
         retry_failed: run again what failed before.
         force: run again what is finished.
-        checkpoint_minutes: between two checkpoints of a network that trains as a whole.
-        tensorboard: writes logs for it.
+        checkpoint_minutes: time between two checkpoints of a network that trains as a whole.
+        tensorboard: writes logs for TensorBoard.
     """
 
     feature_cache: bool = True

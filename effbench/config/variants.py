@@ -88,11 +88,11 @@ class Variant:
         if name == "auto":
             name = next((choice for choice in AUTO if choice in releases), name)
         if name not in releases:
-            known = ", ".join(releases) or "none"
+            hint = f"it has {', '.join(releases)}; choose one of them or leave {self.name} out"
             raise UsageError(
                 f"{self.name} has no such release of weights",
                 name,
-                f"it has {known}; choose one of them or leave {self.name} out",
+                hint if releases else "there is none; give --weights none",
             )
         return releases[name]
 

@@ -19,15 +19,14 @@ class WayToTrain:
         frozen_backbone: the backbone stays as it was loaded, so that the features of an image can
             be computed once and kept.
         numbers: fields of `Recipe` that the training depends on; None for all of them.
-        batch_per_replica: images of each replica in a batch that nobody asked for; None where that
-            batch is the recipe's, however many replicas share it.
+        batch_per_replica: images of each replica where nobody asked for a batch size; None where
+            the batch is then the recipe's, however many replicas share it.
         seeds_together: one process trains all seeds of a run beside each other.
         whole_batches: an epoch leaves out the images that fill no batch.
         micro_batches: a batch can go through the network in parts.
         saves_progress: the training keeps checkpoints, and saves what it has before it ends.
         tensorboard: the training can write logs for TensorBoard.
         every_rule: the test images are scored by every rule of selection, not only the recipe's.
-        stop_seconds: that a worker gets to end by itself.
     """
 
     trained: str
@@ -40,7 +39,6 @@ class WayToTrain:
     saves_progress: bool
     tensorboard: bool
     every_rule: bool
-    stop_seconds: float
 
 
 # By the name that `Recipe.trains` stores.
@@ -77,7 +75,6 @@ WAYS: Mapping[str, WayToTrain] = {
         saves_progress=False,  # heads are trained again sooner than saved
         tensorboard=False,
         every_rule=True,  # which is cheap
-        stop_seconds=3.0,
     ),
     "network": WayToTrain(
         trained="a whole network",
@@ -90,6 +87,5 @@ WAYS: Mapping[str, WayToTrain] = {
         saves_progress=True,
         tensorboard=True,
         every_rule=False,
-        stop_seconds=60.0,
     ),
 }

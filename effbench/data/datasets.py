@@ -23,7 +23,7 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
     """The dataset called `name`.
 
     Args:
-        name: of a row of `DATASETS`.
+        name: name of a row of `DATASETS`.
         directory: where its files are; by default Keras's cache and ours are searched, then it
             is downloaded.
         report: told of a download as it comes.
@@ -43,7 +43,7 @@ def at_hand(name: str, directory: Path | None = None) -> Split | None:
     Nothing is downloaded.
 
     Args:
-        name: of a dataset; one that is not in `DATASETS` is not at hand.
+        name: name of a dataset; one that is not in `DATASETS` is not at hand.
         directory: as for `load`.
 
     Raises:
@@ -59,8 +59,8 @@ def classes(name: str) -> tuple[str, ...]:
 
 def listed() -> str:
     """All names with what there is to say of them, for the help of a flag."""
-    *names, last = (f"{name}{f' ({row.note})' * bool(row.note)}" for name, row in DATASETS.items())
-    return f"{', '.join(names)}, or {last}"
+    names = [f"{name} ({row.note})" if row.note else name for name, row in DATASETS.items()]
+    return f"{', '.join(names[:-1])}, or {names[-1]}"
 
 
 def _cifar10(directory: Path | None, report: Report) -> Dataset:
@@ -93,7 +93,7 @@ def _digits(_: Path | None, __: Report) -> Dataset:
 
 
 def _random(_: Path | None, __: Report) -> Dataset:
-    """For measuring speed, which does not depend on what is in an image."""
+    """Random images, for measuring speed, which does not depend on what is in an image."""
     import numpy as np
 
     from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Split, hashed
@@ -108,12 +108,12 @@ def _random(_: Path | None, __: Report) -> Dataset:
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetSource:
     """Where a dataset comes from, and what its labels mean.
 
     Attributes:
-        load: as `datasets.load`.
-        at_hand: as `datasets.at_hand`.
+        load: loads it, as `datasets.load` does.
+        at_hand: its test images, as `datasets.at_hand` returns them.
         note: what help says of it; "" for nothing.
         classes: names of the labels 0 to 9.
     """
@@ -130,8 +130,8 @@ _CIFAR10_CLASSES = (
     *("dog", "frog", "horse", "ship", "truck"),
 )
 
-DATASETS: Mapping[str, Source] = {
-    "cifar10": Source(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
-    "digits": Source(_digits, lambda _: _digits(None, silent).test, "needs no download"),
-    "random": Source(_random, lambda _: None, "for speed"),
+DATASETS: Mapping[str, DatasetSource] = {
+    "cifar10": DatasetSource(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
+    "digits": DatasetSource(_digits, lambda _: _digits(None, silent).test, "needs no download"),
+    "random": DatasetSource(_random, lambda _: None, "for speed"),
 }

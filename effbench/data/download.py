@@ -13,7 +13,7 @@ from effbench.files import writing
 from effbench.progress import Report, Step
 
 CONNECT_SECONDS = 10
-# Between two pieces of data, not for the whole file.
+# The longest wait between two pieces of data, not for the whole file.
 READ_SECONDS = float(os.environ.get("EFFBENCH_READ_TIMEOUT") or 30)
 
 
@@ -51,7 +51,7 @@ def download(
     return path
 
 
-# It announces each download, and so would make two lines of one error.
+# pooch announces each download, and so would make two lines of one error.
 pooch.get_logger().setLevel("WARNING")
 
 

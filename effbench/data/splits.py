@@ -11,7 +11,7 @@ from effbench.errors import UsageError
 
 Array = np.ndarray
 
-# The case study's: train_test_split(test_size=0.1, random_state=42).
+# The case study's split: train_test_split(test_size=0.1, random_state=42).
 SPLIT_SEED = 42
 CLASSES = 10
 # CIFAR-10's training, validation and test images in that split.

@@ -14,7 +14,7 @@ def build(network: Network) -> keras.Model:
     It computes in float32, and its stochastic depth, which does nothing in inference, is gone.
 
     Args:
-        network: whose weights it has; copied.
+        network: the network whose weights are copied.
 
     Returns:
         A model from uint8 [n, h, w, 3], RGB of any size, to float32 [n, classes].

@@ -31,10 +31,10 @@ class Format:
     """How a classifier is kept.
 
     Attributes:
-        suffix: of its file's name; "" for a folder.
+        suffix: end of its file's name; "" for a folder.
         has: whether a path holds one, by its first bytes or files.
-        write: a model from uint8 [n, h, w, 3] to float32 [n, classes], and the classes' names.
-        read: raises whatever its library does where it is damaged.
+        write: writes a model (uint8 [n, h, w, 3] to float32 [n, classes]) with the classes' names.
+        read: reads one, and raises whatever its library does where it is damaged.
     """
 
     suffix: str
@@ -44,7 +44,7 @@ class Format:
 
 
 def read(path: Path) -> Classify:
-    """What a file or folder classifies as; tried on one pixel.
+    """The classifier in a file or folder; it is tried on one pixel.
 
     Raises:
         EffbenchError: there is no model, or not one that `effbench export` wrote, or not a whole

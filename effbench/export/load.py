@@ -11,7 +11,7 @@ from scipy.special import softmax
 from effbench.config.run_spec import RunSpec
 from effbench.errors import EffbenchError
 from effbench.hardware.tensorflow_setup import keras, tf
-from effbench.models import backbone as backbones
+from effbench.models import backbone
 from effbench.progress import Report
 from effbench.records.record import Record, RunFailure
 from effbench.records.store import Store
@@ -24,7 +24,7 @@ class Network:
     """A run's own network, in float32 whatever it was trained in.
 
     Attributes:
-        spec: of the run.
+        spec: what the run is.
         backbone: from float32 [n, size, size, 3], rescaled, to a feature map.
         kernel: float32 [width, classes].
         bias: float32 [classes].
@@ -37,7 +37,7 @@ class Network:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """As the run is evaluated: uint8 [n, h, w, 3] to float64 [n, classes]."""
-        forward = backbones.forward(
+        forward = backbone.forward(
             self.backbone, self.spec.image_size, self.spec.preprocessing, len(images), 1
         )
         features = forward(tf.constant(images)).numpy()
@@ -48,8 +48,8 @@ def load(store: Store, record: Record, weights_dir: Path | None, report: Report)
     """The network whose scores the run reports.
 
     Args:
-        store: of the run.
-        record: of the run.
+        store: the store of the run.
+        record: the record of the run.
         weights_dir: searched first for the backbone's file, where only a head was trained.
         report: told of a download as it comes.
 
@@ -69,7 +69,7 @@ def load(store: Store, record: Record, weights_dir: Path | None, report: Report)
     if len(arrays) < 2:
         raise unfit(spec, f"{len(arrays)} arrays")
     *trained, kernel, bias = arrays
-    backbone = methods.of(spec.recipe).backbone(record, trained, weights_dir, report)
-    if kernel.shape != (backbone.output_shape[-1], *bias.shape):
+    model = methods.of(spec.recipe).backbone(record, trained, weights_dir, report)
+    if kernel.shape != (model.output_shape[-1], *bias.shape):
         raise unfit(spec, f"a head of {kernel.shape} and {bias.shape}")
-    return Network(spec, backbone, kernel, bias)
+    return Network(spec, model, kernel, bias)

@@ -22,7 +22,7 @@ from effbench.progress import Report, Step
 from effbench.records.record import Record
 from effbench.records.store import Store
 
-# Between probabilities. Float32 comes to 1e-6; a wrong resize, rescaling or layer to far more.
+# Between probabilities. Float32 differs by 1e-6; a wrong resize, rescaling or layer by far more.
 TOLERANCE = 1e-3
 # Height and width of the images it is checked with: those of training, and one of neither side.
 SIZES = ((32, 32), (32, 32), (32, 32), (67, 41))
@@ -35,8 +35,8 @@ class Exported:
     Attributes:
         path: the file or folder.
         size: bytes.
-        difference: the largest between a probability of it and of the run's network.
-        images: that were compared.
+        difference: the largest difference between a probability of it and of the run's network.
+        images: how many images were compared.
     """
 
     path: Path
@@ -46,15 +46,15 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Order:
+class ExportOrder:
     """What is to be written.
 
     Attributes:
-        store: of the run.
-        record: of the run.
+        store: the store of the run.
+        record: the record of the run.
         format: a row of `formats.FORMATS`.
-        output: where; None for the run's key in the working directory.
-        force: whether it may take the place of another.
+        output: where to write it; None for the run's key in the working directory.
+        force: whether it may take the place of another model.
         weights_dir: folder of the backbone's file, where only a head was trained.
     """
 
@@ -72,7 +72,7 @@ class Order:
         return self.output or Path(f"{self.record.spec.key}{suffix}")
 
 
-def export(order: Order, report: Report) -> Exported:
+def export(order: ExportOrder, report: Report) -> Exported:
     """Writes a run's selected network, compares it with the run's own, and names it.
 
     Raises:
@@ -148,7 +148,7 @@ def _disk() -> Iterator[None]:
 
 
 def _difference(network: load.Network, names: tuple[str, ...], path: Path) -> float:
-    """The largest between a probability of what was written and of the run's network.
+    """The largest difference between probabilities of what was written and of the run's network.
 
     Raises:
         EffbenchError: it is too large.

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from effbench.errors import DeviceError, EffbenchError
-from effbench.hardware import hosts as cluster
-from effbench.hardware import machine, tpu
+from effbench.hardware import hosts, machine, tpu
 from effbench.hardware.distribution import Layout, Replicated
 from effbench.hardware.tensorflow_setup import tf
 
@@ -42,13 +41,13 @@ def connect(
 ) -> Device:
     """Starts a device; once in a process, before anything else of TensorFlow runs.
 
-    Every host of a `cluster` does it at the same time, and waits for the others.
+    Every host of a cluster does it at the same time, and waits for the others.
 
     Args:
         kind: "cpu", "gpu" or "tpu".
-        replicas: for the CPU, to divide it; None is one program on all of it. A GPU or TPU is used
-            whole.
-        tpu_name: of the TPU.
+        replicas: parts to divide the CPU into; None is one program on all of it. A GPU or TPU is
+            used whole.
+        tpu_name: name of the TPU.
         beside: on a CPU, run kernels beside each other, each on one core; else one after another,
             each on all cores.
 
@@ -57,7 +56,7 @@ def connect(
     """
     if kind == "cpu":
         _set_up_cpu(beside)
-    several = cluster.read().hosts > 1
+    several = hosts.read().hosts > 1
     device = _hosts(kind) if several and kind != "tpu" else _CONNECT[kind](replicas, tpu_name)
     # After the strategy: hosts can only be joined before TensorFlow has started.
     tf.keras.utils.set_random_seed(0)
@@ -97,7 +96,7 @@ def _gpu(_: int | None, __: str) -> Device:
 
 
 def _set_up_gpus() -> tuple[str, int]:
-    """The name of the first, and how many there are."""
+    """The name of the first GPU, and how many there are."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         raise DeviceError(
@@ -120,11 +119,14 @@ def _hosts(kind: str) -> Device:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise _failed("TensorFlow cannot join the hosts of TF_CONFIG", error, "check it") from error
-    hosts = cluster.read().hosts
-    if strategy.num_replicas_in_sync != hosts * count:
-        received = f"{strategy.num_replicas_in_sync} replicas on {hosts} hosts, {count} on this one"
+    host_count = hosts.read().hosts
+    if strategy.num_replicas_in_sync != host_count * count:
+        replicas = f"{strategy.num_replicas_in_sync} replicas"
+        received = f"{replicas} on {host_count} hosts, {count} on this one"
         raise DeviceError("every host must have as many GPUs", received, "use equal hosts")
-    return Device(kind, f"{hosts} hosts, each {name}", 1, Replicated(strategy=strategy), hosts)
+    return Device(
+        kind, f"{host_count} hosts, each {name}", 1, Replicated(strategy=strategy), host_count
+    )
 
 
 def _tpu(_: int | None, name: str) -> Device:

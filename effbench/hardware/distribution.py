@@ -61,7 +61,7 @@ class Layout:
         return program(rows, *inputs)
 
     def told(self, values: np.ndarray) -> np.ndarray:
-        """What each replica's process calls this with: int32 [n] to [replicas, n]."""
+        """Gathers the `values` that each replica's process has: int32 [n] to [replicas, n]."""
         return values[None]
 
     def part(self, rows: tf.Tensor) -> tf.Tensor:
@@ -126,7 +126,7 @@ class Replicated(Layout):
         return self.strategy.gather(self.strategy.run(program, args=(distributed, *inputs)), axis=0)
 
     def told(self, values: np.ndarray) -> np.ndarray:
-        """What each replica's process calls this with: int32 [n] to [replicas, n]."""
+        """Gathers the `values` that each replica's process has: int32 [n] to [replicas, n]."""
         distributed = self.strategy.experimental_distribute_values_from_function(
             lambda _: tf.constant(values[None])
         )

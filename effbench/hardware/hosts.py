@@ -20,7 +20,7 @@ class Cluster:
 
 
 def read() -> Cluster:
-    """This host's place; without TF_CONFIG, or with one host in it, there is no other.
+    """The cluster of this host; without TF_CONFIG, or with one host in it, that is this host alone.
 
     Raises:
         UsageError: TF_CONFIG is no JSON, or lacks what it must say.

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from effbench.errors import DeviceError
-from effbench.hardware import tpu as tpus
+from effbench.hardware import tpu
 
 
 def cores() -> int:
@@ -40,7 +40,7 @@ def has_tpu() -> bool:
     Off a TPU, libtpu asks the cloud's metadata server again and again for minutes, so TensorFlow's
     TPU start-up is only touched where there is a chip.
     """
-    return tpus.chips() is not None
+    return tpu.chips() is not None
 
 
 def has_gpu() -> bool:
@@ -48,21 +48,21 @@ def has_gpu() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
 
 
-def device(wanted: str, tpu: str = "") -> str:
+def device(wanted: str, tpu_name: str = "") -> str:
     """The kind of device to use: `wanted`, or the best there is for "auto".
 
     Args:
         wanted: "auto", "cpu", "gpu" or "tpu".
-        tpu: the name of one that is elsewhere, "" for none.
+        tpu_name: the name of a TPU that is elsewhere, "" for none.
 
     Raises:
-        DeviceError: it is not there.
+        DeviceError: there is no such device.
     """
-    present = {"tpu": lambda: bool(tpu) or has_tpu(), "gpu": has_gpu, "cpu": lambda: True}
+    present = {"tpu": lambda: bool(tpu_name) or has_tpu(), "gpu": has_gpu, "cpu": lambda: True}
     if wanted == "auto":
         return next(kind for kind, there in present.items() if there())
     if not present[wanted]():
-        raise DeviceError(*_MISSING[wanted, tpus.build()])
+        raise DeviceError(*_MISSING[wanted, tpu.build()])
     return wanted
 
 

@@ -9,23 +9,32 @@ and a TPU with a name is somewhere else.
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
+from effbench import subprocesses
 from effbench.errors import DeviceError, RelayedError
 from effbench.hardware import tpu
 
-# -P: nothing in the working directory may pass for a library.
-COMMAND = (sys.executable, "-P", "-m", "effbench.hardware.self_check_worker")
-
-# A pod takes a minute or two to start.
+# The longest wait for an answer: a pod takes a minute or two to start.
 SECONDS = 300
-# For a connection to one that is up.
+# The longest wait for a connection to a TPU that is up.
 CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class DeviceRequest:
+    """A device to be tried.
+
+    Attributes:
+        kind: "cpu", "gpu" or "tpu".
+        tpu_name: name of the TPU.
+    """
+
+    kind: str
+    tpu_name: str
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,8 @@ class Found:
     Attributes:
         name: what the machine calls it.
         replicas: copies of a program that share a global batch.
-        keras: major version that TensorFlow uses.
-        versions: by name, "" for what is not installed or takes no part.
+        keras: major version of the Keras that TensorFlow uses.
+        versions: versions of packages by name, "" for what is not installed or takes no part.
     """
 
     name: str
@@ -45,6 +54,7 @@ class Found:
     versions: dict[str, str]
 
 
+WANTED = TypeAdapter(DeviceRequest)
 FOUND = TypeAdapter(Found)
 
 
@@ -67,38 +77,37 @@ def ask(kind: str, tpu_name: str = tpu.LOCAL) -> Found:
     environment = tpu.for_child(tpu_name if kind == "tpu" else "")
     environment.pop("TF_CONFIG", None)
     try:
-        done = subprocess.run(
-            (*COMMAND, kind, tpu_name),
-            env=environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
+        return subprocesses.ask(
+            "effbench.hardware.self_check_worker",
+            WANTED.dump_json(DeviceRequest(kind, tpu_name)),
+            FOUND,
+            environment,
+            SECONDS,
         )
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise DeviceError(
             f"the {kind} must answer", f"nothing in {SECONDS} s", "is another program using it?"
         ) from error
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    if done.returncode == 1:
-        raise RelayedError(lines[-1])
-    if done.returncode:
+    except subprocesses.NoAnswerError as error:
+        if error.code == 1 and error.last:  # of Python, e.g. an import that fails
+            raise RelayedError(error.last) from error
         raise DeviceError(
-            f"TensorFlow cannot start the {kind}", lines[-1], f"run 'make setup ACCEL={kind}'"
-        )
-    return FOUND.validate_json(done.stdout.strip().splitlines()[-1])
+            f"TensorFlow cannot start the {kind}",
+            error.last or f"exit code {error.code}",
+            f"run 'make setup ACCEL={kind}'",
+        ) from error
 
 
 def _reach(address: str) -> None:
-    """Makes sure that something listens there: TensorFlow would wait for it without an end.
+    """Makes sure that something listens there: TensorFlow would wait for it for ever.
 
     Raises:
         DeviceError: nothing does.
     """
     try:
-        place = urlsplit(address)
+        url = urlsplit(address)
         # 8470 is where a TPU listens, as TensorFlow's cluster resolver has it.
-        socket.create_connection((place.hostname, place.port or 8470), CONNECT_SECONDS).close()
+        socket.create_connection((url.hostname, url.port or 8470), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         hint = "give the address of a TPU that is up"
         reason = getattr(error, "strerror", None) or str(error)

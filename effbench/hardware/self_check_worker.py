@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import sys
 
-from effbench import provenance
+from effbench import child_process, provenance
 from effbench.errors import DeviceError, EffbenchError
 from effbench.hardware import devices
-from effbench.hardware.self_check import FOUND, Found
+from effbench.hardware.self_check import FOUND, WANTED, Found
 from effbench.hardware.tensorflow_setup import keras, tf
 
 
 def main() -> int:
-    """Tries the device named by the arguments; says what it found as a line of JSON."""
-    kind, tpu_name = sys.argv[1:]
+    """Reads which device to try, tries it, and says what it found."""
+    answer = child_process.channel()
+    wanted = WANTED.validate_json(next(child_process.asked()))
     try:
-        device = devices.connect(kind, tpu_name=tpu_name)
+        device = devices.connect(wanted.kind, tpu_name=wanted.tpu_name)
         _step(device)
     except EffbenchError as error:
         print(error, file=sys.stderr)
-        return 1
-    found = Found(
+        return child_process.REFUSED
+    result = Found(
         name=device.name,
         replicas=device.replicas,
         keras=2 if keras.Model.__module__.startswith("tf_keras") else 3,
         versions={
             "TensorFlow": tf.__version__,
             "Addons": provenance.version("tensorflow-addons"),
-            "libtpu": provenance.version("libtpu") if kind == "tpu" else "",
+            "libtpu": provenance.version("libtpu") if wanted.kind == "tpu" else "",
         },
     )
-    print(FOUND.dump_json(found).decode())
+    answer.write(FOUND.dump_json(result) + b"\n")
     return 0
 
 

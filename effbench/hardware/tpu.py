@@ -15,9 +15,9 @@ from pathlib import Path
 # The TPU of the machine itself, as TensorFlow's cluster resolver calls it.
 LOCAL = "local"
 
-# Ours: the TPU that a process was started for.
+# Our own variable: the TPU that a process was started for.
 _WANTED = "EFFBENCH_TPU"
-# TensorFlow's: "0" keeps it from loading libtpu.
+# TensorFlow's variable: "0" keeps it from loading libtpu.
 _LOAD = "TPU_LOAD_LIBRARY"
 
 _GOOGLE_PCI_VENDOR = "0x1ae0"
@@ -31,8 +31,8 @@ class Generation:
 
     Attributes:
         name: as in "v3-8".
-        device: PCI device.
-        subsystem: PCI subsystem, where the device alone does not tell; else "".
+        device: number of its PCI device.
+        subsystem: number of its PCI subsystem, where the device alone does not tell; else "".
         cores: tensor cores of a chip.
         hbm_gib: memory of what TensorFlow calls a device, and so of a replica, GiB: a core of v2
             and v3, a chip of the others.

@@ -14,11 +14,11 @@ class Slice:
     """One machine with TPUs, all its chips.
 
     Attributes:
-        name: of the type, e.g. "v3-8".
-        generation: of its chips.
-        chips: how many.
-        topology: of four chips, as libtpu calls it; a replica's program does not depend on how many
-            there are.
+        name: name of the type, e.g. "v3-8".
+        generation: generation of its chips.
+        chips: how many chips it has.
+        topology: arrangement of four chips, as libtpu calls it; a replica's program does not depend
+            on how many there are.
     """
 
     name: str

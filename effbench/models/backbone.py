@@ -14,7 +14,7 @@ from effbench.hardware.tensorflow_setup import keras, keras_efficientnet_v2, tf
 from effbench.models.layers import Noise, Pointwise, StochasticDepth, Swish
 from effbench.models.preprocessing import prepare
 
-# Of the random weights of a backbone: all seeds of a run share one, as they share a release.
+# The seed of a backbone's random weights: all seeds of a run share them, as they share a release.
 RANDOM_WEIGHTS_SEED = 0
 
 Forward = Callable[[tf.Tensor], tf.Tensor]
@@ -55,8 +55,8 @@ def trainable(
     Args:
         variant: which network.
         precision: a Keras policy: "float32" or "mixed_bfloat16".
-        survival: of the last block's branch, in stochastic depth.
-        device: kind of the one it is to train on.
+        survival: probability that the last block's branch is kept, in stochastic depth.
+        device: kind of the device it is to train on.
 
     Returns:
         A model from float32 [n, size, size, 3], rescaled, to a feature map; and its noise.
@@ -127,13 +127,13 @@ def forward(
         model: what `build` returned.
         image_size: the images are resized to it, bilinearly, as in the case study.
         preprocessing: a row of `PREPROCESSING`.
-        batch_size: of every call.
+        batch_size: images in every call.
         towers: parts of a batch that run beside each other, for a CPU whose kernels use one
-            thread each; more than divide the batch are left out.
-        device: kind, for `prepare`.
+            thread each; lowered to a number that divides the batch.
+        device: kind of device, for `prepare`.
 
     Returns:
-        uint8 [batch_size, h, w, 3] -> float32 [batch_size, width], global average pooled.
+        From uint8 [batch_size, h, w, 3] to float32 [batch_size, width], global average pooled.
     """
     towers = math.gcd(batch_size, towers)
 

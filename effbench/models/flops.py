@@ -28,10 +28,10 @@ class Convolution:
     """A convolution with what follows it.
 
     Attributes:
-        side: of its output, pixels.
+        side: side of its output, pixels.
         kernel: side of its kernel, pixels.
         inputs: channels that each output channel reads; 1 where it is depthwise.
-        outputs: channels.
+        outputs: channels that it writes.
         extra: parameters beside the kernel for each output channel: the four of a BatchNorm, or
             the one bias of squeeze-excitation.
     """
@@ -44,12 +44,12 @@ class Convolution:
 
     @property
     def multiply_adds(self) -> int:
-        """For one image."""
+        """Multiply-adds for one image."""
         return self.side**2 * self.kernel**2 * self.inputs * self.outputs
 
     @property
     def parameters(self) -> int:
-        """BatchNorm statistics included."""
+        """Parameters, BatchNorm statistics included."""
         return (self.kernel**2 * self.inputs + self.extra) * self.outputs
 
 

@@ -9,10 +9,7 @@ import numpy as np
 from effbench.hardware.tensorflow_setup import tf
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-
-
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
-
 
 # Name -> (mean, std) of (x - mean) / std, for x in 0..255, RGB.
 PREPROCESSING: Mapping[str, tuple[np.ndarray, np.ndarray]] = {
@@ -27,13 +24,13 @@ PREPROCESSING: Mapping[str, tuple[np.ndarray, np.ndarray]] = {
 def prepare(
     images: tf.Tensor, image_size: int, preprocessing: str, device: str = "cpu"
 ) -> tf.Tensor:
-    """Resized bilinearly, as in the case study, and rescaled.
+    """Resizes images bilinearly, as in the case study, and rescales them.
 
     Args:
         images: uint8 or float32 [n, h, w, 3], 0..255; the shape is static.
-        image_size: side, pixels.
+        image_size: side of the result, pixels.
         preprocessing: a row of `PREPROCESSING`.
-        device: kind; a TPU resizes by products of matrices.
+        device: kind of device; a TPU resizes by products of matrices.
 
     Returns:
         float32 [n, size, size, 3].
@@ -47,7 +44,7 @@ def _resize(images: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def _resize_by_products(images: tf.Tensor, image_size: int) -> tf.Tensor:
-    """The same numbers but for rounding.
+    """Gives the same numbers as `_resize`, but for rounding.
 
     TensorFlow's own op becomes a gather of nine pixels for each: in the plan of B0 at 224 on a v3
     that is three quarters of the step and eight times the memory, and XL does not fit a v2.

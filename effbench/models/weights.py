@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 URL = "https://github.com/leondgarse/keras_efficientnet_v2/releases/download/effnetv2_pretrained"
 HINT = "get the file from a machine with network and name its folder with --weights-dir"
 RANDOM = "none"
-# The classifier of a release; a backbone has no place for it.
+# The name of a release's classifier, whose tensors a backbone does not have.
 TOP = "predictions"
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """What the command line asks for: a release, random weights, or one file.
 
     Attributes:
@@ -47,7 +47,7 @@ class Source:
     rescale: str
 
     @classmethod
-    def parse(cls, text: str, rescale: str) -> Source:
+    def parse(cls, text: str, rescale: str) -> WeightsSource:
         """Reads `--weights`: a name first, then a path.
 
         Raises:
@@ -117,7 +117,11 @@ class File:
 
 
 def find(
-    source: Source, weights: WeightsId, variant: Variant, directory: Path | None, report: Report
+    source: WeightsSource,
+    weights: WeightsId,
+    variant: Variant,
+    directory: Path | None,
+    report: Report,
 ) -> File:
     """The file of `weights`: the one named, in `directory`, in a cache, or downloaded.
 

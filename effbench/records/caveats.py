@@ -18,29 +18,40 @@ class Caveat:
     Attributes:
         name: the mark that tables show.
         meaning: what a reader has to know, without a full stop.
-        detail: of a run it holds for: how much, or "" where there is no more to say; else None.
+        detail: from a run and its recipe's standard: how much of it there is, "" where there is no
+            more to say, or None for a run that the caveat does not hold for.
     """
 
     name: str
     meaning: str
-    detail: Callable[[RunSpec], str | None]
+    detail: Callable[[RunSpec, Recipe], str | None]
 
 
-def of_spec(spec: RunSpec) -> dict[str, str]:
-    """The marks of a run, and by how much each; in the order of the table."""
-    details = {caveat.name: caveat.detail(spec) for caveat in CAVEATS}
+def of_spec(spec: RunSpec, standard: Recipe | None = None) -> dict[str, str]:
+    """The marks of a run, each with how much of it there is, in the order of the table.
+
+    Args:
+        spec: what the run is.
+        standard: its recipe for its variant when it was run; None for the recipe of today.
+    """
+    standard = standard or _of_today(spec)
+    details = {caveat.name: caveat.detail(spec, standard) for caveat in CAVEATS}
     return {name: detail for name, detail in details.items() if detail is not None}
 
 
 def details(marks: Mapping[str, str]) -> str:
-    """Marks, each with how much; "" for none."""
+    """The marks as one text, each with how much of it there is; "" for no marks."""
     return ", ".join(f"{mark} ({much})" if much else mark for mark, much in marks.items())
 
 
-def _changed(spec: RunSpec) -> dict[str, object]:
-    """The numbers of the recipe that are not its standard ones."""
+def _of_today(spec: RunSpec) -> Recipe:
+    """The recipe's standard, or what was run where the recipe is not known."""
     known = spec.recipe.name in RECIPES
-    standard = resolved(spec.recipe.name, spec.variant) if known else spec.recipe
+    return resolved(spec.recipe.name, spec.variant) if known else spec.recipe
+
+
+def _changed(spec: RunSpec, standard: Recipe) -> dict[str, object]:
+    """The numbers of the recipe that are not its standard ones."""
     return {
         field.name: getattr(spec.recipe, field.name)
         for field in fields(Recipe)
@@ -48,44 +59,40 @@ def _changed(spec: RunSpec) -> dict[str, object]:
     }
 
 
-def _fewer(spec: RunSpec) -> dict[str, object]:
-    """Those of them that end a training early. The lower of the two counts; None is no limit."""
-    changed = _changed(spec)
-    if not changed:
-        return {}
-    standard = resolved(spec.recipe.name, spec.variant)
+def _fewer(spec: RunSpec, standard: Recipe) -> dict[str, object]:
+    """The changed numbers that end a training early: lower epochs or steps. None is no limit."""
     return {
-        name: changed[name]
-        for name in ("epochs", "steps")
-        if name in changed
+        name: value
+        for name, value in _changed(spec, standard).items()
+        if name in ("epochs", "steps")
         and (getattr(spec.recipe, name) or math.inf) < (getattr(standard, name) or math.inf)
     }
 
 
-def _limited(spec: RunSpec) -> str | None:
+def _limited(spec: RunSpec, standard: Recipe) -> str | None:
     images = [] if spec.limit is None else [f"{spec.limit:,} images"]
-    limits = images + [f"{value} {name}" for name, value in _fewer(spec).items()]
+    limits = images + [f"{value} {name}" for name, value in _fewer(spec, standard).items()]
     return ", ".join(limits) if limits else None
 
 
-def _other_numbers(spec: RunSpec) -> str | None:
-    fewer = _fewer(spec)
-    changed = {name: value for name, value in _changed(spec).items() if name not in fewer}
+def _other_numbers(spec: RunSpec, standard: Recipe) -> str | None:
+    fewer = _fewer(spec, standard)
+    changed = {name: value for name, value in _changed(spec, standard).items() if name not in fewer}
     return ", ".join(f"{name} {value}" for name, value in changed.items()) if changed else None
 
 
-def _foreign(spec: RunSpec) -> str | None:
+def _foreign(spec: RunSpec, _: Recipe) -> str | None:
     if spec.weights.random or spec.weights.released:
         return None
     return f"{spec.weights.digest[:15]}, {spec.weights.rescale}"
 
 
-def _resized(spec: RunSpec) -> str | None:
+def _resized(spec: RunSpec, _: Recipe) -> str | None:
     native = VARIANTS[spec.variant].image_size
     return f"{native}" if spec.image_size != native else None
 
 
-def _direct(spec: RunSpec) -> str | None:
+def _direct(spec: RunSpec, _: Recipe) -> str | None:
     return "" if spec.recipe.way.frozen_backbone and not spec.feature_cache else None
 
 
@@ -95,7 +102,7 @@ CAVEATS = (
     Caveat(
         "random weights",
         "the backbone is untrained; nothing about the variant follows from it",
-        lambda spec: "" if spec.weights.random else None,
+        lambda spec, _: "" if spec.weights.random else None,
     ),
     Caveat(
         "limited",
@@ -120,7 +127,7 @@ CAVEATS = (
     Caveat(
         "mixed_bfloat16",
         "the backbone computed in bfloat16",
-        lambda spec: "" if spec.precision == "mixed_bfloat16" else None,
+        lambda spec, _: "" if spec.precision == "mixed_bfloat16" else None,
     ),
     Caveat(
         "backbone in every step",
@@ -130,6 +137,6 @@ CAVEATS = (
     Caveat(
         MICRO_BATCHES,
         "a batch went through the network in parts, each with its own BatchNorm statistics",
-        lambda spec: f"of {spec.micro_batch}" if spec.micro_batch is not None else None,
+        lambda spec, _: f"of {spec.micro_batch}" if spec.micro_batch is not None else None,
     ),
 )

@@ -14,7 +14,8 @@ from effbench.data.datasets import DATASETS
 from effbench.data.splits import CLASSES
 from effbench.records.record import SELECTIONS, RunResult, Scores
 
-# Of each split's arrays in `record.Predictions`: what follows the number of images, and the dtype.
+# The arrays of each split in `record.Predictions`: their shape after the number of images, and
+# their dtype.
 ARRAYS: Mapping[str, tuple[tuple[int, ...], str]] = {
     "index": ((), "int32"),
     "label": ((), "uint8"),
@@ -32,24 +33,24 @@ _KNOWN = {
 
 
 def of_record(result: RunResult) -> Iterator[str]:
-    """What in a record contradicts the rest of it; a line each."""
+    """A line for everything in a record that contradicts the rest of it."""
     spec = result.spec
     names = (spec.recipe.name, spec.data, spec.weights.name, spec.precision)
     for (what, known), name in zip(_KNOWN.items(), names, strict=True):
         if name not in known:
             yield f"{what}: expected one of {', '.join(known)}, found {name}"
-    for what, expected, found in _pairs(result):
-        if expected != found:
-            yield f"{what}: expected {expected}, found {found}"
+    for what, expected, actual in _pairs(result):
+        if expected != actual:
+            yield f"{what}: expected {expected}, found {actual}"
 
 
 def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
-    """What must be equal to what."""
+    """What is compared, the value it must have, and the value it has."""
     spec, images, history = result.spec, result.images, result.history
     recipe = spec.recipe
     for name, seconds in vars(result.seconds).items():
         yield f"seconds.{name}", max(seconds, 0.0), seconds
-    for scores in (row for each in result.selected for row in (each.validation, each.test)):
+    for scores in (split for row in result.selected for split in (row.validation, row.test)):
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
@@ -61,23 +62,23 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         yield f"history.{number}.validation.total", images.validation, row.validation.total
     rules = SELECTIONS if recipe.way.every_rule else (recipe.selection,)
     yield "selected", ", ".join(rules), ", ".join(row.rule for row in result.selected)
-    for each in result.selected:
-        where = f"selected.{each.rule}"
-        yield f"{where}.test.total", images.test, each.test.total
-        if history and each.rule in SELECTIONS:
-            best = min(history, key=SELECTIONS[each.rule])
-            yield f"{where}.epoch", best.epoch, each.epoch
+    for selected in result.selected:
+        where = f"selected.{selected.rule}"
+        yield f"{where}.test.total", images.test, selected.test.total
+        if history and selected.rule in SELECTIONS:
+            best = min(history, key=SELECTIONS[selected.rule])
+            yield f"{where}.epoch", best.epoch, selected.epoch
             for name in ("correct", "top5_correct", "total"):
-                one, other = getattr(best.validation, name), getattr(each.validation, name)
+                one, other = getattr(best.validation, name), getattr(selected.validation, name)
                 yield f"{where}.validation.{name}", one, other
             # Scored again beside other heads, whose sums may be added in another order.
-            same = math.isclose(best.validation.loss, each.validation.loss, rel_tol=1e-4)
-            loss = best.validation.loss if same else each.validation.loss
+            same = math.isclose(best.validation.loss, selected.validation.loss, rel_tol=1e-4)
+            loss = best.validation.loss if same else selected.validation.loss
             yield f"{where}.validation.loss", best.validation.loss, loss
 
 
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """What in the predictions contradicts itself or the record; a line each."""
+    """A line for everything in the predictions that contradicts the rest of them or the record."""
     splits = (
         ("validation", result.images.validation, result.reported.validation),
         ("test", result.images.test, result.reported.test),
@@ -85,29 +86,37 @@ def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Itera
     for split, images, scores in splits:
         problems = list(_shapes(split, images, arrays))
         if not problems:
-            own = {name: arrays[f"{split}_{name}"] for name in ARRAYS}
-            problems = [f"{split}: {line}" for line in (*_images(own), *_counts(own, scores))]
+            split_arrays = {name: arrays[f"{split}_{name}"] for name in ARRAYS}
+            lines = (*_images(split_arrays), *_counts(split_arrays["rank"], scores))
+            problems = [f"{split}: {line}" for line in lines]
         yield from problems
+
+
+def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """A line for everything in the record that contradicts the ranks of its predictions."""
+    for split in ("validation", "test"):
+        for line in _counts(ranks[f"{split}_rank"], getattr(result.reported, split)):
+            yield f"{split}: {line}"
 
 
 def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     for name, (shape, dtype) in ARRAYS.items():
         array = arrays.get(f"{split}_{name}")
         expected = f"{dtype} {(images, *shape)}"
-        found = "nothing" if array is None else f"{array.dtype} {array.shape}"
-        if found != expected:
-            yield f"{split}_{name}: expected {expected}, found {found}"
+        actual = "nothing" if array is None else f"{array.dtype} {array.shape}"
+        if actual != expected:
+            yield f"{split}_{name}: expected {expected}, found {actual}"
 
 
-def _images(own: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """What does not hold for every image."""
-    label, predicted, rank = own["label"], own["predicted"], own["rank"]
-    probability = own["probability"].astype(np.float64)
+def _images(split_arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """A line for every rule that does not hold for all images."""
+    label, predicted, rank = split_arrays["label"], split_arrays["predicted"], split_arrays["rank"]
+    probability = split_arrays["probability"].astype(np.float64)
     first = np.zeros(len(label), bool)
-    first[np.unique(own["index"], return_index=True)[1]] = True
+    first[np.unique(split_arrays["index"], return_index=True)[1]] = True
 
     def of(classes: np.ndarray) -> np.ndarray:
-        # What is no class is found as that.
+        # A number that is no class is looked up as the last class; it has a rule of its own.
         return np.take_along_axis(probability, np.minimum(classes, CLASSES - 1)[:, None], axis=1)
 
     # Rounding to float16 makes ties, but changes no order.
@@ -128,8 +137,10 @@ def _images(own: Mapping[str, np.ndarray]) -> Iterator[str]:
             yield f"{rule}: {count} of {len(held)} images, the first at {int(held.argmin())}"
 
 
-def _counts(own: Mapping[str, np.ndarray], scores: Scores) -> Iterator[str]:
-    hits = {"correct": own["rank"] == 0, "top5_correct": own["rank"] < 5}
-    for name, hit in hits.items():
-        if int(hit.sum()) != getattr(scores, name):
-            yield f"{name}: {getattr(scores, name)} in the record, {hit.sum()} in the predictions"
+def _counts(rank: np.ndarray, scores: Scores) -> Iterator[str]:
+    counts = {"correct": rank == 0, "top5_correct": rank < 5, "total": rank >= 0}
+    for name, counted in counts.items():
+        if int(counted.sum()) != getattr(scores, name):
+            yield (
+                f"{name}: {getattr(scores, name)} in the record, {counted.sum()} in the predictions"
+            )

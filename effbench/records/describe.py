@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.failures import handling
 from effbench.records import caveats
 from effbench.records.caveats import details
 from effbench.records.record import RunFailure, RunResult
@@ -15,7 +16,7 @@ Facts = Iterator[tuple[str, str]]
 
 
 def of_spec(spec: RunSpec) -> Facts:
-    """What was asked for."""
+    """What was asked of a run."""
     recipe = spec.recipe
     limit = "" if spec.limit is None else f", {spec.limit:,} images"
     steps = "" if recipe.steps is None else f", {recipe.steps:,} steps at most"
@@ -53,12 +54,12 @@ def _learning_rate(recipe: Recipe) -> str:
 
 
 def _regularization(recipe: Recipe) -> str:
-    """What is not at its default, by its name in the recipe."""
+    """The numbers that are not at their default, by their names in the recipe."""
     names = ("label_smoothing", "survival", "ema_decay", "flip", "crop", "cutout", "randaugment")
     default = {field.name: field.default for field in fields(Recipe)}
     values = {name: getattr(recipe, name) for name in (*names, "mixup", "cutmix")}
-    found = [f"{name} {value}" for name, value in values.items() if value != default[name]]
-    return ", ".join(found) or "none"
+    changed = [f"{name} {value}" for name, value in values.items() if value != default[name]]
+    return ", ".join(changed) or "none"
 
 
 def _stages(recipe: Recipe) -> str:
@@ -70,14 +71,16 @@ def _stages(recipe: Recipe) -> str:
 
 
 def of_failure(failure: RunFailure) -> Facts:
-    """Why nothing came of it."""
+    """Why a run failed."""
+    yield "marks", details(failure.marks) or "none"
     yield "failed", failure.started
     yield "kind", failure.kind
     yield "message", failure.message
+    yield "what next", handling(failure.kind).told
 
 
 def of_result(result: RunResult) -> Facts:
-    """What came of it, and how; what of the spec it changed comes first."""
+    """What came of a run, and how; the marks stand first, as the run may have added to them."""
     yield "marks", details(result.marks) or "none"
     made, images, reported = result.provenance, result.images, result.reported
     yield "reported", f"{reported.test.accuracy:.2%} on test, the epoch selected by {reported.rule}"

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from effbench.errors import DataError
+from effbench.records.consistency import of_ranks
 from effbench.records.record import Record, RunFailure, RunResult
-from effbench.records.schema import intact
+from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
+
+# The arrays of `record.Predictions` that say which images were classified right.
+RANKS = ("validation_rank", "test_rank")
+Ranks = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong at `path`; a remark is wrong in a way that no number depends on."""
+    """Something wrong.
+
+    Attributes:
+        path: the file or folder that it is about.
+        text: what is wrong.
+        remark: whether no number depends on it.
+        absent: whether something merely cannot be read; it casts no doubt on what can be.
+    """
 
     path: Path
     text: str
     remark: bool = False
+    absent: bool = False
 
 
 def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
@@ -30,13 +47,30 @@ def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
         return None, []
     path = store.path(record)
     state = intact(path)
-    found = []
+    findings = []
     if state is None:
-        found.append(Finding(path, "schema 1: no checksum", remark=True))
+        findings.append(Finding(path, "schema 1: no checksum", remark=True))
     elif not state:
-        found.append(Finding(path, "changed since it was written: its sha256 is another"))
+        findings.append(Finding(path, CHANGED))
     beside = _log(path, record) if isinstance(record, RunFailure) else _predictions(path, record)
-    return record, found + beside
+    return record, findings + beside
+
+
+def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]:
+    """The ranks among a run's predictions, where they can be read, and what is wrong with them.
+
+    With the record's checksum (`Store.load`), this is as much of `validate` as a report of a
+    thousand runs can wait for.
+    """
+    path = store.path(result)
+    findings = _predictions(path, result)
+    if findings:
+        return None, findings
+    try:
+        arrays = store.predictions(result, *RANKS)
+    except DataError as error:
+        return None, [Finding(path.parent / result.predictions.file, str(error), absent=True)]
+    return arrays, [Finding(path, line) for line in of_ranks(result, arrays)]
 
 
 def _predictions(path: Path, result: RunResult) -> list[Finding]:
@@ -46,11 +80,11 @@ def _predictions(path: Path, result: RunResult) -> list[Finding]:
         return [Finding(path, f"predictions.file: expected {expected}, found {named.file}")]
     file = path.parent / named.file
     try:
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
-        return [Finding(file, f"cannot read the predictions: {error.strerror}")]
-    if sha256 != named.sha256:
-        return [Finding(file, f"not the run's predictions: sha256 {sha256}")]
+        return [Finding(file, f"cannot read the predictions: {error.strerror}", absent=True)]
+    if digest != named.sha256:
+        return [Finding(file, f"not the run's predictions: sha256 {digest}")]
     return []
 
 

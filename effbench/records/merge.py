@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from effbench.errors import DataError, EffbenchError, UsageError
-from effbench.files import write_atomically
+from effbench.files import open_atomically
 from effbench.progress import Report, Step, silent
 from effbench.records.integrity import examine
 from effbench.records.record import Record, RunFailure, RunResult
@@ -17,21 +18,27 @@ from effbench.records.store import Store
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A record and the folder of its files."""
+class RunFiles:
+    """A record and the store that holds it."""
 
     record: Record
-    folder: Path
+    store: Store
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's files."""
+        return self.store.folder(self.record.spec.key)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MergeCounts:
     """What the records of the sources were.
 
     Attributes:
-        new: not known before.
-        equal: known before.
-        superseded: of another outcome; a failure gave way, theirs or the one before.
+        new: records that were not known before.
+        equal: records that were known before.
+        superseded: records of another outcome than the one known before; of the two, a failure
+            gave way.
     """
 
     new: int
@@ -39,21 +46,38 @@ class Outcome:
     superseded: int
 
 
-def merge(sources: Sequence[Path], directory: Path, report: Report = silent) -> Outcome:
-    """Joins the records of `sources` with those that are under `directory` already.
+@dataclass(frozen=True)
+class Models:
+    """What became of the selected weights of the sources' finished runs.
+
+    Attributes:
+        copied: how many were brought from a source.
+        missing: how many neither a source nor the directory has.
+    """
+
+    copied: int
+    missing: int
+
+
+def merge(
+    sources: Sequence[Path], directory: Path, report: Report = silent
+) -> tuple[MergeCounts, Models]:
+    """Joins the runs of `sources` with those that are under `directory` already.
 
     Everything is checked before anything is written. A result wins over a failure, and the later
-    of two failures over the earlier. Interrupted, it can be run again.
+    of two failures over the earlier. With a record come its predictions, learning curve, log and
+    model; a record that is there already gets those of them that it lacks. A merge that was
+    interrupted can be run again.
 
     Args:
         sources: results directories.
-        directory: of results, may be new.
+        directory: a results directory, which may be new.
         report: told of every record.
 
     Raises:
         UsageError: a source is the directory itself.
         DataError: a record is damaged, or two results of one run differ.
-        EffbenchError: a source has no records, or a sweep is at one of the runs.
+        EffbenchError: a source has no records, or a sweep is working on one of the runs.
         DiskError: the directory cannot be written.
     """
     for source in sources:
@@ -61,39 +85,50 @@ def merge(sources: Sequence[Path], directory: Path, report: Report = silent) -> 
             raise UsageError("a directory is merged into another", str(source), "see --results")
     there = _entries(directory, report)
     chosen = dict(there)
+    given: dict[str, list[RunFiles]] = {}
     counts = dict.fromkeys(("new", "equal", "superseded"), 0)
     for source in sources:
-        found = _entries(source, report)
-        if not found:
+        source_entries = _entries(source, report)
+        if not source_entries:
             raise EffbenchError("no records to merge", str(source), "name a results directory")
-        for key, entry in found.items():
+        for key, entry in source_entries.items():
             state, chosen[key] = _join(chosen.get(key), entry)
             counts[state] += 1
-    writes = {key: entry for key, entry in chosen.items() if entry is not there.get(key)}
-    for done, (key, entry) in enumerate(writes.items()):
-        report(Step("copy", done, len(writes), "records"))
-        _write(Store(directory), entry, there.get(key))
-    return Outcome(**counts)
+            given.setdefault(key, []).append(entry)
+    target = Store(directory)
+    copied = missing = 0
+    for done, (key, entries) in enumerate(given.items()):
+        report(Step("copy", done, len(given), "records"))
+        record = chosen[key].record
+        givers = [entry.store for entry in entries if entry.record == record]
+        before = there[key].record if key in there else None
+        brought = _bring(target, record, givers, before)
+        copied += target.model(key) in brought
+        finished = bool(givers) and isinstance(record, RunResult)
+        missing += finished and not target.model(key).exists()
+    return MergeCounts(**counts), Models(copied, missing)
 
 
-def _entries(directory: Path, report: Report) -> dict[str, Entry]:
+def _entries(directory: Path, report: Report) -> dict[str, RunFiles]:
     """Every record under a directory, by key."""
     store = Store(directory)
     folders = store.folders()
     entries = {}
     for done, folder in enumerate(folders, 1):
         record, findings = examine(store, folder.name)
-        for each in findings:
-            if not each.remark:
-                raise DataError(str(each.path), each.text, "mend it or delete the run's folder")
+        for finding in findings:
+            if not finding.remark:
+                raise DataError(
+                    str(finding.path), finding.text, "mend it or delete the run's folder"
+                )
         if record is not None:
-            entries[folder.name] = Entry(record, folder)
+            entries[folder.name] = RunFiles(record, store)
         report(Step(f"check {directory}", done, len(folders), "records"))
     return entries
 
 
-def _join(old: Entry | None, new: Entry) -> tuple[str, Entry]:
-    """What the new entry is to the old one, and which of them stays."""
+def _join(old: RunFiles | None, new: RunFiles) -> tuple[str, RunFiles]:
+    """How the new entry compares with the old one, and which of them stays."""
     if old is None:
         return "new", new
     if old.record == new.record:
@@ -107,13 +142,13 @@ def _join(old: Entry | None, new: Entry) -> tuple[str, Entry]:
     return "superseded", max(old, new, key=_rank)
 
 
-def _rank(entry: Entry) -> tuple[bool, str]:
+def _rank(entry: RunFiles) -> tuple[bool, str]:
     record = entry.record
     return (False, record.started) if isinstance(record, RunFailure) else (True, "")
 
 
 def _difference(one: Record, other: Record) -> str:
-    """Where two records differ first."""
+    """The first field in which two records differ, and both values."""
     flat, others = dict(_flat(asdict(one))), dict(_flat(asdict(other)))
     first = next(where for where in flat | others if flat.get(where) != others.get(where))
     return f"{first} {flat.get(first)} and {others.get(first)}"
@@ -128,18 +163,38 @@ def _flat(value: object, where: str = "") -> Iterator[tuple[str, object]]:
         yield from _flat(inner, f"{where}.{name}" if where else str(name))
 
 
-def _write(target: Store, entry: Entry, before: Entry | None) -> None:
-    """Copies the files of a record in the order in which a worker writes them."""
-    record = entry.record
+def _bring(
+    target: Store, record: Record, givers: Sequence[Store], before: Record | None
+) -> set[Path]:
+    """Copies what the target lacks of a run, in the order in which a worker writes it.
+
+    Args:
+        target: the store to copy to.
+        record: the record that the target shall hold.
+        givers: stores with the same record; of two that have a file, the first gives it.
+        before: the record that the target holds now, or None.
+
+    Returns:
+        The files that were copied, without the record.
+    """
+    new = record != before
+    copies: dict[Path, Path] = {}
+    for giver in givers:
+        for source, path in zip(giver.beside(record), target.beside(record), strict=True):
+            if source.exists() and path not in copies and (new or not path.exists()):
+                copies[path] = source
+    if not (new or copies):
+        return set()
     key = record.spec.key
-    beside = record.log if isinstance(record, RunFailure) else record.predictions.file
     try:
-        with target.lock(record.spec.group).acquire(timeout=0):
-            if target.read(key) != (before.record if before else None):
+        with target.lock(record.spec.worker).acquire(timeout=0):
+            if target.read(key) != before:
                 raise DataError("changed meanwhile", str(target.folder(key)), "merge again")
-            if beside and (entry.folder / beside).exists():  # a log may not be kept
-                content = (entry.folder / beside).read_bytes()
-                write_atomically(target.folder(key) / beside, content)
-            target.save(record)
+            for path, source in copies.items():
+                with source.open("rb") as content, open_atomically(path) as file:
+                    shutil.copyfileobj(content, file)
+            if new:
+                target.save(record)
     except Timeout as error:
         raise EffbenchError("a sweep is at this run", key, "merge again when it is done") from error
+    return set(copies)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.failures import FailureKind
 from effbench.records import caveats
 
 SCHEMA = 2
@@ -107,7 +112,7 @@ class Provenance:
     Attributes:
         started: UTC, ISO 8601.
         weights_file: name of the file, without its folder; "" for random weights.
-        weights_sha256: of that file.
+        weights_sha256: the sha256 of that file.
         weights_verified: how the loaded tensors were checked.
         device: "cpu", "gpu" or "tpu".
         device_name: what the machine calls it.
@@ -115,9 +120,9 @@ class Provenance:
         features_computed: images whose features this process computed.
         features_cached: images whose features came from the cache.
         seeds_together: how many seeds this process trained.
-        peak_memory: of that process, bytes.
-        versions: of Python and of the packages that matter.
-        commit: of effbench, with "+dirty" when files had changed; "" outside a checkout.
+        peak_memory: the most memory that the process held, bytes.
+        versions: the versions of Python and of the packages that matter.
+        commit: effbench's commit, with "+dirty" when files had changed; "" outside a checkout.
         micro_batch: images that went through the network at once, where it was trained; smaller
             than the run asked for where memory was too small. 0 for a head.
         resumed: how often the training went on from a checkpoint.
@@ -142,7 +147,11 @@ class Provenance:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run."""
+    """A finished run.
+
+    `standard` is its recipe for its variant when it was run, whatever the recipe became since;
+    None in records from before it was kept.
+    """
 
     schema: int
     spec: RunSpec
@@ -152,14 +161,15 @@ class RunResult:
     predictions: Predictions
     seconds: Seconds
     provenance: Provenance
+    standard: Recipe | None = None
 
     @property
     def marks(self) -> dict[str, str]:
-        """Those of its spec, and what the memory of the machine changed."""
+        """The marks of its spec, and one more if lack of memory changed the micro-batch."""
         micro = self.provenance.micro_batch
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
         changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
-        return caveats.of_spec(self.spec) | changed
+        return caveats.of_spec(self.spec, self.standard) | changed
 
     @property
     def reported(self) -> Selected:
@@ -172,18 +182,25 @@ class RunFailure:
     """A run that did not finish.
 
     Attributes:
-        kind: of the error: "weights", "data", "checkpoint", "out-of-memory", "non-finite",
-            "interrupted", "killed", "crash".
-        message: one line.
+        kind: the kind of the error; text where another effbench wrote a kind that is not known
+            here.
+        message: the error in one line.
         log: name of the file beside the record that holds the worker's output; "" for none.
+        standard: as in a `RunResult`.
     """
 
     schema: int
     spec: RunSpec
-    kind: str
+    kind: Annotated[FailureKind | str, Field(union_mode="left_to_right")]
     message: str
     log: str
     started: str
+    standard: Recipe | None = None
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The marks of its spec."""
+        return caveats.of_spec(self.spec, self.standard)
 
 
 Record = RunResult | RunFailure

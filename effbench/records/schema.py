@@ -1,7 +1,7 @@
-"""A record as JSON and back: its schema, the upgrades of older ones, and its checksum.
+"""Records to JSON and back: the schema, the upgrades of older ones, and the checksum.
 
-The checksum finds what was changed by accident or without care. Reading leaves it to those who
-doubt, because it would take longer than all the rest.
+The checksum finds what was changed by accident or without care. It takes as long as reading the
+record does, so only those who show its numbers to others ask for it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ from effbench.records.record import SCHEMA, Record, RunFailure, RunResult
 
 Kind = TypeVar("Kind", RunResult, RunFailure)
 
+# What a reader is told of a record whose checksum is not that of its content.
+CHANGED = "changed since it was written: its sha256 is another"
+
 _RESULT = TypeAdapter(RunResult)
 _FAILURE = TypeAdapter(RunFailure)
 
-# From each older schema to the next.
+# What makes a record of each older schema one of the next.
 _UPGRADES: Mapping[int, Callable[[dict[str, object]], dict[str, object]]] = {
     1: lambda raw: raw | {"schema": 2},  # it had no checksum
 }
@@ -39,27 +42,30 @@ def to_json(record: Record) -> bytes:
 
 def intact(path: Path) -> bool | None:
     """Whether a readable record is as it was written; None for schema 1, which cannot tell."""
-    content = from_json(path.read_bytes())
-    sha256 = content.pop("sha256", None)
-    return None if content["schema"] == 1 else sha256 == digest(content)
+    return _as_written(from_json(path.read_bytes()))
 
 
-def read_result(path: Path) -> RunResult:
-    """The finished run in a file.
+def read_result(path: Path, *, checked: bool = False) -> RunResult:
+    """The finished run in a file; if `checked`, one that is as it was written.
 
     Raises:
         ValueError: one line that says why it cannot be read.
     """
-    return _read(_RESULT, path)
+    return _read(_RESULT, path, checked)
 
 
-def read_failure(path: Path) -> RunFailure:
-    """The failure in a file.
+def read_failure(path: Path, *, checked: bool = False) -> RunFailure:
+    """The failure in a file; if `checked`, one that is as it was written.
 
     Raises:
         ValueError: one line that says why it cannot be read.
     """
-    return _read(_FAILURE, path)
+    return _read(_FAILURE, path, checked)
+
+
+def _as_written(raw: dict[str, object]) -> bool | None:
+    content = {name: value for name, value in raw.items() if name != "sha256"}
+    return None if raw["schema"] == 1 else raw.get("sha256") == digest(content)
 
 
 def _parsed(path: Path) -> object:
@@ -69,9 +75,10 @@ def _parsed(path: Path) -> object:
         raise ValueError(f"no JSON, or not all of it: {error}") from error
 
 
-def _read(adapter: TypeAdapter[Kind], path: Path) -> Kind:
+def _read(adapter: TypeAdapter[Kind], path: Path, checked: bool) -> Kind:
     try:
-        record = adapter.validate_python(_upgraded(_parsed(path)))
+        raw = _parsed(path)
+        record = adapter.validate_python(_upgraded(raw))
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -85,6 +92,8 @@ def _read(adapter: TypeAdapter[Kind], path: Path) -> Kind:
         rule = record.spec.recipe.selection
         if rule not in {row.rule for row in record.selected}:
             raise ValueError(f"no epoch selected by {rule}")
+    if checked and isinstance(raw, dict) and _as_written(raw) is False:
+        raise ValueError(CHANGED)
     return record
 
 

@@ -6,7 +6,6 @@ A record is one file that appears by rename, so it is whole or not there, whatev
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import zipfile
@@ -20,9 +19,16 @@ import numpy as np
 from filelock import FileLock
 
 from effbench.errors import DataError, EffbenchError, UsageError
-from effbench.files import write_atomically, writing
+from effbench.files import (
+    open_atomically,
+    publish,
+    scratch_file,
+    sha256,
+    write_atomically,
+    writing,
+)
 from effbench.records.record import Epoch, Predictions, Record, RunFailure, RunResult
-from effbench.records.schema import read_failure, read_result, to_json
+from effbench.records.schema import CHANGED, intact, read_failure, read_result, to_json
 
 RECORD = "record.json"
 FAILURE = "failure.json"
@@ -32,11 +38,14 @@ _CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
 
-# Keys that an error lists.
+# How the names of the folders of a retry's checkpoints begin.
+_RETRIED = "micro-batches-of-"
+
+# How many keys an error lists.
 LISTED = 10
 _REPAIR = "run it again, or delete the folder"
 
-# What a damaged archive, or one with something else in it, makes of the libraries that read it.
+# What the libraries that read an archive raise if it is damaged or holds something else.
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -56,22 +65,17 @@ class Records:
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """The problems as lines of a report that goes on without these files."""
-        return tuple(f"left out: {problem}" for problem in self.problems)
 
-
-def predictions_name(sha256: str) -> str:
-    """What predictions with this sha256 are called: no record can lose its own to another."""
-    return f"predictions-{sha256[:12]}.npz"
+def predictions_name(digest: str) -> str:
+    """The file name of predictions with this sha256: other predictions never overwrite them."""
+    return f"predictions-{digest[:12]}.npz"
 
 
 class Store:
     """The records under one results directory."""
 
     def __init__(self, directory: Path) -> None:
-        """Nothing is read or written yet."""
+        """Reads and writes nothing yet."""
         self.directory = directory
 
     def prepare(self) -> None:
@@ -94,9 +98,22 @@ class Store:
         """Where the files of one run lie."""
         return self.directory / "runs" / key
 
-    def checkpoints(self, key: str) -> Path:
-        """Where the checkpoints of one run lie."""
-        return self.directory / ".checkpoints" / key
+    def checkpoints(self, key: str, micro_batch: int | None = None) -> Path:
+        """Where the checkpoints of one run lie.
+
+        Args:
+            key: the key of the run.
+            micro_batch: the micro-batch of a retry in smaller ones than the run asked for. A retry
+                begins anew, because BatchNorm sees fewer images at once. It keeps checkpoints of
+                its own, in a folder within that of the run's checkpoints.
+        """
+        folder = self.directory / ".checkpoints" / key
+        return folder if micro_batch is None else folder / f"{_RETRIED}{micro_batch}"
+
+    def retried_micro_batch(self, key: str) -> int | None:
+        """The smallest micro-batch of which a retry has saved a checkpoint; None if none has."""
+        saved = self.checkpoints(key).glob(f"{_RETRIED}*/step-*")
+        return min((int(path.parent.name.removeprefix(_RETRIED)) for path in saved), default=None)
 
     def path(self, record: Record) -> Path:
         """Where a record is written."""
@@ -107,23 +124,28 @@ class Store:
         """The folders of all runs, in the order of their keys; some may hold no record."""
         return sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
 
-    def read(self, key: str) -> Record | None:
-        """The record of a run: its result, or else why it failed; None where there is neither.
+    def read(self, key: str, *, checked: bool = False) -> Record | None:
+        """The record of a run: its result, or else its failure; None where there is neither.
+
+        Args:
+            key: the key of the run.
+            checked: whether to refuse a record that was changed since it was written.
 
         Raises:
             ValueError: one line that says why it cannot be read.
         """
         folder = self.folder(key)
         if (folder / RECORD).exists():
-            return read_result(folder / RECORD)
-        return read_failure(folder / FAILURE) if (folder / FAILURE).exists() else None
+            return read_result(folder / RECORD, checked=checked)
+        path = folder / FAILURE
+        return read_failure(path, checked=checked) if path.exists() else None
 
     def find(self, part: str) -> Record:
         """The record whose key holds `part`.
 
         Raises:
             UsageError: there is none, or more than one.
-            EffbenchError: there are no records, or this one cannot be read.
+            EffbenchError: there are no records, or the one that matches cannot be read.
         """
         keys = [folder.name for folder in self.folders()]
         if not keys:
@@ -155,6 +177,15 @@ class Store:
             return False
         return (self.folder(key) / result.predictions.file).is_file()
 
+    def doubt(self, key: str) -> str:
+        """Why a finished run's record, which is left as it is, is in doubt; "" if it is not.
+
+        Whoever changed it may want it back, so only --force replaces it.
+        """
+        if intact(self.folder(key) / RECORD) is not False:
+            return ""
+        return f"the record was {CHANGED}; no report shows it, and --force repeats the run"
+
     def failure(self, key: str) -> RunFailure | None:
         """Why the last try of this run failed; None if it did not, or nothing readable says so."""
         if self.finished(key):
@@ -166,12 +197,12 @@ class Store:
 
     def resumed(self, key: str) -> bool:
         """Whether a run that failed was tried again, and has saved a checkpoint since."""
-        saved = [path.stat().st_mtime for path in self.checkpoints(key).glob("step-*")]
+        saved = [path.stat().st_mtime for path in self.checkpoints(key).rglob("step-*")]
         failure = self.folder(key) / FAILURE
         return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
 
     def predictions(self, result: RunResult, *names: str) -> dict[str, np.ndarray]:
-        """Arrays of `record.Predictions`: those named, which alone are decompressed, or all.
+        """The named arrays of `record.Predictions`, or all; only what is named is decompressed.
 
         Raises:
             DataError: the file, or one of the arrays, is missing or cannot be read.
@@ -197,12 +228,12 @@ class Store:
         Raises:
             DiskError: it cannot be written.
         """
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-        saved = Predictions(predictions_name(sha256), sha256)
-        write_atomically(self.folder(key) / saved.file, buffer.getvalue())
-        return saved
+        folder = self.folder(key)
+        with scratch_file(folder / f".predictions.{os.getpid()}.tmp") as file:
+            np.savez_compressed(file, **arrays)
+            digest = sha256(file)
+            publish(file, folder / predictions_name(digest))
+        return Predictions(predictions_name(digest), digest)
 
     def save_history(self, key: str, history: Sequence[Epoch]) -> None:
         """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
@@ -215,8 +246,10 @@ class Store:
         splits = [f"{split}_{name}" for split in ("train", "validation") for name in _CURVE]
         table.writerow(["epoch", "learning_rate", *splits])
         for row in history:
-            each = [getattr(part, name) for part in (row.train, row.validation) for name in _CURVE]
-            table.writerow([row.epoch, row.learning_rate, *each])
+            figures = [
+                getattr(part, name) for part in (row.train, row.validation) for name in _CURVE
+            ]
+            table.writerow([row.epoch, row.learning_rate, *figures])
         write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())
 
     def save_model(self, key: str, weights: Sequence[np.ndarray]) -> None:
@@ -225,9 +258,8 @@ class Store:
         Raises:
             DiskError: they cannot be written.
         """
-        buffer = io.BytesIO()
-        np.savez(buffer, *weights)
-        write_atomically(self.model(key), buffer.getvalue())
+        with open_atomically(self.model(key)) as file:
+            np.savez(file, *weights)
 
     def load_model(self, key: str) -> list[np.ndarray]:
         """What `save_model` wrote.
@@ -242,7 +274,7 @@ class Store:
             raise DataError("the model of this run was not kept", f"no {path}", again)
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return [archive[f"arr_{place}"] for place in range(len(archive.files))]
+                return [archive[f"arr_{index}"] for index in range(len(archive.files))]
         except _UNREADABLE as error:
             raise DataError("cannot read the model of this run", f"{path}: {error}", again) from (
                 error
@@ -270,15 +302,26 @@ class Store:
             if path.name in stale or other:
                 path.unlink(missing_ok=True)
 
-    def load(self) -> Records:
-        """Every record under this directory, in the order of their keys."""
-        found: list[Record | None] = []
+    def beside(self, record: Record) -> tuple[Path, ...]:
+        """Where the other files of a run lie, in the order in which a worker writes them."""
+        folder = self.folder(record.spec.key)
+        if isinstance(record, RunFailure):
+            return (folder / HISTORY, *([folder / record.log] if record.log else []))
+        return (folder / record.predictions.file, self.model(record.spec.key), folder / HISTORY)
+
+    def load(self, *, checked: bool = False) -> Records:
+        """Every record under this directory, in the order of their keys.
+
+        Args:
+            checked: whether a record that was changed since it was written is a problem too.
+        """
+        records: list[Record | None] = []
         problems: list[str] = []
         for folder in self.folders():
             try:
-                found.append(self.read(folder.name))
+                records.append(self.read(folder.name, checked=checked))
             except ValueError as error:
                 problems.append(f"{folder}: {error}")
-        results = tuple(each for each in found if isinstance(each, RunResult))
-        failures = tuple(each for each in found if isinstance(each, RunFailure))
+        results = tuple(record for record in records if isinstance(record, RunResult))
+        failures = tuple(record for record in records if isinstance(record, RunFailure))
         return Records(results, failures, tuple(problems))

@@ -13,12 +13,12 @@ from effbench.records.integrity import Finding, examine
 from effbench.records.record import Record, RunResult
 from effbench.records.store import FAILURE, HISTORY, RECORD, Store
 
-# The images of a split, by the data and the limit they follow from.
+# The arrays that must be equal in all runs with the same data and limit.
 _SAME = ("validation_index", "validation_label", "test_index", "test_label")
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationResult:
     """How many runs have a record, and what is wrong under the directory."""
 
     records: int
@@ -27,14 +27,14 @@ class Validation:
     @property
     def errors(self) -> int:
         """How many findings are more than remarks."""
-        return sum(not each.remark for each in self.findings)
+        return sum(not finding.remark for finding in self.findings)
 
 
-def problems(directory: Path, report: Report = silent) -> Validation:
+def problems(directory: Path, report: Report = silent) -> ValidationResult:
     """Checks whatever can be checked without training again.
 
     Args:
-        directory: of results.
+        directory: a results directory.
         report: told of every record.
 
     Raises:
@@ -51,38 +51,44 @@ def problems(directory: Path, report: Report = silent) -> Validation:
     seen: dict[tuple[str, int | None], tuple[Path, str]] = {}
     for done, folder in enumerate(folders):
         report(Step("check", done, len(folders), "records"))
-        record, found = examine(store, folder.name)
-        records += bool(record or found)
+        record, run_findings = examine(store, folder.name)
+        records += bool(record or run_findings)
         if isinstance(record, RunResult):
-            whole = all(each.remark or each.path.suffix != ".npz" for each in found)
-            found += [Finding(folder / RECORD, line) for line in of_record(record)]
-            found += _predictions(store, record, seen) if whole else []
-        findings += found
-        if record or not found:
+            whole = all(finding.remark or finding.path.suffix != ".npz" for finding in run_findings)
+            run_findings += [Finding(folder / RECORD, line) for line in of_record(record)]
+            run_findings += _predictions(store, record, seen) if whole else []
+        findings += run_findings
+        if record or not run_findings:
             findings += _litter(folder, record)
-    if not records and all(each.remark for each in findings):
+    if not records and all(finding.remark for finding in findings):
         raise EffbenchError("no records to validate", str(directory), "name a results directory")
     report(Step("check", len(folders), len(folders), "records"))
-    return Validation(records, tuple(findings))
+    return ValidationResult(records, tuple(findings))
 
 
 def _predictions(
     store: Store, result: RunResult, seen: dict[tuple[str, int | None], tuple[Path, str]]
 ) -> list[Finding]:
-    """What is wrong with readable predictions; `seen` are the images of other runs."""
+    """What is wrong with a run's predictions.
+
+    `seen` holds, by data and limit, the first run's predictions file and the hash of its images and
+    labels; this run is added to it.
+    """
     path = store.folder(result.spec.key) / result.predictions.file
     try:
         arrays = store.predictions(result)
     except DataError as error:
         return [Finding(path, str(error))]
-    found = [Finding(path, line) for line in of_predictions(result, arrays)]
-    if not found:
+    findings = [Finding(path, line) for line in of_predictions(result, arrays)]
+    if not findings:
         images = sha256(b"".join(arrays[name].tobytes() for name in _SAME)).hexdigest()
         data = (result.spec.data_sha256, result.spec.limit)
         other, others = seen.setdefault(data, (path, images))
         if others != images:
-            found.append(Finding(path, f"other images or labels of the same data than in {other}"))
-    return found
+            findings.append(
+                Finding(path, f"other images or labels of the same data than in {other}")
+            )
+    return findings
 
 
 def _litter(folder: Path, record: Record | None) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""From a results directory to the sections of its report."""
+"""Builds the sections of a report from a results directory."""
 
 from __future__ import annotations
 
@@ -8,17 +8,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from effbench.errors import EffbenchError
+from effbench.records import integrity
+from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
 from effbench.report import hits, sections
-from effbench.report import rows as frame
 from effbench.report.hits import Samples
+from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
 from effbench.report.select import Selection, split
 from effbench.report.statistics import Bootstrap, bootstrap
 
-# Runs that differ by their seed only, and what they got right; None without predictions.
+# Runs that differ by their seed only, and which images they got right; None without predictions.
 Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
+
+
+# The heading above the runs that are in no table.
+LEFT_OUT = "Left out of every table"
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with the runs of a results directory, a line each.
+
+    Attributes:
+        left_out: runs that no table shows, since their files contradict one another.
+        problems: predictions that are not here, so that a run is shown but not compared.
+    """
+
+    left_out: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,93 +47,111 @@ class Report:
     Attributes:
         sections: tables of finished runs.
         failures: runs that did not finish.
-        problems: files that could not be read or do not fit, and what was left out, a line each.
+        problems: files that are not here, and what was left out, a line each.
+        left_out: runs that are in no table, since their files cannot be read or contradict one
+            another, a line each.
     """
 
     sections: tuple[Section, ...]
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def read(store: Store, selection: Selection, price: float | None = None) -> Report:
     """The report of one results directory.
 
     Args:
-        store: of the records.
-        selection: which of them.
-        price: dollars an hour of the machine.
+        store: holds the records.
+        selection: which of the records to report.
+        price: what the machine costs, dollars an hour.
 
     Raises:
         EffbenchError: there is nothing to report.
     """
-    with _uncollected():
+    with _without_garbage_collection():
         return _read(store, selection, price)
 
 
 def _read(store: Store, selection: Selection, price: float | None) -> Report:
-    records = store.load()
-    if not records.results and not records.failures:
+    records = store.load(checked=True)
+    if not (records.results or records.failures or records.problems):
         raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
-    chosen = [each for each in records.results if selection.names(each.spec)]
-    failures = tuple(each for each in records.failures if selection.names(each.spec))
-    groups, problems = gather(store, chosen)
+    chosen = [result for result in records.results if selection.names(result.spec)]
+    failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
+    groups, faults = gather(store, chosen)
+    left_out = (*records.problems, *faults.left_out)
     every, draws = rows(groups, price)
     shown = selection.rows(every)
     if not shown and not failures:
+        first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""
+        names = _selectable_names(records.results)
         raise EffbenchError(
             "no run fits the selection",
-            f"{len(records.results)} results, {len(records.failures)} failures",
-            f"there are {_there(records.results)}",
+            f"{len(records.results)} results, {len(records.failures)} failures{first}",
+            "run 'effbench validate'" if faults.left_out or not names else f"there are {names}",
         )
     tables = sections.build(shown, draws, split(selection.group_by))
-    return Report(tuple(tables), failures, (*records.left_out, *problems))
+    problems = (*(f"left out: {line}" for line in left_out), *faults.problems)
+    return Report(tuple(tables), failures, problems, left_out)
 
 
-def gather(
-    store: Store, results: Iterable[RunResult], origin: str = ""
-) -> tuple[Groups, list[str]]:
-    """Groups with what they got right, and what is wrong with predictions.
+def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tuple[Groups, Faults]:
+    """Groups runs that differ by their seed only, and adds which images they got right.
+
+    Runs that contradict their predictions are left out.
 
     Args:
         store: where the predictions are.
-        results: of the same directory.
-        origin: tells the samples from those of another directory.
+        results: the records of the same directory.
+        origin: a prefix that tells the samples from those of another directory.
     """
     groups: Groups = []
-    problems = []
-    for group in frame.grouped(results):
-        try:
-            groups.append((group, hits.read(store, group, origin)))
-        except EffbenchError as error:
-            groups.append((group, None))
-            problems.append(str(error))
-    return groups, problems
+    left_out: list[str] = []
+    problems: list[str] = []
+    for group in grouped(results):
+        runs: list[RunResult] = []
+        ranks: list[Ranks] = []
+        for run in group:
+            arrays, findings = integrity.ranks(store, run)
+            problems += [
+                f"{finding.path}: {finding.text}" for finding in findings if finding.absent
+            ]
+            if wrong := [finding.text for finding in findings if not finding.absent]:
+                left_out.append(f"{store.folder(run.spec.key)}: {'; '.join(wrong)}")
+            else:
+                runs.append(run)
+                ranks += [] if arrays is None else [arrays]
+        if runs:
+            whole = len(ranks) == len(runs)
+            groups.append((tuple(runs), hits.samples(runs, ranks, origin) if whole else None))
+    return groups, Faults(tuple(left_out), tuple(problems))
 
 
-def rows(groups: Groups, price: float | None = None) -> tuple[list[frame.Row], Bootstrap | None]:
-    """A row a group, and the draws that their intervals and differences come from."""
-    draws = bootstrap(sample for _, own in groups if own for sample in own.values())
-    return [frame.row(group, own, draws, price) for group, own in groups], draws
+def rows(groups: Groups, price: float | None = None) -> tuple[list[Row], Bootstrap | None]:
+    """One row for each group, and the draws behind their intervals and differences."""
+    draws = bootstrap(sample for _, samples in groups if samples for sample in samples.values())
+    return [row_of(runs, samples, draws, price) for runs, samples in groups], draws
 
 
-def _there(results: Iterable[RunResult]) -> str:
-    """The names that a selection can have."""
+def _selectable_names(results: Iterable[RunResult]) -> str:
+    """The names that a selection can ask for."""
     names: dict[str, dict[str, None]] = {}
-    for each in results:
-        spec = each.spec
-        for what, name in (
+    for result in results:
+        spec = result.spec
+        for flag, name in (
             ("variants", spec.variant),
             ("recipe", spec.recipe.name),
             ("weights", spec.weights.name),
             ("data", spec.data),
         ):
-            names.setdefault(what, {})[name] = None
-    return "; ".join(f"--{what} {', '.join(found)}" for what, found in names.items())
+            names.setdefault(flag, {})[name] = None
+    return "; ".join(f"--{flag} {', '.join(values)}" for flag, values in names.items())
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Looks for no garbage: all is kept to the end, and looking costs a fifth of the time."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Turns garbage collection off: all is kept, and looking costs a fifth of the time."""
     gc.disable()
     try:
         yield

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
-from effbench.report import published as reference
-from effbench.report import rows as frame
-from effbench.report.build import gather
-from effbench.report.rows import Row
+from effbench.report import published, statistics
+from effbench.report.build import Faults, gather
+from effbench.report.rows import Row, row_of
 from effbench.report.sections import COMPARED
 from effbench.report.statistics import Bootstrap, Difference, Sample, bootstrap, holm
-from effbench.report.statistics import compare as test
 
 
 @dataclass(frozen=True)
@@ -22,12 +20,12 @@ class Change:
     """A row that both sides have; accuracies are of the test set, percent.
 
     Attributes:
-        name: of the row, on both sides.
+        name: the row's name, the same on both sides.
         base: mean accuracy before.
-        new: and after.
-        seeds: of both; a published figure is one.
+        new: mean accuracy after.
+        seeds: how many each side has; a published figure counts as one.
         difference: new minus base, a rate; None where it cannot be tested.
-        p: after Holm's correction for all rows that were tested.
+        p: the p-value, after Holm's correction for all rows that were tested.
         remark: what else differs, and why it was not tested.
     """
 
@@ -52,18 +50,21 @@ class Comparison:
         changes: rows that both have.
         only_base: names of rows that NEW lacks, with the reason if it is known.
         only_new: names of rows that BASE lacks.
-        problems: files that could not be read or do not fit, a line each.
+        problems: files that are not here, and what was left out, a line each.
+        left_out: runs of either side that were not compared, since their files cannot be read or
+            contradict one another, a line each.
     """
 
     changes: tuple[Change, ...]
     only_base: tuple[str, ...]
     only_new: tuple[str, ...]
     problems: tuple[str, ...]
+    left_out: tuple[str, ...]
 
     @property
     def unchecked(self) -> tuple[str, ...]:
         """Rows of BASE that were not tested: NEW lacks them, or predictions, or other images."""
-        untested = (f"{each.name} (not tested)" for each in self.changes if each.p is None)
+        untested = (f"{change.name} (not tested)" for change in self.changes if change.p is None)
         return (*untested, *self.only_base)
 
 
@@ -73,7 +74,7 @@ class _Results:
 
     rows: Mapping[str, Row]
     failed: Mapping[str, str]
-    problems: tuple[str, ...]
+    faults: Faults
 
 
 def compare(base: str, new: str) -> Comparison:
@@ -85,36 +86,40 @@ def compare(base: str, new: str) -> Comparison:
     """
     first, second = _read(base, "base "), _read(new, "new ")
     if first and second:
-        found = _two(first, second)
+        comparison = _two(first, second)
     elif results := first or second:
-        found = _with_table(results, table_first=first is None)
+        comparison = _with_table(results, table_first=first is None)
     else:
         raise UsageError("one side must be a results directory", f"{base}, {new}", "name one")
-    if not found.changes:
-        have = (", ".join(names) or "nothing" for names in (found.only_base, found.only_new))
+    if not comparison.changes:
+        only = (comparison.only_base, comparison.only_new)
+        have = (", ".join(names) or "nothing" for names in only)
         raise EffbenchError(
             "nothing to compare",
-            " against ".join(have),
+            "; left out: ".join((" against ".join(have), *comparison.left_out)),
             "rows compare that have the same variant, weights, size, recipe, data and limit",
         )
-    return found
+    return comparison
 
 
 def _read(name: str, origin: str) -> _Results | None:
-    """None for the published table."""
+    """The results of a directory; None for the published table."""
     directory = Path(name)
     if not directory.is_dir():
-        if name == reference.CASE_STUDY.name:
+        if name == published.CASE_STUDY.name:
             return None
-        hint = f"name a directory, or {reference.CASE_STUDY.name}"
+        hint = f"name a directory, or {published.CASE_STUDY.name}"
         raise UsageError("compare takes results directories, or a published table", name, hint)
     store = Store(directory)
-    records = store.load()
-    groups, problems = gather(store, records.results, origin)
+    records = store.load(checked=True)
+    groups, faults = gather(store, records.results, origin)
     # Without the draws behind intervals, which no comparison shows.
-    rows = [frame.row(group, own) for group, own in groups]
-    failed = {each.spec.group: f"{each.kind}: {each.message}" for each in records.failures}
-    return _Results(_named(rows), failed, (*records.left_out, *problems))
+    rows = [row_of(runs, samples) for runs, samples in groups]
+    failed = {
+        failure.spec.group: f"{failure.kind}: {failure.message}" for failure in records.failures
+    }
+    left_out = (*records.problems, *faults.left_out)
+    return _Results(_named(rows), failed, replace(faults, left_out=left_out))
 
 
 def _named(rows: Sequence[Row]) -> dict[str, Row]:
@@ -139,7 +144,7 @@ def _two(base: _Results, new: _Results) -> Comparison:
         difference = None
         if name in samples:
             old, now = samples[name]
-            difference = test(now, old, draws)
+            difference = statistics.compare(now, old, draws)
         changes.append(
             Change(
                 name=name,
@@ -157,12 +162,12 @@ def _two(base: _Results, new: _Results) -> Comparison:
         _corrected(changes),
         tuple(f"{name} ({why})" if why else name for name, why in missing.items()),
         tuple(name for name in new.rows if name not in both),
-        base.problems + new.problems,
+        *_faults(base, new),
     )
 
 
 def _samples(base: Row, new: Row) -> tuple[Sample, Sample] | None:
-    """What both got right, if it was of the same images."""
+    """What both rows got right, if they were tested on the same images."""
     alike = base.spec.data_sha256 == new.spec.data_sha256
     if not (alike and base.samples and new.samples):
         return None
@@ -171,16 +176,16 @@ def _samples(base: Row, new: Row) -> tuple[Sample, Sample] | None:
 
 def _with_table(results: _Results, *, table_first: bool) -> Comparison:
     """Compares results with the case study's table, whichever of them is the base."""
-    published = {
-        name: found
+    figures = {
+        name: figure
         for name, row in results.rows.items()
-        if (found := row.accuracies[COMPARED].published) is not None
+        if (figure := row.accuracies[COMPARED].published) is not None
     }
-    rows = {name: results.rows[name] for name in published}
+    rows = {name: results.rows[name] for name in figures}
     draws = Bootstrap(row.samples[COMPARED] for row in rows.values() if row.samples)
     changes = []
     for name, row in rows.items():
-        ours, theirs = row.accuracies[COMPARED].mean, published[name]
+        ours, theirs = row.accuracies[COMPARED].mean, figures[name]
         difference = None
         if row.samples:
             total = row.results[0].images.test
@@ -196,27 +201,35 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
     }
     theirs_only = tuple(
         f"{variant}-{weights}-{size}"
-        for variant, size, weights in reference.case_study()
+        for variant, size, weights in published.case_study()
         if (variant, size, weights) not in shown
     )
     first, second = (theirs_only, ours_only) if table_first else (ours_only, theirs_only)
-    return Comparison(_corrected(changes), first, second, results.problems)
+    return Comparison(_corrected(changes), first, second, *_faults(results))
+
+
+def _faults(*sides: _Results) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """`Comparison.problems` and `Comparison.left_out`."""
+    left_out = tuple(line for side in sides for line in side.faults.left_out)
+    problems = tuple(line for side in sides for line in side.faults.problems)
+    return (*(f"left out: {line}" for line in left_out), *problems), left_out
 
 
 def _turned(change: Change) -> Change:
     """The same change seen from the other side."""
-    found = change.difference
+    difference = change.difference
     return replace(
         change,
         base=change.new,
         new=change.base,
         seeds=change.seeds[::-1],
-        difference=found and replace(found, mean=-found.mean, low=-found.high, high=-found.low),
+        difference=difference
+        and replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low),
     )
 
 
 def _corrected(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """With p-values corrected for the number of rows."""
+    """The changes, with p-values corrected for the number of rows."""
     tested = [change.difference for change in changes if change.difference]
     corrected = iter(holm([difference.p for difference in tested]))
     return tuple(
@@ -236,10 +249,10 @@ def _remark(base: Row, new: Row) -> str:
 
 
 def _settings(row: Row) -> dict[str, str]:
-    """All that may explain a change."""
+    """All settings that may explain a change."""
     spec, made = row.spec, row.results[0].provenance
     settings: dict[str, object] = {
-        "seeds": ",".join(str(each.spec.seed) for each in row.results),
+        "seeds": ",".join(str(result.spec.seed) for result in row.results),
         "data": spec.data_sha256[:8],
         "weights": spec.weights.digest[:15],
         "rescale": spec.weights.rescale,

@@ -9,7 +9,7 @@ from effbench.config.variants import VARIANTS
 from effbench.models.flops import multiply_adds
 from effbench.records.record import RunResult, Seconds
 
-# By name of a column: those that only compare on one device.
+# Columns of costs, and whether their figures only compare on one device.
 COSTS = {
     "parameters": False,
     "gflops": False,
@@ -24,14 +24,14 @@ class Cost:
     """What the runs of a group took, all its seeds together.
 
     Attributes:
-        parameters: of the backbone.
+        parameters: number of the backbone's parameters.
         gflops: multiply-adds of its forward pass for one image, in billions (10^9), which is what
             the papers call FLOPs.
-        seconds_per_image: to extract features; None where all came from the cache.
+        seconds_per_image: seconds to extract features; None where all came from the cache.
         images_per_second: the same, inverted.
-        startup_seconds: of all processes, and so on for the other phases.
-        hours: all phases of all processes.
-        peak_memory_gb: of the largest process, 10^9 bytes.
+        startup_seconds: seconds that all processes took to start; likewise the other phases.
+        hours: all phases of all processes together.
+        peak_memory_gb: what the largest process held, in 10^9 bytes.
         from_cache: images whose features were not computed in these runs: `hours` lacks them.
         device: what the machine calls it; several are separated by ", ".
     """

@@ -16,7 +16,7 @@ from effbench.report.sections import Section
 
 Array = np.ndarray
 
-# Of classes, and of images.
+# How many confused pairs of classes, and how many missed images, are listed.
 PAIRS_LISTED = 10
 IMAGES_LISTED = 24
 
@@ -40,7 +40,7 @@ class Missed:
         wrong: how many runs missed it.
         answer: the most frequent wrong answer.
         agree: how many runs gave it.
-        probability: of the true class, mean over all runs, 0 to 1.
+        probability: that of the true class, mean over all runs, 0 to 1.
     """
 
     index: int
@@ -58,10 +58,10 @@ class Mistakes:
     Attributes:
         confusions: int64 [true class, answer] for each row, summed over seeds; None without
             predictions.
-        missed: those that most runs missed; among equals, the most surely.
+        missed: the images that most runs missed; among equals, those missed most surely.
         always: number of images that every run missed.
         runs: how many were counted.
-        remarks: what is left out, a line each.
+        remarks: what is left out, one line each.
     """
 
     confusions: tuple[Array | None, ...]
@@ -78,7 +78,7 @@ class Mistakes:
 
 
 def most_confused(counts: Array) -> tuple[Confused, ...]:
-    """Off the diagonal of a confusion matrix, by share of the true class."""
+    """The most frequent confusions of a matrix, by share of the true class."""
     shares = normalised(counts)
     np.fill_diagonal(shares, 0)
     worst = np.argsort(-shares, axis=None, kind="stable")[:PAIRS_LISTED]
@@ -123,7 +123,7 @@ class _Answers:
         labels: [images].
         index: positions in the official files, [images].
         predicted: [runs, images].
-        probability: of the true class, [runs, images].
+        probability: that of the true class, [runs, images].
     """
 
     labels: Array

@@ -12,7 +12,7 @@ from effbench.report.statistics import ALPHA, CONFIDENCE
 
 
 def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
-    """One line each; `few` says whether the rows were compared pairwise."""
+    """The notes on a section, one line each; `few` says whether its rows were compared pairwise."""
     return (
         *_figures(rows),
         *_comparison(rows, few),
@@ -38,45 +38,45 @@ def _figures(rows: Sequence[Row]) -> list[str]:
 
 
 def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
-    found = []
+    lines = []
     if any(row.letters for row in rows):
-        found.append(
+        lines.append(
             "same as: rows that share a letter cannot be told apart by their test accuracy "
             f"(p < {ALPHA:.2g} after Holm's correction; McNemar's exact test for one seed each, "
             "else a paired bootstrap over images and seeds). The interval of a difference is of "
             "that pair alone."
         )
     if not few:
-        found.append(
+        lines.append(
             f"{len(rows)} rows are too many to compare each with each; choose fewer, e.g. with "
             "--variants or --where."
         )
     single = sorted({row.spec.variant for row in rows if len(row.results) == 1})
     if single:
-        found.append(
+        lines.append(
             f"One seed only ({', '.join(single)}): how far other seeds would fall is not known; "
             "compared with several it is taken to spread as they do, one with one not at all."
         )
     bare = [row.group for row in rows if row.samples is None]
     if bare:
-        found.append(
+        lines.append(
             "The predictions of at least one run are missing or damaged, so there is no comparison "
             f"of {', '.join(bare)}; 'effbench validate' says which."
         )
-    return found
+    return lines
 
 
 def _selection(rows: Sequence[Row]) -> list[str]:
-    """The first epoch, reported of several, is more often a flaw of the rule than the best."""
-    runs = [each for row in rows for each in row.results if each.spec.recipe.epochs > 1]
-    first = [each for each in runs if each.reported.epoch == 1]
+    """A note on runs that report the first epoch: more often the rule's flaw than the best one."""
+    runs = [result for row in rows for result in row.results if result.spec.recipe.epochs > 1]
+    first = [result for result in runs if result.reported.epoch == 1]
     if not first:
         return []
     gained = [
-        100 * (row.test.accuracy - each.reported.test.accuracy)
-        for each in first
-        for row in each.selected
-        if row.rule == "final"
+        100 * (selected.test.accuracy - result.reported.test.accuracy)
+        for result in first
+        for selected in result.selected
+        if selected.rule == "final"
     ]
     if not gained:  # whole networks are tested once, with the weights that are selected
         return []
@@ -91,31 +91,31 @@ def _published(rows: Sequence[Row]) -> list[str]:
     shown = {row.spec.variant for row in rows if row.accuracies["test_accuracy"].published}
     if not shown:
         return []
-    found = [
+    lines = [
         f"published {name}: {flaw.text}"
         for name, flaws in published.flaws().items()
         if name in shown
         for flaw in flaws
     ]
-    return [*found, *(f"published, {note}" for note in published.CASE_STUDY.notes)]
+    return [*lines, *(f"published, {note}" for note in published.CASE_STUDY.notes)]
 
 
 def _marks(rows: Sequence[Row]) -> list[str]:
     present = {mark for row in rows for mark in row.marks}
-    return [f"{row.name}: {row.meaning}." for row in CAVEATS if row.name in present]
+    return [f"{caveat.name}: {caveat.meaning}." for caveat in CAVEATS if caveat.name in present]
 
 
 def _cost(rows: Sequence[Row]) -> list[str]:
     devices = dict.fromkeys(row.cost.device for row in rows)
-    found = [
+    lines = [
         f"Seconds and hours are wall-clock times on {'; '.join(devices)}; where a machine is "
         "shared, the same work takes half as long again another time."
     ]
     cached = [row.spec.variant for row in rows if row.cost.from_cache]
     if not cached:
-        return found
+        return lines
     return [
-        *found,
+        *lines,
         f"Features of {', '.join(dict.fromkeys(cached))} came, all or in part, from the cache: "
         "the time they once took is not in seconds and hours.",
     ]

@@ -24,7 +24,7 @@ CrossEntropy = Annotated[float, "nats"]
 
 @dataclass(frozen=True)
 class CaseStudyResult:
-    """A network's row in the case study's table: of the epoch of the lowest validation loss."""
+    """A network's row in the case study's table, at the epoch of the lowest validation loss."""
 
     variant: str
     image_size: Pixels
@@ -36,7 +36,7 @@ class CaseStudyResult:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class PublishedEpoch:
     """One epoch of a network in the case study; the first is 1."""
 
     variant: str
@@ -104,7 +104,7 @@ class Flaw:
 
 
 @dataclass(frozen=True)
-class Column:
+class PublishedColumn:
     """A column of a table: its name, what turns a cell into its value, and a unit or ""."""
 
     name: str
@@ -112,12 +112,12 @@ class Column:
     unit: str
 
 
-Row = CaseStudyResult | Epoch | ImagenetResult | TransferResult | TrainingSettings
+PublishedRow = CaseStudyResult | PublishedEpoch | ImagenetResult | TransferResult | TrainingSettings
 R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Table(Generic[R_co]):
+class Published(Generic[R_co]):
     """A published table.
 
     Attributes:
@@ -125,7 +125,7 @@ class Table(Generic[R_co]):
         file: its CSV in the folder `reference` beside this file.
         title: what its figures are.
         row: the dataclass of its rows; the fields are the file's columns.
-        recipes: those of effbench whose results may stand beside it.
+        recipes: the recipes of effbench whose results may stand beside it.
         notes: what holds for every row, one line each.
         find_flaws: what is wrong with single rows, by variant.
     """
@@ -139,14 +139,16 @@ class Table(Generic[R_co]):
     find_flaws: Callable[[], Mapping[str, tuple[Flaw, ...]]] = dict
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        """In the order of the file."""
+    def columns(self) -> tuple[PublishedColumn, ...]:
+        """The columns in the order of the file."""
         hints = get_type_hints(self.row, include_extras=True)
-        return tuple(Column(name, *(get_args(hint) or (hint, ""))) for name, hint in hints.items())
+        return tuple(
+            PublishedColumn(name, *(get_args(hint) or (hint, ""))) for name, hint in hints.items()
+        )
 
     @cached_property
     def text(self) -> str:
-        """The CSV file."""
+        """The content of the CSV file."""
         return files("effbench").joinpath("report", "reference", self.file).read_text("utf-8")
 
     @property
@@ -177,8 +179,8 @@ def flaws() -> dict[str, tuple[Flaw, ...]]:
     }
 
 
-def _selection(epochs: Sequence[Epoch]) -> Flaw | None:
-    """The lowest validation loss was not where the network was good."""
+def _selection(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
+    """The flaw that the epoch of the lowest validation loss is not a good one; None without it."""
     chosen = min(epochs, key=lambda epoch: epoch.val_loss)
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
     if 100 * (best.val_accuracy - chosen.val_accuracy) < SELECTION_GAP:
@@ -191,8 +193,8 @@ def _selection(epochs: Sequence[Epoch]) -> Flaw | None:
     )
 
 
-def _shared_optimizer(epochs: Sequence[Epoch]) -> Flaw | None:
-    """No rise of the loss where the schedule of a run from step 0 has its first peak."""
+def _shared_optimizer(epochs: Sequence[PublishedEpoch]) -> Flaw | None:
+    """The flaw that the loss does not rise where a run from step 0 peaks first; None without it."""
     before, after = epochs[1].loss, epochs[2].loss
     if after > before:
         return None
@@ -203,7 +205,7 @@ def _shared_optimizer(epochs: Sequence[Epoch]) -> Flaw | None:
     )
 
 
-CASE_STUDY = Table(
+CASE_STUDY = Published(
     "case-study",
     "case_study_results.csv",
     "CIFAR-10, the head trained on a frozen backbone",
@@ -216,21 +218,21 @@ CASE_STUDY = Table(
     ),
     flaws,
 )
-CURVES = Table(
+CURVES = Published(
     "case-study-curves",
     "case_study_curves.csv",
     "every epoch of the case study",
-    Epoch,
+    PublishedEpoch,
     CASE_STUDY.recipes,
     CASE_STUDY.notes,
     flaws,
 )
-TABLES: Mapping[str, Table[Row]] = {
+TABLES: Mapping[str, Published[PublishedRow]] = {
     table.name: table
     for table in (
         CASE_STUDY,
         CURVES,
-        Table(
+        Published(
             "imagenet",
             "imagenet_results.csv",
             "ImageNet, as tested with keras-efficientnet-v2",
@@ -240,14 +242,14 @@ TABLES: Mapping[str, Table[Row]] = {
                 "reported_top1 is by those who trained the weights; for T, at 288 pixels",
             ),
         ),
-        Table(
+        Published(
             "paper-transfer",
             "paper_transfer_results.csv",
             "whole networks fine-tuned from ImageNet weights",
             TransferResult,
             notes=("mean and standard deviation of five runs",),
         ),
-        Table(
+        Published(
             "training-settings",
             "training_settings.csv",
             "how the released weights were trained on ImageNet",
@@ -265,7 +267,7 @@ def case_study() -> dict[tuple[str, int, str], CaseStudyResult]:
 
 
 @cache
-def case_study_curves() -> dict[str, tuple[Epoch, ...]]:
+def case_study_curves() -> dict[str, tuple[PublishedEpoch, ...]]:
     """The case study's epochs in their order, by variant."""
     groups = groupby(CURVES.rows, key=lambda epoch: epoch.variant)
     return {variant: tuple(epochs) for variant, epochs in groups}

@@ -1,4 +1,4 @@
-"""Records as rows: one for the runs that differ by their seed only."""
+"""Turns records into rows: one row for the runs that differ by their seed only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.records import caveats
 from effbench.records.caveats import details
 from effbench.records.record import SELECTIONS, RunResult
-from effbench.report import cost
-from effbench.report import published as reference
+from effbench.report import cost, published
 from effbench.report.cost import Cost
 from effbench.report.hits import METRICS, Metric, Samples
 from effbench.report.statistics import Bootstrap, wilson
@@ -22,7 +20,7 @@ from effbench.report.statistics import Bootstrap, wilson
 if TYPE_CHECKING:
     import pandas as pd
 
-_ORDER = {name: place for place, name in enumerate(VARIANTS)}
+_ORDER = {name: index for index, name in enumerate(VARIANTS)}
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,12 @@ class Accuracy:
     """One accuracy of a row, percent, of the epoch that the recipe selects.
 
     Attributes:
-        mean: over seeds.
+        mean: the mean over seeds.
         std: sample standard deviation over seeds; None for one.
-        low: of the interval at `statistics.CONFIDENCE`: Wilson's for one seed, the bootstrap's
-            over images and seeds for several; None for several without predictions.
-        high: of the same.
-        published: the case study's, for the same network, size, weights and data; or None.
+        low: lower bound of the interval at `statistics.CONFIDENCE`: Wilson's for one seed, the
+            bootstrap's over images and seeds for several; None for several without predictions.
+        high: upper bound of the same interval.
+        published: the case study's figure for the same network, size, weights and data; or None.
     """
 
     mean: float
@@ -51,7 +49,7 @@ class Accuracy:
 
     @property
     def within(self) -> bool | None:
-        """Whether the published figure is within our interval."""
+        """Whether the published figure lies within our interval."""
         if self.published is None or self.low is None or self.high is None:
             return None
         return self.low <= self.published <= self.high
@@ -63,9 +61,9 @@ class Row:
 
     Attributes:
         results: in the order of their seeds.
-        samples: which images they got right, by name of a metric; None without predictions.
-        accuracies: by name of a metric.
-        cost: of all seeds together.
+        samples: which images they got right, by metric name; None without predictions.
+        accuracies: the accuracies by metric name.
+        cost: what all seeds took together.
         price: dollars an hour, or None.
         letters: rows of a section that share one cannot be told apart; "" where not compared.
         pareto: columns of costs by which no row of the section is as good and cheaper.
@@ -81,37 +79,37 @@ class Row:
 
     @property
     def spec(self) -> RunSpec:
-        """Of its first seed."""
+        """The specification of its first seed."""
         return self.results[0].spec
 
     @cached_property
     def group(self) -> str:
-        """Name of the row: the runs' key without the seed."""
+        """The name of the row: the runs' key without the seed."""
         return self.spec.group
 
     @cached_property
     def marks(self) -> dict[str, str]:
-        """Those of any of its runs."""
-        return {mark: much for each in self.results for mark, much in each.marks.items()}
+        """The marks of any of its runs."""
+        return {mark: much for result in self.results for mark, much in result.marks.items()}
 
     @property
     def reported_epochs(self) -> list[int]:
-        """Those that the recipe's rule chose, for any seed."""
-        return sorted({each.reported.epoch for each in self.results})
+        """The epochs that the recipe's rule chose, for any seed."""
+        return sorted({result.reported.epoch for result in self.results})
 
     def by(self, rule: str) -> float | None:
         """Mean test accuracy, percent, had a rule of `record.SELECTIONS` chosen the epochs."""
         rates = [
-            100 * row.test.accuracy
-            for each in self.results
-            for row in each.selected
-            if row.rule == rule
+            100 * selected.test.accuracy
+            for result in self.results
+            for selected in result.selected
+            if selected.rule == rule
         ]
         return fmean(rates) if len(rates) == len(self.results) else None
 
     @property
     def limited(self) -> str:
-        """What keeps it from being a full run: images, epochs; "" for nothing."""
+        """What keeps the row from being a full run: fewer images or epochs; "" for nothing."""
         return self.marks.get("limited", "")
 
     @cached_property
@@ -168,13 +166,13 @@ def grouped(results: Iterable[RunResult]) -> list[tuple[RunResult, ...]]:
     for result in results:
         groups.setdefault(result.spec.group, []).append(result)
     tables = {
-        name: sorted(group, key=lambda each: each.spec.seed) for name, group in groups.items()
+        name: sorted(group, key=lambda result: result.spec.seed) for name, group in groups.items()
     }
     order = sorted(tables, key=lambda name: (*_order(tables[name][0].spec), name))
     return [tuple(tables[name]) for name in order]
 
 
-def row(
+def row_of(
     results: tuple[RunResult, ...],
     samples: Samples | None = None,
     bootstrap: Bootstrap | None = None,
@@ -184,8 +182,8 @@ def row(
 
     Args:
         results: in the order of their seeds.
-        samples: which images they got right, by name of a metric.
-        bootstrap: of the samples of all rows; only several seeds need it.
+        samples: which images they got right, by metric name.
+        bootstrap: the draws for the samples of all rows; only several seeds need it.
         price: dollars an hour.
     """
     bare = Row(results, samples, {}, cost.of(results), price)
@@ -194,10 +192,10 @@ def row(
 
 
 def tidy(rows: Sequence[Row]) -> pd.DataFrame:
-    """A frame of `Row.flat`, in the same order."""
+    """A frame of `Row.flat`, one line for each row, in the same order."""
     import pandas as pd
 
-    return pd.DataFrame([each.flat for each in rows])
+    return pd.DataFrame([row.flat for row in rows])
 
 
 def _order(spec: RunSpec) -> tuple[object, ...]:
@@ -205,7 +203,7 @@ def _order(spec: RunSpec) -> tuple[object, ...]:
 
 
 def _accuracy(metric: Metric, row: Row, bootstrap: Bootstrap | None) -> Accuracy:
-    counts = [metric.count(each) for each in row.results]
+    counts = [metric.count(result) for result in row.results]
     percent = [100 * correct / total for correct, total in counts]
     std = stdev(percent) if len(percent) > 1 else None
     interval = None
@@ -220,8 +218,8 @@ def _accuracy(metric: Metric, row: Row, bootstrap: Bootstrap | None) -> Accuracy
 def _published(metric: Metric, result: RunResult) -> float | None:
     """The case study's figure for a full run of the same network, size and weights."""
     spec = result.spec
-    known = spec.data == reference.CASE_STUDY_DATA and "limited" not in caveats.of_spec(spec)
-    if not known or spec.recipe.name not in reference.CASE_STUDY.recipes:
+    known = spec.data == published.CASE_STUDY_DATA and "limited" not in result.marks
+    if not known or spec.recipe.name not in published.CASE_STUDY.recipes:
         return None
-    published = reference.case_study().get((spec.variant, spec.image_size, spec.weights.name))
-    return getattr(published, metric.name, None)
+    case = published.case_study().get((spec.variant, spec.image_size, spec.weights.name))
+    return getattr(case, metric.name, None)

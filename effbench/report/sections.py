@@ -20,7 +20,7 @@ COMPARED = "test_accuracy"
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows by their places in a section, the better first.
+    """Two rows by their indices in a section, the better first.
 
     `p` is corrected for the number of the section's pairs (Holm).
     """
@@ -37,7 +37,7 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """The same in words; of one seed each nothing follows for others."""
+        """The same in words; runs of one seed each say nothing of other seeds."""
         if not self.real:
             return "not shown"
         return "of these seeds" if self.difference.test == "McNemar" else "yes"
@@ -49,9 +49,9 @@ class Section:
 
     Attributes:
         title: what its rows have in common.
-        rows: in the order they are shown.
+        rows: its rows in the order they are shown.
         labels: what tells each row from the others.
-        pairs: by `COMPARED`; empty where there are too many.
+        pairs: every two rows, compared by `COMPARED`; empty where there are too many.
         notes: what a reader has to know, a line each.
     """
 
@@ -68,9 +68,9 @@ def build(
     """Sections in the order of their first rows.
 
     Args:
-        rows: in the order they are to be shown.
-        bootstrap: of the samples of all rows; only several seeds need it.
-        group_by: columns that all rows of a section share.
+        rows: the rows in the order they are to be shown.
+        bootstrap: the draws for the samples of all rows; only several seeds need it.
+        group_by: the columns that all rows of a section share.
     """
     tables: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
@@ -101,32 +101,36 @@ def _title(
 
 
 def _section(title: str, rows: list[Row], bootstrap: Bootstrap | None) -> Section:
-    order = sorted(range(len(rows)), key=lambda place: -rows[place].accuracies[COMPARED].mean)
-    comparable = [place for place in order if rows[place].samples is not None]
+    order = sorted(range(len(rows)), key=lambda index: -rows[index].accuracies[COMPARED].mean)
+    comparable = [index for index in order if rows[index].samples is not None]
     few = len(comparable) * (len(comparable) - 1) // 2 <= MOST_PAIRS
     pairs = _pairs(rows, comparable, bootstrap) if few else []
     if pairs:
-        ranks = {place: rank for rank, place in enumerate(comparable)}
+        ranks = {index: rank for rank, index in enumerate(comparable)}
         apart = [(ranks[pair.first], ranks[pair.second]) for pair in pairs if pair.real]
-        for place, text in zip(comparable, letters.assign(len(ranks), apart), strict=True):
-            rows[place] = replace(rows[place], letters=text)
+        for index, text in zip(comparable, letters.assign(len(ranks), apart), strict=True):
+            rows[index] = replace(rows[index], letters=text)
     rows = [replace(row, pareto=fronts) for row, fronts in zip(rows, _pareto(rows), strict=True)]
     return Section(title, tuple(rows), labels(rows), tuple(pairs), notes(rows, few=few))
 
 
-def _pairs(rows: Sequence[Row], places: Sequence[int], bootstrap: Bootstrap | None) -> list[Pair]:
-    found = list(combinations(places, 2))
-    samples = {place: own[COMPARED] for place in places if (own := rows[place].samples)}
-    differences = [compare(samples[first], samples[second], bootstrap) for first, second in found]
+def _pairs(rows: Sequence[Row], indices: Sequence[int], bootstrap: Bootstrap | None) -> list[Pair]:
+    index_pairs = list(combinations(indices, 2))
+    samples = {
+        index: by_metric[COMPARED] for index in indices if (by_metric := rows[index].samples)
+    }
+    differences = [
+        compare(samples[first], samples[second], bootstrap) for first, second in index_pairs
+    ]
     corrected = holm([difference.p for difference in differences])
     return [
         Pair(*pair, difference, p)
-        for pair, difference, p in zip(found, differences, corrected, strict=True)
+        for pair, difference, p in zip(index_pairs, differences, corrected, strict=True)
     ]
 
 
 def _pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
-    """For each row the columns of costs by which it is on the front."""
+    """For each row, the columns of costs by which it is on the front."""
     accuracies = [row.accuracies[COMPARED].mean for row in rows]
     fronts: dict[str, list[bool]] = {}
     for name, measured in cost.COSTS.items():
@@ -134,22 +138,22 @@ def _pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
         # Times compare on one device, and for as many seeds.
         alike = [(row.cost.device, len(row.results)) if measured else None for row in rows]
         for kind in dict.fromkeys(alike):
-            places = [place for place, own in enumerate(alike) if own == kind]
-            values = [_value(rows[place], name) for place in places]
-            front = cost.front(values, [accuracies[place] for place in places])
-            for place, on_front in zip(places, front, strict=True):
-                fronts[name][place] = on_front
-    for place in range(len(rows)):
-        yield tuple(name for name, front in fronts.items() if front[place])
+            indices = [index for index, other in enumerate(alike) if other == kind]
+            values = [_value(rows[index], name) for index in indices]
+            front = cost.front(values, [accuracies[index] for index in indices])
+            for index, on_front in zip(indices, front, strict=True):
+                fronts[name][index] = on_front
+    for index in range(len(rows)):
+        yield tuple(name for name, front in fronts.items() if front[index])
 
 
 def _value(row: Row, name: str) -> float | None:
-    """None where the features came from the cache, so that the time they took is not known."""
+    """A cost; None for hours that lack the time of features that came from the cache."""
     unknown = name == "hours" and row.cost.from_cache
     return None if unknown else getattr(row.cost, name)
 
 
-# What may tell rows of one variant apart, in the order it is said.
+# Columns that may tell rows of one variant apart, in the order they are named.
 _TELLING = ("image_size", "weights", "recipe", "precision", "details", "group")
 
 
@@ -157,8 +161,8 @@ def labels(rows: Sequence[Row], unsaid: Collection[str] = ()) -> tuple[str, ...]
     """The variant, and as much more as tells each row from the others.
 
     Args:
-        rows: of one section.
-        unsaid: columns that stand beside the label and are not said again.
+        rows: the rows of one section.
+        unsaid: columns that stand beside the label and are not repeated in it.
     """
     flats = [row.flat for row in rows]
     known: list[tuple[object, ...]] = [(flat["variant"],) for flat in flats]

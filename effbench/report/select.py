@@ -17,7 +17,7 @@ from effbench.report.sections import GROUP_BY
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns that a table calls by a shorter name.
+# The columns that a table calls by a shorter name, by that name.
 TITLES = {
     "Model": "variant",
     "Size": "image_size",
@@ -33,7 +33,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Selection:
-    """As the command line describes it; None is everything.
+    """Which runs, as the command line describes them; None is everything.
 
     Attributes:
         variants: comma-separated names, or "all".
@@ -59,29 +59,29 @@ class Selection:
         Raises:
             UsageError: an unknown variant.
         """
-        own = (spec.variant, spec.recipe.name, spec.weights.name, spec.data)
+        actual = (spec.variant, spec.recipe.name, spec.weights.name, spec.data)
         return all(
-            not names or name in names for names, name in zip(self._wanted, own, strict=True)
+            not wanted or name in wanted for wanted, name in zip(self._wanted, actual, strict=True)
         )
 
     @cached_property
     def _wanted(self) -> tuple[list[str], ...]:
-        """Once, not for each of a thousand runs."""
+        """The names that are wanted, split once and not for each of a thousand runs."""
         chosen = [row.name for row in variants.select(self.variants)]
         return (chosen, split(self.recipes), split(self.weights), split(self.data))
 
-    def rows(self, found: Sequence[Row]) -> list[Row]:
-        """Those that `where` is true of, sorted.
+    def rows(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that `where` is true of, sorted.
 
         Raises:
             UsageError: `where`, `sort` or `group_by` do not make sense.
         """
-        if not found:
+        if not rows:
             return []
-        known(self.group_by, found[0].flat)
+        known(self.group_by, rows[0].flat)
         if not (self.where or self.sort):
-            return list(found)
-        frame = tidy(found)
+            return list(rows)
+        frame = tidy(rows)
         if self.where:
             frame = frame[_mask(frame, self.where)]
         if self.sort:
@@ -90,7 +90,7 @@ class Selection:
             names = known(",".join(TITLES.get(key, key) for key in plain), frame.columns)
             up = [not key.startswith("-") for key in keys]
             frame = frame.sort_values(names, ascending=up, kind="stable")
-        return [found[place] for place in frame.index]
+        return [rows[index] for index in frame.index]
 
 
 def split(text: str | None) -> list[str]:
@@ -104,12 +104,12 @@ def known(text: str, columns: Iterable[str]) -> list[str]:
     Raises:
         UsageError: there is no such column, or none is named.
     """
-    there = dict.fromkeys(columns)
+    existing = dict.fromkeys(columns)
     names = split(text)
-    unknown = [name for name in names if name not in there]
+    unknown = [name for name in names if name not in existing]
     if unknown or not names:
         received = ", ".join(unknown) or "an empty list"
-        near = get_close_matches(" ".join(unknown), there, n=6, cutoff=0)
+        near = get_close_matches(" ".join(unknown), existing, n=6, cutoff=0)
         hint = f"the closest are {', '.join(near)}; 'effbench report --csv' names all"
         raise UsageError("no such column", received, hint)
     return names

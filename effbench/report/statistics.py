@@ -28,8 +28,8 @@ class Sample:
     """What the runs that differ by their seed only got right.
 
     Attributes:
-        name: its own.
-        seeds: of the runs.
+        name: a name that no other sample has.
+        seeds: the seeds of the runs.
         hits: bool [seeds, images].
     """
 
@@ -39,7 +39,7 @@ class Sample:
 
     @cached_property
     def rates(self) -> Array:
-        """Of each seed: [seeds]."""
+        """The accuracy of each seed, 0 to 1: [seeds]."""
         return self.hits.mean(axis=1)
 
     @property
@@ -55,13 +55,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two samples' mean accuracies, first minus second, as a rate from -1 to 1.
+    """How two samples' mean accuracies differ, first minus second, as a rate from -1 to 1.
 
     Attributes:
         mean: the difference.
-        low: of its interval at `CONFIDENCE`.
-        high: of the same.
-        p: two-sided, for no difference; not corrected for other pairs.
+        low: lower bound of its interval at `CONFIDENCE`.
+        high: upper bound of the same interval.
+        p: two-sided p-value for no difference; not corrected for other pairs.
         test: "McNemar" (one seed each), "bootstrap" or "bootstrap, unpaired".
     """
 
@@ -122,12 +122,12 @@ class Bootstrap:
         }
 
     def interval(self, sample: Sample) -> tuple[float, float]:
-        """Of its mean accuracy; 0 to 1."""
+        """The interval of a sample's mean accuracy; 0 to 1."""
         low, high = np.clip(_percentiles(self._draws(sample)), 0, 1)
         return float(low), float(high)
 
     def difference(self, first: Sample, second: Sample) -> Difference:
-        """Between two samples of the same images."""
+        """The difference between two samples of the same images."""
         images = self._images[first.name] - self._images[second.name]
         if first.seeds == second.seeds:
             seeds = _deviations(first.rates - second.rates, 0)
@@ -136,7 +136,7 @@ class Bootstrap:
         return _difference(first.rates.mean() - second.rates.mean(), images + seeds, "bootstrap")
 
     def from_count(self, sample: Sample, correct: int, total: int) -> Difference:
-        """Between a sample and a published count, whose images and seeds are not known singly."""
+        """The difference between a sample and a published count, whose images are not known."""
         other = np.random.default_rng(correct).beta(correct, total - correct, DRAWS)
         other = other + _deviations(np.array([correct / total]), 1, sample)
         mean = sample.rates.mean() - correct / total
@@ -147,7 +147,7 @@ class Bootstrap:
 
 
 def bootstrap(samples: Iterable[Sample]) -> Bootstrap | None:
-    """None for one seed each: Wilson's intervals and McNemar's test need no draws."""
+    """The draws; None for one seed each: Wilson's intervals and McNemar's test need none."""
     present = list(samples)
     return None if all(sample.single for sample in present) else Bootstrap(present)
 
@@ -155,17 +155,17 @@ def bootstrap(samples: Iterable[Sample]) -> Bootstrap | None:
 def mcnemar(first: Sample, second: Sample) -> Difference:
     """The exact test for one seed each, with the interval that belongs to it.
 
-    Of the images on which the two disagree, each has half if they are equally good.
+    If the two are equally good, each is right on half of the images on which they disagree.
     """
     from scipy.stats import binomtest
-    from statsmodels.stats.contingency_tables import mcnemar as test
+    from statsmodels.stats import contingency_tables
 
     a, b = first.hits[0], second.hits[0]
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
     disagree = only_first + only_second
     if disagree == 0:
         return Difference(0.0, 0.0, 0.0, 1.0, "McNemar")
-    p = test([[0, only_first], [only_second, 0]], exact=True).pvalue
+    p = contingency_tables.mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue
     share = binomtest(only_first, disagree).proportion_ci(CONFIDENCE)
     low, high = ((2 * bound - 1) * disagree / len(a) for bound in share)
     mean = (only_first - only_second) / len(a)
@@ -193,14 +193,18 @@ def _percentiles(draws: Array) -> Array:
 
 
 def _resampled(tables: Sequence[Array]) -> list[Array]:
-    """Means of each [samples, images] over images, weighted anew in each draw: [samples, DRAWS]."""
+    """For each table [samples, images], means over images that each draw weights anew.
+
+    Returns:
+        [samples, DRAWS] for each table.
+    """
     size = 500  # 20 MB of weights for 10,000 images
     most = max((table.shape[1] for table in tables), default=0)
     # Most images are right in every run, and need no product.
     hard = [np.flatnonzero((table < 1).any(axis=0)) for table in tables]
     errors = [1 - table[:, columns] for table, columns in zip(tables, hard, strict=True)]
 
-    def some(part: int) -> list[Array]:
+    def draw(part: int) -> list[Array]:
         # An image's weights do not depend on how many images there are.
         weights = np.random.default_rng(part).standard_exponential((most, size), dtype=np.float32)
         return [
@@ -209,15 +213,15 @@ def _resampled(tables: Sequence[Array]) -> list[Array]:
         ]
 
     with ThreadPoolExecutor() as threads:
-        parts = list(threads.map(some, range(DRAWS // size)))
+        parts = list(threads.map(draw, range(DRAWS // size)))
     return [np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)]
 
 
 def _deviations(rates: Array, stream: int, other: Sample | None = None) -> Array:
     """What other seeds might have added to the mean of `rates`: [DRAWS].
 
-    Of a single seed the spread is not known; it is taken to be that of `other`, if there is one
-    with several.
+    The spread of a single seed is not known; it is taken to be that of `other`, if that has
+    several.
     """
     if len(rates) > 1:
         return _seed_weights(len(rates), len(rates), stream) @ (rates - rates.mean())
@@ -228,7 +232,7 @@ def _deviations(rates: Array, stream: int, other: Sample | None = None) -> Array
 
 @cache
 def _seed_weights(seeds: int, drawn: int, stream: int) -> Array:
-    """The share of each seed among those `drawn`, times the scale: [DRAWS, seeds]."""
+    """The share of each seed among those that are drawn, times the scale: [DRAWS, seeds]."""
     random = np.random.default_rng([seeds, drawn, stream])
     counts = random.multinomial(drawn, np.full(seeds, 1 / seeds), DRAWS)
     scale = np.sqrt(seeds / random.chisquare(seeds - 1, DRAWS))

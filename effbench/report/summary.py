@@ -9,9 +9,9 @@ from effbench.report.build import Report
 from effbench.report.sections import COMPARED, Pair, Section
 from effbench.report.statistics import CONFIDENCE
 
-# Names in one sentence.
+# How many names one sentence lists.
 LISTED = 6
-# Marks that matter more than that there is one seed only.
+# Marks that matter more than having one seed only.
 _GRAVEST = ("random weights", "limited")
 
 
@@ -119,7 +119,7 @@ def _cheapest(section: Section, best: int, alike: Iterable[int]) -> Iterator[str
 
 
 def _caveat(section: Section) -> Iterator[str]:
-    """The one that matters most; all of them stand in the table."""
+    """The caveat that matters most; all of them stand in the table."""
     marked = {
         caveat: [
             label

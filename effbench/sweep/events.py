@@ -1,4 +1,4 @@
-"""News of a sweep."""
+"""What a sweep tells those who listen to it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Event:
     Attributes:
         specs: the runs it is about.
         state: "started", "working", "saved", "failed", "finished" or "failed before" (both
-            left as they are), or "waiting".
-        step: how far they are, for "working".
-        text: why it failed.
+            left as they are), "waiting" for another sweep, or "stopping" after an interruption.
+        step: progress so far, for "working".
+        text: why a run failed, or what the sweep waits for.
     """
 
     specs: tuple[RunSpec, ...]

@@ -10,13 +10,13 @@ from effbench.config.recipes import FLAGS, RECIPES, Recipe, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
-from effbench.models.weights import Source
+from effbench.models.weights import WeightsSource
 from effbench.records.record import Record, RunResult
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """A line for a shell, and what it cannot say: a short line each."""
+    """A line for a shell, and a short line for each thing that it cannot say."""
 
     command: str
     hints: tuple[str, ...]
@@ -46,7 +46,7 @@ def _device(record: Record) -> list[str]:
 
 
 def _flags(record: Record) -> Iterator[tuple[str, object]]:
-    """What makes the run it is, and whatever differs from its recipe and its variant."""
+    """The flags that name the run, and those for what differs from its recipe and its variant."""
     spec = record.spec
     yield "--variants", spec.variant
     yield "--weights", _weights(record)
@@ -57,7 +57,7 @@ def _flags(record: Record) -> Iterator[tuple[str, object]]:
     yield "--seeds", spec.seed
     yield "--precision", spec.precision
     standard = _standard(record)
-    # Elsewhere than on a whole CPU, the batch that a sweep chooses depends on the replicas there.
+    # Unless it is on one whole CPU, a sweep may choose the batch by the number of replicas.
     said = () if _device(record) == ["--cpu"] else ("batch_size",)
     for name, flag in FLAGS.items():
         if name in said or getattr(spec.recipe, name) != getattr(standard, name):
@@ -78,7 +78,7 @@ def _by_hand(spec: RunSpec) -> bool:
 
 
 def _weights(record: Record) -> str:
-    """A name of weights, or of a file: one that is known for what it is."""
+    """The name of the weights, or of their file, for `--weights`."""
     spec = record.spec
     variant = VARIANTS[spec.variant]
     if _by_hand(spec):
@@ -86,7 +86,7 @@ def _weights(record: Record) -> str:
             return record.provenance.weights_file
         release = variant.releases.get(spec.weights.name)
         return release.file if release else "weights.h5"
-    here = Source(spec.weights.name, None, "auto").identify(variant)
+    here = WeightsSource(spec.weights.name, None, "auto").identify(variant)
     if here != spec.weights:
         raise EffbenchError(
             f"{spec.weights.name} of {spec.variant} is another file here",
@@ -97,7 +97,7 @@ def _weights(record: Record) -> str:
 
 
 def _standard(record: Record) -> Recipe:
-    """The row that the flags start from."""
+    """The recipe's numbers that the flags start from."""
     recipe = record.spec.recipe
     if recipe.name not in RECIPES:
         raise EffbenchError("this effbench has no such recipe", recipe.name, _older(record))
@@ -113,7 +113,7 @@ def _standard(record: Record) -> Recipe:
 
 
 def _changed(recipe: Recipe, standard: Recipe) -> list[str]:
-    """What is another number, and has no flag of its own."""
+    """The numbers that differ from the standard, and have no flag of their own."""
     names = [field.name for field in fields(Recipe) if field.name not in FLAGS]
     return [name for name in names if getattr(recipe, name) != getattr(standard, name)]
 

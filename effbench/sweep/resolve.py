@@ -1,4 +1,4 @@
-"""From what the command line says to the runs it asks for: names, rows of tables, specs."""
+"""From what the command line says to the runs it asks for: names, rows of tables, then specs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets
 from effbench.errors import UsageError
-from effbench.hardware import hosts as cluster
-from effbench.hardware import machine, self_check
-from effbench.hardware import tpu as tpus
-from effbench.models.weights import RANDOM, Source
+from effbench.hardware import hosts, machine, self_check, tpu
+from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
 from effbench.sweep.seeds import parse_seeds
 from effbench.training import choices
@@ -27,8 +25,8 @@ class Target:
 
     Attributes:
         device: "cpu", "gpu" or "tpu".
-        tpu_name: of the TPU.
-        replicas: that share a global batch; None for one program without a strategy.
+        tpu_name: name of the TPU.
+        replicas: how many replicas share a global batch; None for one program without a strategy.
         precision: "float32" or "mixed_bfloat16".
         chief: whether this host keeps the records; only one of several does.
     """
@@ -46,14 +44,14 @@ class Request:
 
     Attributes:
         specs: the runs, those of a group beside each other.
-        options: as given.
-        source: of the weights.
-        target: to compute them with.
+        options: the options as the command line gives them.
+        source: where the weights come from.
+        target: what the runs are computed with.
     """
 
     specs: tuple[RunSpec, ...]
     options: SweepOptions
-    source: Source
+    source: WeightsSource
     target: Target
 
     @property
@@ -67,7 +65,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     """Checks everything that can be checked before the first run, and names every run.
 
     Args:
-        options: as given.
+        options: the options as the command line gives them.
         report: told of a download of the dataset.
 
     Raises:
@@ -109,14 +107,14 @@ class _Rows:
 
     Attributes:
         networks: variants, each with its weights.
-        source: of the weights.
-        recipe: as its row says, for every variant.
-        settings: "key=value" each, instead of the recipe's numbers; flags are among them.
-        seeds: of each network.
+        source: where the weights come from.
+        recipe: the recipe as its row has it, before it is resolved for a variant.
+        settings: texts "key=value" that replace the recipe's numbers; flags are among them.
+        seeds: the seeds of each network.
     """
 
     networks: tuple[tuple[Variant, WeightsId], ...]
-    source: Source
+    source: WeightsSource
     recipe: Recipe
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -124,7 +122,7 @@ class _Rows:
 
 def _rows(options: SweepOptions) -> _Rows:
     named = variants.select(options.networks.variants)
-    source = Source.parse(options.networks.weights, options.networks.rescale)
+    source = WeightsSource.parse(options.networks.weights, options.networks.rescale)
     if source.path is not None and len(named) != 1:
         raise UsageError(
             "a file of weights fits one variant",
@@ -176,32 +174,32 @@ def _target(options: DeviceOptions) -> Target:
     ):
         if given is not None and options.device != kind:
             raise UsageError(f"{flag} goes with --{kind}", f"{flag} {given}", f"add --{kind}")
-    tpu = tpus.named(options.tpu_name)
-    device = machine.device(options.device, tpu)
+    tpu_name = tpu.named(options.tpu_name)
+    device = machine.device(options.device, tpu_name)
     return Target(
         device=device,
-        tpu_name=tpu or tpus.LOCAL,
-        replicas=_replicas(options.replicas, device, tpu or tpus.LOCAL),
+        tpu_name=tpu_name or tpu.LOCAL,
+        replicas=_replicas(options.replicas, device, tpu_name or tpu.LOCAL),
         precision=machine.precision(options.precision, device),
         # One process drives all hosts of a pod.
-        chief=device == "tpu" or cluster.read().chief,
+        chief=device == "tpu" or hosts.read().chief,
     )
 
 
 def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
-    hosts = cluster.read().hosts
+    host_count = hosts.read().hosts
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas
-    if given is not None and hosts > 1:
+    if given is not None and host_count > 1:
         raise UsageError("--replicas is for one host", "TF_CONFIG names several", "leave one out")
     if given is None:
         local = self_check.ask(device).replicas if device == "gpu" else 1
-        return hosts * local if hosts * local > 1 else None
+        return host_count * local if host_count * local > 1 else None
     return given
 
 
 def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
-    """The recipe of one variant, with what the command line says instead."""
+    """The recipe of one variant, with the numbers that the command line gives instead."""
     standard = recipes.resolved(rows.recipe.name, variant.name)
     usual = standard.way.batch_per_replica
     if usual is not None and replicas is not None:
@@ -218,7 +216,7 @@ def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
 
 
 def _whole(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
-    """With as many epochs as the steps take that were asked for, unless these were, too."""
+    """The recipe with as many epochs as the given steps take, unless epochs were given too."""
     given = {setting.partition("=")[0] for setting in settings}
     if recipe.steps is None or "steps" not in given or "epochs" in given:
         return recipe
@@ -226,7 +224,7 @@ def _whole(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
 
 
 def _suits(spec: RunSpec, images: int, replicas: int) -> None:
-    """Makes sure that a network can be trained as it is asked for.
+    """Makes sure that the sizes of a run suit each other: batch, micro-batch, replicas, images.
 
     Raises:
         UsageError: a size does not suit.

@@ -1,4 +1,4 @@
-"""A job becomes results: device, data, training, scores, records."""
+"""What a worker does with a job: it connects the device, loads data, trains, scores and saves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from effbench import provenance
+from effbench.config.recipes import resolved
 from effbench.data import datasets
 from effbench.data.splits import Dataset
 from effbench.errors import DeviceError, NonFiniteError, WeightsError
@@ -28,11 +29,12 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
 
     Args:
         job: runs that differ by their seed only.
-        send: told of every step, of each run that was saved, and of each that failed alone.
-        stopped: whether the process is to end; asked where what is done can be saved.
+        send: told of every step, of each run that was saved, and of each that failed while others
+            went on.
+        stopped: says whether the process is to end; asked where what is done can be saved.
 
     Raises:
-        EffbenchError: what is not saved yet cannot be finished.
+        EffbenchError: the runs that are not saved yet cannot be finished.
     """
 
     def report(step: Step) -> None:
@@ -76,31 +78,41 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     train, validation, test = (len(split.labels) for split in dataset.splits)
     images = Images(train, validation, test, len(whole.train.labels))
     store = Store(job.results)
-    for each, found in outcome.runs:
-        if isinstance(found, NonFiniteError):
-            send(Message(key=each.key, problem=Problem(found.kind, str(found))))
+    for run_spec, result in outcome.runs:
+        if isinstance(result, NonFiniteError):
+            send(Message(key=run_spec.key, problem=Problem(result.kind, str(result))))
             continue
-        saved = store.save_predictions(each.key, _per_image(dataset, found.logits))
-        store.save_model(each.key, found.weights)
-        store.save_history(each.key, found.history)
+        saved = store.save_predictions(run_spec.key, _per_image(dataset, result.logits))
+        store.save_model(run_spec.key, result.weights)
+        store.save_history(run_spec.key, result.history)
         store.save(
             RunResult(
-                SCHEMA, each, images, found.selected, found.history, saved, outcome.seconds, made
+                SCHEMA,
+                run_spec,
+                images,
+                result.selected,
+                result.history,
+                saved,
+                outcome.seconds,
+                made,
+                resolved(run_spec.recipe.name, run_spec.variant),
             )
         )
-        shutil.rmtree(store.checkpoints(each.key), ignore_errors=True)
-        send(Message(key=each.key, saved=True))
+        shutil.rmtree(store.checkpoints(run_spec.key), ignore_errors=True)
+        send(Message(key=run_spec.key, saved=True))
 
 
 def _agree(layout: Layout, job: Job) -> None:
-    """Hosts that do different runs would wait for one another, or worse, add up what differs.
+    """Makes sure that all hosts do the same runs.
+
+    Otherwise they would wait for one another, or worse, add up numbers of different runs.
 
     Raises:
-        DeviceError: they do.
+        DeviceError: they do different runs.
     """
     keys = ", ".join(spec.key for spec in job.specs)
-    own = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)
-    if (layout.told(own) != own).any():
+    keys_hash = np.frombuffer(hashlib.sha256(keys.encode()).digest()[:4], np.int32)
+    if (layout.told(keys_hash) != keys_hash).any():
         hint = "give every host the same command, and --results with the same records"
         raise DeviceError("all hosts must do the same runs", f"here {keys}", hint)
 

@@ -1,14 +1,9 @@
-"""The sweep: plan the runs, skip the finished, a worker process for the rest, keep each at once."""
+"""The sweep: it skips finished runs and gives the others to workers, which save each at once."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -16,39 +11,26 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import subprocesses
+from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
 from effbench.config.variants import VARIANTS
-from effbench.errors import (
-    FATAL_KINDS,
-    CheckpointError,
-    DataError,
-    PreemptedError,
-    RelayedError,
-    WeightsError,
-)
+from effbench.errors import RelayedError, WeightsError
+from effbench.failures import FailureKind, handling
 from effbench.files import write_atomically, writing
-from effbench.hardware import machine
-from effbench.hardware import tpu as tpus
 from effbench.models import weights
 from effbench.progress import Report, Step
 from effbench.records.record import SCHEMA, RunFailure
 from effbench.records.store import LOG, Store
+from effbench.sweep import worker_process
 from effbench.sweep.events import Event, Listen
 from effbench.sweep.resolve import Request
-from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
-
-# Kinds of problems whose cause lies outside the run, so that it is worth another try.
-MENDABLE = (WeightsError.kind, DataError.kind, CheckpointError.kind, PreemptedError.kind)
-
-# Kinds of problems whose one line is not the whole story.
-UNEXPECTED = ("crash", "killed", "out-of-memory")
+from effbench.training.job import Job, Message, Problem
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How many runs of a sweep were saved, failed, and were left as they were: done or failed."""
+class SweepCounts:
+    """How many runs of a sweep were saved, failed, were finished before, or had failed before."""
 
     saved: int
     failed: int
@@ -61,10 +43,10 @@ def states(request: Request, store: Store) -> dict[str, str]:
     return {spec.key: _state(request.options.execution, store, spec) for spec in request.specs}
 
 
-def run(request: Request, store: Store, listen: Listen) -> Outcome:
+def run(request: Request, store: Store, listen: Listen) -> SweepCounts:
     """Does the runs of `request` that are not done yet; each is on disk as soon as it is finished.
 
-    Groups that another sweep is at are left for the end, and then only waited for.
+    Groups that another sweep is working on are left for the end, and then only waited for.
 
     Raises:
         EffbenchError: nothing more can be done, e.g. there is no such device or the disk is full.
@@ -72,7 +54,7 @@ def run(request: Request, store: Store, listen: Listen) -> Outcome:
     return (_lead if request.target.chief else _follow)(request, store, listen)
 
 
-def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
+def _follow(request: Request, store: Store, listen: Listen) -> SweepCounts:
     """Takes part in what the chief of several hosts does; what is written here is thrown away."""
     execution = request.options.execution
     todo = tuple(spec for spec in request.specs if _state(execution, store, spec) == "run")
@@ -84,9 +66,9 @@ def _follow(request: Request, store: Store, listen: Listen) -> Outcome:
         return _lead(replace(request, specs=todo), Store(Path(folder)), heard)
 
 
-def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
+def _lead(request: Request, store: Store, listen: Listen) -> SweepCounts:
     store.prepare()
-    groups = [tuple(group) for _, group in groupby(request.specs, key=_together)]
+    groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.worker)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
 
     def heard(event: Event) -> None:
@@ -98,19 +80,16 @@ def _lead(request: Request, store: Store, listen: Listen) -> Outcome:
     for group in busy:
         heard(Event(group, "waiting"))
         _locked(request, store, group, heard, wait=True)
-    return Outcome(*counts.values())
-
-
-def _together(spec: RunSpec) -> str:
-    """What runs of one worker have in common."""
-    return spec.group if spec.recipe.way.seeds_together else spec.key
+    return SweepCounts(*counts.values())
 
 
 def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
     if store.finished(spec.key) and not execution.force:
         return "finished"
     failure = store.failure(spec.key)
-    if failure is None or failure.kind in MENDABLE or execution.retry_failed or execution.force:
+    if failure is None or execution.retry_failed or execution.force:
+        return "run"
+    if handling(failure.kind).retried:
         return "run"
     if store.resumed(spec.key):  # a retry that was interrupted
         return "run"
@@ -122,10 +101,10 @@ def _locked(
 ) -> bool:
     """Runs a group while no other sweep does; False if one does and we are not to wait."""
     execution = request.options.execution
-    if wait:  # what the other sweep did meanwhile is done, forced or not
+    if wait:  # what the other sweep did meanwhile is done, even for --force
         execution = replace(execution, force=False)
     try:
-        with store.lock(_together(group[0])).acquire(timeout=-1 if wait else 0):
+        with store.lock(group[0].worker).acquire(timeout=-1 if wait else 0):
             todo = []
             for spec in group:
                 state = _state(execution, store, spec)
@@ -133,7 +112,8 @@ def _locked(
                     todo.append(spec)
                     continue
                 failure = store.failure(spec.key) if state == "failed before" else None
-                listen(Event((spec,), state, text=failure.message if failure else ""))
+                text = failure.message if failure else store.doubt(spec.key)
+                listen(Event((spec,), state, text=text))
             if todo:
                 _attempt(request, store, tuple(todo), listen)
     except Timeout:
@@ -142,9 +122,9 @@ def _locked(
 
 
 def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
-    """Runs some seeds of a group; what does not come out is kept as a failure."""
+    """Runs some seeds of a group; a run without a result is kept as a failure."""
     listen(Event(specs, "started"))
-    log = store.directory / ".logs" / f"{_together(specs[0])}.log"
+    log = store.directory / ".logs" / f"{specs[0].worker}.log"
     with writing(log.parent):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
@@ -169,48 +149,57 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
         tpu_name=request.target.tpu_name,
         execution=request.options.execution,
     )
+    retry = request.options.execution.oom_retry
+    smaller = store.retried_micro_batch(specs[0].key) if retry else None
+    if smaller is not None:
+        text = f"in micro-batches of {smaller}, as its checkpoint: out of memory before"
+        listen(Event(specs, "started", text=text))
+        job = replace(job, micro_batch=smaller)
+    halved = False
     left = {spec.key: spec for spec in specs}
     problem = _work(job, left, store, log, listen)
-    while problem is not None and job.execution.oom_retry and _lacked_memory(problem, job):
+    while left and problem is not None and retry and _lacked_memory(problem, halved):
         half, odd = divmod(job.images_at_once, 2)
         if odd or not job.specs[0].recipe.way.micro_batches:
             break
-        listen(Event(specs, "started", text=f"again, in micro-batches of {half}: out of memory"))
-        job = replace(job, micro_batch=half, sent=time.time())
+        text = f"again from the beginning, in micro-batches of {half}: out of memory"
+        listen(Event(specs, "started", text=text))
+        job, halved = replace(job, micro_batch=half, sent=time.time()), True
         problem = _work(job, left, store, log, listen)
-    if problem is not None and problem.kind in FATAL_KINDS:
+    if problem is not None and handling(problem.kind).fatal:
         raise RelayedError(problem.message)
     if left and problem is not None:
         _fail(store, tuple(left.values()), problem, log, listen)
     log.unlink(missing_ok=True)
 
 
-def _lacked_memory(problem: Problem, job: Job) -> bool:
-    """Where it was short before, TensorFlow may also crash: that half was too much as well."""
-    halved = job.micro_batch is not None
-    return problem.kind == "out-of-memory" or (halved and problem.kind == "killed")
+def _lacked_memory(problem: Problem, halved: bool) -> bool:
+    """Whether a worker lacked memory.
+
+    If it did before, TensorFlow may also crash: then half the batch was too much as well.
+    """
+    return problem.kind == FailureKind.OUT_OF_MEMORY or (
+        halved and problem.kind == FailureKind.KILLED
+    )
 
 
 def _work(
     job: Job, left: dict[str, RunSpec], store: Store, log: Path, listen: Listen
 ) -> Problem | None:
-    """Lets a worker do a job; takes what is settled from `left`, and says why it ended early."""
-    problem: Problem | None = None
-    kills = machine.oom_kills()
-    worker = _start(log, job.tpu_name if job.device == "tpu" else "")
-    try:
-        for message in _converse(worker, job):
-            if message.step is not None:
-                listen(Event(job.specs, "working", message.step))
-            elif message.key is None:
-                problem = message.problem
-            elif message.problem is not None:
-                _fail(store, (left.pop(message.key),), message.problem, log, listen)
-            else:
-                listen(Event((left.pop(message.key),), "saved"))
-        return problem or _death(worker.wait(), log, machine.oom_kills() > kills)
-    finally:
-        _stop(worker, job.specs[0].recipe.way.stop_seconds)
+    """Lets a worker do a job, removes settled runs from `left`, and says why it ended early."""
+
+    def settle(message: Message) -> None:
+        if message.step is not None:
+            listen(Event(job.specs, "working", message.step))
+        elif message.key is not None and message.problem is not None:
+            _fail(store, (left.pop(message.key),), message.problem, log, listen)
+        elif message.key is not None:
+            listen(Event((left.pop(message.key),), "saved"))
+
+    def waiting(text: str) -> None:
+        listen(Event(job.specs, "stopping", text=f"{text}; a second Ctrl-C ends it at once"))
+
+    return worker_process.work(job, left, log, settle, waiting)
 
 
 def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.File | None:
@@ -219,61 +208,6 @@ def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.Fi
     variant = VARIANTS[spec.variant]
     folder = request.options.networks.weights_dir
     return weights.find(request.source, spec.weights, variant, folder, report)
-
-
-def _start(log: Path, tpu: str) -> subprocess.Popen[bytes]:
-    """A worker in a session of its own: Ctrl-C is for the sweep, which then stops its worker."""
-    with log.open("ab") as errors:
-        return subprocess.Popen(
-            # -P: nothing in the working directory may pass for a library.
-            (sys.executable, "-P", "-m", "effbench.sweep.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            env=tpus.for_child(tpu),
-        )
-
-
-def _converse(worker: subprocess.Popen[bytes], job: Job) -> Iterator[Message]:
-    """Hands a job over and yields what the worker says; its input stays open while we live."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once; its exit says why
-        worker.stdin.write(JOB.dump_json(job) + b"\n")
-        worker.stdin.flush()
-    for line in worker.stdout:
-        yield MESSAGE.validate_json(line)
-
-
-def _stop(worker: subprocess.Popen[bytes], patience: float) -> None:
-    """Makes sure that a worker is gone, and soon."""
-    worker.terminate()
-    try:
-        worker.wait(patience)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _death(code: int, log: Path, oom: bool) -> Problem | None:
-    """Why a worker ended without a word; None if it said all it had to.
-
-    Args:
-        code: that it ended with.
-        log: its output.
-        oom: whether the system has ended a process meanwhile, because it was out of memory.
-    """
-    if code == 0:
-        return None
-    if code == -signal.SIGKILL and oom:
-        return Problem("out-of-memory", "the system was out of memory and ended the worker")
-    why = subprocesses.ended(code, log.read_text("utf-8", "replace"))
-    return Problem("killed" if code < 0 else "crash", f"the worker process failed: {why}")
 
 
 def _fail(
@@ -285,10 +219,11 @@ def _fail(
         path = store.folder(spec.key) / LOG
         if output:
             write_atomically(path, output)
-        record = RunFailure(SCHEMA, spec, problem.kind, problem.message, LOG if output else "", now)
-        store.save(record)
-        unexpected = problem.kind in UNEXPECTED
+        standard = resolved(spec.recipe.name, spec.variant)
+        named = LOG if output else ""
+        store.save(RunFailure(SCHEMA, spec, problem.kind, problem.message, named, now, standard))
+        unexpected = handling(problem.kind).unexpected
         where = f"; its output: {path}" if output and unexpected else ""
-        kept = unexpected and any(store.checkpoints(spec.key).glob("step-*"))
+        kept = unexpected and any(store.checkpoints(spec.key).rglob("step-*"))
         again = "; --retry-failed goes on from its checkpoint" if kept else ""
         listen(Event((spec,), "failed", text=f"{problem.message}{where}{again}"))

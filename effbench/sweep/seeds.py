@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from effbench.errors import UsageError
 
-# More runs of one variant than anybody means to wait for: a slip of the keyboard.
+# Nobody means to wait for more runs of one variant than this: it is a slip of the keyboard.
 MOST = 1_000
 
 
@@ -27,7 +27,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _range(part: str) -> range:
-    """One number, or all from a first to a last one.
+    """The seeds of one number, or of a range from a first to a last one.
 
     Raises:
         ValueError: it is neither.

@@ -1,4 +1,6 @@
-"""A process of its own for one group of runs: job on standard input, messages on standard output.
+"""A process of its own for one group of runs.
+
+It reads a job from standard input and writes messages to standard output.
 
 It ends when its standard input does, so that it never outlives the sweep that started it.
 """
@@ -10,8 +12,9 @@ import signal
 import sys
 import threading
 
-from effbench import subprocesses
+from effbench import child_process
 from effbench.errors import EffbenchError
+from effbench.failures import FailureKind
 from effbench.hardware.tensorflow_setup import tf
 from effbench.sweep import run_job
 from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
@@ -19,36 +22,35 @@ from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
 
 def main() -> int:
     """Reads a job, does it, and says how it went."""
-    channel = subprocesses.channel()
+    channel, asked = child_process.channel(), child_process.asked()
     sending = threading.Lock()
 
     def send(message: Message) -> None:
         with sending:
             channel.write(MESSAGE.dump_json(message, exclude_defaults=True) + b"\n")
 
-    job = JOB.validate_json(sys.stdin.buffer.readline())
+    job = JOB.validate_json(next(asked))
     stop = threading.Event()
     if job.specs[0].recipe.way.saves_progress:
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    subprocesses.end_with_parent()
     try:
         run_job.run(job, send, stop.is_set)
     except EffbenchError as error:
         send(Message(problem=Problem(error.kind, str(error))))
         return 1
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        send(Message(problem=Problem("out-of-memory", _too_much(job, error))))
+        send(Message(problem=Problem(FailureKind.OUT_OF_MEMORY, _too_much(job, error))))
         raise
     except Exception as error:
-        send(Message(problem=Problem("crash", subprocesses.described(error))))
+        send(Message(problem=Problem(FailureKind.CRASH, child_process.described(error))))
         raise
     return 0
 
 
 def _too_much(job: Job, error: BaseException) -> str:
-    """What was out of memory, and what may help."""
+    """What did not fit into memory, and what may help."""
     where = re.search(r"OOM when [^\n]*?\]", str(error))
-    what = where[0] if where else subprocesses.described(error)
+    what = where[0] if where else child_process.described(error)
     if not job.specs[0].recipe.way.micro_batches:
         return f"out of memory: {what}"
     images = job.images_at_once

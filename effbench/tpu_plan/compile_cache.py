@@ -1,76 +1,70 @@
-"""The compiler's processes, and what they found before: nothing is traced or compiled twice.
+"""The compiler's processes and their earlier answers: nothing is traced or compiled twice.
 
-Under the cache directory, `plan/programs` holds programs, named by their own hash; `plan/lowered`
-which programs a run consists of, by everything they depend on, effbench's own source included; and
-`plan/compiled` what the compiler said, by program, kind of chip, and version of the compiler.
+Under the cache directory, `plan/programs` holds programs, named by their own hash. `plan/lowered`
+holds which programs a run consists of, named by a hash of everything they depend on, effbench's own
+source included. `plan/compiled` holds what the compiler said, named by program, kind of chip, and
+version of the compiler.
 """
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 import effbench
-from effbench import cache as caching
-from effbench import provenance, subprocesses
+from effbench import cache, provenance, subprocesses
 from effbench.config.run_spec import RunSpec, digest
-from effbench.errors import EffbenchError, RelayedError, one_line
+from effbench.errors import EffbenchError, one_line
 from effbench.files import write_atomically, writing
-from effbench.hardware import tpu as tpus
+from effbench.hardware import tpu
 from effbench.hardware.tpu_slices import Slice
 from effbench.tpu_plan.messages import (
+    COMPILE_REQUEST,
     COMPILED,
+    LOWER_REQUEST,
     LOWERED,
-    ORDER,
-    TASK,
     Compiled,
+    CompileRequest,
     Lowered,
-    Order,
-    Task,
+    LowerRequest,
 )
 
 INSTALL = "run 'pip install --no-deps -r requirements/plan.txt'"
-# What the extra brings.
+# The packages that the extra brings.
 PACKAGES = ("jax", "jaxlib", "libtpu")
 
-# Of a run, how it is called and begins: no program knows. `scratch` has those of `progressive`.
+# Fields of a request that change no program: where it is kept, the name of the recipe, and whether
+# the weights are pretrained. So `scratch` shares the programs of `progressive`.
 _UNSEEN: Mapping[str, Any] = {
     "folder": True,
     "spec": {"recipe": {"name": True, "pretrained": True}},
 }
 
-# The largest network's training step takes minutes on two cores.
+# How long a process may take: the largest network's training step takes minutes on two cores.
 SECONDS = 3600
 
-# -P: nothing in the working directory may pass for a library.
-COMMAND = (sys.executable, "-P", "-m")
-
-# What stands in the way of this one stands in the way of all.
+# The smallest program: what keeps the compiler from compiling this one keeps it from all others.
 LEAST = "func.func public @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }\n"
 
 Answer = TypeVar("Answer")
 
 
 class CrashError(Exception):
-    """A process ended without an answer: of this try, not of the program; it is not kept."""
+    """A process ended without an answer. That is no trait of the program, so it is not kept."""
 
 
 def check() -> None:
-    """Makes sure that the extra is there and can be.
+    """Makes sure that the extra is installed, and that it can be.
 
     Raises:
-        EffbenchError: it is not.
+        EffbenchError: it is not, or it cannot be.
     """
-    if tpus.build():
+    if tpu.build():
         raise EffbenchError(
             "effbench plan needs TensorFlow's CPU build",
             "the tpu set, whose libtpu is another one",
@@ -81,17 +75,17 @@ def check() -> None:
         raise EffbenchError("effbench plan needs its extra", f"no {', '.join(missing)}", INSTALL)
 
 
-def begin(tpu: Slice, working: Callable[[], None]) -> None:
+def begin(tpu_slice: Slice, working: Callable[[], None]) -> None:
     """Makes sure that the compiler loads and its answers can be kept, before minutes of tracing.
 
     Raises:
-        EffbenchError: it does not, or they cannot.
+        EffbenchError: the compiler does not load, or its answers cannot be kept.
     """
-    path = caching.plans() / "programs" / "least.mlir"
+    path = cache.plans() / "programs" / "least.mlir"
     if not path.exists():
         write_atomically(path, LEAST.encode())
     try:
-        compile(path.name, tpu, working)
+        compile(path.name, tpu_slice, working)
     except CrashError as error:
         raise EffbenchError("the compiler does not start", str(error), INSTALL) from error
 
@@ -102,72 +96,74 @@ def lower(
     """The programs of a run.
 
     Args:
-        spec: of the run.
-        batch: images that a replica takes at once where the network runs, or None.
-        replicas: that share the work.
-        working: called if they are not known and have to be traced.
+        spec: what the run is.
+        batch: images that a replica takes at once where the network runs, or None for what the run
+            takes.
+        replicas: how many replicas share the work.
+        working: called if the programs are not known yet and have to be traced.
 
     Raises:
         CrashError: the process ended without an answer.
         EffbenchError: no other program can be kept or lowered either.
     """
-    home = caching.plans()
-    order = Order(spec, batch, replicas, home / "programs")
+    home = cache.plans()
+    order = LowerRequest(spec, batch, replicas, home / "programs")
     known = {**provenance.versions(), "jax": provenance.version("jax"), "source": _source()}
-    name = digest([ORDER.dump_python(order, mode="json", exclude=_UNSEEN), known])[:24]
+    name = digest([LOWER_REQUEST.dump_python(order, mode="json", exclude=_UNSEEN), known])[:24]
     path = home / "lowered" / f"{name}.json"
-    found = _read(path, LOWERED)
-    files = {each for row in found or () for each in (row.program, row.body) if each}
-    if found is None or not all((order.folder / file).is_file() for file in files):
+    answer = _read(path, LOWERED)
+    files = {file for row in answer or () for file in (row.program, row.body) if file}
+    if answer is None or not all((order.folder / file).is_file() for file in files):
         working()
-        found = _ask("lowering", ORDER.dump_json(order), LOWERED)
-        write_atomically(path, LOWERED.dump_json(found, indent=1))
-    return found
+        answer = _ask("lower_worker", LOWER_REQUEST.dump_json(order), LOWERED)
+        write_atomically(path, LOWERED.dump_json(answer, indent=1))
+    return answer
 
 
-def compile(program: str, tpu: Slice, working: Callable[[], None]) -> Compiled:
+def compile(program: str, tpu_slice: Slice, working: Callable[[], None]) -> Compiled:
     """What the compiler says of a program that was lowered before.
 
     Args:
-        program: name of its file.
-        tpu: whose chip it is compiled for.
-        working: called if that is not known.
+        program: name of the program's file.
+        tpu_slice: the slice for whose chip it is compiled.
+        working: called if the answer is not known yet and the compiler has to run.
 
     Raises:
         CrashError: the compiler ended without an answer.
         EffbenchError: it can compile nothing, or nothing can be kept.
     """
-    home = caching.plans()
-    versions = "-".join(f"{name}{provenance.version(name)}" for name in PACKAGES)
-    path = (
-        home / "compiled" / f"{program.removesuffix('.mlir')}-{tpu.generation.name}-{versions}.json"
-    )
-    found = _read(path, COMPILED)
-    if found is None:
+    home = cache.plans()
+    versions = "-".join(f"{package}{provenance.version(package)}" for package in PACKAGES)
+    name = f"{program.removesuffix('.mlir')}-{tpu_slice.generation.name}-{versions}"
+    path = home / "compiled" / f"{name}.json"
+    answer = _read(path, COMPILED)
+    if answer is None:
         working()
-        task = Task(home / "programs" / program, tpu.topology, tpu.generation.joined)
-        found = _ask("compiling", TASK.dump_json(task), COMPILED)
-        write_atomically(path, COMPILED.dump_json(found, indent=1))
-    return found
+        task = CompileRequest(
+            home / "programs" / program, tpu_slice.topology, tpu_slice.generation.joined
+        )
+        answer = _ask("compile_worker", COMPILE_REQUEST.dump_json(task), COMPILED)
+        write_atomically(path, COMPILED.dump_json(answer, indent=1))
+    return answer
 
 
-# Packages that shape no program: they only show what others made.
+# Packages of effbench that shape no program: they only show what others made.
 AFTERWARDS = ("bench", "cli", "export", "report")
 
 
-@cache
+@functools.cache
 def _source() -> str:
     return source_hash(Path(effbench.__file__).parent)
 
 
 def source_hash(home: Path) -> str:
     """A sha256 of every file of the package in `home` that may shape a program; hexadecimal."""
-    digest = hashlib.sha256()
+    content_hash = hashlib.sha256()
     for path in sorted(home.rglob("*.py")):
         name = path.relative_to(home)
         if name.parts[0] not in AFTERWARDS:
-            digest.update(f"{name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
+            content_hash.update(f"{name}\0".encode() + path.read_bytes())
+    return content_hash.hexdigest()
 
 
 def _read(path: Path, kind: TypeAdapter[Answer]) -> Answer | None:
@@ -179,41 +175,16 @@ def _read(path: Path, kind: TypeAdapter[Answer]) -> Answer | None:
 
 
 def _ask(module: str, question: bytes, kind: TypeAdapter[Answer]) -> Answer:
-    """Starts a process, hands it a line and reads its answer; its input stays open meanwhile."""
-    home = caching.plans()
+    """Starts a process, hands it a line and reads its answer."""
+    home = cache.plans()
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryFile() as errors,
-        # TensorFlow's and libtpu's own files, hundreds after a while, end with their process.
-        tempfile.TemporaryDirectory(prefix="effbench-") as scratch,
-        subprocess.Popen(
-            (*COMMAND, f"effbench.{module}"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            env=tpus.for_child("") | {"TMPDIR": scratch},
-        ) as process,
-    ):
-        assert process.stdin is not None
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it died at once; its exit says why
-                process.stdin.write(question + b"\n")
-                process.stdin.flush()
-            code = process.wait(SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise CrashError(f"no answer in {SECONDS / 60:.0f} minutes") from error
-        finally:
-            process.kill()
-        assert process.stdout is not None
-        answer = process.stdout.read()
-        errors.seek(0)
-        said = errors.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-    if code == subprocesses.REFUSED:
-        raise RelayedError(said[-1])
-    if code < 0:
-        raise CrashError(subprocesses.ended(code, ""))
-    if code:
-        raise CrashError(one_line(said[-1])[:300])
-    return kind.validate_json(answer)
+    try:
+        return subprocesses.ask(
+            f"effbench.tpu_plan.{module}", question, kind, tpu.for_child(""), SECONDS
+        )
+    except TimeoutError as error:
+        raise CrashError(f"no answer in {SECONDS / 60:.0f} minutes") from error
+    except subprocesses.NoAnswerError as error:
+        said = one_line(error.last)[:300] or "it said nothing"
+        raise CrashError(str(error) if error.code < 0 else said) from error

@@ -1,4 +1,4 @@
-"""A process of its own that compiles one program for a TPU which is not there."""
+"""A process of its own that compiles one program for a TPU that this machine does not have."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from jax.interpreters import mlir
 from jaxlib import _jax, xla_client
 from jaxlib.mlir import ir
 
-from effbench import subprocesses
+from effbench import child_process
 from effbench.errors import DeviceError, one_line
-from effbench.tpu_plan.messages import COMPILED, TASK, Compiled, Task
+from effbench.tpu_plan.messages import COMPILE_REQUEST, COMPILED, Compiled, CompileRequest
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SIZE = r"\(?([\d.]+)([KMGT]?)i?B?\)?"
-# What the compiler says of too little memory, as it is now and as it was before.
+# How the compiler says that there is too little memory: today's wording, and an older one.
 _TOO_LITTLE = (
     re.compile(rf"{_SIZE} exceeds available HBM {_SIZE}"),
     re.compile(rf"Used {_SIZE} of {_SIZE} hbm", re.IGNORECASE),
@@ -35,28 +35,27 @@ _TOO_LITTLE = (
 
 
 def main() -> int:
-    """Reads a task, does it, and says what came out."""
-    answer = subprocesses.channel()
-    task = TASK.validate_json(sys.stdin.buffer.readline())
-    subprocesses.end_with_parent()
+    """Reads a request to compile a program, compiles it, and answers with what came out."""
+    answer = child_process.channel()
+    task = COMPILE_REQUEST.validate_json(next(child_process.asked()))
     try:
         device = _device(task)
     except (JaxRuntimeError, OSError, ValueError, RuntimeError) as error:
         hint = "install what 'effbench plan' needs again, see the README"
         print(DeviceError("libtpu does not load", _first(error), hint), file=sys.stderr)
-        return subprocesses.REFUSED
+        return child_process.REFUSED
     answer.write(COMPILED.dump_json(_compile(task, device)) + b"\n")
     return 0
 
 
-def _device(task: Task) -> _jax.Device:
+def _device(task: CompileRequest) -> _jax.Device:
     # The cores of a v4 are joined by its configuration; a v5p's are anyhow.
     configuration = {"chip_config_name": "megacore"} if task.joined else {}
     topology = topologies.get_topology_desc(task.topology, "tpu", **configuration)
     return topology.devices[0]
 
 
-def _compile(task: Task, device: _jax.Device) -> Compiled:
+def _compile(task: CompileRequest, device: _jax.Device) -> Compiled:
     """Compiles for one device, without the others: no all-reduce.
 
     Raises:
@@ -88,16 +87,16 @@ def _compile(task: Task, device: _jax.Device) -> Compiled:
 
 
 def rejected(message: str, seconds: float) -> Compiled:
-    """What a compiler's refusal comes to.
+    """What the compiler said when it refused a program.
 
     Raises:
         MemoryError: it is this machine that lacks memory, not the TPU.
     """
-    found = next(filter(None, (pattern.search(message) for pattern in _TOO_LITTLE)), None)
-    if found is None and message.startswith("RESOURCE_EXHAUSTED"):
+    match = next(filter(None, (pattern.search(message) for pattern in _TOO_LITTLE)), None)
+    if match is None and message.startswith("RESOURCE_EXHAUSTED"):
         raise MemoryError(one_line(message))
     needed, available = (
-        [round(float(found[n]) * _UNITS[found[n + 1].upper()]) for n in (1, 3)] if found else (0, 0)
+        [round(float(match[n]) * _UNITS[match[n + 1].upper()]) for n in (1, 3)] if match else (0, 0)
     )
     line = next((line for line in message.splitlines() if line.strip()), "no reason given")
     return Compiled(

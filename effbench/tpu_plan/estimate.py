@@ -1,4 +1,4 @@
-"""Arithmetic on what a compiler says: memory, time, and a whole run of it. No measurement."""
+"""Arithmetic on what the compiler says: the memory and the time of a run. No measurement."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Estimate:
     """What one call of a program comes to on one replica.
 
     Attributes:
-        name: of the program.
-        images: that a replica works on in one call.
-        calls: of the whole run, on each replica.
+        name: name of the program.
+        images: images that a replica works on in one call.
+        calls: calls on each replica in the whole run.
         problem: why it does not compile or fit, one line; "" if it does both.
         compiles: whether there is a program; too little memory counts as none.
-        peak: bytes of HBM, with what other programs hold meanwhile; for one that does not fit what
-            the compiler asked for, which is the least.
+        peak: bytes of HBM that it takes, with what other programs hold meanwhile; for a program
+            that does not fit, what the compiler asked for, which is the least that it needs.
         excess: bytes that are too much, 0 where it fits.
-        flops: of a call.
-        bytes_accessed: of a call.
-        seconds: of a call; 0 without a program.
+        flops: floating-point operations of one call.
+        bytes_accessed: bytes that one call reads and writes.
+        seconds: seconds of one call; 0 without a program.
         source: where the seconds come from: "XLA", "FLOPs", "bytes", or "".
-        compile_seconds: that the compiler took on the machine that made the plan.
+        compile_seconds: seconds that the compiler took on the machine that made the plan.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Estimate:
 
     @property
     def total_seconds(self) -> float:
-        """Of all calls of a run."""
+        """Seconds of all calls of a run."""
         return self.calls * self.seconds
 
 
@@ -89,7 +89,7 @@ def gib(size: float) -> str:
 
 
 def _unrolled(whole: Compiled, body: Compiled, turns: int) -> Compiled:
-    """XLA counts a loop's body once: what the other turns add."""
+    """The counts with every turn of the loop in them: XLA counts a loop's body once."""
     more = turns - 1
     known = min(whole.optimal_seconds, body.optimal_seconds) >= 0
     return replace(

@@ -18,11 +18,11 @@ from jax.interpreters import mlir
 from jaxlib import _jax
 from jaxlib.mlir import ir
 
-from effbench import subprocesses
+from effbench import child_process
 from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.hardware.tensorflow_setup import tf
-from effbench.tpu_plan.messages import LOWERED, ORDER, Lowered
+from effbench.tpu_plan.messages import LOWER_REQUEST, LOWERED, Lowered
 from effbench.tpu_plan.programs import programs
 from effbench.training.replica_program import Program
 
@@ -30,17 +30,16 @@ CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
 def main() -> int:
-    """Reads an order, keeps its programs, and says what they are."""
-    answer = subprocesses.channel()
-    order = ORDER.validate_json(sys.stdin.buffer.readline())
-    subprocesses.end_with_parent()
+    """Reads a request, keeps the programs that it asks for, and answers with what they are."""
+    answer = child_process.channel()
+    order = LOWER_REQUEST.validate_json(next(child_process.asked()))
     tf.config.set_visible_devices([], "GPU")
     try:
-        found = programs(order.spec, order.batch, order.replicas)
-        done = tuple(_lower(each, order.folder) for each in found)
+        run_programs = programs(order.spec, order.batch, order.replicas)
+        done = tuple(_lower(program, order.folder) for program in run_programs)
     except EffbenchError as error:
         print(error, file=sys.stderr)
-        return subprocesses.REFUSED
+        return child_process.REFUSED
     answer.write(LOWERED.dump_json(done) + b"\n")
     return 0
 
@@ -74,7 +73,7 @@ def stablehlo(program: Program) -> str:
             return ir.WalkResult.ADVANCE
 
         module.operation.walk(visit)
-        # An identity, and the one op that libtpu's compiler does not take.
+        # This op is an identity, and the only one that libtpu's compiler does not take.
         for copy in copies:
             copy.results[0].replace_all_uses_with(copy.operands[0])
             copy.erase()
@@ -86,32 +85,33 @@ def stablehlo(program: Program) -> str:
         )
         text = str(module)
     names: dict[str, str] = {"@main": "@main"}
-    # Names hold a number that counts the functions of a process.
+    # Names hold a number that counts the functions of a process, so they differ between processes.
     return re.sub(r"@[\w.$-]+", lambda name: names.setdefault(name[0], f"@f{len(names)}"), text)
 
 
 def _alias(module: ir.Module, inputs: int, outputs: int) -> None:
     """Lets new values of variables take the place of the old ones, as they do in a run.
 
-    Variables follow the inputs, in one order among the arguments and, those that change, among the
-    results.
+    Among the arguments the variables follow the inputs; among the results, those that change follow
+    the outputs, in the same order.
 
     Raises:
-        ValueError: they do not.
+        ValueError: the variables are not in that order.
     """
-    main = next(each for each in module.body.operations if each.name.value == "main")
-    arguments, results = main.type.inputs, main.type.results
+    main_function = next(
+        operation for operation in module.body.operations if operation.name.value == "main"
+    )
+    arguments, results = main_function.type.inputs, main_function.type.results
     attributes = [ir.DictAttr.get({})] * len(arguments)
-    place = inputs - 1
+    position = inputs - 1
     for number in range(outputs, len(results)):
-        place = next(
-            (at for at in range(place + 1, len(arguments)) if arguments[at] == results[number]), -1
-        )
-        if place < 0:
+        later = range(position + 1, len(arguments))
+        position = next((at for at in later if arguments[at] == results[number]), -1)
+        if position < 0:
             raise ValueError(f"result {number} is no variable: {results[number]}")
         index = ir.IntegerAttr.get(ir.IntegerType.get_signless(32), number)
-        attributes[place] = ir.DictAttr.get({"tf.aliasing_output": index})
-    main.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
+        attributes[position] = ir.DictAttr.get({"tf.aliasing_output": index})
+    main_function.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
 
 
 def _keep(module: str, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a plan and the processes that it starts say to each other: one line of JSON each."""
+"""What a plan and the processes that it starts say to each other: each message is a JSON line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from effbench.config.run_spec import RunSpec
 
 
 @dataclass(frozen=True)
-class Order:
+class LowerRequest:
     """Programs to be lowered.
 
     Attributes:
-        spec: of the run; the batch of its recipe is that of all replicas.
+        spec: what the run is; the batch of its recipe is that of all replicas.
         batch: images that a replica takes at once where the network runs, or None for what the run
             takes.
-        replicas: that share the work.
+        replicas: how many replicas share the work.
         folder: where programs are kept.
     """
 
@@ -35,11 +35,11 @@ class Lowered:
     Attributes:
         name: what it does.
         program: name of its file.
-        images: that a replica works on in one call.
-        calls: of the whole run, on each replica.
+        images: images that a replica works on in one call.
+        calls: calls on each replica in the whole run.
         held: bytes that other programs' arrays take on the device meanwhile.
-        body: name of the file of its loop's body as a program of its own, "" for no loop.
-        turns: of that loop in a call; 1 without one.
+        body: name of the file that holds its loop's body as a program, "" for no loop.
+        turns: turns of that loop in one call; 1 without a loop.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Lowered:
 
 
 @dataclass(frozen=True)
-class Task:
+class CompileRequest:
     """A program to be compiled.
 
     Attributes:
-        path: of the program.
-        topology: as libtpu calls it.
+        path: file of the program.
+        topology: the slice's topology, as libtpu calls it.
         joined: whether the cores of a chip are one device.
     """
 
@@ -72,15 +72,15 @@ class Compiled:
 
     Attributes:
         problem: why it does not compile, one line; "" if it does.
-        seconds: that it took.
-        arguments: bytes of HBM, as are the next five; inputs, variables and held arrays.
-        outputs: what comes out.
-        aliased: outputs that take the place of arguments.
-        temporaries: what is needed in between.
-        code: the program itself.
-        available: what the compiler found too little, 0 if it did not.
-        flops: of one call, a loop's body counted once.
-        bytes_accessed: of one call, a loop's body counted once.
+        seconds: seconds that the compiler took.
+        arguments: bytes of HBM for inputs, variables and held arrays.
+        outputs: bytes of HBM for what comes out.
+        aliased: bytes of those outputs that take the place of arguments.
+        temporaries: bytes of HBM for what is needed in between.
+        code: bytes of HBM for the program itself.
+        available: bytes of HBM that there are, if the compiler found them too few; else 0.
+        flops: floating-point operations of one call, a loop's body counted once.
+        bytes_accessed: bytes that one call reads and writes, a loop's body counted once.
         optimal_seconds: XLA's own estimate of a call; negative where it has none for some part.
     """
 
@@ -98,11 +98,11 @@ class Compiled:
 
     @property
     def peak(self) -> int:
-        """Bytes of HBM that a call takes at most, or at least if it found too little."""
+        """The most bytes of HBM that a call takes; the least, if the compiler found too few."""
         return self.temporaries + self.arguments + self.outputs - self.aliased + self.code
 
 
-ORDER = TypeAdapter(Order)
+LOWER_REQUEST = TypeAdapter(LowerRequest)
 LOWERED = TypeAdapter(tuple[Lowered, ...])
-TASK = TypeAdapter(Task)
+COMPILE_REQUEST = TypeAdapter(CompileRequest)
 COMPILED = TypeAdapter(Compiled)

@@ -1,4 +1,4 @@
-"""A plan to be read: a table a slice, what it all comes to, and what it is not."""
+"""A plan for a reader: a table for each recipe and slice, the sums, and what a plan is not."""
 
 from __future__ import annotations
 
@@ -7,81 +7,74 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
-from effbench import provenance, tables
+from effbench import provenance
 from effbench.hardware.tpu_slices import Slice
 from effbench.tables import Column, Table
+from effbench.tables import markdown as as_markdown
 from effbench.tpu_plan.compile_cache import PACKAGES
 from effbench.tpu_plan.estimate import gib
-from effbench.tpu_plan.planner import Row
+from effbench.tpu_plan.planner import PlannedRun
 
 ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of this."
 
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
 
-# All columns there may be.
-_COLUMNS = (
-    Column("Model", words=True),
-    Column("Size"),
-    Column("Batch"),
-    Column("Compiles", rank=2),
-    Column("HBM"),
-    Column("Fits"),
-    Column("GFLOP", rank=3),
-    Column("MB", rank=4),
-    Column("Step"),
-    Column("From", words=True, rank=1),
-    Column("Run"),
-    Column("Cost"),
-    Column("Largest"),
-)
+_WORDS = ("Model", "From")
+# The columns that a narrow terminal leaves out; the highest goes first.
+_RANKS = {"MB": 5, "GFLOP": 4, "Compiles": 3, "From": 2, "Step": 1}
 
 
 @dataclass(frozen=True)
-class Section:
+class PlanTable:
     """The runs of one recipe on one slice.
 
     Attributes:
-        table: a row for each run; its caption says which recipe and slice.
-        lines: what does not fit and why, and the whole sweep.
+        title: the recipe and the slice.
+        table: a row for each run.
+        lines: what does not fit and why, and what the whole sweep takes.
     """
 
+    title: str
     table: Table
     lines: tuple[str, ...]
 
 
-def sections(rows: Sequence[Row], price: float | None) -> list[Section]:
-    """One for each recipe and slice, in the order of the rows.
+def tables(rows: Sequence[PlannedRun], price: float | None) -> list[PlanTable]:
+    """One table for each recipe and slice, in the order of the rows.
 
     Args:
-        rows: of the plan.
+        rows: the runs of the plan.
         price: dollars an hour of a whole slice, or None.
     """
     groups = groupby(rows, key=lambda row: (row.spec.recipe.name, row.tpu))
-    return [_section(tuple(group), price) for _, group in groups]
+    return [_table(tuple(group), price) for _, group in groups]
 
 
-def _section(rows: tuple[Row, ...], price: float | None) -> Section:
+def _table(rows: tuple[PlannedRun, ...], price: float | None) -> PlanTable:
     tpu = rows[0].tpu
     optional = {
         "Cost": price is not None,
         "Largest": any(row.largest is not None for row in rows),
     }
-    columns = tuple(column for column in _COLUMNS if optional.get(column.title, True))
-    cells = [_cells(row, price) for row in rows]
-    caption = (
+    cells = [
+        {title: cell for title, cell in _cells(row, price).items() if optional.get(title, True)}
+        for row in rows
+    ]
+    title = (
         f"{rows[0].spec.recipe.name} on {tpu.name}: {tpu.replicas} replicas, each a "
         f"{_replica(tpu)} with {tpu.generation.hbm_gib} GiB"
     )
     lines = [f"{row.spec.variant}: {row.problem.rstrip('.')}." for row in rows if row.problem]
-    shown = tuple(tuple(row[column.title] for column in columns) for row in cells)
-    return Section(Table(caption, columns, shown), (*lines, *_sums(rows, price)))
+    columns = (Column(name, name in _WORDS, _RANKS.get(name, 0)) for name in cells[0])
+    table = Table("", tuple(columns), tuple(tuple(row.values()) for row in cells))
+    return PlanTable(title, table, (*lines, *_sums(rows, price)))
 
 
-def _cells(row: Row, price: float | None) -> dict[str, str]:
-    """Of all columns there may be; a "-" for what is not known."""
+def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
+    """The cells of all columns that there may be, by title; "-" for what is not known."""
     spec, main = row.spec, row.network
-    compiles = bool(row.programs) and all(each.compiles for each in row.programs)
-    found = {
+    compiles = bool(row.programs) and all(program.compiles for program in row.programs)
+    cells = {
         "Model": spec.variant,
         "Size": str(spec.image_size),
         "Batch": f"{main.images:,}" if main else "-",
@@ -92,23 +85,25 @@ def _cells(row: Row, price: float | None) -> dict[str, str]:
         "Largest": "-" if row.largest is None else f"{row.largest:,}",
     }
     if main and main.fits:
-        found["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
-        found["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
-        found["Step"] = f"{main.seconds * 1e3:.2f}"
-        found["From"] = main.source
+        cells["GFLOP"] = f"{main.flops / main.images / 1e9:.3f}"
+        cells["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
+        cells["Step"] = f"{main.seconds * 1e3:.2f}"
+        cells["From"] = main.source
     if row.seconds:
-        found["Run"] = _minutes(row.seconds)
-        found["Cost"] = _cost(row.seconds, price)
-    return found
+        cells["Run"] = _minutes(row.seconds)
+        cells["Cost"] = _cost(row.seconds, price)
+    return cells
 
 
-def _sums(rows: tuple[Row, ...], price: float | None) -> Iterator[str]:
+def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
     done = [row for row in rows if row.seconds]
     seconds = sum(row.seconds for row in done)
     of = "" if len(done) == len(rows) else f", {len(done)} of {len(rows)} runs"
     cost = "" if price is None else f", {_cost(seconds, price)} at ${price:g} an hour"
-    own = f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
-    yield f"The whole sweep{of}: {own}{cost}."
+    duration = (
+        f"{_minutes(seconds)} minutes of the TPU's own time, without start-up and compilation"
+    )
+    yield f"The whole sweep{of}: {duration}{cost}."
 
 
 def _minutes(seconds: float) -> str:
@@ -123,7 +118,7 @@ def _replica(tpu: Slice) -> str:
     return "chip" if tpu.replicas == tpu.chips else "core"
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
+def notes(rows: Sequence[PlannedRun]) -> list[str]:
     """What a reader has to know."""
     versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
     searched = any(row.largest is not None for row in rows)
@@ -154,29 +149,28 @@ def _versions() -> dict[str, str]:
     return {name: provenance.version(name) for name in PACKAGES}
 
 
-def markdown(rows: Sequence[Row], price: float | None) -> str:
-    """All of it as Markdown, ending with a newline."""
+def markdown(rows: Sequence[PlannedRun], price: float | None) -> str:
+    """The whole plan as Markdown, ending with a newline."""
     names = dict.fromkeys(row.spec.recipe.name for row in rows)
     parts = [f"## Plan of {', '.join(names)}", ABOUT]
-    for section in sections(rows, price):
-        caption = f"### {section.table.caption}"
-        parts += [caption, tables.markdown(section.table), *section.lines]
+    for part in tables(rows, price):
+        parts += [f"### {part.title}", as_markdown(part.table), *part.lines]
     parts.append("\n".join(f"- {note}" for note in notes(rows)))
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(rows: Sequence[Row], price: float | None) -> str:
-    """All of it as JSON, every program included, ending with a newline."""
-    found = {
+def as_json(rows: Sequence[PlannedRun], price: float | None) -> str:
+    """The whole plan as JSON, every program included, ending with a newline."""
+    content = {
         "what": ABOUT,
         "versions": _versions(),
         "notes": notes(rows),
         "runs": [_plain(row, price) for row in rows],
     }
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
-def _plain(row: Row, price: float | None) -> dict[str, object]:
+def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
     priced = price is not None and row.seconds > 0
     return {
         "variant": row.spec.variant,
@@ -193,5 +187,5 @@ def _plain(row: Row, price: float | None) -> dict[str, object]:
         "largest_batch_per_replica": row.largest,
         "seconds": row.seconds or None,
         "dollars": row.seconds / 3600 * (price or 0) if priced else None,
-        "programs": [asdict(each) for each in row.programs],
+        "programs": [asdict(program) for program in row.programs],
     }

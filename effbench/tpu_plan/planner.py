@@ -1,4 +1,4 @@
-"""A sweep on TPUs that are not there: what fits, and what it would take. Compiled, not run."""
+"""A sweep on TPUs that are not there: what fits, and what it takes. It is compiled, not run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.estimate import Estimate, estimate
 from effbench.tpu_plan.messages import Compiled
 
-# Where the largest batch is looked for: multiples of 8, as many rows as a vector register has, and
-# in larger steps where 8 are no more than a sixteenth. A compilation can take minutes.
+# Batches among which the largest is looked for. They are multiples of 8, as a vector register has 8
+# rows. Where 8 are no more than a sixteenth, steps are larger: a compilation can take minutes.
 BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, FULL[0], 128))
 
 
 @dataclass(frozen=True)
-class Options:
+class PlanOptions:
     """A plan as the command line describes it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Options:
         variants: comma-separated names, or "all".
         recipes: comma-separated names.
         batch: images that a replica takes at once, or None for what the run takes.
-        largest: also find the largest batch that fits.
+        largest: whether to find the largest batch that fits, too.
     """
 
     tpus: str = "all"
@@ -46,17 +46,17 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedRun:
     """One run on one slice.
 
     Attributes:
-        spec: of the run, on data that no plan reads.
+        spec: what the run is, on data that no plan reads.
         tpu: the slice.
-        programs: what each comes to, the network's first; those after one that does not fit may
-            be missing.
+        programs: the estimate of each program, that of the network first; programs after one that
+            does not fit may be missing.
         problem: why there is no run, one line; "" if there is.
-        largest: images that a replica can take at once where the network runs, of `BATCHES`; 0 if
-            none of them fits, None if nobody asked or it could not be found.
+        largest: the largest of `BATCHES` that a replica can take at once where the network runs; 0
+            if none of them fits, None if nobody asked or it could not be found.
     """
 
     spec: RunSpec
@@ -73,24 +73,24 @@ class Row:
     @property
     def excess(self) -> int:
         """Bytes of HBM that are too much."""
-        return max((each.excess for each in self.programs), default=0)
+        return max((program.excess for program in self.programs), default=0)
 
     @property
     def peak(self) -> int:
         """Bytes of HBM that the run takes at most, as far as is known."""
-        return max((each.peak for each in self.programs), default=0)
+        return max((program.peak for program in self.programs), default=0)
 
     @property
     def seconds(self) -> float:
-        """Of the TPU's time for the whole run; 0 if it cannot run."""
+        """Seconds of the TPU's time for the whole run; 0 if it cannot run."""
         return (
             0.0
-            if not all(each.fits for each in self.programs)
-            else sum(each.total_seconds for each in self.programs)
+            if not all(program.fits for program in self.programs)
+            else sum(program.total_seconds for program in self.programs)
         )
 
 
-def make(options: Options, report: Report) -> list[Row]:
+def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
     """Plans every run, by recipe, slice and variant; what was compiled before is not repeated.
 
     Raises:
@@ -109,11 +109,11 @@ def make(options: Options, report: Report) -> list[Row]:
         pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs"))
     )
     rows = []
-    for place, (recipe, tpu, variant) in enumerate(pairs):
+    for index, (recipe, tpu, variant) in enumerate(pairs):
         on = f"{variant.name} {tpu.name}"
 
-        def working(what: str, note: str, place: int = place, on: str = on) -> None:
-            report(Step(f"{on}: {what}", place, len(pairs), "runs", note))
+        def working(what: str, note: str, index: int = index, on: str = on) -> None:
+            report(Step(f"{on}: {what}", index, len(pairs), "runs", note))
 
         rows.append(_row(options, recipe, tpu, variant, working))
     return rows
@@ -128,18 +128,20 @@ def _check_batch(batch: int | None, tpu: Slice) -> None:
         )
 
 
-# What is done, and a note on it.
+# Is told what is done now, and a note on it.
 Working = Callable[[str, str], None]
 
 
-def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working: Working) -> Row:
+def _row(
+    options: PlanOptions, recipe: Recipe, tpu: Slice, variant: Variant, working: Working
+) -> PlannedRun:
     spec = specify(variant, recipe, tpu, options.batch)
     try:
-        found = _estimates(spec, options.batch, tpu, working)
+        estimates = _estimates(spec, options.batch, tpu, working)
     except CrashError as error:
-        return Row(spec, tpu, (), f"tracing crashed: {error}")
-    problems = (f"{each.name}: {each.problem}" for each in found if not each.fits)
-    row = Row(spec, tpu, found, next(problems, ""))
+        return PlannedRun(spec, tpu, (), f"tracing crashed: {error}")
+    problems = (f"{program.name}: {program.problem}" for program in estimates if not program.fits)
+    row = PlannedRun(spec, tpu, estimates, next(problems, ""))
     if not (options.largest or (row.excess and options.batch)):
         return row
 
@@ -148,10 +150,12 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
         tried = _estimates(
             bigger, batch, tpu, lambda what, note: working(f"{what}, batch {batch}", note)
         )
-        wrong = next((each for each in tried if not each.fits and not each.excess), None)
+        wrong = next(
+            (program for program in tried if not program.fits and not program.excess), None
+        )
         if wrong is not None:
             raise CrashError(f"batch {batch}: {wrong.problem}")
-        return max(each.peak for each in tried), not any(each.excess for each in tried)
+        return max(program.peak for program in tried), not any(program.excess for program in tried)
 
     try:
         return replace(row, largest=_search(row, measure))
@@ -159,8 +163,8 @@ def _row(options: Options, recipe: Recipe, tpu: Slice, variant: Variant, working
         return replace(row, problem=row.problem or f"the largest batch is not known: {error}")
 
 
-def _search(row: Row, measure: Callable[[int], tuple[int, bool]]) -> int:
-    """The largest batch; the one that was tried before is the first, and tells where to go on."""
+def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int:
+    """The largest batch that fits; the search begins where the row's batch and memory point to."""
     first = row.network.images if row.network else BATCHES[0]
     if row.excess:
         first = int(first * row.tpu.hbm / row.peak)
@@ -191,22 +195,22 @@ def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> 
 def _estimates(
     spec: RunSpec, batch: int | None, tpu: Slice, working: Working
 ) -> tuple[Estimate, ...]:
-    """What each program comes to, up to the first that does not fit."""
-    found: list[Estimate] = []
+    """The estimate of each program, up to the first that does not fit."""
+    estimates: list[Estimate] = []
     programs = compile_cache.lower(spec, batch, tpu.replicas, partial(working, "trace", ""))
     for number, lowered in enumerate(programs, 1):
-        place = f"program {number} of {len(programs)}"
-        tell = partial(working, f"compile {lowered.name}", place)
-        turn = partial(working, f"compile a turn of {lowered.name}", place)
+        note = f"program {number} of {len(programs)}"
+        tell = partial(working, f"compile {lowered.name}", note)
+        turn = partial(working, f"compile a turn of {lowered.name}", note)
         try:
             whole = compile_cache.compile(lowered.program, tpu, tell)
             body = compile_cache.compile(lowered.body, tpu, turn) if lowered.body else None
         except CrashError as error:
             whole, body = Compiled(f"the compiler crashed: {error}", 0.0), None
-        found.append(estimate(lowered, whole, body, tpu))
-        if found[-1].excess:
+        estimates.append(estimate(lowered, whole, body, tpu))
+        if estimates[-1].excess:
             break
-    return tuple(found)
+    return tuple(estimates)
 
 
 def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, first: int) -> int:
@@ -215,32 +219,32 @@ def largest(measure: Callable[[int], tuple[int, bool]], most: int, room: int, fi
     Memory grows with the batch almost in a line, so a few compilations find it.
 
     Args:
-        measure: from a batch to bytes that it takes and whether they fit; more never fit if fewer
-            do not.
-        most: images, that no batch exceeds.
-        room: bytes, about.
-        first: the batch to begin with, or the next smaller one of them.
+        measure: says of a batch how many bytes it takes and whether they fit; if a batch does not
+            fit, no larger one may.
+        most: images that no batch exceeds.
+        room: about how many bytes there are.
+        first: the batch to begin with; if it is none of `BATCHES`, the next smaller one is taken.
     """
-    low, high = -1, bisect_right(BATCHES, most)  # places: low fits, or is none; high does not
-    place = bisect_right(BATCHES, first) - 1
+    low, high = -1, bisect_right(BATCHES, most)  # low fits, or is -1; high does not fit
+    index = bisect_right(BATCHES, first) - 1
     points: dict[int, int] = {}
     while high - low > 1:
-        place = min(max(place, low + 1), high - 1)
-        points[BATCHES[place]], fits = measure(BATCHES[place])
-        low, high = (place, high) if fits else (low, place)
+        index = min(max(index, low + 1), high - 1)
+        points[BATCHES[index]], fits = measure(BATCHES[index])
+        low, high = (index, high) if fits else (low, index)
         crossing = _crossing(points, room)
         # A program's memory may grow in steps; then halves find it where lines creep.
         if crossing is None or len(points) % 4 == 0:
-            place = (low + high) // 2
+            index = (low + high) // 2
         else:
-            place = bisect_right(BATCHES, crossing) - 1
+            index = bisect_right(BATCHES, crossing) - 1
     return BATCHES[low] if low >= 0 else 0
 
 
 def _crossing(points: Mapping[int, int], room: int) -> float | None:
     """The batch at which the line through the two points nearest to the room takes all of it.
 
-    Through zero, if there is but one; None for a level line.
+    If there is only one point, the line also goes through zero. None for a level line.
     """
     near = sorted(points, key=lambda batch: abs(points[batch] - room))[:2]
     first, second = near[0], near[-1]

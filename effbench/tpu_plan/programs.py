@@ -16,12 +16,12 @@ from effbench.training.replica_program import Program
 
 @dataclass(frozen=True)
 class OneOf(Layout):
-    """One replica of several, as `Replicated` has it, but by itself: nothing is added up.
+    """One replica of several, as in `Replicated`, but by itself: nothing is added up.
 
     Attributes:
-        copies: how many there are.
-        number: of this one; a variable, because what depends on a constant would be computed by the
-            compiler.
+        copies: how many replicas there are.
+        number: the number of this one; a variable, because the compiler itself would compute what
+            depends on a constant.
     """
 
     placement: str = "/CPU:0"
@@ -34,7 +34,7 @@ class OneOf(Layout):
         return self.copies
 
     def hold(self, values: np.ndarray) -> tf.Variable:
-        """An array that programs look up: an argument of theirs, not a constant within."""
+        """An array that programs look up: it is an argument of theirs, not a constant in them."""
         return tf.Variable(values, trainable=False)
 
     def part(self, rows: tf.Tensor) -> tf.Tensor:
@@ -48,10 +48,10 @@ def programs(spec: RunSpec, batch: int | None, replicas: int) -> list[Program]:
     Weights are random and images black: the values do not change a program.
 
     Args:
-        spec: of the run; the batch of its recipe is that of all replicas.
+        spec: what the run is; the batch of its recipe is that of all replicas.
         batch: images that a replica takes at once where the network runs, or None for what the run
             takes.
-        replicas: that share the work.
+        replicas: how many replicas share the work.
     """
     layout = OneOf(copies=replicas, number=tf.Variable(0))
     device = Device("tpu", "", 1, layout)

@@ -5,42 +5,42 @@ A file is written beside its place, and gets its name, which holds its hash, whe
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.errors import CheckpointError
-from effbench.files import sync, writing
+from effbench.files import publish, scratch_file, sha256
 from effbench.records.record import Epoch
 
-# Of the files: those of another format, or of other software, are refused.
+# The format of the files: those of another format, or of other software, are refused.
 FORMAT = 1
 KEPT = 2
 
 
 @dataclass
 class State:
-    """How far a training is; what it changes besides its variables.
+    """The progress of a training: all that it changes besides its variables.
 
     Attributes:
-        epoch: that is under way, counted from 0.
-        place: steps of it that are done.
-        step: steps done in all.
+        epoch: the epoch that is under way, counted from 0.
+        place: how many of its steps are done.
+        step: how many steps are done in all.
         loss: sum of the losses of this epoch's steps.
         correct: images right at top-1 in this epoch.
-        top5_correct: at top-5.
+        top5_correct: images right at top-5 in this epoch.
         history: the epochs that are finished.
-        best: the epoch whose weights are kept beside, by the recipe's selection; 0 for none.
-        seconds: of training, over all processes.
-        resumed: how often it went on from a checkpoint.
+        best: the epoch whose weights are kept too, by the recipe's selection; 0 for none.
+        seconds: seconds of training, over all processes.
+        resumed: how often the training went on from a checkpoint.
     """
 
     epoch: int = 0
@@ -56,17 +56,28 @@ class State:
 
 
 @dataclass(frozen=True)
+class Deferred:
+    """An array that NumPy reads when it writes it, so that no two of them are copied at once."""
+
+    read: Callable[[], ArrayLike]
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        """Reads the values as they are now; a single number becomes an array."""
+        return np.asarray(self.read())
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A state with its arrays.
 
     Attributes:
-        state: how far.
-        variables: as `fine_tune_step.Trainer.state` returns them.
+        state: the progress of the training.
+        variables: as `fine_tune_step.NetworkTrainer.state` returns them, or still to be read.
         best: weights of the epoch `state.best`; none if that is 0.
     """
 
     state: State
-    variables: list[np.ndarray]
+    variables: Sequence[ArrayLike]
     best: list[np.ndarray]
 
 
@@ -83,7 +94,7 @@ class _About:
 
 _ABOUT = TypeAdapter(_About)
 
-# What a damaged archive makes of the libraries that read it.
+# The errors that the libraries raise when they read a damaged archive.
 _UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
 
 
@@ -94,10 +105,10 @@ class Keeper:
         """Nothing is read or written yet.
 
         Args:
-            folder: of this run's checkpoints alone.
-            run: its key.
-            software: that wrote them; another one's would not go on as it began.
-            minutes: between two of them; None keeps none.
+            folder: holds the checkpoints of this run alone.
+            run: the key of the run.
+            software: what writes them; other software would not go on as this began.
+            minutes: time between two checkpoints; None keeps none.
         """
         self._folder = folder
         self._run = run
@@ -106,31 +117,31 @@ class Keeper:
         self._seconds = (minutes or 0) * 60
         self._last = time.monotonic()
         self.damaged: tuple[str, ...] = ()
-        """Names of those that `load` could not use, and removed."""
+        """Names of the checkpoints that `load` could not use, and removed."""
 
     @property
     def due(self) -> bool:
-        """Whether the last one is old enough for a new one."""
+        """Whether it is time for a new checkpoint."""
         return self._kept and time.monotonic() - self._last >= self._seconds
 
     def before(self, step: int) -> str:
-        """The name of the newest that was followed by a good step, where one failed after `step`.
+        """The name of the newest checkpoint that was followed by a good step, before one failed.
 
         Args:
-            step: steps that were done; the weights after just as many led to the failure.
+            step: how many steps were good; the weights after just as many led to the failure.
 
         Returns:
             "none" if there is none.
         """
-        return next((str(path) for path in self._found() if _step(path) < step), "none")
+        return next((str(path) for path in self._paths() if _step(path) < step), "none")
 
     def load(self) -> Checkpoint | None:
-        """The newest that is whole; None if there is none. Those that are not are removed.
+        """The newest checkpoint that is whole, or None. Those that are damaged are removed.
 
         Raises:
-            CheckpointError: it is of another run, or of other software.
+            CheckpointError: the newest is of another run, or of other software.
         """
-        for path in self._found() if self._kept else []:
+        for path in self._paths() if self._kept else []:
             about = self._read(path)
             if about is not None:
                 return about
@@ -139,10 +150,10 @@ class Keeper:
         return None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Writes one, and removes all but the last two.
+        """Writes a checkpoint, and removes all but the last two.
 
         Raises:
-            DiskError: it cannot be written; those before are still there.
+            DiskError: it cannot be written; the earlier ones are still there.
         """
         if not self._kept:
             return
@@ -151,32 +162,23 @@ class Keeper:
         )
         text = json.dumps(asdict(about)).encode()
         arrays = [np.frombuffer(text, np.uint8), *checkpoint.variables, *checkpoint.best]
-        temporary = self._folder / ".writing"
-        with writing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    np.savez(file, *arrays)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(self._folder / _name(checkpoint.state.step, temporary))
-                sync(self._folder)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
-            for old in self._found()[KEPT:]:
+        # Always the same name, so that what a killed process has left there is written over.
+        with scratch_file(self._folder / ".writing") as file:
+            np.savez(file, *arrays)
+            publish(file, self._folder / _name(checkpoint.state.step, file))
+            for old in self._paths()[KEPT:]:
                 old.unlink(missing_ok=True)
         self._last = time.monotonic()
 
-    def _found(self) -> list[Path]:
-        """The newest first."""
+    def _paths(self) -> list[Path]:
+        """The checkpoints, the newest first."""
         return sorted(self._folder.glob("step-*.npz"), reverse=True)
 
     def _read(self, path: Path) -> Checkpoint | None:
         try:
-            if path.name != _name(_step(path), path):
-                return None
+            with path.open("rb") as file:
+                if path.name != _name(_step(path), file):
+                    return None
             with np.load(path, allow_pickle=False) as archive:
                 text, *arrays = (archive[name] for name in archive.files)
             about = _ABOUT.validate_json(text.tobytes())
@@ -185,12 +187,12 @@ class Keeper:
         except _UNREADABLE:
             return None
         wanted = {"run": self._run, "software": self._software, "format": FORMAT}
-        found = {name: getattr(about, name, "unknown") for name in wanted}
-        differing = [name for name in wanted if found[name] != wanted[name]]
+        stored = {name: getattr(about, name, "unknown") for name in wanted}
+        differing = [name for name in wanted if stored[name] != wanted[name]]
         if about is None or differing:
             raise CheckpointError(
                 f"{path.name} is a checkpoint of another run or another effbench",
-                ", ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing),
+                ", ".join(f"{name} {stored[name]}, not {wanted[name]}" for name in differing),
                 f"remove {self._folder} to begin this run anew",
             )
         return Checkpoint(about.state, arrays[: about.variables], arrays[about.variables :])
@@ -200,6 +202,5 @@ def _step(path: Path) -> int:
     return int(path.name.split("-")[1])
 
 
-def _name(step: int, path: Path) -> str:
-    with path.open("rb") as file:
-        return f"step-{step:09d}-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.npz"
+def _name(step: int, file: BufferedIOBase) -> str:
+    return f"step-{step:09d}-{sha256(file)[:16]}.npz"

@@ -16,7 +16,7 @@ from effbench.records.record import Scores
 # From positions (int32 [batch]) to features (float32 [batch, width]), inside a tf.function.
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 
-# Of all replicas together, if they divide it.
+# Images that all replicas look at together, if the number of replicas divides it.
 BATCH = 128
 
 # What to do about numbers that are not finite.

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, computed once an image and kept in chunks.
+"""Features of a frozen backbone, computed once for each image and kept in chunks.
 
 A chunk is named by a hash of its set, place and content, and appears by rename, so an interrupted
 set goes on where it stopped, and a damaged chunk is found and computed again.
@@ -26,8 +26,8 @@ from effbench.progress import Report, Step
 
 CHUNK = 256
 
-# Of what effbench itself does to an image on its way to a feature: resizing, rescaling, pooling.
-# `test_feature_version` tells when to raise it.
+# The version of what effbench itself does to an image on its way to a feature: resizing, rescaling,
+# pooling. `test_feature_version` tells when to raise it.
 VERSION = 1
 
 
@@ -41,10 +41,10 @@ class FeatureSet:
         image_size: pixels.
         preprocessing: a row of `preprocessing.PREPROCESSING`.
         precision: a Keras policy.
-        device: kind; its kernels round in their own way.
+        device: kind of device; the kernels of each kind round in their own way.
         software: versions of TensorFlow and of the network's package.
-        images_sha256: of the images themselves, in their order.
-        version: of effbench's own part, see `VERSION`.
+        images_sha256: SHA-256 of the images themselves, in their order.
+        version: version of effbench's own part, see `VERSION`.
     """
 
     variant: str
@@ -90,13 +90,13 @@ def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
 def extract(
     run: Forward, batch: int, images: np.ndarray, folder: Path, about: FeatureSet, report: Report
 ) -> Features:
-    """Features of `images`, from the cache in `folder` as far as they are there.
+    """Features of `images`, from the cache in `folder` where it has them.
 
     Args:
         run: from uint8 [batch, 32, 32, 3] to float32 [batch, width].
-        batch: of every call; best if it divides `CHUNK`, as the last one of a chunk is padded.
+        batch: images of a call; best if it divides `CHUNK`, as the last one of a chunk is padded.
         images: uint8 [n, 32, 32, 3].
-        folder: of all sets.
+        folder: the folder of all sets.
         about: names the set.
         report: told of every batch.
 

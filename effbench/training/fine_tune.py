@@ -15,15 +15,15 @@ from effbench.config.schedule import Stage, steps_in_epoch
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Epoch, Scores
-from effbench.training.checkpoints import Checkpoint, Keeper, State
+from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 from effbench.training.evaluate import LOOK, Evaluator, score
-from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 from effbench.training.metrics_log import Logs
 
-# What usually makes a loss infinite.
+# What to do about a loss that is not finite; the learning rate is usually too high.
 LOWER = "a lower --set maximal_learning_rate may help, and float32 where it was bfloat16"
 
-# Between two looks at the clock, at signals, and at the progress bar.
+# Training goes on for so long between two looks at the clock, at signals and at the progress bar.
 PIECE_SECONDS = 4.0
 
 
@@ -40,10 +40,10 @@ class Hooks:
     """What happens around the steps.
 
     Attributes:
-        keeper: of the checkpoints.
+        keeper: keeps the checkpoints.
         stopped: whether the process is to end.
         report: told of every piece and every epoch.
-        logs: of losses and accuracies.
+        logs: take the losses and accuracies.
     """
 
     keeper: Keeper
@@ -58,10 +58,10 @@ class Trained:
 
     Attributes:
         history: an entry an epoch.
-        epoch: whose weights are selected.
-        weights: of that epoch, in the order of `Trainer.weights`.
-        seconds: of training, over all processes that took part.
-        resumed: how often it went on from a checkpoint.
+        epoch: the epoch whose weights are selected, counted from 1.
+        weights: the weights of that epoch, in the order of `NetworkTrainer.weights`.
+        seconds: seconds of training, over all processes that took part.
+        resumed: how often the training went on from a checkpoint.
     """
 
     history: tuple[Epoch, ...]
@@ -72,8 +72,8 @@ class Trained:
 
 
 def train(
-    trainer: Trainer,
-    task: Task,
+    trainer: NetworkTrainer,
+    task: FineTuneTask,
     stages: Sequence[Stage],
     validation: Validation,
     hooks: Hooks,
@@ -82,36 +82,39 @@ def train(
 
     Args:
         trainer: as it was made; its weights are those to start from.
-        task: that it was made for.
-        stages: of the recipe.
+        task: the task that the trainer was made for.
+        stages: the stages of the recipe.
         validation: done after every epoch.
         hooks: what happens around the steps.
 
     Raises:
-        NonFiniteError: the loss is not.
+        NonFiniteError: the loss, or an output on the validation images, is not finite.
         PreemptedError: the process is to end; what was done is saved.
-        CheckpointError: there is one that is not this run's.
-        DiskError: one cannot be written.
+        CheckpointError: there is a checkpoint that is not this run's.
+        DiskError: a checkpoint cannot be written.
     """
     rule, images = SELECTIONS[task.recipe.selection], len(task.labels)
     state, best = State(), list[np.ndarray]()
-    found = hooks.keeper.load()
-    if found is not None:
-        state, best = found.state, found.best
+    checkpoint = hooks.keeper.load()
+    if checkpoint is not None:
+        state, best = checkpoint.state, checkpoint.best
         state.resumed += 1
-        trainer.restore(found.variables)
-    for news in _news(hooks.keeper, state, found is not None):
+        trainer.restore(checkpoint.variables)
+    resumed = checkpoint is not None
+    del checkpoint  # a copy of every variable
+    for news in _news(hooks.keeper, state, resumed):
         hooks.report(Step(news, lasting=True))
     began = time.monotonic() - state.seconds
 
     def save() -> None:
         state.seconds = time.monotonic() - began
-        hooks.keeper.save(Checkpoint(state, trainer.state(), best))
+        variables = [Deferred(variable.numpy) for variable in trainer.variables]
+        hooks.keeper.save(Checkpoint(state, variables, best))
 
     for stage in stages:
         for epoch in stage.epochs:
             last = steps_in_epoch(task.recipe, images, epoch)
-            # One that was saved after its last step still wants its validation.
+            # An epoch that was saved after its last step still needs its validation.
             if epoch < state.epoch or not last:
                 continue
             _epoch(trainer, task, stage, state, last, save, hooks)
@@ -146,21 +149,21 @@ def _news(keeper: Keeper, state: State, resumed: bool) -> Iterator[str]:
 
 
 def _epoch(
-    trainer: Trainer,
-    task: Task,
+    trainer: NetworkTrainer,
+    task: FineTuneTask,
     stage: Stage,
     state: State,
     last: int,
     save: Callable[[], None],
     hooks: Hooks,
 ) -> None:
-    """The steps of an epoch up to `last`, from where `state` is; changes it."""
+    """Does the steps of an epoch from where `state` is up to `last`, and changes `state`."""
     order = _order(len(task.labels), task, state.epoch)
     speed = 0.0  # steps a second; not known before the first, which compiles
     while state.place < last:
         if not trainer.ready(stage):
             # A phase of its own, so that it does not count as the pace of training.
-            hooks.report(Step(f"compile {_place(task, stage)}"))
+            hooks.report(Step(f"compile {_stage_name(task, stage)}"))
         elif state.place or not state.history:  # else the end of the last epoch has said so
             hooks.report(_progress(task, stage, state))
         steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))
@@ -195,7 +198,7 @@ def _epoch(
             save()
 
 
-def _order(images: int, task: Task, epoch: int) -> np.ndarray:
+def _order(images: int, task: FineTuneTask, epoch: int) -> np.ndarray:
     """The batches of an epoch, int32 [steps, batch]; the images that fill none are left out."""
     order = np.random.default_rng((task.seed, epoch)).permutation(images).astype(np.int32)
     size = task.recipe.batch_size
@@ -203,7 +206,7 @@ def _order(images: int, task: Task, epoch: int) -> np.ndarray:
 
 
 def _validate(
-    trainer: Trainer, weights: list[np.ndarray], validation: Validation, epoch: int
+    trainer: NetworkTrainer, weights: list[np.ndarray], validation: Validation, epoch: int
 ) -> Scores:
     with trainer.using(weights):
         logits = trainer.logits(validation.evaluator)
@@ -215,13 +218,13 @@ def _validate(
         ) from error
 
 
-def _progress(task: Task, stage: Stage, state: State) -> Step:
-    """How far a stage is, in images."""
+def _progress(task: FineTuneTask, stage: Stage, state: State) -> Step:
+    """The progress of a stage, in images."""
     batch = task.recipe.batch_size
     done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
     images = len(task.labels)
     total = sum(steps_in_epoch(task.recipe, images, epoch) for epoch in stage.epochs)
-    # Of the epoch that is under way, or else has just ended.
+    # The epoch that is under way, or else the one that has just ended.
     epoch = max(1, state.epoch + (state.place > 0))
     notes = [f"epoch {epoch}/{task.recipe.epochs}"]
     if state.place:
@@ -230,7 +233,7 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     if state.history:
         notes.append(f"val acc {state.history[-1].validation.accuracy:.2%}")
     return Step(
-        f"train {_place(task, stage)}",
+        f"train {_stage_name(task, stage)}",
         min(done, total) * batch,
         total * batch,
         "images",
@@ -238,5 +241,5 @@ def _progress(task: Task, stage: Stage, state: State) -> Step:
     )
 
 
-def _place(task: Task, stage: Stage) -> str:
+def _stage_name(task: FineTuneTask, stage: Stage) -> str:
     return f"stage {stage.number}/{task.recipe.stages} at {stage.image_size} px"

@@ -1,4 +1,4 @@
-"""The programs of a run that trains a whole network: a step in variable stage, and evaluation."""
+"""The programs of a run that trains a whole network: a step of each stage, and evaluation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from effbench.training.replica_program import SIDE, Program, evaluation, size_of
 
 
 def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
-    """As `methods.Method` says.
+    """Lists the programs, as `methods.Method` says.
 
-    With `batch`, a step is one of that many images on each replica and the run has as many more of
-    them, as if each were a micro-batch with an optimizer's step of its own.
+    With `batch`, a step takes that many images on each replica, and the run has more of them in
+    proportion, as if each were a micro-batch with an optimizer's step of its own.
     """
     layout, whole = device.layout, spec.recipe.batch_size
     batch_size = batch * layout.replicas if batch else whole
@@ -32,7 +32,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
     )
     images = [np.zeros((count, SIDE, SIDE, 3), np.uint8) for count in FULL]
-    task = fine_tune_step.Task(
+    task = fine_tune_step.FineTuneTask(
         images=inputs.gathered(images[0], layout),
         labels=np.zeros(FULL[0], np.uint8),
         recipe=recipe,
@@ -42,7 +42,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         device=device.kind,
         layout=layout,
     )
-    trainer = fine_tune_step.Trainer(model, noise, task)
+    trainer = fine_tune_step.NetworkTrainer(model, noise, task)
 
     def planned(stage: schedule.Stage) -> int:
         """Steps of the run itself, whatever the batch of the plan."""

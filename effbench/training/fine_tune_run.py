@@ -13,7 +13,7 @@ from effbench.records.store import Store
 from effbench.training import fine_tune, inputs
 from effbench.training.checkpoints import Keeper
 from effbench.training.evaluate import Evaluator
-from effbench.training.fine_tune_step import Task, Trainer
+from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 from effbench.training.interface import Finished, Outcome, Setting, selected
 from effbench.training.metrics_log import Logs
 
@@ -35,7 +35,7 @@ def train(setting: Setting) -> Outcome:
             verified = weights.verified(model, job.weights_file, spec.weights)
         model = layout.mirror(model)
     with layout.scope():
-        task = Task(
+        task = FineTuneTask(
             inputs.gathered(dataset.train.images, layout),
             dataset.train.labels,
             recipe,
@@ -45,7 +45,7 @@ def train(setting: Setting) -> Outcome:
             device.kind,
             layout,
         )
-        trainer = Trainer(model, noise, task)
+        trainer = NetworkTrainer(model, noise, task)
         evaluators = [
             Evaluator(inputs.backbone(split.images, spec, model, device), len(split.labels), layout)
             for split in (dataset.validation, dataset.test)
@@ -53,7 +53,7 @@ def train(setting: Setting) -> Outcome:
         build = watch.lap()
 
         keeper = Keeper(
-            store.checkpoints(spec.key),
+            store.checkpoints(spec.key, job.micro_batch),
             spec.key,
             f"effbench {effbench.__version__}, TensorFlow {tf.__version__} on a {device.kind}",
             # Hosts that went on from different steps would wait for one another.
@@ -72,7 +72,7 @@ def train(setting: Setting) -> Outcome:
 
         report(Step("evaluate"))
         with trainer.using(done.weights):
-            logits = tuple(trainer.logits(each) for each in evaluators)
+            logits = tuple(trainer.logits(evaluator) for evaluator in evaluators)
             arrays = [*model.get_weights(), trainer.kernel.numpy(), trainer.bias.numpy()]
         row = selected(recipe.selection, done.epoch, logits, dataset)
     finished = Finished((row,), done.history, logits, arrays)

@@ -7,12 +7,13 @@ stop anywhere and go on in another process to the same weights.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from effbench.config.recipes import Recipe
 from effbench.config.schedule import Stage, steps_per_epoch
@@ -20,11 +21,9 @@ from effbench.data.splits import CLASSES
 from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
-from effbench.models import layers
-from effbench.models import preprocessing as preparation
+from effbench.models import layers, preprocessing
 from effbench.training import optimizers, variable_packing
-from effbench.training.augment import policy as augment
-from effbench.training.augment import rng
+from effbench.training.augment import policy, rng
 from effbench.training.augment.sampling import INDICES, PRODUCTS
 from effbench.training.evaluate import Evaluator, Lookup, ranks
 
@@ -33,17 +32,17 @@ _AUGMENT, _DROPOUT = 0, 1
 
 
 @dataclass(frozen=True)
-class Task:
+class FineTuneTask:
     """What a network is trained on.
 
     Attributes:
         images: uint8 training images by position.
-        labels: uint8 [n] of them.
+        labels: their labels, uint8 [n].
         recipe: all numbers.
         preprocessing: a row of `preprocessing.PREPROCESSING`.
-        seed: of all that is random.
+        seed: the seed of all that is random.
         micro_batch: images of all replicas that go through the network at once.
-        device: kind of it: "cpu", "gpu" or "tpu".
+        device: kind of device: "cpu", "gpu" or "tpu".
         layout: the replicas to train on.
     """
 
@@ -62,7 +61,7 @@ class Task:
         return steps_per_epoch(self.recipe, len(self.labels))
 
 
-class Trainer:
+class NetworkTrainer:
     """A network with its head, its optimizer and the moving average of its weights.
 
     The average's decay is `min(recipe.ema_decay, (1 + n) / (10 + n))` after n steps, as with
@@ -70,7 +69,7 @@ class Trainer:
     (google/automl, efficientnetv2/utils.py: `get_ema_vars`).
     """
 
-    def __init__(self, model: keras.Model, noise: layers.Noise, task: Task) -> None:
+    def __init__(self, model: keras.Model, noise: layers.Noise, task: FineTuneTask) -> None:
         """To be called in `task.layout.scope()`; `model` holds the weights to start from.
 
         Raises:
@@ -123,13 +122,13 @@ class Trainer:
         """All that training changes."""
         return [variable.numpy() for variable in self.variables]
 
-    def restore(self, arrays: list[np.ndarray]) -> None:
+    def restore(self, arrays: Sequence[ArrayLike]) -> None:
         """Goes back to what `state` returned."""
         for variable, array in zip(self.variables, arrays, strict=True):
             variable.assign(array)
 
     def weights(self) -> list[np.ndarray]:
-        """Those that are evaluated: trained ones, kernel, bias, then BatchNorm's statistics."""
+        """The arrays that are evaluated: trained ones, kernel, bias, BatchNorm's statistics."""
         arrays = self._average or self._network
         if self._packed and self._average:
             arrays = variable_packing.unpack(self._average, self._network)
@@ -138,13 +137,13 @@ class Trainer:
     @contextmanager
     def using(self, weights: list[np.ndarray]) -> Iterator[None]:
         """The network with other weights for a while."""
-        own = [variable.numpy() for variable in self._network]
+        previous = [variable.numpy() for variable in self._network]
         for variable, array in zip(self._network, weights, strict=True):
             variable.assign(array)
         try:
             yield
         finally:
-            for variable, array in zip(self._network, own, strict=True):
+            for variable, array in zip(self._network, previous, strict=True):
                 variable.assign(array)
 
     def logits(self, evaluator: Evaluator) -> np.ndarray:
@@ -159,9 +158,9 @@ class Trainer:
         Args:
             stage: that the epoch belongs to; a new one is compiled.
             order: int32 [steps, batch], the epoch's batches.
-            first: of the steps.
-            last: the step after them.
-            step: number of the first one in the whole training.
+            first: index in `order` of the first step to do.
+            last: index after the last step to do.
+            step: number of the first step in the whole training.
 
         Returns:
             float32 [steps] losses and float32 [steps, 2] images right at top-1 and top-5; 0 for
@@ -178,7 +177,7 @@ class Trainer:
         return stage.number in self._programs
 
     def learning_rate(self) -> float:
-        """Of the last step."""
+        """The learning rate of the last step."""
         rate = self._optimizer._get_hyper("learning_rate")
         return float(rate(self._optimizer.iterations - 1))
 
@@ -190,16 +189,16 @@ class Trainer:
         ) -> tuple[tf.Tensor, tf.Tensor]:
             """Python takes no part in the loop."""
             losses, right = tf.zeros(order.shape[0]), tf.zeros((order.shape[0], 2))
-            finite, place = tf.constant(True), first
-            while finite and place < last:
-                numbers = tf.stack([self._task.seed, step + place - first])
-                batch = order[place]
+            finite, position = tf.constant(True), first
+            while finite and position < last:
+                numbers = tf.stack([self._task.seed, step + position - first])
+                batch = order[position]
                 labels = tf.gather(self._task.labels.astype(np.int32), batch)
                 loss, hits = self._task.layout.step(program, batch, labels, numbers)
-                losses = tf.tensor_scatter_nd_update(losses, [[place]], [loss])
-                right = tf.tensor_scatter_nd_update(right, [[place]], [hits])
+                losses = tf.tensor_scatter_nd_update(losses, [[position]], [loss])
+                right = tf.tensor_scatter_nd_update(right, [[position]], [hits])
                 finite = tf.math.is_finite(loss)
-                place += 1
+                position += 1
             return losses, right
 
         return run
@@ -208,12 +207,12 @@ class Trainer:
         """One step of one replica in `stage`, to be called in a `tf.function`.
 
         Returns:
-            From positions int32 [batch] and labels int32 [batch] of the global batch and int32 [2]
-            (seed, number of the step) to the loss and, float32 [2], images right.
+            A function from positions int32 [batch] and labels int32 [batch] of the global batch and
+            int32 [2] (seed, number of the step) to the loss and, float32 [2], images right.
         """
         recipe, layout = stage.recipe, self._task.layout
         parts = recipe.batch_size // self._task.micro_batch
-        policy = augment.Policy(
+        augmentations = policy.Policy(
             flip=recipe.flip,
             crop=recipe.crop,
             cutout=recipe.cutout,
@@ -229,25 +228,25 @@ class Trainer:
         def program(
             positions: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            # Of the global batch on every replica, so that it does not depend on their number, and
-            # images can be mixed; at 32 pixels it costs next to nothing.
-            images, targets = augment.augment(
+            # Every replica augments the global batch, so that the result does not depend on their
+            # number, and images can be mixed; at 32 pixels it costs next to nothing.
+            images, targets = policy.augment(
                 self._task.images(positions),
                 tf.one_hot(labels, CLASSES),
                 rng.derived(numbers, _AUGMENT),
-                policy,
+                augmentations,
                 PRODUCTS if self._task.device == "tpu" else INDICES,
             )
             images, targets = (
-                tf.reshape(each, (parts, -1, *each.shape[1:])) for each in (images, targets)
+                tf.reshape(array, (parts, -1, *array.shape[1:])) for array in (images, targets)
             )
             total = gradients(images[0], targets[0], numbers, tf.constant(0))
             if parts > 1:
                 for part in tf.range(1, parts):
                     more = gradients(images[part], targets[part], numbers, part)
                     total = [old + new for old, new in zip(total, more, strict=True)]
-            *found, loss, top1, top5 = layout.total(list(total))
-            apply(found)
+            *summed, loss, top1, top5 = layout.total(list(total))
+            apply(summed)
             return loss, tf.stack([top1, top5])
 
         return program
@@ -263,13 +262,13 @@ class Trainer:
             numbers = rng.derived(numbers, part)
 
             def kept(rate: float, purpose: int, *shape: int) -> tf.Tensor:
-                """1 where something is kept, else 0; drawn for all replicas, as in `probe`."""
+                """1 where something is kept, else 0; drawn for all replicas at once."""
                 drawn = rng.uniform((micro, *shape), rng.derived(numbers, purpose))
                 return layout.part(tf.cast(drawn >= rate, tf.float32))
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
-            prepared = preparation.prepare(
+            prepared = preprocessing.prepare(
                 images, stage.image_size, self._task.preprocessing, self._task.device
             )
             with tf.GradientTape() as tape:
@@ -280,8 +279,8 @@ class Trainer:
                     features *= keep / (1 - recipe.dropout)
                 logits = tf.matmul(features, self.kernel) + self.bias
                 smooth = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / CLASSES
-                each = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
-                loss = tf.reduce_sum(each) / recipe.batch_size
+                losses = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
+                loss = tf.reduce_sum(losses) / recipe.batch_size
             true = tf.argmax(targets, axis=1, output_type=tf.int32)
             rank = ranks(logits, true)
             hits = [tf.reduce_sum(tf.cast(rank < k, tf.float32)) for k in (1, 5)]
@@ -309,5 +308,5 @@ class Trainer:
                 average.assign(average + (1 - decay) * (variable - average))
 
     def _held(self, arrays: list[tf.Tensor | tf.Variable]) -> list[tf.Tensor | tf.Variable]:
-        """As the optimizer and the average hold them."""
+        """The arrays as the optimizer and the average hold them."""
         return variable_packing.pack(arrays) if self._packed else arrays

@@ -45,11 +45,12 @@ def cached(
         version=feature_cache.VERSION,
     )
     with _kept(device) as folder:
-        found = feature_cache.extract(
+        features = feature_cache.extract(
             partial(layout.map, run), batch * layout.replicas, images, folder, about, report
         )
     ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    return [gathered(part, layout) for part in np.split(found.values, ends[:-1])], found.cached
+    parts = np.split(features.values, ends[:-1])
+    return [gathered(part, layout) for part in parts], features.cached
 
 
 def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> backbones.Forward:
@@ -63,9 +64,9 @@ def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> ba
 
 @contextlib.contextmanager
 def _kept(device: Device) -> Iterator[Path]:
-    """Where features are kept: in the cache, but not for longer than the run on several hosts.
+    """Where features are kept: in the cache or, on several hosts, in a folder for this run alone.
 
-    They compute every batch together, so one that finds it in its own cache would be waited for.
+    Hosts compute every batch together: one that had it in its cache would keep the others waiting.
     """
     if device.hosts == 1:
         yield cache.features()
@@ -77,7 +78,7 @@ def _kept(device: Device) -> Iterator[Path]:
 def direct(
     job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
 ) -> tuple[list[Lookup], int]:
-    """Runs the backbone on the images of every batch, the case study's own way."""
+    """Runs the backbone on the images of every batch, as the case study did."""
     spec, train, layout = job.specs[0], dataset.train.images, device.layout
     batch = spec.recipe.batch_size // layout.replicas
     held_out = (dataset.validation, dataset.test)

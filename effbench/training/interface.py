@@ -17,7 +17,7 @@ from effbench.records.record import Epoch, Seconds, Selected
 from effbench.training import evaluate
 from effbench.training.job import Job
 
-# Float32 [images, classes], of validation and of test.
+# The logits of validation and of test, float32 [images, classes] each.
 Logits = tuple[np.ndarray, ...]
 
 
@@ -28,8 +28,9 @@ class Finished:
     Attributes:
         selected: scores of the epochs that rules choose; the recipe's is among them.
         history: an entry an epoch.
-        logits: of the epoch that the recipe's rule chooses.
-        weights: of that epoch, to export: of the head, or of the whole network before it.
+        logits: the logits of the epoch that the recipe's rule chooses.
+        weights: the weights of that epoch, to export: the head's, and before them the network's
+            where all of it was trained.
     """
 
     selected: tuple[Selected, ...]
@@ -43,13 +44,13 @@ class Outcome:
     """What a worker's training comes to.
 
     Attributes:
-        runs: each with what it came to, or why it came to nothing.
+        runs: each run with its results, or with the error that ended it.
         verified: how the backbone's weights were checked.
-        seconds: per phase.
+        seconds: seconds of each phase.
         features_computed: images whose features were computed once.
         features_cached: images whose features were in the cache.
         micro_batch: as in `record.Provenance`.
-        resumed: as there.
+        resumed: as in `record.Provenance`.
     """
 
     runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]]
@@ -66,10 +67,10 @@ class Setting:
     """Where a training takes place.
 
     Attributes:
-        job: to be done.
+        job: the job to be done.
         dataset: its images, limited.
-        device: connected.
-        watch: runs since the process was started.
+        device: the device, connected.
+        watch: a stopwatch that has run since the process was started.
         startup: seconds until the device was there.
         report: told of every step.
         stopped: whether the process is to end.

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
+from effbench.failures import FailureKind
 from effbench.hardware.tpu import LOCAL
 from effbench.progress import Step
 
@@ -25,9 +26,9 @@ class Job:
         weights_sha256: of that file; "" for random weights.
         device: "cpu", "gpu" or "tpu".
         sent: `time.time()` when the process was started.
-        replicas: that the CPU is divided into, or None for one program on all of it.
-        tpu_name: of the TPU.
-        micro_batch: instead of the runs', because of the memory there is; None for theirs.
+        replicas: parts that the CPU is divided into, or None for one program on all of it.
+        tpu_name: name of the TPU.
+        micro_batch: replaces that of the runs where memory is short; None keeps theirs.
         execution: checkpoints and logs, of a network that trains as a whole.
     """
 
@@ -45,7 +46,7 @@ class Job:
 
     @property
     def images_at_once(self) -> int:
-        """Of a global batch, those that go through the network together."""
+        """Images of a global batch that go through the network together."""
         spec = self.specs[0]
         return self.micro_batch or spec.micro_batch or spec.recipe.batch_size
 
@@ -54,7 +55,7 @@ class Job:
 class Problem:
     """Why a run, or a whole worker, failed: the kind of the error and one line."""
 
-    kind: str
+    kind: FailureKind
     message: str
 
 
@@ -63,7 +64,7 @@ class Message:
     """What a worker says.
 
     Attributes:
-        step: how far it is.
+        step: its progress.
         key: the run that `saved` or `problem` is about; without it the problem ends the worker.
         saved: its result is on disk.
         problem: what went wrong.

@@ -18,7 +18,7 @@ from effbench.records.record import RunResult
 def as_trained(
     record: RunResult, arrays: list[np.ndarray], _: Path | None, __: Report
 ) -> keras.Model:
-    """Where all of it was kept.
+    """Builds the backbone of a run that kept all of it.
 
     Raises:
         WeightsError: the arrays are not those of the network.
@@ -35,10 +35,10 @@ def as_trained(
 def as_loaded(
     record: RunResult, _: list[np.ndarray], weights_dir: Path | None, report: Report
 ) -> keras.Model:
-    """Where only the head was kept: the backbone is that of the weights it began with.
+    """Builds the backbone of a run that kept its head only, from the weights it began with.
 
     Raises:
-        EffbenchError: those were random.
+        EffbenchError: those weights were random.
         WeightsError: their file cannot be had, or is another one.
     """
     spec = record.spec
@@ -55,7 +55,7 @@ def as_loaded(
         if not path.is_file():
             hint = f"name the folder of that file ({spec.weights.digest}) with --weights-dir"
             raise WeightsError("the backbone's weights must be at hand", str(path), hint)
-    source = weights.Source(spec.weights.name, path, spec.weights.rescale)
+    source = weights.WeightsSource(spec.weights.name, path, spec.weights.rescale)
     file = weights.find(source, spec.weights, variant, weights_dir, report)
     model = backbone.build(variant, spec.image_size, "float32")
     weights.verified(model, file.path, spec.weights)

@@ -26,14 +26,14 @@ from effbench.training.evaluate import LOOK, Evaluator, Lookup, ranks, score
 
 
 @dataclass(frozen=True)
-class Task:
+class ProbeTask:
     """What heads are trained on.
 
     Attributes:
         lookup: features of the training images by position.
         labels: uint8 [n] of the training images.
-        evaluator: of the validation images.
-        validation_labels: uint8 [m].
+        evaluator: evaluates the validation images.
+        validation_labels: their labels, uint8 [m].
         width: number of features.
         layout: the replicas to train on.
     """
@@ -51,7 +51,7 @@ class Head:
     """One seed's head as it trains.
 
     Attributes:
-        seed: of its initial weights, dropout and shuffling.
+        seed: the seed of its initial weights, dropout and shuffling.
         state: kernel, bias and the optimizer's variables, as arrays.
         history: an entry an epoch.
         weights: (kernel float32 [width, classes], bias float32 [classes]) after each epoch.
@@ -66,7 +66,7 @@ class Head:
 
 
 def train(
-    task: Task, recipe: Recipe, seeds: Sequence[int], threads: int, report: Report
+    task: ProbeTask, recipe: Recipe, seeds: Sequence[int], threads: int, report: Report
 ) -> list[Head]:
     """Trains one head a seed; each comes out the same whichever others train beside it.
 
@@ -81,30 +81,30 @@ def train(
         The heads, in the order of `seeds`; one that left the finite numbers has its `error` set.
     """
     with task.layout.scope():
-        trainers = [Trainer(task, recipe) for _ in range(min(threads, len(seeds)))]
+        trainers = [HeadTrainer(task, recipe) for _ in range(min(threads, len(seeds)))]
     heads = [Head(seed, trainers[0].fresh(seed)) for seed in seeds]
     # The head with the fewest epochs goes next, so that all threads stay busy to the end.
     waiting: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
-    for place in range(len(heads)):
-        waiting.put((0, place))
+    for index in range(len(heads)):
+        waiting.put((0, index))
     total = recipe.epochs * len(heads)
 
-    def work(trainer: Trainer) -> None:
+    def work(trainer: HeadTrainer) -> None:
         with task.layout.scope():  # threads inherit none
             rounds(trainer)
 
-    def rounds(trainer: Trainer) -> None:
+    def rounds(trainer: HeadTrainer) -> None:
         while True:
             try:
-                epoch, place = waiting.get_nowait()
+                epoch, index = waiting.get_nowait()
             except queue.Empty:
                 return  # each head that is not done is with another thread, which goes on with it
-            head = heads[place]
+            head = heads[index]
             _one_epoch(trainer, task, recipe, head)
-            done = sum(len(each.history) for each in heads)
+            done = sum(len(probe.history) for probe in heads)
             report(Step("train", done, total, "epochs", _note(head)))
             if head.error is None and epoch + 1 < recipe.epochs:
-                waiting.put((epoch + 1, place))
+                waiting.put((epoch + 1, index))
 
     report(Step("train", 0, total, "epochs"))
     with ThreadPoolExecutor(len(trainers)) as pool:
@@ -113,8 +113,8 @@ def train(
 
 
 def choose(history: Sequence[Epoch], rule: str) -> int:
-    """The place in `history` that a rule of `record.SELECTIONS` chooses; the first of equals."""
-    return min(range(len(history)), key=lambda place: SELECTIONS[rule](history[place]))
+    """The index in `history` that a rule of `record.SELECTIONS` chooses; the first of equals."""
+    return min(range(len(history)), key=lambda index: SELECTIONS[rule](history[index]))
 
 
 def shuffled(images: int, batch_size: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,10 +165,10 @@ def keep_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor) -> tf.Tensor
     return random_bytes >= thresholds
 
 
-class Trainer:
+class HeadTrainer:
     """One epoch of one head, compiled; the head's state goes in and comes out as arrays."""
 
-    def __init__(self, task: Task, recipe: Recipe) -> None:
+    def __init__(self, task: ProbeTask, recipe: Recipe) -> None:
         self._recipe = recipe
         self._lookup = task.lookup
         self._labels = task.labels.astype(np.int32)
@@ -209,7 +209,7 @@ class Trainer:
         return losses.numpy(), right.numpy()
 
     def learning_rate(self) -> float:
-        """Of the last step."""
+        """The learning rate of the last step."""
         schedule = self._optimizer._get_hyper("learning_rate")
         return float(schedule(self._optimizer.iterations - 1))
 
@@ -233,7 +233,7 @@ class Trainer:
         self, batch: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of one replica; all that comes in is of the global batch."""
-        batch, labels, share = (self._layout.part(each) for each in (batch, labels, share))
+        batch, labels, share = (self._layout.part(rows) for rows in (batch, labels, share))
         features = self._lookup(batch)
         rate = self._recipe.dropout
         if rate > 0:
@@ -243,8 +243,8 @@ class Trainer:
         with tf.GradientTape() as tape:
             # Inverted dropout, its factor on the kernel, which is much smaller than the features.
             logits = tf.matmul(features, self._kernel / (1 - rate)) + self._bias
-            each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-            loss = tf.reduce_sum(each * share)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(losses * share)
         variables = [self._kernel, self._bias]
         rank, real = ranks(logits, labels), share > 0
         hits = [tf.reduce_sum(tf.cast((rank < k) & real, tf.float32)) for k in (1, 5)]
@@ -259,7 +259,7 @@ class Trainer:
         return loss, tf.stack([top1, top5])
 
 
-def _one_epoch(trainer: Trainer, task: Task, recipe: Recipe, head: Head) -> None:
+def _one_epoch(trainer: HeadTrainer, task: ProbeTask, recipe: Recipe, head: Head) -> None:
     losses, right = trainer.epoch(head)
     number = len(head.history) + 1
     if not np.isfinite(losses).all():

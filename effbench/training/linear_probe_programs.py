@@ -21,7 +21,7 @@ from effbench.training.replica_program import SIDE, Program, evaluation, size_of
 
 
 def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
-    """As `methods.Method` says."""
+    """Lists the programs, as `methods.Method` says."""
     layout = device.layout
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
@@ -33,8 +33,8 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         Evaluator(test, FULL[2], layout),
     )
     labels = [np.zeros(images, np.uint8) for images in FULL]
-    task = linear_probe.Task(train, labels[0], evaluators[0], labels[1], variant.width, layout)
-    trainer = linear_probe.Trainer(task, recipe)
+    task = linear_probe.ProbeTask(train, labels[0], evaluators[0], labels[1], variant.width, layout)
+    trainer = linear_probe.HeadTrainer(task, recipe)
     whole = recipe.batch_size
     everything = size_of(model.variables) + sum(values.nbytes for values in arrays)
     listed = [
@@ -43,7 +43,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
             inputs.forward(spec, model, device, batch or usual),
             (tf.TensorSpec((batch or usual, SIDE, SIDE, 3), tf.uint8),),
             batch or usual,
-            # The run goes chunk by chunk, and takes no batch but its own.
+            # The run itself goes chunk by chunk, always with the usual batch.
             math.ceil(sum(FULL) / (batch * layout.replicas))
             if batch
             else _feature_calls(usual * layout.replicas),

@@ -42,7 +42,7 @@ def train(setting: Setting) -> Outcome:
             Evaluator(looked[1], len(validation.labels), layout),
             Evaluator(looked[2], len(test.labels), layout),
         )
-        task = linear_probe.Task(
+        task = linear_probe.ProbeTask(
             looked[0],
             train.labels,
             evaluators[0],
@@ -53,14 +53,14 @@ def train(setting: Setting) -> Outcome:
         # Without cached features each head runs the backbone, which takes all cores by itself.
         threads = device.threads if spec.feature_cache else 1
         heads = linear_probe.train(
-            task, spec.recipe, [each.seed for each in job.specs], threads, report
+            task, spec.recipe, [run_spec.seed for run_spec in job.specs], threads, report
         )
         training = watch.lap()
 
         report(Step("evaluate"))
         runs = [
-            (each, _finished(each, head, dataset, evaluators))
-            for each, head in zip(job.specs, heads, strict=True)
+            (run_spec, _finished(run_spec, head, dataset, evaluators))
+            for run_spec, head in zip(job.specs, heads, strict=True)
         ]
     images = sum(len(split.labels) for split in dataset.splits)
     return Outcome(
@@ -88,20 +88,20 @@ def _finished(
     dataset: Dataset,
     evaluators: tuple[Evaluator, Evaluator],
 ) -> Finished | NonFiniteError:
-    """What a head comes to, or why it came to nothing."""
+    """The results of a head, or the error that ended it."""
     if head.error is not None:
         return head.error
-    places = {rule: linear_probe.choose(head.history, rule) for rule in SELECTIONS}
-    kernels = np.stack([head.weights[place][0] for place in places.values()])
-    biases = np.stack([head.weights[place][1] for place in places.values()])
-    validation, test = (each.logits(kernels, biases) for each in evaluators)
+    indices = {rule: linear_probe.choose(head.history, rule) for rule in SELECTIONS}
+    kernels = np.stack([head.weights[index][0] for index in indices.values()])
+    biases = np.stack([head.weights[index][1] for index in indices.values()])
+    validation, test = (evaluator.logits(kernels, biases) for evaluator in evaluators)
     logits = dict(zip(SELECTIONS, zip(validation, test, strict=True), strict=True))
     try:
         rows = tuple(
-            selected(rule, head.history[place].epoch, logits[rule], dataset)
-            for rule, place in places.items()
+            selected(rule, head.history[index].epoch, logits[rule], dataset)
+            for rule, index in indices.items()
         )
     except NonFiniteError as error:
         return error
     chosen = spec.recipe.selection
-    return Finished(rows, tuple(head.history), logits[chosen], list(head.weights[places[chosen]]))
+    return Finished(rows, tuple(head.history), logits[chosen], list(head.weights[indices[chosen]]))

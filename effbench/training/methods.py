@@ -31,10 +31,10 @@ class Method:
 
     Attributes:
         train: trains and scores every run of a job.
-        programs: those that a run executes on each replica, the one with the network first; from
-            the run, the images that a replica takes at once there (None for what the run takes),
-            and the device.
-        backbone: builds the backbone of a finished run again; from its record, the arrays it kept
+        programs: lists the programs that a run executes on each replica, the one with the network
+            first; takes the run, the images that a replica takes at once in that one (None for what
+            the run takes), and the device.
+        backbone: builds the backbone of a finished run again; takes its record, the arrays it kept
             of the backbone, a folder to search for weights, and who is told of a download.
     """
 

@@ -12,10 +12,10 @@ from effbench.records.store import Store
 
 
 class Logs:
-    """Of one run."""
+    """The logs of one run."""
 
     def __init__(self, store: Store, key: str, tensorboard: bool) -> None:
-        """Files appear with what is written to them first."""
+        """A file appears when something is first written to it."""
         self._store = store
         self._key = key
         folder = store.directory / "tensorboard" / key

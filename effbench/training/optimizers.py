@@ -31,7 +31,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return self.initial + (self.maximal - self.initial) * share
 
     def get_config(self) -> dict[str, float | int]:
-        """The arguments."""
+        """The arguments of the constructor."""
         return {"initial": self.initial, "maximal": self.maximal, "steps": self.steps}
 
 
@@ -59,7 +59,7 @@ def _constant(recipe: Recipe, low: float, high: float, steps: int) -> LearningRa
     return WarmUp(low, high, int(recipe.warmup_epochs * steps))
 
 
-# Of a recipe, its lowest and highest rate, and the steps of an epoch.
+# Each takes a recipe, its lowest and highest rate, and the steps of an epoch.
 SCHEDULES: Mapping[str, Callable[[Recipe, float, float, int], LearningRate]] = {
     "triangular2": _triangular2,
     "constant": _constant,
@@ -83,10 +83,10 @@ class Kind:
     """An optimizer.
 
     Attributes:
-        build: from a recipe and its schedule.
+        build: makes one from a recipe and its schedule.
         l2: whether weight decay is added to the gradients of kernels (all that have more than one
             dimension), as the gradient of an L2 loss; else the optimizer applies it by itself.
-        slots: variables that it keeps beside each that it trains.
+        slots: variables that it keeps for each one that it trains.
     """
 
     build: Callable[[Recipe, LearningRate], keras.optimizers.legacy.Optimizer]

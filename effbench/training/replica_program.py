@@ -23,12 +23,12 @@ class Program:
         name: what it does.
         function: the object that the run hands to its strategy.
         inputs: what it is called with; variables and held arrays come besides.
-        images: that a replica works on in one call.
-        calls: of the whole run, on each replica.
+        images: how many images a replica works on in one call.
+        calls: how many calls the whole run makes, on each replica.
         held: bytes that arrays of other programs take on the device meanwhile.
-        body: where there is a loop: one turn of it, as a program of its own. XLA counts the work of
+        body: where there is a loop, one turn of it, as a program of its own. XLA counts the work of
             a loop's body once, however often it goes round.
-        turns: of that loop in a call.
+        turns: turns of that loop in a call.
     """
 
     name: str
@@ -48,11 +48,11 @@ def evaluation(
 
     Args:
         name: what it does.
-        evaluator: of the split.
+        evaluator: evaluates the split.
         layout: the replica's.
-        heads: that are evaluated beside each other.
+        heads: how many heads are evaluated beside each other.
         width: number of features.
-        calls: of the whole run.
+        calls: how many calls the whole run makes.
     """
     rounds = len(evaluator.batches) // layout.replicas
     batch = evaluate.batch(layout)
@@ -70,5 +70,5 @@ def evaluation(
 
 
 def size_of(variables: Iterable[tf.Variable]) -> int:
-    """Bytes that they take."""
+    """How many bytes the variables take."""
     return sum(math.prod(variable.shape) * variable.dtype.size for variable in variables)

@@ -33,10 +33,13 @@ def unpack(
 ) -> list[tf.Tensor | tf.Variable]:
     """Undoes `pack`: arrays in the order and of the shapes of `like`."""
     *large, row = packed
-    shapes = [each.shape for each in like if small(each)]
+    shapes = [variable.shape for variable in like if small(variable)]
     pieces = iter(tf.split(row, [math.prod(shape) for shape in shapes]))
     rest = iter(large)
-    return [tf.reshape(next(pieces), each.shape) if small(each) else next(rest) for each in like]
+    return [
+        tf.reshape(next(pieces), variable.shape) if small(variable) else next(rest)
+        for variable in like
+    ]
 
 
 class Setter(keras.optimizers.legacy.Optimizer):

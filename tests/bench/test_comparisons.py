@@ -17,7 +17,9 @@ TINY = sweep_options(
 
 
 @pytest.fixture(scope="module")
-def probed(tmp_path_factory) -> tuple[comparisons.Comparison, list[tuple[RunResult, float]], Path]:
+def probed(
+    tmp_path_factory,
+) -> tuple[comparisons.TimingComparison, list[tuple[RunResult, float]], Path]:
     """A probe, the sweeps that it did, and the cache that was there."""
     cache, sweeps, honest = tmp_path_factory.mktemp("cache"), [], comparisons._sweep
 

@@ -10,10 +10,11 @@ from support.commandline import one_line
 from effbench import subprocesses
 from effbench.bench import step as bench_step
 from effbench.bench import step_messages, step_table
-from effbench.bench.step import Options, Row
+from effbench.bench.step import StepOptions, TimedCase
 from effbench.bench.step_messages import Case, Reply
 from effbench.config import recipes
 from effbench.errors import Interrupted
+from effbench.tables import plain
 
 CASE = Case("B0", 32, 4, "float32", replace(recipes.get("finetune"), batch_size=4))
 
@@ -46,7 +47,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 
 
     class Side:
         def __init__(self, case: Case) -> None:
-            self.side = Played(case, Process(), None)  # type: ignore[arg-type]
+            self.side = Played(case, Process())  # type: ignore[arg-type]
 
         def __enter__(self) -> bench_step.Side:
             return self.side
@@ -57,9 +58,11 @@ def played(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 
     return told
 
 
-def row(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 0) -> Row:
+def row(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 0) -> TimedCase:
     played(monkeypatch, *replies, code=code)
-    options = Options(image_sizes="32", batch_sizes="4", augmentation=(False,), steps=2, rounds=1)
+    options = StepOptions(
+        image_sizes="32", batch_sizes="4", augmentation=(False,), steps=2, rounds=1
+    )
     (found,) = bench_step.run(options, lambda step: None)
     return found
 
@@ -93,7 +96,7 @@ def test_sides_take_turns_there_and_back(monkeypatch) -> None:
     told = played(
         monkeypatch, FIT[0], OWN[0], OWN[0], FIT[1], OWN[1], OWN[1], OWN[1], OWN[1], FIT[1]
     )
-    options = Options(image_sizes="32", batch_sizes="4", steps=2, rounds=2)
+    options = StepOptions(image_sizes="32", batch_sizes="4", steps=2, rounds=2)
     rows = bench_step.run(options, lambda step: None)
     assert [each.augmented for each in rows] == [False, True]
     assert told[3:] == ["2"] * 6
@@ -119,15 +122,15 @@ def test_without_its_fit_a_row_has_its_own_figures(monkeypatch) -> None:
     assert found.problem == "plain fit ended with code 1: last line"
     assert found.train.median == 2.0
     assert found.ratio is None
-    shown = step_table.show([found], Options())
+    shown = step_table.show([found], StepOptions())
     (training, _) = shown.tables
-    assert training.only(["× fit"]).rows == (("-",),)
+    assert plain(training)[0]["× fit"] == "-"
     assert "plain fit ended with code 1" in step_table.markdown(shown)
 
 
 def test_every_combination_is_a_case() -> None:
     found = bench_step.cases(
-        Options(
+        StepOptions(
             variants="B0,S",
             image_sizes="96,128",
             batch_sizes="8,16",
@@ -141,7 +144,7 @@ def test_every_combination_is_a_case() -> None:
 
 def test_progressive_learning_without_augmentation() -> None:
     (own,) = bench_step.cases(
-        Options(image_sizes="128", recipes="progressive", augmentation=(False,))
+        StepOptions(image_sizes="128", recipes="progressive", augmentation=(False,))
     )
     assert own.recipe.randaugment == own.recipe.first_randaugment == 0
     assert own.recipe.dropout > 0
@@ -181,14 +184,14 @@ def test_where_no_table_can_be_is_said_before(run, tmp_path, monkeypatch, output
     one_line(run("bench", "step", "--output", output), code, text)
 
 
-def test_interrupted_it_says_that_nothing_is_saved(run, tmp_path, monkeypatch):
+def test_interrupted_it_says_that_nothing_was_written(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def interrupted(*_: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr(bench_step, "run", interrupted)
-    one_line(run("bench", "step"), 1, "interrupted; nothing is saved; run it again")
+    one_line(run("bench", "step"), 1, "effbench: interrupted: nothing was written; run it again")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -159,12 +159,12 @@ def test_a_word_too_long_beside_its_start_stands_below_it(terminal, capsys):
 def test_tables_that_are_read_as_one_have_the_same_columns(terminal, capsys):
     columns = (Column("Model", words=True), Column("bytes", rank=1))
     narrow, wide = (Table("", columns, (("B0", "1" * digits),)) for digits in (5, 40))
-    assert console.table(wide) == []
+    assert console.show(wide) == []
     assert "1" * 40 in capsys.readouterr().out
     terminal(40)
-    assert console.table(narrow) == []
+    assert console.show(narrow) == []
     assert "bytes" in capsys.readouterr().out
-    assert console.table(narrow, (narrow, wide)) == ["bytes"]
+    assert console.show(narrow, (narrow, wide)) == ["bytes"]
     assert "bytes" not in capsys.readouterr().out
     console.left_out(["bytes", "a long\ntitle", "bytes"])
     assert capsys.readouterr().out.split() == [
@@ -178,3 +178,12 @@ def test_tables_that_are_read_as_one_have_the_same_columns(terminal, capsys):
         "long",
         "title.",
     ]
+
+
+def test_a_table_is_whole_where_there_is_no_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(console.out, "_width", 20)
+    columns = (Column("Model", words=True), *(Column("milliseconds", rank=1) for _ in range(12)))
+    assert console.show(Table("", columns, (("a model",) + ("1,234.5",) * 12,))) == []
+    title, row = capsys.readouterr().out.splitlines()
+    assert title.split() == ["Model"] + ["milliseconds"] * 12
+    assert row.split() == ["a", "model"] + ["1,234.5"] * 12

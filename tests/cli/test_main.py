@@ -13,6 +13,7 @@ from support.options import sweep_options
 from support.records import failure, put, result
 
 import effbench
+from effbench.cli.interruption import NOTHING
 from effbench.config.variants import VARIANTS
 from effbench.hardware import machine, tpu
 from effbench.records.store import Store
@@ -168,7 +169,7 @@ def test_brackets_in_the_names_of_folders_are_no_markup(name, run, tmp_path, mon
     assert listed.code == 0
     assert str(tmp_path / name / "features" / "B0") in listed.out
     assert name in run("cache", "clear").out.replace("\n", "")
-    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.Outcome(1, 0, 0, 0))
+    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.SweepCounts(1, 0, 0, 0))
     done = run(*SMALL, "--results", tmp_path / name)
     assert done.code == 0
     assert str(tmp_path / name) in done.out
@@ -176,7 +177,7 @@ def test_brackets_in_the_names_of_folders_are_no_markup(name, run, tmp_path, mon
 
 @pytest.mark.parametrize(("failed", "code"), [(0, 0), (2, 1)])
 def test_a_sweep_says_what_it_did(failed, code, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.Outcome(3, failed, 1, 0))
+    monkeypatch.setattr(scheduler, "run", lambda *_: scheduler.SweepCounts(3, failed, 1, 0))
     done = run(*SMALL, "--results", tmp_path)
     assert done.code == code
     assert f"3 saved, 1 finished before, {failed} failed" in done.out
@@ -192,6 +193,30 @@ def test_an_interruption_is_one_line(number, run, tmp_path, monkeypatch):
     done = run(*SMALL, "--results", tmp_path)
     one_line(done, 1, "effbench: interrupted")
     assert "what is done is saved" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "function", "line"),
+    [
+        (["variants", "--json"], "effbench.cli.variants.asdict", NOTHING),
+        (["doctor"], "effbench.hardware.checkup.examine", NOTHING),
+        (["validate"], "effbench.records.validate.problems", NOTHING),
+        (["compare", "a", "b"], "effbench.report.comparison.compare", NOTHING),
+        (["bench", "heads"], "effbench.bench.comparisons.heads", NOTHING),
+        (["report"], "effbench.report.build.read", "each file is there whole, or not at all; run"),
+        (["fetch"], "effbench.data.datasets.load", "each file is there whole, or not yet; run"),
+        (["merge", "a"], "effbench.records.merge.merge", "each record is joined whole, or not"),
+        (["plan"], "effbench.tpu_plan.planner.make", "what was compiled is kept; run it again"),
+        (["cache", "clear"], "effbench.cache.clear", "what was cleared by then is gone; run it"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_an_interrupted_command_says_what_holds_for_it(arguments, function, line, run, monkeypatch):
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(function, interrupt)
+    one_line(run(*arguments), 1, f"effbench: interrupted: {line}")
 
 
 def test_a_bug_keeps_its_traceback(run, tmp_path, monkeypatch):

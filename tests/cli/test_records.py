@@ -2,13 +2,16 @@
 
 import json
 import shlex
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import typer
 from support.records import complete, failure
 
 from effbench.cli import records
 from effbench.cli.show import show
+from effbench.config.recipes import RECIPES
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
 
@@ -55,6 +58,18 @@ def test_show_prints_the_run_its_record_or_only_its_command(run, store):
     assert json.loads(text)["kind"] == "out-of-memory"
 
 
+def test_show_marks_a_run_by_the_recipe_of_its_own_version(run, store):
+    recipe = replace(RECIPES["case-study"], epochs=3, batch_size=64)
+    kept = complete(store, recipe=recipe, limit=None)
+    show = ("show", kept.spec.key, "--results", store.directory)
+    assert "marks          limited (3 epochs), changed recipe (batch_size 64)\n" in run(*show)[1]
+    store.save(replace(kept, standard=recipe))
+    assert "marks          none\n" in run(*show)[1]
+    lost = failure(spec=replace(failure().spec, recipe=recipe), standard=recipe)
+    store.save(lost)
+    assert "marks          none\n" in run("show", lost.spec.key, *show[2:])[1]
+
+
 def test_validate_prints_each_problem_and_counts_them(run, store):
     for seed in range(3):
         path = store.path(complete(store, seed=seed))
@@ -75,10 +90,16 @@ def test_validate_prints_each_problem_and_counts_them(run, store):
 
 
 def test_merge_says_how_many_were_what(run, store, tmp_path):
-    complete(store)
+    record = complete(store)
     target = tmp_path / "target"
-    for expected in ("1 new, 0 equal", "0 new, 1 equal"):
+    for expected, models in (
+        ("1 new, 0 equal", "0 copied, 1 not there"),
+        ("0 new, 1 equal", "1 copied, 0 not there"),
+        ("0 new, 1 equal", "0 copied, 0 not there"),
+    ):
         code, text, _ = run("merge", store.directory, "--results", target)
-        assert (code, text) == (0, f"{expected}, 0 superseded in {target}\n")
+        assert code == 0
+        assert text == f"{expected}, 0 superseded in {target}\nmodels: {models}\n"
+        store.save_model(record.spec.key, [np.zeros(3)])
     with pytest.raises(EffbenchError, match="no records to merge"):
         run("merge", tmp_path / "nothing", "--results", target)

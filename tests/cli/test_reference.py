@@ -2,10 +2,12 @@
 
 import csv
 import json
+from itertools import takewhile
 
 import pytest
+from rich.console import Console
 
-from effbench.cli.console import out
+from effbench.cli import console
 from effbench.cli.reference import reference
 from effbench.errors import UsageError
 from effbench.report.published import TABLES, flaws
@@ -13,7 +15,10 @@ from effbench.report.published import TABLES, flaws
 
 @pytest.fixture(params=[80, 100])
 def width(request, monkeypatch):
-    monkeypatch.setattr(out, "_width", request.param)
+    terminal = Console(
+        highlight=False, markup=False, width=request.param, force_terminal=True, color_system=None
+    )
+    monkeypatch.setattr(console, "out", terminal)
     return request.param
 
 
@@ -31,13 +36,14 @@ def test_without_a_name_it_lists_the_tables(width, capsys):
 def test_a_table_shows_every_figure_and_its_source(table, width, capsys):
     reference(table.name)
     shown = capsys.readouterr().out.splitlines()
-    lines = [line for line in shown if not line.startswith("- ")]
-    assert max(map(len, lines)) <= width
+    assert max(map(len, shown)) <= width
+    lines = list(takewhile(lambda line: not line.startswith("- "), shown))
     assert [line.split() for line in lines[-len(table.cells) :]] == [
         cells[:-1] for cells in table.cells
     ]
-    assert f"- source: {table.sources[0]}" in shown
-    assert all(f"- {note}" in shown for note in table.notes)
+    words = " ".join(" ".join(shown).split())
+    assert f"- source: {table.sources[0]}" in words
+    assert all(f"- {note}" in words for note in table.notes)
 
 
 @pytest.mark.parametrize("name", ["case-study", "case-study-curves"])

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from support.commandline import Done, one_line
 from support.outcomes import finished, group
 from support.records import failure, put, result, spec
 
+from effbench.config.variants import VARIANTS
 from effbench.records.store import Store
 
 
@@ -67,6 +69,69 @@ def test_a_record_of_a_newer_effbench_does_not_stop_the_report(run, tmp_path):
 def test_a_directory_without_runs_is_one_line(arguments, run, tmp_path):
     one_line(run("report", *arguments, "--results", tmp_path), 1, f"no runs to report: {tmp_path};")
     one_line(run("report", "--results", tmp_path / "no"), 1, "run 'effbench sweep' first")
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys) -> None:
+    """Standard output is a terminal of 80 characters, without colours."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
+
+
+def test_a_terminal_gets_the_answer_and_tables_that_fit(run, tmp_path, terminal):
+    put(Store(tmp_path), result())
+    done = run("report", "--results", tmp_path)
+    assert (done.code, done.err) == (0, "")
+    title, _, answer, *rest = done.out.splitlines()
+    assert title == "case-study on cifar10"
+    assert answer.startswith("B0 gets 89.00 % of the test images right")
+    assert max(map(len, rest)) <= 80
+    assert "|" not in done.out
+    done = run("report", "--columns", "Model,hours", "--results", tmp_path)
+    assert "Model" in done.out
+    assert "|" not in done.out
+
+
+def test_what_is_asked_for_by_its_format_is_the_same_on_a_terminal(run, tmp_path, terminal):
+    put(Store(tmp_path), result())
+    assert "| B0 " in run("report", "--markdown", "--results", tmp_path).out
+    assert run("report", "--csv", "--results", tmp_path).out.startswith("variant,")
+    file = tmp_path / "report.md"
+    run("report", "--results", tmp_path, "--output", file)
+    assert "| B0 " in file.read_text("utf-8")
+
+
+def test_a_comparison_on_a_terminal_begins_with_its_verdict(run, sides, terminal):
+    done = run("compare", *sides)
+    assert done.code == 1
+    assert done.out.startswith("The one row that was tested fell by more than 0.3 points and more")
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "FELL" in done.out
+    assert json.loads(run("compare", *sides, "--json").out)["changes"]
+
+
+def test_markdown_begins_with_the_answer(run, sides):
+    text = run("report", "--results", sides[0]).out
+    assert text.splitlines()[2].startswith("B0 gets ")
+    assert run("compare", *sides).out.startswith("The one row that was tested fell by more than")
+
+
+def test_pairs_and_columns_exclude_one_another(run, tmp_path):
+    put(Store(tmp_path), result())
+    done = run("report", "--pairs", "--columns", "Model", "--results", tmp_path)
+    one_line(done, 2, "these exclude one another: --columns --pairs")
+
+
+def test_every_pair_is_shown_if_asked_for(run, tmp_path):
+    for place, name in enumerate(list(VARIANTS)[:9]):
+        for size in (96, 128)[: 2 if name == "B0" else 1]:
+            group(Store(tmp_path), [0.5 + 0.02 * place], 200, variant=name, image_size=size)
+    group(Store(tmp_path), [0.9], 200, variant="XL", image_size=160)
+    short, full = (run("report", *flags, "--results", tmp_path).out for flags in ((), ("--pairs",)))
+    assert "(the first 45; --json has 10 more)" in short
+    assert "--json has" not in full
+    assert [text.count("McNemar |") for text in (short, full)] == [45, 55]
 
 
 def test_failures_have_no_place_in_a_csv(run, tmp_path):

@@ -1,151 +1,130 @@
-"""What commands print fits a terminal of any width, and no figure of it is cut."""
+"""What commands print on a terminal fits its width, and no figure is cut."""
 
+import io
 import json
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
-from support.records import complete, failure, put, result, spec
+from rich.console import Console
+from support.records import complete, failure, spec
 
-from effbench import cache
-from effbench.bench import comparisons, step
-from effbench.bench.comparisons import Comparison, Timing
-from effbench.config.recipes import RECIPES
-from effbench.export import predict
+from effbench.bench import step, step_table
+from effbench.bench.comparisons import Timing, TimingComparison
+from effbench.cli import bench, console, export, plan
 from effbench.export.predict import Prediction
-from effbench.files import write_atomically
-from effbench.hardware import checkup
-from effbench.hardware.checkup import Check
 from effbench.hardware.tpu_slices import SLICES
-from effbench.records.store import LOG, Store
+from effbench.records.store import Store
 from effbench.report.published import TABLES
 from effbench.tpu_plan import planner
 from effbench.tpu_plan.estimate import Estimate
 
-RESULTS = Path(__file__).parents[2] / "results"
-WIDTHS = (80, 120, 200)
-FAILURE = failure(log=LOG, message="the weights [red]do not fit: " + "words and words " * 20)
-
-
-def planned() -> list[planner.Row]:
-    """The runs of the repository's plan, one of them refused."""
-    rows = [
-        planner.Row(
-            replace(
-                spec(variant=run["variant"], image_size=run["image_size"]),
-                recipe=RECIPES[run["recipe"]],
-            ),
-            SLICES[run["tpu"]],
-            tuple(Estimate(**program) for program in run["programs"]),
-            run["problem"],
-            largest=24,
-        )
-        for plan in json.loads((RESULTS / "plan.json").read_text())
-        for run in plan["runs"]
-    ]
-    return [*rows, replace(rows[-1], problem="needs " + "very " * 30 + "much", programs=())]
-
-
-def timed() -> list[step.Row]:
-    """The repository's timed steps: of one recipe, and the same of others."""
-    text = json.loads((RESULTS / "bench-step.json").read_text())["rows"]
-    rows = TypeAdapter(list[step.Row]).validate_python(text)
-    long = RECIPES["finetune-adabelief"]
-    others = [
-        replace(row, case=replace(row.case, precision="mixed_bfloat16", recipe=long, batch_size=8))
-        for row in rows
-    ]
-    return rows + others
+WIDTH = 80
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    """A folder with records, and commands that find what they would compute."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "a_long_name_of_a_folder" / "cache"))
-    write_atomically(cache.directory() / "features" / f"{'0' * 64}-B0-imagenet-224.npy", b"1234")
-    store = Store(tmp_path / "results")
-    complete(store)
-    put(store, result(spec=spec(variant="XL")))
-    contradictory = complete(store, seed=1)
-    raw = json.loads(store.path(contradictory).read_bytes())
-    raw["images"]["train"] = 79
-    store.path(contradictory).write_text(json.dumps(raw))
-    complete(Store(tmp_path / "source"), seed=2)
-    store.save(FAILURE)
-    log = "\n".join(f"line {number} [red] " + "of a traceback " * 12 for number in range(30))
-    write_atomically(store.folder(FAILURE.spec.key) / LOG, log.encode())
-
-    monkeypatch.setattr(planner, "make", lambda *_: planned())
-    monkeypatch.setattr(step, "run", lambda *_: timed())
-    timings = (
-        Timing("training", 0.5),
-        Timing("backbone in every step, " * 6, 1531.5, 3 * 10**9),
+def screen(monkeypatch) -> io.StringIO:
+    """A terminal of 80 columns in place of standard output; holds what was printed there."""
+    shown = io.StringIO()
+    terminal = Console(
+        file=shown,
+        width=WIDTH,
+        force_terminal=True,
+        color_system=None,
+        highlight=False,
+        markup=False,
     )
-    found = Comparison(timings, ("ratio 48.6 (at least 15)", "the same in both ways " * 6))
-    monkeypatch.setattr(comparisons, "heads", lambda rounds: found)
-    checks = [Check("python", True, "3.11.7"), Check("tpu", False, "word " * 30, "hint " * 20)]
-    monkeypatch.setattr(checkup, "examine", lambda: checks)
-    path = Path("a folder of photos", f"{'a-long-name-' * 8}.jpeg")
-    top = (("a class with a long name, " * 3, 0.98765), ("cat", 0.01))
-    monkeypatch.setattr(predict, "predict", lambda *_: [Prediction(path, top)] * 2)
-    return tmp_path
+    monkeypatch.setattr(console.out, "__dict__", terminal.__dict__)
+    return shown
 
 
-# Commands, with what they show of the narrowest terminal.
-COMMANDS: tuple[tuple[str, list[str]], ...] = (
-    ("variants", ["Model Size Parameters GFLOPs Rescale Weights", "also shows: md5"]),
-    ("reference", ["case-study-curves every epoch of the case study, 225 rows"]),
-    *((f"reference {name}", [table.sources[0]]) for name, table in TABLES.items()),
-    ("show B0 --results source", ["selected by epoch split top-1 correct top-5"]),
-    ("show XL --results results", ["10,000 test", "val top-1 val top-5", "0.3333"]),
-    (f"show {FAILURE.spec.key} --results results", ["[red]do not fit:", "the last of 30 lines of"]),
-    ("plan", ["Model Size Batch Compiles HBM Fits Step From Run Largest", "shows: GFLOP, MB."]),
-    ("plan --price-per-hour 1234.5", ["HBM Fits Step From Run Cost Largest", "$1234.5 an hour"]),
-    ("bench step --output steps.md", ["27.3", "1.09", "28.2", "94.0"]),
-    ("bench heads", ["seconds peak memory", "1531.50 3.00 GB", "ratio 48.6"]),
-    ("doctor", ["ok python: 3.11.7", "wrong tpu: word"]),
-    ("validate results", ["images.train: expected 80, found 79"]),
-    ("merge source --results merged", ["0 superseded in merged"]),
-    ("predict model photo", ["Image Class Probability", "98.77%"]),
-    ("cache", ["0.0 MB"]),
-    ("fetch --weights none --data digits", ["digits: "]),
-)
+def fits(screen: io.StringIO, *texts: str) -> str:
+    printed = screen.getvalue()
+    assert printed
+    assert max(map(len, printed.splitlines())) <= WIDTH
+    for text in texts:
+        assert text in printed
+    return printed
 
 
-def figures(text: str) -> set[str]:
-    return {word for word in text.split() if re.fullmatch(r"[-$(\[]*\d[\d,.:]*[%),;.]*", word)}
+def test_variants(run, screen):
+    assert run("variants").code == 0
+    fits(screen, "207,615,832", "GFLOPs", "93.35", "imagenet21k-ft1k", "also shows: md5.")
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(("command", "expected"), COMMANDS, ids=[row[0] for row in COMMANDS])
-def test_no_line_is_longer_than_the_terminal_and_no_figure_is_cut(
-    command, expected, width, home, run, terminal
-):
-    arguments = command.split()
-    whole = run(*arguments).out
-    terminal(width)
-    shown = run(*arguments).out
-    assert max(map(len, shown.splitlines())) <= width
-    assert "…" not in shown
-    # Another merge has nothing left to do, and percents are for people alone.
-    if arguments[0] not in ("merge", "predict"):
-        assert figures(shown) <= figures(whole)
-    text = " ".join(shown.split())
-    for words in expected if width == WIDTHS[0] else ():
-        assert words in text
+@pytest.mark.parametrize("name", ["", *TABLES])
+def test_reference(name, run, screen):
+    assert run("reference", *filter(None, [name])).code == 0
+    fits(screen, *(cell for row in TABLES[name].cells for cell in row[1:-1]) if name else TABLES)
 
 
-def test_all_columns_are_there_where_there_is_room(home, run, terminal):
-    terminal(WIDTHS[-1])
-    for command, _ in COMMANDS:
-        assert "A wider terminal" not in run(*command.split()).out
+def test_show(run, screen, tmp_path):
+    store = Store(tmp_path)
+    record = complete(store)
+    assert run("show", "B0", "--results", tmp_path).code == 0
+    printed = fits(screen, "val_accuracy", f"{record.reported.test.accuracy:.2%}")
+    # A fact that takes several lines goes on under its beginning.
+    digest = record.spec.data_sha256
+    assert digest in "".join(line.strip() for line in printed.splitlines())
 
 
-def test_only_the_renderer_draws_tables():
-    makers = re.compile(r"from (rich\.table|tabulate) import .*(Table|tabulate)")
-    sources = Path(cache.__file__).parent.rglob("*.py")
-    users = [path.name for path in sources if makers.search(path.read_text("utf-8"))]
-    assert users == ["tables.py"]
+def test_show_of_a_failure(run, screen, tmp_path):
+    Store(tmp_path).save(failure(message="a long story, told in full: " * 9))
+    assert run("show", "L-", "--results", tmp_path).code == 0
+    fits(screen, "out-of-memory")
+
+
+def test_validate_and_merge(run, screen, tmp_path):
+    complete(Store(tmp_path / "one"))
+    assert run("merge", tmp_path / "one", "--results", tmp_path / "two").code == 0
+    assert run("validate", tmp_path / "two").code == 0
+    fits(screen, "1 records, 0 problems")
+
+
+def test_timings(screen):
+    timings = (Timing("the backbone in every step", 912.345, 2_400_000_000), Timing("cached", 55.0))
+    findings = ("cached features are 16.6 times faster, set-up and compilation included " * 3,)
+    bench._print_comparison(TimingComparison(timings, findings))
+    fits(screen, "912.35", "2.40 GB", "55.00")
+
+
+def test_steps(screen):
+    """The rows that are in results/, as they were printed when they were measured."""
+    content = json.loads((Path(__file__).parents[2] / "results/bench-step.json").read_text("utf-8"))
+    rows = TypeAdapter(tuple[step.TimedCase, ...]).validate_python(content["rows"])
+    options = TypeAdapter(step.StepOptions).validate_python(content["options"])
+    bench._print_steps(step_table.show(rows, options))
+    fits(screen, *(f"{row.ratio:.2f}" for row in rows))
+
+
+@pytest.mark.parametrize("price", [None, 4.0])
+def test_a_plan(price, screen):
+    estimate = Estimate(
+        name="step at 480",
+        images=16,
+        calls=10_000,
+        problem="",
+        compiles=True,
+        peak=12_345_678_901,
+        excess=0,
+        flops=1.45e12,
+        bytes_accessed=98.7e9,
+        seconds=0.12345,
+        source="XLA",
+        compile_seconds=103.0,
+    )
+    rows = [
+        planner.PlannedRun(spec(variant="XL"), SLICES["v3-8"], (estimate,), "", 1024),
+        planner.PlannedRun(
+            spec(variant="L"), SLICES["v3-8"], (), "the compiler crashed: " + "why " * 30
+        ),
+    ]
+    plan._print(rows, price)
+    fits(screen, "1,024", "20.6", "123.45")
+
+
+def test_predictions(screen):
+    top = tuple((f"class {number}", 0.2) for number in range(5))
+    path = Path("a folder with a long name/" * 4 + "photo.jpg")
+    export._print([Prediction(path, top)], as_json=False)
+    fits(screen, "class 4", "20.00%")

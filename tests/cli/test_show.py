@@ -86,21 +86,21 @@ def test_everything_about_a_finished_run_is_shown(store):
         assert f" {row.validation.accuracy:.2%} " in line
         assert f"{row.test.loss:.4f}" in text
     for row in record.history:
-        (line,) = (line for line in text.splitlines() if line.split()[:1] == [str(row.epoch)])
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{row.epoch} "))
         assert line.rstrip().endswith(f"{row.validation.top5_accuracy:.2%}")
 
 
 def test_the_largest_run_fits_80_columns(store, terminal):
     record = put(store, result(spec=spec(weights=FILE)))
-    wide = shown(store, record)
+    whole = shown(store, record)
     terminal(80)
     text = shown(store, record)
     assert max(map(len, text.splitlines())) <= 80
     assert "10,000" in text
     assert "…" not in text
-    # All the words are there, under a hanging indent; of the tables only the images are left out.
-    told, whole = ("".join(part[: part.index("Scores")].split()) for part in (text, wide))
-    assert told == whole
+    # Every word is there, under a hanging indent; of the tables only the images are left out.
+    facts = ["".join(part[: part.index("Scores")].split()) for part in (text, whole)]
+    assert facts[0] == facts[1]
     assert "A wider terminal also shows: images." in text
 
 

@@ -1,6 +1,5 @@
-import sys
-
 import pytest
+from support import children
 
 from effbench import provenance
 from effbench.hardware import checkup, self_check, tpu
@@ -16,8 +15,7 @@ def test_a_sound_machine() -> None:
 
 
 def test_a_broken_tensorflow_is_one_line_and_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = (sys.executable, "-c", "raise SystemExit('libtpu is too new')")
-    monkeypatch.setattr(self_check, "COMMAND", command)
+    children.play(monkeypatch, "raise SystemExit('libtpu is too new')")
     check = checkup._tensorflow("cpu")
     assert not check.good
     assert check.text == "libtpu is too new"

@@ -1,17 +1,17 @@
 """Asking a device in a process of its own; the real TPU's answers are played."""
 
 import socket
-import sys
 import time
 
 import pytest
+from support import children
 
 from effbench.errors import DeviceError, EffbenchError
 from effbench.hardware import self_check, tpu
 
 
 def play(monkeypatch, code: str) -> None:
-    monkeypatch.setattr(self_check, "COMMAND", (sys.executable, "-c", code))
+    children.play(monkeypatch, code)
     monkeypatch.setattr(tpu, "build", lambda: True)
 
 
@@ -26,9 +26,9 @@ def test_the_cpu_answers_after_a_tiny_step():
 def test_what_it_finds_and_what_it_is_told(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "for the runs")
     answer = (
-        "import os, sys, json; kind, name = sys.argv[1:]; assert 'TF_CONFIG' not in os.environ;"
-        "assert os.environ['EFFBENCH_TPU'] == name; print('noise');"
-        "print(json.dumps(dict(name=kind, replicas=8, keras=2, versions={})))"
+        "wanted = json.loads(asked); assert 'TF_CONFIG' not in os.environ;"
+        "assert os.environ['EFFBENCH_TPU'] == wanted['tpu_name']; print('noise');"
+        "print(json.dumps(dict(name=wanted['kind'], replicas=8, keras=2, versions={})))"
     )
     play(monkeypatch, answer)
     found = self_check.ask("tpu", "local")
@@ -48,9 +48,9 @@ def test_the_wrong_build_is_told_at_once(monkeypatch):
 @pytest.mark.parametrize(
     ("code", "line"),
     [
-        ("import sys; print('noise\\nwhy', file=sys.stderr); sys.exit(1)", "why"),
-        ("import os; os.abort()", "TensorFlow cannot start the tpu: exit code -6; run 'make setup"),
-        ("import sys; sys.exit(3)", "TensorFlow cannot start the tpu: exit code 3; run 'make "),
+        ("print('noise\\nwhy', file=sys.stderr); sys.exit(4)", "why"),
+        ("os.abort()", "TensorFlow cannot start the tpu: exit code -6; run 'make setup"),
+        ("sys.exit(3)", "TensorFlow cannot start the tpu: exit code 3; run 'make "),
     ],
 )
 def test_what_goes_wrong_is_one_line(code, line, monkeypatch):
@@ -62,14 +62,14 @@ def test_what_goes_wrong_is_one_line(code, line, monkeypatch):
 
 
 def test_no_answer_is_an_answer(monkeypatch):
-    play(monkeypatch, "import time; time.sleep(60)")
+    play(monkeypatch, "time.sleep(60)")
     monkeypatch.setattr(self_check, "SECONDS", 0.5)
     with pytest.raises(DeviceError, match=r"the tpu must answer: nothing in 0\.5 s"):
         self_check.ask("tpu")
 
 
 def test_an_address_where_nothing_listens_is_told_before_tensorflow_waits(monkeypatch):
-    answer = 'import sys; print(\'{"name":"x","replicas":8,"keras":2,"versions":{}}\')'
+    answer = 'print(\'{"name":"x","replicas":8,"keras":2,"versions":{}}\')'
     play(monkeypatch, answer)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"grpc://127.0.0.1:{server.getsockname()[1]}"

@@ -1,5 +1,7 @@
 """Backbones give what the package's own models give, whatever the batch is split into."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -231,9 +233,15 @@ def test_a_convolution_of_single_pixels_is_a_product_of_matrices(bias):
         np.testing.assert_allclose(product, convolution, atol=1e-5)
 
 
+@cache
+def trainable(device: str) -> keras.Model:
+    """B0 as it trains on a device; its weights are whatever a test gave it."""
+    return backbone.trainable(VARIANTS["B0"], "float32", 0.8, device)[0]
+
+
 @pytest.mark.parametrize("device", ["cpu", "gpu", "tpu"])
 def test_only_a_cpu_trains_with_products_of_matrices(device):
-    model, _ = backbone.trainable(VARIANTS["B0"], "float32", 0.8, device)
+    model = trainable(device)
     convolutions = [each for each in model.layers if type(each) is keras.layers.Conv2D]
     products = [each for each in model.layers if isinstance(each, network_layers.Pointwise)]
     single = [each for each in convolutions if each.kernel_size == (1, 1)]
@@ -241,7 +249,7 @@ def test_only_a_cpu_trains_with_products_of_matrices(device):
 
 
 def test_a_network_that_trains_has_the_backbones_outputs_and_our_swish():
-    model, _ = backbone.trainable(VARIANTS["B0"], "float32", 0.8)
+    model = trainable("cpu")
     # What its replicas get is such a copy.
     for each in (model, keras.models.clone_model(model)):
         kinds = [type(layer) for layer in each.layers]

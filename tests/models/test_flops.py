@@ -44,9 +44,12 @@ def built(model) -> list[Convolution]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_convolutions_are_those_of_the_network(name, build):
+def test_convolutions_parameters_and_width_are_those_of_the_network(name, build):
     row = VARIANTS[name]
-    assert list(convolutions(row, row.image_size)) == built(build(name, row.image_size))
+    model = build(name, row.image_size)
+    assert list(convolutions(row, row.image_size)) == built(model)
+    assert model.count_params() == row.parameters
+    assert model.output_shape[-1] == row.width
 
 
 @pytest.mark.parametrize("name", ["B0", "T", "S"])

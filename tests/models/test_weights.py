@@ -25,7 +25,7 @@ from effbench.data import download
 from effbench.errors import UsageError, WeightsError
 from effbench.hardware import tensorflow_setup
 from effbench.models import backbone, weights
-from effbench.models.weights import Source
+from effbench.models.weights import WeightsSource
 
 keras = tensorflow_setup.keras
 B0, B1 = VARIANTS["B0"], VARIANTS["B1"]
@@ -284,7 +284,7 @@ def test_the_order_of_tensors_in_a_layer_never_mixes_them_up(original, target, c
 @pytest.mark.parametrize("name", ["b0.weights.h5", "b0.hdf5", "weights.bin", "B0.H5", "b0 (1).h5"])
 def test_the_name_of_a_file_does_not_matter(original, target, saved, tmp_path, name):
     path = Path(shutil.copy(saved, tmp_path / name))
-    assert Source.parse(str(path), "torch").path == path
+    assert WeightsSource.parse(str(path), "torch").path == path
     assert weights.load(target, path) == len(original.get_weights())
     assert same(original, target)
 
@@ -326,7 +326,7 @@ def published(monkeypatch) -> Callable[[bytes, str], str]:
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_releases_are_known_by_name_without_a_file(variant):
     for name, release in variant.releases.items():
-        found = Source.parse(name, "auto").identify(variant)
+        found = WeightsSource.parse(name, "auto").identify(variant)
         assert found == WeightsId(name, f"md5:{release.md5}", release.rescale)
         assert found.released
         assert not found.random
@@ -334,7 +334,9 @@ def test_releases_are_known_by_name_without_a_file(variant):
 
 
 def test_auto_is_the_case_studys_choice():
-    found = {name: Source.parse("auto", "auto").identify(row) for name, row in VARIANTS.items()}
+    found = {
+        name: WeightsSource.parse("auto", "auto").identify(row) for name, row in VARIANTS.items()
+    }
     assert {name for name, row in found.items() if row.name != "imagenet"} == {"XL"}
     assert found["XL"].name == "imagenet21k-ft1k"
     assert [found[name].rescale for name in ("B0", "B3", "T", "S", "M", "L", "XL")] == [
@@ -344,7 +346,7 @@ def test_auto_is_the_case_studys_choice():
 
 
 def test_none_is_random_weights():
-    found = Source.parse("none", "auto").identify(B0)
+    found = WeightsSource.parse("none", "auto").identify(B0)
     assert found.random
     assert not found.released
     assert found.rescale == "torch"
@@ -353,18 +355,18 @@ def test_none_is_random_weights():
 @pytest.mark.parametrize(("variant", "name"), [("T", "imagenet21k"), ("XL", "imagenet")])
 def test_a_release_that_does_not_exist_is_refused(variant, name):
     with pytest.raises(UsageError, match=f"{variant} has no such release of weights: {name};"):
-        Source.parse(name, "auto").identify(VARIANTS[variant])
+        WeightsSource.parse(name, "auto").identify(VARIANTS[variant])
 
 
 @pytest.mark.parametrize("text", ["imagenet22k", "", "noisy_student", "ImageNet", "a/b/c"])
 def test_unknown_weights_are_refused(text):
     with pytest.raises(UsageError, match="choose auto, imagenet, imagenet21k, "):
-        Source.parse(text, "auto")
+        WeightsSource.parse(text, "auto")
 
 
 def test_a_path_that_is_not_there_is_refused():
     with pytest.raises(WeightsError, match=r"nowhere\.h5"):
-        Source.parse("/nowhere.h5", "auto").identify(B0)
+        WeightsSource.parse("/nowhere.h5", "auto").identify(B0)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +383,7 @@ def test_a_file_with_the_md5_of_a_release_is_that_release(
     md5 = published(b"content", suffix)
     path = tmp_path / "renamed.h5"
     path.write_bytes(b"content")
-    found = Source.parse(str(path), "auto").identify(B0)
+    found = WeightsSource.parse(str(path), "auto").identify(B0)
     assert found == WeightsId(name, f"md5:{md5}", rescale)
     assert found.released
 
@@ -400,10 +402,10 @@ def test_a_file_with_the_md5_of_a_release_is_that_release(
 def test_a_name_like_a_releases_says_what_the_weights_expect(tmp_path, file, name, rescale):
     path = tmp_path / file
     path.write_bytes(b"not the release, byte for byte")
-    found = Source.parse(str(path), "auto").identify(B0)
+    found = WeightsSource.parse(str(path), "auto").identify(B0)
     assert found == WeightsId(name, f"sha256:{digests(path.read_bytes())[1]}", rescale)
     assert not found.released
-    told = Source.parse(str(path), "tf").identify(B0)
+    told = WeightsSource.parse(str(path), "tf").identify(B0)
     assert told.rescale == "tf"
 
 
@@ -417,8 +419,8 @@ def test_a_file_of_unknown_origin_needs_rescale(tmp_path, file, rescale):
     content = h5_file("whatever")
     path.write_bytes(content)
     with pytest.raises(UsageError, match="--rescale torch"):
-        Source.parse(str(path), "auto").identify(B0)
-    found = Source.parse(str(path), rescale).identify(B0)
+        WeightsSource.parse(str(path), "auto").identify(B0)
+    found = WeightsSource.parse(str(path), rescale).identify(B0)
     assert found == WeightsId("file", f"sha256:{digests(content)[1]}", rescale)
 
 
@@ -426,7 +428,7 @@ def test_what_is_no_file_of_weights_is_told_before_its_rescaling(tmp_path):
     path = tmp_path / "page.h5"
     path.write_bytes(b"<!DOCTYPE html>")
     with pytest.raises(WeightsError, match="not a readable Keras HDF5 file"):
-        Source.parse(str(path), "auto").identify(B0)
+        WeightsSource.parse(str(path), "auto").identify(B0)
 
 
 @pytest.mark.parametrize("name", ["imagenet21k", "imagenet21k-ft1k", "imagenet22k"])
@@ -435,7 +437,7 @@ def test_a_name_that_only_begins_like_a_release_is_not_taken_for_it(tmp_path, na
     path = tmp_path / f"efficientnetv2-b0-{name}.h5"
     path.write_bytes(h5_file("whatever"))
     try:
-        found = Source.parse(str(path), "auto").identify(B0)
+        found = WeightsSource.parse(str(path), "auto").identify(B0)
     except UsageError:
         return
     assert (found.name, found.rescale) == (name, "tf")
@@ -464,7 +466,7 @@ def closed_port() -> int:
 
 
 def find(directory: Path | None = None, name: str = "imagenet") -> weights.File:
-    source = Source.parse(name, "auto")
+    source = WeightsSource.parse(name, "auto")
     return weights.find(source, source.identify(B0), B0, directory, progress.silent)
 
 
@@ -532,7 +534,7 @@ def test_a_named_file_that_changed_since_it_was_identified_is_refused(empty):
     """Its identity is in the key of the run, so other weights would pass for these."""
     path = empty / "efficientnetv2-b0-imagenet-notop.h5"
     path.write_bytes(b"mine")
-    source = Source.parse(str(path), "auto")
+    source = WeightsSource.parse(str(path), "auto")
     identity = source.identify(B0)
     path.write_bytes(b"trained some more")
     with pytest.raises(WeightsError, match="notop"):
@@ -588,7 +590,7 @@ def status(code: int) -> Answer:
 def test_a_release_is_downloaded_checked_and_kept(serve):
     asked = serve(body(GOOD))
     steps: list[progress.Step] = []
-    source = Source.parse("auto", "auto")
+    source = WeightsSource.parse("auto", "auto")
     found = weights.find(source, source.identify(B0), B0, None, steps.append)
     assert found == weights.File(cache.downloads() / RELEASE, digests(GOOD)[1])
     assert found.path.read_bytes() == GOOD
@@ -657,7 +659,7 @@ def test_after_a_bad_download_a_good_one_works(serve):
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_no_variant_goes_on_without_its_weights(empty, variant):
     for name in ("auto", *variant.releases):
-        source = Source.parse(name, "auto")
+        source = WeightsSource.parse(name, "auto")
         with pytest.raises(WeightsError):
             weights.find(source, source.identify(variant), variant, None, progress.silent)
 
@@ -693,7 +695,7 @@ def test_a_job_without_its_file_does_not_train_on_random_weights(empty):
     )  # fmt: skip
     (spec,) = resolve.resolve(options).specs
     assert recipes.get("case-study").epochs == 25
-    spec = replace(spec, weights=Source.parse("imagenet", "auto").identify(B0))
+    spec = replace(spec, weights=WeightsSource.parse("imagenet", "auto").identify(B0))
     job = jobs.Job((spec,), empty / "results", None, None, "", "cpu", 0.0)
     with pytest.raises((WeightsError, ValueError, AssertionError)):
         run_job.run(job, lambda _: None, lambda: False)

@@ -112,6 +112,35 @@ def test_marks(changes, marks):
     assert tuple(caveats.of_spec(spec(**changes))) == marks
 
 
+OLDER = replace(CASE_STUDY, epochs=10, batch_size=64)
+
+
+@pytest.mark.parametrize("make", [result, failure])
+def test_marks_compare_with_the_recipe_of_the_runs_own_version(make):
+    """A row of the table that changed since changes no run of before."""
+    assert make(spec=spec(recipe=OLDER), standard=OLDER).marks == {}
+    shorter = spec(recipe=replace(OLDER, epochs=9, dropout=0.5))
+    assert make(spec=shorter, standard=OLDER).marks == {
+        "limited": "9 epochs",
+        "changed recipe": "dropout 0.5",
+    }
+    assert make(spec=spec(), standard=OLDER).marks == {
+        "changed recipe": "epochs 25, batch_size 128"
+    }
+
+
+@pytest.mark.parametrize("make", [result, failure])
+def test_marks_compare_with_the_recipe_of_today_where_no_other_was_kept(make):
+    assert list(make(spec=spec(recipe=OLDER)).marks) == ["limited", "changed recipe"]
+    assert make(spec=spec()).marks == {}
+
+
+def test_a_recipe_that_is_gone_is_still_compared_with_its_own_standard():
+    gone = replace(OLDER, name="gone")
+    record = result(spec=spec(recipe=replace(gone, epochs=5)), standard=gone)
+    assert record.marks == {"limited": "5 epochs"}
+
+
 def test_more_epochs_than_the_recipe_says_do_not_pass_for_its_result():
     assert caveats.of_spec(spec(recipe=replace(CASE_STUDY, epochs=50)))
 
@@ -159,10 +188,11 @@ def test_the_reported_epoch_is_the_recipes_choice():
     [
         result(),
         result(spec=spec(limit=20, weights=RANDOM)),
+        result(standard=CASE_STUDY),
         failure(),
         failure(message="naïve “quotes” \\ [red] \x1b[31m | \u2028 ±"),
     ],
-    ids=["result", "limited", "failure", "odd characters"],
+    ids=["result", "limited", "standard", "failure", "odd characters"],
 )
 def test_a_record_comes_back_from_json_as_it_was(record):
     kind = RunResult if isinstance(record, RunResult) else RunFailure

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import Timeout
+from support.memory import extra
 from support.records import complete, failure, put, result, scores, spec
 
+from effbench.config.run_spec import digest
 from effbench.errors import DataError, DiskError
 from effbench.files import write_atomically
 from effbench.records.record import SCHEMA
@@ -69,6 +71,22 @@ def test_predictions_come_back_and_are_named_by_their_content(store):
         for name, array in arrays.items():
             assert back[name].dtype == array.dtype
             np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.parametrize("what", ["model", "predictions"])
+def test_saving_takes_a_fraction_of_the_memory_of_what_is_saved(what, store):
+    """Random bytes, which no compression makes smaller."""
+    bits = np.random.default_rng(0)
+    arrays = {f"arr_{number}": bits.bytes(8 << 20) for number in range(8)}
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in arrays.items()}
+    save = {
+        "model": lambda: store.save_model("k", list(arrays.values())),
+        "predictions": lambda: store.save_predictions("k", arrays),
+    }
+    assert extra(save[what]) < (64 << 20) / 2
+    (path,) = [path for path in store.directory.rglob("*") if path.is_file()]
+    with np.load(path, allow_pickle=False) as back:
+        assert all(np.array_equal(back[name], array) for name, array in arrays.items())
 
 
 def test_a_result_without_its_predictions_is_not_finished(store):
@@ -269,6 +287,32 @@ def test_a_record_of_schema_1_is_read_as_one_of_today(store, record):
     path.write_text(json.dumps(raw))
     assert store.read(record.spec.key) == record
     assert intact(path) is None
+
+
+def test_a_record_from_before_the_standard_was_kept_is_read_and_finished(store):
+    record = put(store, result())
+    path = store.path(record)
+    raw = json.loads(path.read_bytes())
+    del raw["standard"], raw["sha256"]
+    path.write_text(json.dumps(raw | {"sha256": digest(raw)}))
+    assert store.read(record.spec.key, checked=True) == record
+    assert store.finished(record.spec.key)
+    assert result(standard=record.spec.recipe).spec.key == record.spec.key
+
+
+def test_a_changed_record_is_neither_trusted_nor_replaced(store):
+    """Reading it for its own sake, as show does, is another matter."""
+    record = put(store, result())
+    assert store.doubt(record.spec.key) == ""
+    path = store.path(record)
+    path.write_text(path.read_text().replace('"replicas": 1', '"replicas": 8'))
+    assert store.finished(record.spec.key)
+    assert store.doubt(record.spec.key).startswith("the record was changed since it was written")
+    assert store.read(record.spec.key).provenance.replicas == 8
+    assert store.load().problems == ()
+    assert store.load(checked=True).results == ()
+    (problem,) = store.load(checked=True).problems
+    assert problem.startswith(f"{store.folder(record.spec.key)}: changed since it was written")
 
 
 def test_the_checksum_is_of_the_content_and_not_of_its_form(store):

@@ -12,7 +12,7 @@ from effbench.report.published import (
     CASE_STUDY_DATA,
     CURVES,
     TABLES,
-    Epoch,
+    PublishedEpoch,
     case_study,
     case_study_curves,
     flaws,
@@ -73,7 +73,7 @@ def test_every_network_has_25_epochs():
     assert list(case_study_curves()) == list(VARIANTS)
     for epochs in case_study_curves().values():
         assert [epoch.epoch for epoch in epochs] == list(range(1, 26))
-    assert case_study_curves()["XL"][0] == Epoch(
+    assert case_study_curves()["XL"][0] == PublishedEpoch(
         "XL", 1, 0.5289, 0.8416, 0.9495, 0.3043, 0.9326, 0.9972, CURVES.sources[0]
     )
 
@@ -164,9 +164,11 @@ def test_flaws_are_those_that_the_curves_show():
     assert "from epoch 2 to 3 (0.3318 to 0.3093)" in flaws()["B1"][0].text
 
 
-def epochs(losses: list[float], val_losses: list[float], accuracies: list[float]) -> list[Epoch]:
+def epochs(
+    losses: list[float], val_losses: list[float], accuracies: list[float]
+) -> list[PublishedEpoch]:
     rows = enumerate(zip(losses, val_losses, accuracies, strict=True), 1)
-    return [Epoch("B0", i, a, 0.9, 0.9, b, c, 0.9, "a test") for i, (a, b, c) in rows]
+    return [PublishedEpoch("B0", i, a, 0.9, 0.9, b, c, 0.9, "a test") for i, (a, b, c) in rows]
 
 
 @pytest.mark.parametrize(

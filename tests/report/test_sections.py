@@ -82,9 +82,11 @@ def test_predictions_that_are_not_the_records_are_not_used(store):
     other = finished(store, np.arange(2000) < 1400, variant="B2")
     path = store.folder(wrong.spec.key) / wrong.predictions.file
     path.write_bytes((store.folder(other.spec.key) / other.predictions.file).read_bytes())
-    (problem,) = report(store).problems
-    assert "predictions and record disagree" in problem
+    found = report(store)
+    (problem,) = found.problems
+    assert "not the run's predictions" in problem
     assert wrong.spec.key in problem
+    assert [row.spec.variant for row in found.sections[0].rows] == ["B0", "B2"]
 
 
 def test_other_content_of_the_same_data_is_another_table(store):

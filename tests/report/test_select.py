@@ -124,6 +124,13 @@ def test_no_choice_of_columns_hides_the_marks(store):
     assert document.render(found, "csv", Wanted("variant")) == "variant,marks\nT,random weights\n"
 
 
+def test_a_column_asked_for_twice_is_shown_once(store):
+    text = document.render(build.read(store, Selection()), "markdown", Wanted("Size,Size"))
+    heads = [line for line in text.splitlines() if "Size" in line]
+    assert heads
+    assert all(head.count("Size") == 1 for head in heads)
+
+
 def test_notes_on_columns_that_are_not_shown_are_left_out(store):
     found = build.read(store, Selection(recipes="case-study", data="cifar10", where="seeds > 1"))
     full = document.render(found, "markdown")

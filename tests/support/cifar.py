@@ -39,7 +39,7 @@ def _opcodes(value: object) -> bytes:
     if isinstance(value, list):
         return b"](" + b"".join(map(_opcodes, value)) + b"e"
     if isinstance(value, dict):
-        return b"}(" + b"".join(_opcodes(each) for pair in value.items() for each in pair) + b"u"
+        return b"}(" + b"".join(_opcodes(part) for pair in value.items() for part in pair) + b"u"
     assert isinstance(value, np.ndarray)
     assert value.dtype == np.uint8
     empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + _opcodes((0,))

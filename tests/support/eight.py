@@ -52,20 +52,22 @@ def gather(values: np.ndarray, layout: Layout):
 def heads(layout: Layout) -> dict[str, object]:
     values, labels = arrays()
     traces = []
-    build = linear_probe.Trainer
+    build = linear_probe.HeadTrainer
 
     class Counted(build):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)
             traces.append(self._run)
 
-    linear_probe.Trainer = Counted
+    linear_probe.HeadTrainer = Counted
     with layout.scope():
         evaluator = Evaluator(gather(values[TRAIN:], layout), VALIDATION, layout)
         lookup = gather(values[:TRAIN], layout)
-        task = linear_probe.Task(lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout)
+        task = linear_probe.ProbeTask(
+            lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout
+        )
         trained = linear_probe.train(task, RECIPE, [0, 1], 1, progress.silent)
-    linear_probe.Trainer = build
+    linear_probe.HeadTrainer = build
     return {
         "history": [[asdict(row) for row in head.history] for head in trained],
         "kernels": [head.weights[-1][0].tolist() for head in trained],
@@ -96,9 +98,11 @@ def extracted(layout: Layout) -> dict[str, object]:
     batch = feature_cache.batch_size(32, "cpu", layout.replicas) * layout.replicas
     with tempfile.TemporaryDirectory() as folder, layout.scope():
         program = partial(layout.map, run)
-        found = feature_cache.extract(program, batch, images, Path(folder), about, progress.silent)
+        features = feature_cache.extract(
+            program, batch, images, Path(folder), about, progress.silent
+        )
     return {
-        "right": bool(np.allclose(found.values, images.mean(axis=(1, 2)), rtol=1e-5)),
+        "right": bool(np.allclose(features.values, images.mean(axis=(1, 2)), rtol=1e-5)),
         "shapes": shapes,
     }
 
@@ -118,14 +122,16 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
     with layout.scope():
         looked, _ = inputs.direct(job, dataset, model, device, progress.silent)
         splits = dataset.splits
-        own = [
+        evaluators = [
             Evaluator(lookup, len(split.labels), layout)
             for lookup, split in zip(looked, splits, strict=True)
         ]
-        task = linear_probe.Task(looked[0], splits[0].labels, own[1], splits[1].labels, 16, layout)
+        task = linear_probe.ProbeTask(
+            looked[0], splits[0].labels, evaluators[1], splits[1].labels, 16, layout
+        )
         (head,) = linear_probe.train(task, RECIPE, [0], 1, progress.silent)
         kernel, bias = head.weights[-1]
-        logits = own[2].logits(kernel[None], bias[None])[0]
+        logits = evaluators[2].logits(kernel[None], bias[None])[0]
     return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}
 
 
@@ -135,7 +141,7 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
     task = replace(tiny.task(recipe, layout), micro_batch=8, device=device)
     with layout.scope():
         # BatchNorm's statistics would be each replica's own.
-        trainer = fine_tune_step.Trainer(*tiny.build(norm=False), task)
+        trainer = fine_tune_step.NetworkTrainer(*tiny.build(norm=False), task)
         with tempfile.TemporaryDirectory() as folder:
             trained = fine_tune.train(
                 trainer,
@@ -148,7 +154,7 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
         before = trainer.state()
         trainer.restore(saved.variables)
         # The mean of eight equal floats may be another one, by a bit.
-        same = all(np.allclose(*each) for each in zip(before, trainer.state(), strict=True))
+        same = all(np.allclose(*pair) for pair in zip(before, trainer.state(), strict=True))
     return {
         "history": [asdict(row) for row in trained.history],
         "weights": [weight.tolist() for weight in trained.weights],
@@ -187,7 +193,7 @@ def main() -> None:
     eight = devices.connect("cpu", replicas=8)
     assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
     layouts = {"1": Layout("/CPU:0"), "8": eight.layout}
-    found = {
+    results = {
         name: {
             "heads": heads(layout),
             "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
@@ -200,8 +206,8 @@ def main() -> None:
         }
         for name, layout in layouts.items()
     }
-    found["8"]["packed"] = whole(eight.layout, "tpu")  # one is one unpacked: `test_packing`
-    json.dump(found, sys.stdout)
+    results["8"]["packed"] = whole(eight.layout, "tpu")  # one is one unpacked: `test_packing`
+    json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ def ranks(hits: np.ndarray) -> np.ndarray:
     return np.where(hits, 0, wrong).astype(np.uint8)
 
 
-def counts(found: np.ndarray) -> Scores:
-    return Scores(int((found == 0).sum()), int((found < 5).sum()), len(found), 0.25)
+def counts(rank: np.ndarray) -> Scores:
+    return Scores(int((rank == 0).sum()), int((rank < 5).sum()), len(rank), 0.25)
 
 
 def finished(store: Store, test: np.ndarray, seed: int = 0, **changes: object) -> RunResult:
@@ -22,11 +22,11 @@ def finished(store: Store, test: np.ndarray, seed: int = 0, **changes: object) -
     from dataclasses import replace
 
     chosen = spec(seed=seed, **changes)
-    own = {"validation": ranks(test[: len(test) // 2]), "test": ranks(test)}
+    rank_by_split = {"validation": ranks(test[: len(test) // 2]), "test": ranks(test)}
     saved = store.save_predictions(
-        chosen.key, {f"{split}_rank": found for split, found in own.items()}
+        chosen.key, {f"{split}_rank": rank for split, rank in rank_by_split.items()}
     )
-    plain = result(counts(own["validation"]), counts(own["test"]), spec=chosen)
+    plain = result(counts(rank_by_split["validation"]), counts(rank_by_split["test"]), spec=chosen)
     record = replace(
         plain,
         images=Images(45_000, len(test) // 2, len(test), 45_000),

@@ -104,10 +104,10 @@ def failure(**changes: object) -> RunFailure:
 
 def put(store: Store, record: RunResult) -> RunResult:
     """Saves a finished run as a worker does, with ranks that fit its scores; returns the record."""
-    found = record.reported
+    reported = record.reported
     saved = store.save_predictions(
         record.spec.key,
-        {"validation_rank": _ranks(found.validation), "test_rank": _ranks(found.test)},
+        {"validation_rank": _ranks(reported.validation), "test_rank": _ranks(reported.test)},
     )
     record = replace(record, predictions=saved)
     store.save(record)
@@ -137,24 +137,24 @@ def complete(store: Store, **changes: object) -> RunResult:
     rank = (probability > true[..., None]).sum(axis=-1)
 
     def counted(epoch: int, split: int) -> Scores:
-        place = rank[epoch, split]
+        split_rank = rank[epoch, split]
         loss = -float(np.log(true[epoch, split]).mean())
-        return Scores(int((place == 0).sum()), int((place < 5).sum()), images, loss)
+        return Scores(int((split_rank == 0).sum()), int((split_rank < 5).sum()), images, loss)
 
-    places = {
+    epochs_by_rule = {
         "val_loss": int(np.argmax(np.log(true[:, 0]).sum(axis=-1))),
         "val_accuracy": int(np.argmax((rank[:, 0] == 0).sum(axis=-1))),
         "final": epochs - 1,
     }
-    shown = places[chosen.recipe.selection]
+    shown = epochs_by_rule[chosen.recipe.selection]
     arrays = {}
-    for place, split in enumerate(("validation", "test")):
+    for index, split in enumerate(("validation", "test")):
         arrays |= {
-            f"{split}_index": np.arange(images, dtype=np.int32) + 100 * place,
+            f"{split}_index": np.arange(images, dtype=np.int32) + 100 * index,
             f"{split}_label": label.astype(np.uint8),
-            f"{split}_predicted": logits[shown, place].argmax(axis=-1).astype(np.uint8),
-            f"{split}_rank": rank[shown, place].astype(np.uint8),
-            f"{split}_probability": probability[shown, place].astype(np.float16),
+            f"{split}_predicted": logits[shown, index].argmax(axis=-1).astype(np.uint8),
+            f"{split}_rank": rank[shown, index].astype(np.uint8),
+            f"{split}_probability": probability[shown, index].astype(np.float16),
         }
     train = scores(50, 70, 80, 1.0)
     record = result(
@@ -162,8 +162,8 @@ def complete(store: Store, **changes: object) -> RunResult:
         images=Images(80, images, images, 45_000),
         history=tuple(Epoch(n + 1, 0.01, train, counted(n, 0)) for n in range(epochs)),
         selected=tuple(
-            Selected(rule, place + 1, counted(place, 0), counted(place, 1))
-            for rule, place in places.items()
+            Selected(rule, epoch + 1, counted(epoch, 0), counted(epoch, 1))
+            for rule, epoch in epochs_by_rule.items()
         ),
         predictions=store.save_predictions(chosen.key, arrays),
     )

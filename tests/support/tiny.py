@@ -63,15 +63,17 @@ def build(*, norm: bool = True, depth: float = 0.5) -> tuple[keras.Model, layers
     if depth:
         second = layers.StochasticDepth(noise, depth, name="drop")(second)
     model = keras.Model(inputs, tf.nn.silu(first + second))
-    for place, variable in enumerate(model.trainable_variables):
+    for seed, variable in enumerate(model.trainable_variables):
         if variable.shape.rank == 4:
-            variable.assign(keras.initializers.GlorotUniform(seed=place)(variable.shape))
+            variable.assign(keras.initializers.GlorotUniform(seed=seed)(variable.shape))
     return model, noise
 
 
-def task(recipe: Recipe = RECIPE, layout: Layout = ALONE, **changes: object) -> fine_tune_step.Task:
+def task(
+    recipe: Recipe = RECIPE, layout: Layout = ALONE, **changes: object
+) -> fine_tune_step.FineTuneTask:
     images, labels = data()
-    plain = fine_tune_step.Task(
+    plain = fine_tune_step.FineTuneTask(
         images=lookups.gathered(images[:IMAGES], layout),
         labels=labels[:IMAGES],
         recipe=recipe,
@@ -83,12 +85,14 @@ def task(recipe: Recipe = RECIPE, layout: Layout = ALONE, **changes: object) -> 
     return replace(plain, **changes)
 
 
-def trainer(task: fine_tune_step.Task) -> fine_tune_step.Trainer:
+def trainer(task: fine_tune_step.FineTuneTask) -> fine_tune_step.NetworkTrainer:
     with task.layout.scope():
-        return fine_tune_step.Trainer(*build(), task)
+        return fine_tune_step.NetworkTrainer(*build(), task)
 
 
-def validation(trainer: fine_tune_step.Trainer, layout: Layout = ALONE) -> fine_tune.Validation:
+def validation(
+    trainer: fine_tune_step.NetworkTrainer, layout: Layout = ALONE
+) -> fine_tune.Validation:
     images, labels = data()
     model = trainer._model
 
@@ -107,11 +111,11 @@ def hooks(folder: Path, minutes: float | None = 0.0, report: Report = silent) ->
     return fine_tune.Hooks(keeper, lambda: False, report, Logs(store, "tiny", tensorboard=False))
 
 
-def train(own: fine_tune_step.Task, hooks: fine_tune.Hooks) -> fine_tune.Trained:
-    made = trainer(own)
-    with own.layout.scope():
+def train(task: fine_tune_step.FineTuneTask, hooks: fine_tune.Hooks) -> fine_tune.Trained:
+    made = trainer(task)
+    with task.layout.scope():
         return fine_tune.train(
-            made, own, schedule.split(own.recipe, SIZE), validation(made, own.layout), hooks
+            made, task, schedule.split(task.recipe, SIZE), validation(made, task.layout), hooks
         )
 
 
@@ -140,9 +144,9 @@ def _die(what: str = "", number: str = "0") -> None:
         return call
 
     if what == "step":
-        fine_tune_step.Trainer.run = counted(fine_tune_step.Trainer.run)
+        fine_tune_step.NetworkTrainer.run = counted(fine_tune_step.NetworkTrainer.run)
     elif what == "fsync":  # the whole file is written, but has not its name
-        checkpoints.os.fsync = counted(os.fsync)
+        os.fsync = counted(os.fsync)
 
 
 if __name__ == "__main__":

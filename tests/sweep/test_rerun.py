@@ -113,6 +113,15 @@ def test_the_command_leads_to_the_same_key(options, device, capsys):
     assert keys(rerun(failure(spec=record.spec)).command, capsys) == [record.spec.key]
 
 
+def test_a_run_of_an_older_recipe_is_repeated_with_its_own_numbers(capsys):
+    """Though it has no mark: what it does not share with the recipe of today is said."""
+    numbers = made("cpu", {"variants": "B0", "epochs": 10, "settings": ("dropout=0.2",)})
+    record = replace(numbers, standard=numbers.spec.recipe)
+    assert "changed recipe" not in record.marks
+    assert "--set dropout=0.2" in rerun(record).command
+    assert keys(rerun(record).command, capsys) == [record.spec.key]
+
+
 def test_the_command_says_no_more_than_it_must():
     plain = made("cpu", {"variants": "B0", "weights": "efficientnetv2-b0-imagenet-notop.h5"})
     assert rerun(plain).command == (

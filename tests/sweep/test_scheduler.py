@@ -13,12 +13,13 @@ import psutil
 import pytest
 from support.sweeps import outcome, start, sweep, until
 
+from effbench.config.recipes import RECIPES
 from effbench.records import caveats
 from effbench.records.store import Store
 
 SMALL = "--variants B0 --weights none --data digits --limit 40 --epochs 2 --image-size 32 --cpu"
 # Enough images for several chunks of features, and epochs enough to be seen training.
-LONGER = "--variants B0 --weights none --data digits --limit 1000 --epochs 8 --image-size 64 --cpu"
+LONGER = "--variants B0 --weights none --data digits --limit 1000 --epochs 8 --image-size 32 --cpu"
 
 
 @pytest.fixture
@@ -32,17 +33,22 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not alive
 
 
-def test_whole_job_and_nothing_twice(tmp_path: Path, cache: dict[str, str]) -> None:
+def test_two_sweeps_at_once_share_the_work_and_nothing_is_done_twice(
+    tmp_path: Path, cache: dict[str, str]
+) -> None:
     results = tmp_path / "results"
     arguments = SMALL.replace("B0", "B0,B1") + " --seeds 0,1"
-    first = sweep(arguments, results, cache)
-    assert first.returncode == 0, first.stderr
+    both = [start(arguments, results, cache) for _ in range(2)]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(int(text.split(" saved,")[0].split()[-1]) for text, _ in said) == 4
     records = Store(results).load()
     assert [each.spec.variant for each in records.results] == ["B0", "B0", "B1", "B1"]
     assert records.failures == records.problems == ()
     for result in records.results:
         assert (result.images.train, result.images.validation, result.images.test) == (40, 10, 10)
         assert set(caveats.of_spec(result.spec)) >= {"random weights", "limited"}
+        assert result.standard == RECIPES["case-study"]
         file = Store(results).folder(result.spec.key) / result.predictions.file
         assert hashlib.sha256(file.read_bytes()).hexdigest() == result.predictions.sha256
         arrays = np.load(file)
@@ -137,19 +143,6 @@ def test_ctrl_c_ends_soon_and_says_so(tmp_path: Path, cache: dict[str, str]) -> 
     ]
     assert gone(workers)
     assert Store(tmp_path / "results").load().failures == ()
-
-
-def test_two_sweeps_at_once_share_the_work(tmp_path: Path, cache: dict[str, str]) -> None:
-    results = tmp_path / "results"
-    arguments = SMALL.replace("B0", "B0,B1")
-    both = [start(arguments, results, cache) for _ in range(2)]
-    said = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    saved = [int(text.split(" saved,")[0].split()[-1]) for text, _ in said]
-    assert sum(saved) == 2
-    records = Store(results).load()
-    assert len(records.results) == 2
-    assert records.problems == ()
 
 
 def test_a_killed_worker_is_one_failure(tmp_path: Path, cache: dict[str, str]) -> None:

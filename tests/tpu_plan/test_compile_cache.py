@@ -3,13 +3,13 @@
 import errno
 import os
 import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from support import children
 from support.records import spec
 
 import effbench
@@ -30,16 +30,12 @@ ROWS = (Lowered("features", "a.mlir", 32, 235, 0, "b.mlir", 2),)
 class Player:
     """Plays the processes; counts how often one is started."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
         self.worked = 0
 
     def plays(self, code: str) -> None:
-        """Every process runs `code`, with the line that it was handed as `line`."""
-        script = self._folder / "script.py"
-        head = "import os, signal, sys, time\nline = sys.stdin.readline()\n"
-        script.write_text(head + code)
-        compile_cache.COMMAND = (sys.executable, str(script))
+        children.play(self._monkeypatch, code)
 
     def answers(self, answer: bytes) -> None:
         self.plays(f"sys.stdout.write({answer.decode()!r})")
@@ -53,9 +49,8 @@ class Player:
 
 @pytest.fixture
 def player(tmp_path, monkeypatch) -> Player:
-    monkeypatch.setattr(compile_cache, "COMMAND", compile_cache.COMMAND)
     monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
-    return Player(tmp_path)
+    return Player(monkeypatch)
 
 
 def test_an_answer_is_kept_by_program_chip_and_version(player, monkeypatch):
@@ -104,7 +99,9 @@ def test_a_compiler_that_hangs_is_ended(player, monkeypatch):
     with pytest.raises(CrashError, match="no answer in"):
         player.compile()
     assert time.monotonic() - began < 20
-    assert not any("script.py" in " ".join(each.cmdline()) for each in psutil.Process().children())
+    assert not any(
+        "time.sleep(60)" in " ".join(each.cmdline()) for each in psutil.Process().children()
+    )
 
 
 def test_an_error_that_another_process_would_meet_too_ends_the_plan(player):

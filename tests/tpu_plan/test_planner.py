@@ -21,7 +21,7 @@ from effbench.progress import silent
 from effbench.tpu_plan import compile_cache, planner, programs
 from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.messages import Compiled, Lowered
-from effbench.tpu_plan.planner import BATCHES, Options
+from effbench.tpu_plan.planner import BATCHES, PlanOptions
 from effbench.training import variable_packing
 
 GIB = 2**30
@@ -74,7 +74,7 @@ def played(monkeypatch) -> Played:
 
 def test_a_plan_has_a_row_for_each_slice_and_variant(played):
     steps = []
-    rows = planner.make(Options("v3-8,v2-8,v4-8", "S,B0"), steps.append)
+    rows = planner.make(PlanOptions("v3-8,v2-8,v4-8", "S,B0"), steps.append)
     assert [(row.tpu.name, row.spec.variant) for row in rows] == [
         ("v2-8", "B0"),
         ("v2-8", "S"),
@@ -92,7 +92,7 @@ def test_a_plan_has_a_row_for_each_slice_and_variant(played):
 
 
 def test_a_run_is_all_calls_of_all_programs(played):
-    (row,) = planner.make(Options("v3-8", "B0"), silent)
+    (row,) = planner.make(PlanOptions("v3-8", "B0"), silent)
     # 32 x 90 MB and 45 MB, at 450 GB/s.
     assert row.seconds == pytest.approx(235 * 6.4e-3 + 2812 * 1e-4)
     assert row.peak == 2 * GIB
@@ -102,7 +102,7 @@ def test_a_run_is_all_calls_of_all_programs(played):
 
 def test_a_crash_of_the_compiler_is_one_row(played):
     played.crash = "B0"
-    rows = planner.make(Options("v3-8", "B0,B1"), silent)
+    rows = planner.make(PlanOptions("v3-8", "B0,B1"), silent)
     assert rows[0].problem == "features: the compiler crashed: ended by SIGSEGV"
     assert (rows[0].seconds, rows[0].excess) == (0, 0)
     assert rows[1].problem == ""
@@ -116,7 +116,7 @@ def test_a_crash_of_the_tracing_is_one_row(played, monkeypatch):
         return played.lower(spec, None, 8, lambda: None)
 
     monkeypatch.setattr(compile_cache, "lower", crash)
-    rows = planner.make(Options("v3-8", "B0,B1"), silent)
+    rows = planner.make(PlanOptions("v3-8", "B0,B1"), silent)
     assert [row.problem for row in rows] == ["tracing crashed: ended by SIGKILL", ""]
 
 
@@ -127,14 +127,14 @@ def best(hbm: int, most: int) -> int:
 
 @pytest.mark.parametrize(("tpu", "hbm", "replicas"), [("v2-8", 8, 8), ("v5p-8", 95, 4)])
 def test_the_largest_batch_that_fits_takes_few_compilations(played, tpu, hbm, replicas):
-    (row,) = planner.make(Options(tpu, "B0", largest=True), silent)
+    (row,) = planner.make(PlanOptions(tpu, "B0", largest=True), silent)
     assert row.largest == best(hbm, 45_000 // replicas)
     assert row.problem == ""
     assert len({program for program, _ in played.compiled if program.startswith("B0")}) <= 7
 
 
 def test_a_batch_that_does_not_fit_says_by_how_much_and_what_does(played):
-    (row,) = planner.make(Options("v2-8", "B0", batch=2048), silent)
+    (row,) = planner.make(PlanOptions("v2-8", "B0", batch=2048), silent)
     needed = FIXED + EACH * 2048
     assert row.excess == needed - 7.5 * GIB
     assert row.problem == (
@@ -145,7 +145,7 @@ def test_a_batch_that_does_not_fit_says_by_how_much_and_what_does(played):
 
 def test_a_crash_while_the_largest_is_looked_for_is_said(played):
     played.crash = "-7"
-    (row,) = planner.make(Options("v2-8", "B0", largest=True), silent)
+    (row,) = planner.make(PlanOptions("v2-8", "B0", largest=True), silent)
     assert row.largest is None
     assert row.problem.startswith("the largest batch is not known: batch 7")
 

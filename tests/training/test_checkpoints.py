@@ -1,16 +1,18 @@
 """Checkpoints: two are kept, a broken one is passed over, a foreign one is refused."""
 
 import errno
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.memory import extra
 from support.records import scores
 
 from effbench.errors import CheckpointError, DiskError
 from effbench.records.record import Epoch
 from effbench.training import checkpoints
-from effbench.training.checkpoints import Checkpoint, Keeper, State
+from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 
 
 def made(step: int = 1, **changes: object) -> Checkpoint:
@@ -107,6 +109,14 @@ def test_a_full_disk_leaves_those_before(keeper, tmp_path, monkeypatch):
     monkeypatch.undo()
     assert len(files(tmp_path)) == 1
     assert same(keeper.load(), made(1))
+
+
+def test_variables_are_read_one_by_one_while_they_are_written(keeper):
+    variables = [np.full(1 << 20, number, np.float64) for number in range(8)]
+    variables.append(np.array(7, np.int64))
+    deferred = [Deferred(partial(np.add, variable, 0)) for variable in variables]
+    assert extra(lambda: keeper.save(Checkpoint(State(step=1), deferred, []))) < (64 << 20) / 2
+    assert same(keeper.load(), Checkpoint(State(step=1), variables, []))
 
 
 def test_one_is_due_after_its_minutes(tmp_path):

@@ -99,6 +99,17 @@ def _one_by_one(monkeypatch):
     monkeypatch.setattr(fine_tune, "PIECE_SECONDS", 0.0)
 
 
+def test_a_save_copies_no_variable_before_it_is_written(tmp_path, monkeypatch):
+    saved = []
+    hooks = tiny.hooks(tmp_path, minutes=1e9)
+    monkeypatch.setattr(hooks.keeper, "save", saved.append)
+    with pytest.raises(PreemptedError):
+        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
+    (checkpoint,) = saved
+    assert checkpoint.variables
+    assert not any(isinstance(variable, np.ndarray) for variable in checkpoint.variables)
+
+
 def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
     steps: list[Step] = []
     hooks = tiny.hooks(tmp_path, minutes=1e9, report=steps.append)
@@ -177,13 +188,13 @@ def test_what_is_not_finite_ends_it_at_once(tmp_path):
 
 
 def test_the_last_good_checkpoint_is_one_whose_weights_did_well(tmp_path, monkeypatch):
-    honest = fine_tune_step.Trainer.run
+    honest = fine_tune_step.NetworkTrainer.run
 
     def run(self, stage, order, first, last, step):
         losses, right = honest(self, stage, order, first, last, step)
         return np.where(np.arange(len(losses)) + step - first >= 6, np.nan, losses), right
 
-    monkeypatch.setattr(fine_tune_step.Trainer, "run", run)
+    monkeypatch.setattr(fine_tune_step.NetworkTrainer, "run", run)
     monkeypatch.setattr(fine_tune, "PIECE_SECONDS", 0.0)
     with pytest.raises(NonFiniteError, match=r"at step 7.*good checkpoint: .*/step-000000005-"):
         tiny.train(tiny.task(PLAIN), tiny.hooks(tmp_path))

@@ -10,11 +10,15 @@ from support.options import sweep_options
 from support.sweeps import one, outcome, start, sweep, until
 
 from effbench.config.sweep_options import SweepOptions
-from effbench.hardware import machine
+from effbench.errors import PreemptedError
+from effbench.failures import FailureKind
 from effbench.records.store import Store
+from effbench.sweep import run_job
 from effbench.sweep import scheduler as sweeping
 from effbench.sweep.resolve import resolve
-from effbench.training.job import Problem
+from effbench.training import fine_tune
+from effbench.training.checkpoints import Checkpoint, Keeper, State
+from effbench.training.job import Job, Problem
 
 # One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
 SMALL = (
@@ -116,7 +120,7 @@ def attempts(
         tried.append(job.images_at_once)
         if job.images_at_once > fits:
             kind = kinds[len(tried) - 1] if kinds else "out-of-memory"
-            return Problem(kind, "too much")
+            return Problem(FailureKind(kind), "too much")
         left.clear()
         return None
 
@@ -173,6 +177,51 @@ def test_a_retry_that_was_interrupted_goes_on_by_itself(monkeypatch, tmp_path):
         assert sweeping.states(request, store) == {key: state}
 
 
+def saved_checkpoint(store: Store, key: str, micro_batch: int | None) -> None:
+    path = store.checkpoints(key, micro_batch) / "step-000000001-0.npz"
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+def test_a_later_sweep_goes_on_in_the_micro_batch_of_the_checkpoint(monkeypatch, tmp_path):
+    _, store = attempts(monkeypatch, tmp_path, 16, oom_retry=False)
+    (failure,) = store.load().failures
+    saved_checkpoint(store, failure.spec.key, None)
+    assert attempts(monkeypatch, tmp_path, 1, retry_failed=True)[0] == [64, 32, 16, 8, 4, 2, 1]
+    saved_checkpoint(store, failure.spec.key, 32)
+    saved_checkpoint(store, failure.spec.key, 16)
+    assert store.retried_micro_batch(failure.spec.key) == 16
+    assert attempts(monkeypatch, tmp_path, 8, retry_failed=True)[0] == [16, 8]
+    tried, _ = attempts(monkeypatch, tmp_path, 8, retry_failed=True, oom_retry=False)
+    assert tried == [64], "it was told not to take a smaller one"
+
+
+def test_a_later_sweep_that_is_killed_keeps_the_micro_batch_of_its_checkpoint(
+    monkeypatch, tmp_path
+):
+    (spec,) = resolve(asked()).specs
+    saved_checkpoint(Store(tmp_path), spec.key, 16)
+    assert attempts(monkeypatch, tmp_path, 1, ("killed",))[0] == [16]
+
+
+def test_a_retry_begins_anew(monkeypatch, tmp_path):
+    (spec,) = resolve(asked(batch_size=16, limit=32, image_size=32)).specs
+    # Nobody could go on from this one: whoever reads it says so.
+    keeper = Keeper(Store(tmp_path).checkpoints(spec.key), spec.key, "another", 10)
+    keeper.save(Checkpoint(State(step=1), [], []))
+    loaded = []
+
+    def train(trainer, task, stages, validation, hooks):
+        loaded.append((task.micro_batch, hooks.keeper.load()))
+        raise PreemptedError("enough", "seen", "end")
+
+    monkeypatch.setattr(fine_tune, "train", train)
+    job = Job((spec,), tmp_path, None, None, "", "cpu", 0.0, micro_batch=8)
+    with pytest.raises(PreemptedError):
+        run_job.run(job, lambda _: None, lambda: False)
+    assert loaded == [(8, None)]
+
+
 def test_a_smaller_micro_batch_is_marked(whole):
     record = Store(whole).load().results[0]
     raw = json.loads(Store(whole).path(record).read_text())
@@ -182,27 +231,3 @@ def test_a_smaller_micro_batch_is_marked(whole):
     raw["provenance"]["micro_batch"] = 16
     Store(whole).path(record).write_text(json.dumps(raw))
     assert "micro-batches" not in one(whole).marks
-
-
-def test_a_worker_that_the_system_ended_was_out_of_memory(monkeypatch, tmp_path):
-    counts = iter([3, 4])
-    monkeypatch.setattr(machine, "oom_kills", lambda: next(counts))
-
-    class Killed:
-        stdin = stdout = None
-
-        def wait(self, _: float | None = None) -> int:
-            return -signal.SIGKILL
-
-        def terminate(self) -> None:
-            pass
-
-    monkeypatch.setattr(sweeping, "_start", lambda *_: Killed())
-    monkeypatch.setattr(sweeping, "_converse", lambda *_: ())
-    request = resolve(sweep_options(variants="B0", weights="none", data="digits", device="cpu"))
-    sweeping.run(request, Store(tmp_path), lambda _: None)
-    (failure,) = Store(tmp_path).load().failures
-    assert (failure.kind, failure.message.split(" and ")[0]) == (
-        "out-of-memory",
-        "the system was out of memory",
-    )

@@ -28,10 +28,10 @@ STILL = replace(
 )
 
 
-def steps(task: fine_tune_step.Task, count: int = 4, norm: bool = True):
+def steps(task: fine_tune_step.FineTuneTask, count: int = 4, norm: bool = True):
     """A trainer after some steps of the first epoch, their losses and hits."""
     with task.layout.scope():
-        made = fine_tune_step.Trainer(*tiny.build(norm=norm, depth=0.0), task)
+        made = fine_tune_step.NetworkTrainer(*tiny.build(norm=norm, depth=0.0), task)
     order = np.arange(count * task.recipe.batch_size, dtype=np.int32).reshape(count, -1)
     (stage, *_) = split(task.recipe, tiny.SIZE)
     with task.layout.scope():
@@ -42,7 +42,7 @@ def steps(task: fine_tune_step.Task, count: int = 4, norm: bool = True):
 def test_the_loss_is_smoothed_cross_entropy_of_the_batch():
     task = tiny.task(STILL)
     made, losses, right = steps(task, 1, norm=False)
-    fresh = fine_tune_step.Trainer(*tiny.build(norm=False, depth=0.0), task)
+    fresh = fine_tune_step.NetworkTrainer(*tiny.build(norm=False, depth=0.0), task)
     images, labels = tiny.data()
     maps = fresh._model(preprocessing.prepare(tf.constant(images[:16]), tiny.SIZE, "tf"))
     features = maps.numpy().mean(axis=(1, 2), dtype=np.float64)
@@ -70,7 +70,7 @@ def test_rmsprop_l2_and_average_equal_independent_formulas():
     task = tiny.task(recipe)
     images, labels = tiny.data()
     model, noise = tiny.build(norm=False, depth=0.0)
-    made = fine_tune_step.Trainer(model, noise, task)
+    made = fine_tune_step.NetworkTrainer(model, noise, task)
     values = [variable.numpy().astype(np.float64) for variable in made._trained]
     square = [np.ones_like(value) for value in values]
     speed = [np.zeros_like(value) for value in values]

@@ -18,7 +18,7 @@ from effbench.records.record import Epoch, Scores
 from effbench.training import evaluate, feature_cache, linear_probe, optimizers
 from effbench.training.evaluate import Evaluator
 from effbench.training.feature_cache import FeatureSet
-from effbench.training.linear_probe import Head, Task
+from effbench.training.linear_probe import Head, ProbeTask
 
 CLASSES = 10
 WIDTH = 64
@@ -54,8 +54,8 @@ def dataset(train: int, validation: int, width: int, seed: int = 0):
 VALUES, LABELS = dataset(TRAIN, VALIDATION, WIDTH)
 
 
-def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = TRAIN) -> Task:
-    return Task(
+def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = TRAIN) -> ProbeTask:
+    return ProbeTask(
         gather(values[:train]),
         labels[:train],
         Evaluator(gather(values[train:]), len(values) - train),
@@ -64,7 +64,7 @@ def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = 
     )
 
 
-def train(recipe: Recipe, seeds=(0,), threads: int = 1, on: Task | None = None) -> list[Head]:
+def train(recipe: Recipe, seeds=(0,), threads: int = 1, on: ProbeTask | None = None) -> list[Head]:
     return linear_probe.train(on or task(), recipe, list(seeds), threads, progress.silent)
 
 
@@ -473,7 +473,8 @@ with tf.device("/CPU:1"):
     values = tf.constant(np.random.rand(40, 8).astype(np.float32))
     lookup = lambda positions: tf.gather(values, positions)
     labels = np.zeros(40, np.uint8)
-    task = linear_probe.Task(lookup, labels, Evaluator(lookup, 40), labels, 8, Layout("/CPU:1"))
+    evaluator = Evaluator(lookup, 40)
+    task = linear_probe.ProbeTask(lookup, labels, evaluator, labels, 8, Layout("/CPU:1"))
     context.context().enable_run_metadata()
     linear_probe.train(task, recipe, [0], 1, progress.silent)
     graphs = context.context().export_run_metadata().function_graphs
@@ -566,7 +567,7 @@ def both_ways(backbone, tmp_path_factory):
             gather(part) if cached else direct(split.images, batch)
             for part, split, batch in zip(parts, data.splits, batches, strict=True)
         ]
-        on = Task(
+        on = ProbeTask(
             lookups[0], data.train.labels, Evaluator(lookups[1], 15), data.validation.labels, 1280
         )
         return on, Evaluator(lookups[2], 15)

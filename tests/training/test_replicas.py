@@ -259,8 +259,8 @@ def test_every_op_lowers_and_every_shape_is_static():
 
     evaluator = Evaluator(looked(evaluate.BATCH), 40, device.layout)
     labels = np.zeros(40, np.uint8)
-    task = linear_probe.Task(looked(16), labels, evaluator, labels, 1280, device.layout)
-    trainer = linear_probe.Trainer(task, replace(RECIPES["case-study"], batch_size=16))
+    task = linear_probe.ProbeTask(looked(16), labels, evaluator, labels, 1280, device.layout)
+    trainer = linear_probe.HeadTrainer(task, replace(RECIPES["case-study"], batch_size=16))
     integers = tf.zeros(16, tf.int32)
     programs = (
         (trainer.step, (integers, integers, tf.zeros(16), tf.zeros(2, tf.int32))),

@@ -36,7 +36,7 @@ def test_unpack_undoes_pack():
         np.testing.assert_array_equal(ours, theirs)
 
 
-def trained(monkeypatch: pytest.MonkeyPatch, recipe, most: int) -> fine_tune_step.Trainer:
+def trained(monkeypatch: pytest.MonkeyPatch, recipe, most: int) -> fine_tune_step.NetworkTrainer:
     """After three steps as on a TPU, which packs more than so many variables."""
     monkeypatch.setattr(variable_packing, "MOST", most)
     task = tiny.task(recipe, device="tpu")

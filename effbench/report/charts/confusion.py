@@ -11,7 +11,7 @@ from effbench.report.mistakes import Array, most_confused, normalised
 from effbench.report.sections import Section
 
 CELL = 26
-# Percent below which a cell stays empty.
+# A cell with less percent than this stays empty.
 SHOWN = 0.5
 NOTE = f"Percent of each true class, all seeds together; empty below {SHOWN} %."
 COLUMNS = {"label": "Class", "answer": "Taken for", "share": "% of the class", "images": "Images"}

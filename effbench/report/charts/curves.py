@@ -7,7 +7,7 @@ from statistics import mean
 
 import altair as alt
 
-from effbench.report import published as reference
+from effbench.report import published
 from effbench.report.charts.figure import (
     WIDTH,
     Chart,
@@ -80,11 +80,10 @@ def _present(name: str, records: list[dict[str, Value]]) -> bool:
 
 def _summary(records: list[dict[str, Value]]) -> str:
     first, last = records[0], records[-1]
-    published = last["accuracy_published"]
+    figure = last["accuracy_published"]
     return (
         f"Validation accuracy goes from {first['accuracy']:.2f} to {last['accuracy']:.2f} % "
-        f"in {last['epoch']} epochs"
-        + ("." if published is None else f"; published: {published:.2f} %.")
+        f"in {last['epoch']} epochs" + ("." if figure is None else f"; published: {figure:.2f} %.")
     )
 
 
@@ -103,13 +102,13 @@ def _values(
 def _records(row: Row) -> Iterator[dict[str, Value]]:
     chosen = [result.reported.epoch for result in row.results]
     has_published = row.accuracies[COMPARED].published is not None
-    known = reference.case_study_curves().get(row.spec.variant, ()) if has_published else ()
-    published = {epoch.epoch: epoch for epoch in known}
+    curve = published.case_study_curves().get(row.spec.variant, ()) if has_published else ()
+    published_epochs = {epoch.epoch: epoch for epoch in curve}
     for epochs in zip(*(result.history for result in row.results), strict=False):
         number = epochs[0].epoch
         accuracies = [100 * epoch.validation.accuracy for epoch in epochs]
         losses = [epoch.validation.loss for epoch in epochs]
-        beside = published.get(number)
+        beside = published_epochs.get(number)
         yield {
             "epoch": number,
             **_over_seeds("accuracy", accuracies, 2),
@@ -140,8 +139,8 @@ def _chart(scales: Mapping[str, alt.Scale], columns: Mapping[str, str]) -> Chart
 def _panel(
     name: str, title: str, scale: alt.Scale, columns: Mapping[str, str], *, last: bool
 ) -> Chart:
-    published = f"{name}_published" in columns
-    kinds = [VALIDATION, TRAINING, *([PUBLISHED] if published else [])]
+    has_published = f"{name}_published" in columns
+    kinds = [VALIDATION, TRAINING, *([PUBLISHED] if has_published else [])]
     colour = alt.Scale(domain=[VALIDATION, TRAINING, PUBLISHED])
     axis = alt.Axis(tickCount=6, grid=False, labels=last, ticks=last)
     x = alt.X("epoch:Q", title="Epoch" if last else None, axis=axis, scale=alt.Scale(nice=False))
@@ -174,7 +173,7 @@ def _panel(
     solid = alt.Chart().mark_line(clip=True, strokeWidth=2)
     dashed = alt.Chart().mark_line(clip=True, strokeWidth=1, strokeDash=[4, 2])
     lines = [
-        *([line(solid, f"{name}_published", PUBLISHED)] if published else []),
+        *([line(solid, f"{name}_published", PUBLISHED)] if has_published else []),
         line(dashed, f"{name}_training", TRAINING),
         line(solid, name, VALIDATION),
     ]

@@ -17,7 +17,7 @@ from effbench.report.sections import Section
 
 @dataclass(frozen=True)
 class Drawing:
-    """A section, what its runs got wrong, names of its labels, and the plots its data allow."""
+    """A section, what its runs got wrong, its classes' names, and the plots its data allow."""
 
     section: Section
     mistakes: Mistakes

@@ -11,9 +11,9 @@ import altair as alt
 
 from effbench.report.rows import Accuracy
 
-# Pixels between the axes; with all around it, a plot is not much wider than a phone.
+# Pixels between the axes; with what stands around it, a plot is little wider than a phone.
 WIDTH = 270
-# What specs call their data, which comes beside them.
+# What the specs call their data, which are stored beside them.
 DATASET = "records"
 # The name of the row that a reader points at; "" for none. The page sets it in all plots.
 PICKED = "picked"
@@ -30,7 +30,7 @@ class Figure:
 
     Attributes:
         kind: "intervals", "pareto", "curves" or "confusion".
-        name: of its files, without a suffix.
+        name: the name of its files, without a suffix.
         title: what is to be seen.
         summary: the same in words, for those who do not see it.
         note: how to read all plots of this kind.
@@ -50,7 +50,7 @@ class Figure:
 
     @property
     def description(self) -> str:
-        """For a screen reader."""
+        """What a screen reader says."""
         return f"{self.title}. {self.summary}"
 
     @property
@@ -77,7 +77,7 @@ def slug(text: str) -> str:
 
 
 def dimmed() -> alt.OpacityValue:
-    """Full for the row that a reader points at, and for all while there is none."""
+    """The opacity: full for the row that a reader points at, and for all while there is none."""
     other = f"{PICKED} !== '' && {PICKED} !== datum.row"
     return alt.OpacityValue(condition={"test": other, "value": 0.2}, value=1)
 
@@ -88,25 +88,25 @@ def tooltips(columns: Mapping[str, str]) -> list[alt.Tooltip]:
 
 
 def accuracy_scale(values: Sequence[float]) -> alt.Scale:
-    """From the lowest to the highest, and some room; never beyond 0 to 100."""
+    """A scale from the lowest to the highest, with some room; never beyond 0 to 100."""
     low, high = span(values)
     return alt.Scale(domain=[max(0.0, low), min(100.0, high)], nice=False)
 
 
 def span(values: Sequence[float], room: float = 0.08) -> tuple[float, float]:
-    """Lowest and highest, and a share of their distance on both sides."""
+    """The lowest and the highest, with a share of their distance added on both sides."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     pad = room * (high - low) or 0.5
     return low - pad, high + pad
 
 
 def interval(accuracy: Accuracy) -> dict[str, Value]:
-    """Its ends for marks, and as text for readers."""
+    """The ends of an interval: numbers for the marks, a text for readers."""
     low, high = rounded(accuracy.low), rounded(accuracy.high)
     text = "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
     return {"low": low, "high": high, "interval": text}
 
 
 def rounded(value: float | None, digits: int = 2) -> float | None:
-    """For short files; None for what JSON has no word for, infinity and NaN."""
+    """Rounds, for short files; None for infinity and NaN, which JSON has no word for."""
     return None if value is None or not math.isfinite(value) else round(value, digits)

@@ -13,9 +13,9 @@ from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.theme import THEMES
 
-# Of PNG: pixels of the file for one of the plot.
+# Pixels of a PNG for each pixel of the plot.
 SCALE = 2
-# Characters under a title.
+# Characters in a line under a title.
 LINE = 60
 
 
@@ -38,7 +38,7 @@ def write(drawings: Iterable[Drawing], directory: Path) -> Iterator[Path]:
 
 
 def _titled(figure: Figure, section: str) -> dict[str, object]:
-    """A file stands alone: with what a page says around it."""
+    """The plot with what a page says around it, since a file stands alone."""
     lines = [section, *textwrap.wrap(f"{figure.summary} {figure.note}", LINE)]
     title = {"text": figure.title, "subtitle": lines}
     return {**figure.whole, "title": title, "background": "white", "padding": 12}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Of an 11 pixel sans-serif, wide enough for the common ones.
+# The size of a character in an 11 pixel sans-serif font, wide enough for the common ones.
 CHARACTER, LINE = 6.4, 12.0
 _GAP, _RADIUS = 8.0, 5.0
 
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels, y downwards."""
+    """A rectangle in pixels, y downwards."""
 
     left: float
     top: float
@@ -48,7 +48,7 @@ class Label:
 
 
 NONE = Label(0, 0, "left")
-# Beside the point, else above or below.
+# Where a label may stand: beside the point, else above or below.
 _PLACES = tuple(
     Label(side * (_GAP if dy == 0 else _GAP / 2), dy, align)
     for dy in (0, -13, 13)
@@ -63,12 +63,12 @@ def place(
     taken: Iterable[Box],
     frame: Box,
 ) -> dict[int, Label]:
-    """A free place for each name in turn; those for which there is none stay without.
+    """Finds a free place for each name in turn; a name for which there is none gets no label.
 
     Args:
-        points: pixels.
+        points: where they are, pixels.
         names: one for each point.
-        order: places of points, the most important first.
+        order: indices of points, the most important first.
         taken: what else must stay visible.
         frame: what nothing may leave.
     """

@@ -30,7 +30,7 @@ from effbench.report.summary import listed
 
 HEIGHT = 205
 NOTE = "Bars are 95 % intervals; dashes join the rows that no other matches at lower cost."
-# What a name may stick out.
+# Pixels by which a name may stick out.
 BESIDE = 40
 # Costs that span more are drawn on a logarithmic scale.
 LINEAR = 4
@@ -47,7 +47,7 @@ class Axis:
 
     @property
     def title(self) -> str:
-        """Name and unit."""
+        """The title of the axis: name and unit."""
         return f"{self.name[0].upper()}{self.name[1:]}, {self.unit}"
 
 
@@ -115,7 +115,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
 
 
 def _labels(points: Sequence[_Point], across: _Scale, up: _Scale) -> dict[int, labels.Label]:
-    """The front first, then the better; beside whiskers and the lines of the front."""
+    """Labels clear of whiskers and the front's lines; the front comes first, then the better."""
 
     def left(point: _Point) -> float:
         return across(point.cost) * WIDTH
@@ -186,12 +186,12 @@ class _Point:
 
     @property
     def accuracy(self) -> Accuracy:
-        """Of the test images."""
+        """The accuracy on the test images."""
         return self.row.accuracies[COMPARED]
 
     @property
     def bounds(self) -> list[float]:
-        """Of what is drawn."""
+        """All values of the accuracy that are drawn."""
         accuracy = self.accuracy
         return [
             value for value in (accuracy.mean, accuracy.low, accuracy.high) if value is not None
@@ -200,7 +200,7 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Scale:
-    """A domain, and where in it a value is, 0 to 1."""
+    """A domain; called with a value, it says where in the domain that is, 0 to 1."""
 
     low: float
     high: float
@@ -208,7 +208,7 @@ class _Scale:
 
     @classmethod
     def over(cls, values: Sequence[float], log: bool) -> _Scale:
-        """With room for the marks at both ends."""
+        """The scale over some values, with room for the marks at both ends."""
         if log:
             low, high = span([math.log10(value) for value in values], 0.12)
             return cls(10**low, 10**high, log)

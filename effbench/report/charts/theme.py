@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours.
+    """The colours of a plot.
 
     Attributes:
         ink: text that matters.
         soft: text beside it, ticks.
         grid: lines behind.
-        series: of what is compared, told apart by colour-blind readers too (Okabe and Ito 2008);
-            the third is for what others published.
-        heat: from nothing to much; ink is legible on all of it.
+        series: colours of what is compared, which colour-blind readers can tell apart too (Okabe
+            and Ito 2008); the third is for what others published.
+        heat: colours from nothing to much; ink is legible on all of it.
     """
 
     ink: str
@@ -27,7 +27,7 @@ class Theme:
 
     @property
     def config(self) -> Mapping[str, object]:
-        """For Vega-Lite."""
+        """The configuration for Vega-Lite."""
         text = {"labelColor": self.soft, "titleColor": self.ink, "labelFontSize": 11}
         return {
             "font": "system-ui, sans-serif",

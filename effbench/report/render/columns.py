@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from effbench.report.rows import Accuracy, Row
 from effbench.report.select import TITLES, known
-from effbench.tables import Column, Table
+from effbench.tables import NARROWEST, Column, Table
 
 Text = Callable[[Row], str]
 NOTHING = "-"
@@ -31,7 +31,7 @@ def _published(row: Row) -> str:
 
 
 def _figure(name: str) -> Text:
-    """A column of the frame, as it is."""
+    """The text of a column of the frame, as it is."""
     return lambda row: plain(row.flat[name])
 
 
@@ -78,16 +78,19 @@ COST: dict[str, Text] = {
     "device": _figure("device"),
     "best for": lambda row: ", ".join(_TITLES.get(name, name) for name in row.pareto) or NOTHING,
 }
-# Left out of a table in which no row has them, or all the same.
+# Columns that a table leaves out where no row has them.
 _OPTIONAL = ("published acc-test", "published", "same as", "marks", "dollars")
+# Columns that a table leaves out where all rows have the same.
 _TELLING = ("recipe", "device", "best for")
-# Of words; all others are figures.
+# Columns of words; all others hold figures.
 _WORDS = {
     *("Model", "weight", "recipe", "marks", "device", "best for", "same as"),
     *("variant", "weights", "data", "data_sha256", "limited", "selection", "precision"),
     *("preprocessing", "weights_file", "weights_sha256", "details", "letters", "pareto", "group"),
 }
-MARKS = ("marks", "details")
+_MARKS = ("marks", "details")
+# Characters that are enough for the name of a row on a terminal.
+_LABEL = 16
 
 
 def _interval(metric: str) -> Text:
@@ -98,15 +101,15 @@ def _interval(metric: str) -> Text:
     return text
 
 
-# Of a terminal, with what it leaves out first where there is no room, the highest. The model and
-# the accuracies, of which the terminal has the intervals apart, stand before these.
+# The columns of a terminal. Where there is no room, those with the highest number are left out
+# first. The model and the accuracies stand before these; their intervals have their own columns.
 ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "same as": (0, _figure("letters")),
     "cost,\nGFLOPs": (0, _figure("gflops")),
     "test interval": (1, _interval("test_accuracy")),
     "seeds": (2, _figure("seeds")),
     "hours": (3, _figure("hours")),
-    "dollars": (3, _figure("dollars")),
+    "dollars": (1, _figure("dollars")),
     "images/s": (4, _figure("images_per_second")),
     "published": (5, _published),
     "epoch": (6, _figure("reported_epochs")),
@@ -123,7 +126,7 @@ _MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_acc
 
 
 def table(rows: Sequence[Row], texts: Mapping[str, Text], caption: str = "") -> Table:
-    """The text of every cell, of the columns that say something."""
+    """The text of every cell, in the columns that say something."""
     cells = _telling({title: [text(row) for row in rows] for title, text in texts.items()})
     columns = (Column(title, words=title in _WORDS) for title in cells)
     return Table(caption, tuple(columns), tuple(zip(*cells.values(), strict=True)))
@@ -133,8 +136,8 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
     """The table of a terminal, accuracies and costs in one.
 
     Args:
-        rows: what it shows.
-        names: what it calls each.
+        rows: the rows that it shows.
+        names: what it calls each row.
     """
     ranks = {title: rank for title, (rank, _) in ON_TERMINAL.items()}
     cells: dict[str, list[str]] = {
@@ -145,26 +148,34 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
             {title: [text(row) for row in rows] for title, (_, text) in ON_TERMINAL.items()}
         ),
     }
-    columns = (Column(title, title in _WORDS, ranks.get(title, 0)) for title in cells)
+    columns = (Column(title, title in _WORDS, ranks.get(title, 0), _LABEL) for title in cells)
     return Table("", tuple(columns), tuple(zip(*cells.values(), strict=True)))
 
 
-def chosen(rows: Sequence[Row], names: str) -> Table:
-    """The same of columns named between commas: titles of the usual ones, or of the frame's.
+def chosen(rows: Sequence[Row], names: str, signs: Sequence[str] | None = None) -> Table:
+    """The table of columns named between commas: titles of the usual ones, or of the frame's.
 
     On a terminal without room for all, words are broken, and the last figures are left out.
+
+    Args:
+        rows: the rows that it shows.
+        names: the names of the columns.
+        signs: the signs of each row's marks, which stand in the first column; without them, marks
+            have a column of their own.
 
     Raises:
         UsageError: there is no such column.
     """
     texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
-    titles = marked(names, rows, texts)
+    titles = dict.fromkeys(marked(names, rows, texts) if signs is None else known(names, texts))
     columns = (
-        Column(title, title in _WORDS, 0 if title in _WORDS else rank)
+        Column(title, title in _WORDS, 0 if title in _WORDS else rank, NARROWEST)
         for rank, title in enumerate(titles)
     )
-    cells = (tuple(texts[title](row) for title in titles) for row in rows)
-    return Table("", tuple(columns), tuple(cells))
+    cells = [[texts[title](row) for title in titles] for row in rows]
+    for line, sign in zip(cells, signs or (), strict=bool(signs)):
+        line[0] = f"{line[0]} {sign}".rstrip()
+    return Table("", tuple(columns), tuple(map(tuple, cells)))
 
 
 def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]:
@@ -174,7 +185,7 @@ def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]
         UsageError: there is no such column.
     """
     wanted = known(names, columns)
-    silent = any(row.marks for row in rows) and not {*MARKS} & {*wanted}
+    silent = any(row.marks for row in rows) and not {*_MARKS} & {*wanted}
     return [*wanted, "marks"] if silent else wanted
 
 

@@ -56,7 +56,7 @@ def on_terminal(
 
 
 def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
-    """Whether accuracy fell, in a sentence or two, and of what that is not known."""
+    """Says in a sentence or two whether accuracy fell, and of how many rows it is not known."""
     tested = sum(change.p is not None for change in comparison.changes)
     fallen = [change for change in comparison.changes if change.fails(max_drop, alpha)]
     by = f"by more than {max_drop:g} points and more than chance"
@@ -112,6 +112,7 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
             yield f"{change.name}: one seed on a side, so the test is of these runs, not of others"
     yield from (f"only in NEW: {name}" for name in comparison.only_new)
     yield from (f"NOT CHECKED: {name}" for name in comparison.unchecked)
+    yield from (f"left out: {line}" for line in comparison.left_out)
 
 
 def as_json(comparison: Comparison, max_drop: float, alpha: float) -> str:
@@ -124,8 +125,10 @@ def as_json(comparison: Comparison, max_drop: float, alpha: float) -> str:
 
 def _change(change: Change) -> str:
     points = f"{change.new - change.base:+.2f}"
-    found = change.difference
-    return f"{points} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]" if found else points
+    difference = change.difference
+    if difference is None:
+        return points
+    return f"{points} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
 
 
 def _verdict(change: Change, max_drop: float, alpha: float) -> str:

@@ -11,14 +11,14 @@ from tabulate import LATEX_ESCAPE_RULES
 from effbench.errors import one_line
 from effbench.records.record import RunFailure
 from effbench.report import summary
-from effbench.report.build import Report
+from effbench.report.build import LEFT_OUT, Report
 from effbench.report.render import columns, pair_table
 from effbench.report.rows import tidy
 from effbench.report.sections import Pair, Section
 from effbench.report.select import split
 from effbench.tables import Column, Table, comma_separated, in_markdown, latex, markdown
 
-# How notes on a column begin.
+# How the notes on each column begin.
 _ABOUT = {"same as": "same as", "published acc-test": "published", "epoch": "epoch"}
 
 
@@ -55,9 +55,8 @@ def _markdown(report: Report, wanted: Wanted) -> str:
         for table in tables(section, wanted):
             parts += [f"**{table.caption}**" if table.caption else "", markdown(table)]
         parts.append("\n".join(f"- {in_markdown(note)}" for note in notes(section, wanted)))
-    if report.failures:
-        lines = [f"- {in_markdown(failed(failure))}" for failure in report.failures]
-        parts += ["### Failed runs", "\n".join(lines)]
+    for title, lines in endings(report):
+        parts += [f"### {title}", "\n".join(f"- {in_markdown(line)}" for line in lines)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -78,7 +77,14 @@ def _latex(report: Report, wanted: Wanted) -> str:
             *(rf"\item {_in_latex(note)}" for note in notes(section, wanted)),
         ]
         parts.append(r"\end{itemize}")
-    parts += [f"% failed: {failed(failure)}" for failure in report.failures]
+    parts += [f"% failed: {_failed(failure)}" for failure in report.failures]
+    if report.left_out:
+        parts += [
+            rf"\paragraph{{{LEFT_OUT}}}",
+            r"\begin{itemize}",
+            *(rf"\item {_in_latex(line)}" for line in report.left_out),
+            r"\end{itemize}",
+        ]
     return "\n".join(parts)
 
 
@@ -117,6 +123,7 @@ def _json(report: Report, wanted: Wanted) -> str:
                 {"key": failure.spec.key, "kind": failure.kind, "message": failure.message}
                 for failure in report.failures
             ],
+            "left_out": report.left_out,
         },
         indent=1,
         ensure_ascii=False,
@@ -160,7 +167,7 @@ def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
 
 
 def notes(section: Section, wanted: Wanted) -> list[str]:
-    """Without those on columns that are not shown."""
+    """The notes of a section, without those on columns that are not shown."""
     if wanted.columns is None:
         return list(section.notes)
     shown = split(wanted.columns)
@@ -168,8 +175,15 @@ def notes(section: Section, wanted: Wanted) -> list[str]:
     return [note for note in section.notes if not note.startswith(hidden)]
 
 
-def failed(failure: RunFailure) -> str:
-    """A failure in one line."""
+def endings(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """What stands below all tables: lists of the runs that are in none, each with its title."""
+    if report.failures:
+        yield "Failed runs", [_failed(failure) for failure in report.failures]
+    if report.left_out:
+        yield LEFT_OUT, list(report.left_out)
+
+
+def _failed(failure: RunFailure) -> str:
     return f"{failure.spec.key}: {failure.kind}: {one_line(failure.message)}"
 
 

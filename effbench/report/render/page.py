@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import effbench
-from effbench.report.build import Report
+from effbench.report.build import LEFT_OUT, Report
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.theme import THEMES
@@ -23,9 +23,9 @@ from effbench.report.render import run_details
 from effbench.report.render.document import USUAL, Wanted
 from effbench.report.render.view import view
 
-# What page.js uses of the libraries.
+# What page.js uses from the libraries.
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
-# Plots of one kind that are shown without being asked for.
+# How many plots of one kind are shown without being asked for.
 OPEN = 9
 
 
@@ -39,7 +39,7 @@ def render(
 
     Args:
         report: what to show.
-        drawings: of its sections.
+        drawings: the plots of its sections.
         directory: where the dataset is, for thumbnails; by default what the caches hold.
         wanted: which columns and pairs it shows.
 
@@ -50,7 +50,7 @@ def render(
     views = [view(drawing, directory, wanted) for drawing in drawings]
     content = {
         "themes": {name: theme.config for name, theme in THEMES.items()},
-        **_compact([figure for each in views for figure in each.drawing.figures]),
+        **_compact([figure for section_view in views for figure in section_view.drawing.figures]),
         "provenance": run_details.of(report),
     }
     # What would end a script inside it; in a string of JavaScript, this is the same.
@@ -68,8 +68,9 @@ def render(
         version=effbench.__version__,
         made=datetime.now(UTC),
         report=report,
+        left_out=LEFT_OUT,
         results=[
-            each for view in views for row in view.drawing.section.rows for each in row.results
+            result for view in views for row in view.drawing.section.rows for result in row.results
         ],
         views=views,
         content=content,
@@ -80,19 +81,21 @@ def render(
 
 
 def _compact(figures: Sequence[Figure]) -> dict[str, object]:
-    """What plots have in common once, and their data by column: a fifth of the size."""
-    specs = {json.dumps(each.spec): each.spec for each in figures}
-    places = {text: place for place, text in enumerate(specs)}
+    """Plots with what they share written once, and their data by column: a fifth of the size."""
+    specs = {json.dumps(figure.spec): figure.spec for figure in figures}
+    indices = {text: index for index, text in enumerate(specs)}
     return {
         "specs": list(specs.values()),
         "figures": {
-            each.name: {
-                "spec": places[json.dumps(each.spec)],
-                "description": each.description,
-                "titles": each.columns,
-                "data": {name: [row[name] for row in each.records] for name in each.records[0]},
+            figure.name: {
+                "spec": indices[json.dumps(figure.spec)],
+                "description": figure.description,
+                "titles": figure.columns,
+                "data": {
+                    name: [record[name] for record in figure.records] for name in figure.records[0]
+                },
             }
-            for each in figures
+            for figure in figures
         },
     }
 

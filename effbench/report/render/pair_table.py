@@ -8,16 +8,17 @@ from effbench.report.sections import Pair, Section
 from effbench.tables import Column, Table, width_of
 
 CAPTION = "Is the difference in test accuracy real?"
-# Of a table to be read; the JSON has them all.
+# How many pairs a table to be read has; the JSON has them all.
 SHOWN = 45
-# Of a terminal without room for a triangle, or so few that lines say more.
+# How many pairs a terminal lists that has no room for a triangle. No more than these are always
+# lines, which say more.
 CLOSEST = 6
 # What a triangle says of a pair, by its verdict.
 SIGNS = {"yes": "≠", "of these seeds": "~", "not shown": "·"}
 
 
 def lines(section: Section, *, every: bool) -> Table:
-    """A line for each pair, of many the first `SHOWN` unless all are asked for."""
+    """A line for each pair; only the first `SHOWN` of many, unless all are asked for."""
     shown = section.pairs if every else section.pairs[:SHOWN]
     more = len(section.pairs) - len(shown)
     left_out = f" (the first {len(shown)}; --json has {more} more)" if more else ""

@@ -16,26 +16,26 @@ HISTORY = ("epoch", "learning rate", "loss", "top-1, %", "val loss", "val top-1,
 
 
 def of(report: Report) -> Mapping[str, object]:
-    """For the page's script: `runs` by key, and in `shared` what seeds of a row have in common."""
+    """What the page's script reads: `runs` by key, and in `shared` what a row's seeds share."""
     shared: list[Facts] = []
     runs: dict[str, object] = {}
     for section in report.sections:
         for row in section.rows:
-            own = [_facts(result) for result in row.results]
+            facts = [_facts(result) for result in row.results]
             common = {
                 name: text
-                for name, text in own[0].items()
-                if len(own) > 1 and all(each[name] == text for each in own)
+                for name, text in facts[0].items()
+                if len(facts) > 1 and all(others[name] == text for others in facts)
             }
-            for result, each in zip(row.results, own, strict=True):
+            for result, all_facts in zip(row.results, facts, strict=True):
                 runs[result.spec.key] = {
                     "shared": len(shared),
-                    "facts": {name: each[name] for name in each if name not in common},
+                    "facts": {name: text for name, text in all_facts.items() if name not in common},
                     "scores": list(_scores(result)),
                     "history": list(_history(result)),
                 }
             shared.append(common)
-    failed = {each.spec.key: {"facts": _failed(each)} for each in report.failures}
+    failed = {failure.spec.key: {"facts": _failed(failure)} for failure in report.failures}
     return {"shared": shared, "runs": runs | failed, "scores": SCORES, "history": HISTORY}
 
 

@@ -11,12 +11,12 @@ from effbench.records.caveats import CAVEATS, Caveat
 from effbench.report import summary
 from effbench.report.build import Report
 from effbench.report.render import columns, pair_table, wrapped
-from effbench.report.render.document import USUAL, Wanted, failed, notes
+from effbench.report.render.document import USUAL, Wanted, endings, notes
 from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
 
 _COST = "GFLOPs: the arithmetic that an image takes, in billions of multiply-adds."
-# How notes begin that say nothing without a column, and those that are the same for all sections.
+# How those notes begin that say nothing without a column, and those that all sections share.
 _ABOUT = {"hours": ("Seconds and hours", "Features of"), "published": ("published",)}
 _GENERAL = ("same as", "Percent", "Seconds and hours")
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -44,9 +44,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
         yield from wrapped.paragraph(section.title, width, "bold")
         yield from wrapped.paragraph(" ".join(summary.sentences(section)), width)
         yield grid(table, width)
-        if wanted.columns is None:
-            for footnote in _footnotes(section, signs, explained):
-                yield from wrapped.lines(footnote, width, indent="  ")
+        for footnote in _footnotes(section, signs, explained):
+            yield from wrapped.lines(footnote, width, indent="  ")
         yield ""
         if section.pairs and wanted.columns is None:
             pairs = (
@@ -61,7 +60,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
             yield grid(replace(pairs, caption=""), width)
             yield ""
     yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
-    yield from wrapped.points("Failed runs", list(map(failed, report.failures)), width)
+    for title, texts in endings(report):
+        yield from wrapped.points(title, texts, width)
 
 
 def _signs(report: Report) -> Signs:
@@ -72,17 +72,17 @@ def _signs(report: Report) -> Signs:
 
 def _table(section: Section, wanted: Wanted, signs: Signs) -> Table:
     rows = section.rows
+    signed = [
+        "".join(sign for caveat, sign in signs.items() if caveat.name in row.marks) for row in rows
+    ]
     if wanted.columns is not None:
-        return columns.chosen(rows, wanted.columns)
-    names = []
-    for row, label in zip(rows, labels(rows, {"image_size"}), strict=True):
-        marks = "".join(sign for caveat, sign in signs.items() if caveat.name in row.marks)
-        names.append(f"{label} {marks}".rstrip())
-    return columns.on_terminal(rows, names)
+        return columns.chosen(rows, wanted.columns, signed)
+    names = zip(labels(rows, {"image_size"}), signed, strict=True)
+    return columns.on_terminal(rows, [" ".join(filter(None, name)) for name in names])
 
 
 def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterator[str]:
-    """What the signs of a section stand for; what that means is said once in a report."""
+    """What the signs of a section stand for; a report explains each mark once."""
     for caveat, sign in signs.items():
         details: dict[str, list[str]] = {}
         for row, label in zip(section.rows, section.labels, strict=True):
@@ -100,24 +100,22 @@ def _footnotes(section: Section, signs: Signs, explained: set[Caveat]) -> Iterat
 
 
 def _notes(report: Report, wanted: Wanted, shown: Collection[str]) -> Iterator[str]:
-    """Each once, with the sections that it is about where these are not all.
+    """Each note once, with the sections that it is about where these are not all.
 
-    Those on columns that are not shown are left out, and what footnotes say already.
+    Notes on columns that are not shown are left out, and so is what footnotes say already.
     """
     titles: dict[str, list[str]] = {}
     for section in report.sections:
         for note in notes(section, wanted):
             titles.setdefault(note, []).append(section.title)
-    silent: tuple[str, ...] = ()
-    if wanted.columns is None:
-        silent = tuple(f"{caveat.name}: " for caveat in CAVEATS)
-        for title, beginnings in _ABOUT.items():
-            silent += () if title in shown else beginnings
+    silent = tuple(f"{caveat.name}: " for caveat in CAVEATS)
+    for title, beginnings in _ABOUT.items():
+        silent += () if any(title in column for column in shown) else beginnings
     for note, sections in titles.items():
         if not note.startswith(silent):
             general = len(sections) == len(report.sections) or note.startswith(_GENERAL)
             yield note if general else f"{note} ({summary.listed(sections)})"
-    if titles and wanted.columns is None:
+    if any("GFLOPs" in column for column in shown):
         yield _COST
 
 

@@ -23,7 +23,7 @@ def read(
     Nothing is downloaded.
 
     Args:
-        name: of the dataset.
+        name: the name of the dataset.
         directory: where it is; by default the caches are searched.
         missed: the images wanted; their labels must be those of the data.
 
@@ -38,13 +38,14 @@ def read(
         return {}, "No thumbnails: the copy of the data in the cache is damaged."
     if split is None:
         return {}, "No thumbnails: the data are not at hand; name them with --data-dir."
-    places = {int(index): place for place, index in enumerate(split.index)}
-    wanted = {each.index: places.get(each.index, -1) for each in missed}
+    positions = {int(index): position for position, index in enumerate(split.index)}
+    wanted = {image.index: positions.get(image.index, -1) for image in missed}
     if any(
-        wanted[each.index] < 0 or split.labels[wanted[each.index]] != each.label for each in missed
+        wanted[image.index] < 0 or split.labels[wanted[image.index]] != image.label
+        for image in missed
     ):
         return {}, "No thumbnails: the labels of the data at hand are not those of the records."
-    return {index: _uri(split.images[place]) for index, place in wanted.items()}, ""
+    return {index: _uri(split.images[position]) for index, position in wanted.items()}, ""
 
 
 def _uri(image: np.ndarray) -> str:

@@ -16,9 +16,9 @@ from effbench.report.render import document, thumbnails
 from effbench.report.render.document import Wanted
 from effbench.tables import Column, Table
 
-# Rows beyond which a table has no column for each.
+# With more rows than these, a table has no column for each.
 FEW = 6
-# Characters beyond which a cell breaks into lines.
+# A cell with more characters than these breaks into lines.
 LONG = 24
 
 
@@ -39,7 +39,7 @@ class Shown:
 
     @cached_property
     def styles(self) -> list[str]:
-        """Of each column: whether it holds numbers, or texts so long that they need room."""
+        """The style of each column: numbers, or texts so long that they need room."""
         return [_style(cells) for cells in zip(*self.table.rows, strict=True)]
 
 
@@ -61,7 +61,7 @@ class View:
         drawing: the section itself, its plots and its mistakes.
         sentences: the answer in words.
         before: tables before the plots: accuracy, and whether differences are real.
-        after: those after: cost.
+        after: tables after the plots: cost.
         runs: every seed of every row.
         figures: plots by kind.
         confused: the classes most often confused; None without predictions.
@@ -84,7 +84,7 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
     """The view of a section.
 
     Args:
-        drawing: its plots and mistakes.
+        drawing: the section with its plots and mistakes.
         directory: where the dataset is, for pictures; by default what the caches hold.
         wanted: which columns and pairs it shows.
 
@@ -92,9 +92,9 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
         DataError: the dataset is not in `directory`.
         UsageError: there is no such column.
     """
-    section, found = drawing.section, drawing.mistakes
+    section, mistakes = drawing.section, drawing.mistakes
     kinds = groupby(drawing.figures, key=lambda figure: figure.kind)
-    sources, why = thumbnails.read(section.rows[0].spec.data, directory, found.missed)
+    sources, why = thumbnails.read(section.rows[0].spec.data, directory, mistakes.missed)
     first, *others = document.tables(section, wanted)
     return View(
         drawing=drawing,
@@ -105,14 +105,14 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
         figures={kind: tuple(figures) for kind, figures in kinds},
         confused=(
             Shown(_table("Classes most often confused", _confused(drawing)))
-            if found.pairs
+            if mistakes.pairs
             else None
         ),
         pictures=tuple(_pictures(drawing, sources)),
         notes=(
             *document.notes(section, wanted),
-            *found.remarks,
-            *([why] if why and found.missed else []),
+            *mistakes.remarks,
+            *([why] if why and mistakes.missed else []),
         ),
     )
 
@@ -177,5 +177,6 @@ def _confused(drawing: Drawing) -> dict[str, list[str]]:
 
 def _pictures(drawing: Drawing, sources: Mapping[int, str]) -> Iterator[Picture]:
     names = drawing.classes
-    for each in drawing.mistakes.missed:
-        yield Picture(each, names[each.label], names[each.answer], sources.get(each.index, ""))
+    for missed in drawing.mistakes.missed:
+        source = sources.get(missed.index, "")
+        yield Picture(missed, names[missed.label], names[missed.answer], source)

@@ -3,9 +3,9 @@
 They run at the source's resolution, before the resize to the network's: there, an image of 32x32
 has a fiftieth of the values of one of 224x224, and costs a fiftieth.
 
-Own code, as the libraries for TensorFlow and Keras 2 (keras-cv, tf-models-official, TensorFlow
-Addons) warp with ImageProjectiveTransformV3, which XLA cannot compile in TensorFlow 2.19, and take
-their random numbers from generators with a state.
+This is our own code: the libraries for TensorFlow and Keras 2 (keras-cv, tf-models-official,
+TensorFlow Addons) warp with ImageProjectiveTransformV3, which XLA cannot compile in TensorFlow
+2.19, and take their random numbers from generators with a state.
 
 Every number drawn for an image depends on the seed and on the image's place in the batch alone.
 Replicas that call this on the global batch and take their rows thus get the same images however
@@ -31,12 +31,12 @@ class Policy:
     """Which augmentations, and how strong; all are off unless asked for.
 
     Attributes:
-        flip: half of the images left to right.
+        flip: mirrors half of the images, left to right.
         crop: pixels of black around an image before it is cut back to its size at a random place.
         cutout: half the side of a square of noise, as a share of the image's; google/automl
             fine-tunes with 0.25.
         randaugment: magnitude; 10 is automl's unit, EfficientNetV2 is trained with 5 to 25.
-        layers: of RandAugment, ops an image.
+        layers: how many ops RandAugment applies to an image.
         mixup: alpha of its Beta(alpha, alpha).
         cutmix: alpha of its Beta(alpha, alpha).
     """
@@ -70,8 +70,8 @@ def augment(
         sampling: how RandAugment reads pixels: `sampling.PRODUCTS` for a TPU.
 
     Returns:
-        Images float32 [n, h, w, 3], 0..255, and labels float32 [n, classes] that add up to 1. With
-        nothing asked for, what came in.
+        Images float32 [n, h, w, 3], 0..255, and labels float32 [n, classes] that add up to 1. They
+        are what came in where nothing is asked for.
     """
     images = tf.cast(images, tf.float32)
     if policy.crop:
@@ -207,7 +207,7 @@ def beta(draws: tf.Tensor, alpha: float) -> tf.Tensor:
 
 
 def _mix(values: tf.Tensor, others: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """Exactly one of the two where `own` is 0 or 1; a CPU takes six times as long for a `where`."""
+    """Exactly one of the two where `weight` is 0 or 1; a `where` takes a CPU six times as long."""
     return values * weight + others * (1 - weight)
 
 

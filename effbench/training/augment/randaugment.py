@@ -2,8 +2,8 @@
 
 Source: `distort_image_with_randaugment` in efficientnetv2/autoaugment.py. What differs, and why:
 
-- It runs on images of the network's size; this on the source's. Its pixels, of translations and
-  cutouts, are taken as those of a side of 224 and keep their share of the side. It reads the
+- It runs on images of the network's size; this runs on the source's. Its pixels, of translations
+  and cutouts, are taken as those of a side of 224 and keep their share of the side. It reads the
   nearest pixel of an image that was enlarged bilinearly; this interpolates bilinearly.
 - Its contrast blends with a constant (the number of pixels / 256), by a slip; this blends with the
   mean grey level, as Pillow does, which it says it is equivalent to.
@@ -46,7 +46,7 @@ OPS = (
 )
 _WARPS = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "cutout")
 _BLENDS = ("color", "sharpness")
-# Of what is moved in or cut out.
+# The grey level of what is moved in or cut out.
 _FILL = 128.0
 # ITU-R 601 in 65536ths, as Pillow; the sums are whole and below 2^24, so exact in float32.
 _GREY = (19595.0, 38470.0, 7471.0)
@@ -203,7 +203,7 @@ def span(centre: tf.Tensor, half: tf.Tensor | float, side: int) -> tf.Tensor:
     Args:
         centre: float32 [n], 0 to 1, of which every pixel has the same share.
         half: half the box's side, whole: float32 [n], or one number for all images.
-        side: of the images, pixels.
+        side: side of the images, pixels.
 
     Returns:
         bool [n, side].
@@ -238,7 +238,7 @@ def _pixels(pixels: float, side: int) -> float:
 
 
 def _factor(magnitude: float) -> float:
-    """Of `_towards`: 1 leaves an image as it is."""
+    """The factor for `_towards`; 1 leaves an image as it is."""
     return magnitude / 10 * 1.8 + 0.1
 
 
@@ -253,5 +253,5 @@ def _grey(planes: tf.Tensor) -> tf.Tensor:
 
 
 def _whole(values: tf.Tensor) -> tf.Tensor:
-    """Grey levels."""
+    """Rounds to grey levels: whole, 0 to 255."""
     return tf.round(tf.clip_by_value(values, 0.0, 255.0))

@@ -12,7 +12,7 @@ def uniform(shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     another by XLA, and every kind of device has a generator of its own unless one is named.
 
     Args:
-        shape: of the result. The first rows of a larger one are the same.
+        shape: shape of the result. A larger result begins with the same rows.
         seed: int32 [2].
 
     Returns:

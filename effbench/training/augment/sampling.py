@@ -121,7 +121,7 @@ def _halves(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _weights(position: tf.Tensor, side: int) -> tf.Tensor:
-    """Of each line of pixels at each position: [n, h, w] to [n, h * w, side]."""
+    """The weight of each line of pixels at each position: [n, h, w] to [n, h * w, side]."""
     position = tf.reshape(tf.clip_by_value(position, 0.0, side - 1.0), (position.shape[0], -1, 1))
     return tf.maximum(0.0, 1.0 - tf.abs(position - tf.range(float(side))))
 

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,10 +40,23 @@ def one_hot(count: int, classes: int = CLASSES) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[np.arange(count) % classes]
 
 
-def run(policy: Policy, images: np.ndarray, seed=SEED, way=sampling.INDICES, **kwargs):
-    labels = kwargs.pop("labels", one_hot(len(images)))
-    program = tf.function(lambda *inputs: augment(*inputs, policy, way), **kwargs)
-    return [each.numpy() for each in program(tf.constant(images), tf.constant(labels), seed)]
+@cache
+def program(policy: Policy, way: sampling.Sampling, jit_compile: bool):
+    """Kept for all tests, because RandAugment takes seconds to trace."""
+    return tf.function(lambda *inputs: augment(*inputs, policy, way), jit_compile=jit_compile)
+
+
+def run(
+    policy: Policy,
+    images: np.ndarray,
+    seed=SEED,
+    way=sampling.INDICES,
+    labels=None,
+    jit_compile=False,
+):
+    labels = one_hot(len(images)) if labels is None else labels
+    outputs = program(policy, way, jit_compile)(tf.constant(images), tf.constant(labels), seed)
+    return [output.numpy() for output in outputs]
 
 
 def floats(images: np.ndarray) -> tf.Tensor:
@@ -246,7 +260,7 @@ def digest(policy: Policy = ALL) -> str:
 
 def test_the_seed_decides_in_any_process():
     code = f"import sys; sys.path.append({str(__file__.rpartition('/')[0])!r});"
-    code += "import test_augment; print(test_augment.digest())"
+    code += "import test_policy; print(test_policy.digest())"
     done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == digest()
     for other in ([7, 9], [8, 8]):
@@ -286,9 +300,8 @@ def test_xla_gives_the_same(way):
 
 @ways
 def test_the_program_has_static_shapes_and_nothing_but_xla(way):
-    program = tf.function(lambda *inputs: augment(*inputs, ALL, way), jit_compile=True)
     inputs = tf.constant(noise(16)), tf.constant(one_hot(16)), SEED
-    hlo = program.experimental_get_compiler_ir(*inputs)(stage="hlo")
+    hlo = program(ALL, way, True).experimental_get_compiler_ir(*inputs)(stage="hlo")
     assert "ENTRY" in hlo
     assert "custom-call" not in hlo
     assert "<=" not in hlo, "a dynamic dimension"
