@@ -146,6 +146,13 @@ def in_markdown(text: str) -> str:
     return re.sub(r"[\\`*|$]|&(?=#?\w+;)|<(?=[\w/!?])|(?<!\w)_|_(?!\w)|(?<=\])\(", r"\\\g<0>", text)
 
 
+def in_latex(text: str) -> str:
+    """With what LaTeX would take as markup escaped."""
+    from tabulate import LATEX_ESCAPE_RULES
+
+    return "".join(LATEX_ESCAPE_RULES.get(character, character) for character in text)
+
+
 def _tabulated(table: Table, style: str, escape: Callable[[str], str]) -> str:
     from tabulate import tabulate
 

@@ -32,9 +32,9 @@ class Timing:
     """One thing measured.
 
     Attributes:
-        what: was done.
-        seconds: of wall-clock time.
-        memory: most bytes that its process held.
+        what: what was done.
+        seconds: wall-clock time that it took.
+        memory: the most bytes that its process held.
     """
 
     what: str
@@ -123,7 +123,7 @@ def heads(rounds: int) -> TimingComparison:
     """One head and five on 45,000 random features, and Keras's `fit` of one on the same.
 
     Args:
-        rounds: the best of so many counts.
+        rounds: how often each is timed; the fastest counts.
     """
     timings = _best(
         {
@@ -149,8 +149,8 @@ def features(rows: Sequence[Variant], images: int, rounds: int) -> TimingCompari
 
     Args:
         rows: variants, each measured by itself.
-        images: in each loop.
-        rounds: the best of so many counts.
+        images: how many each loop takes.
+        rounds: how often each is timed; the fastest counts.
     """
     return _one_table({variant.name: _features(variant, images, rounds) for variant in rows})
 

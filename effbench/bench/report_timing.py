@@ -17,10 +17,12 @@ from effbench.records.store import Store
 
 
 def report(results: Path, runs: int, rounds: int) -> TimingComparison:
-    """The report of `runs` copies of the runs in `results` under other seeds, and of these alone.
+    """Times the report of `runs` copies of the runs in `results`, and that of `results` itself.
+
+    The copies have seeds that no run of `results` has.
 
     Raises:
-        EffbenchError: there is none to copy, or no report comes out.
+        EffbenchError: there is no run to copy, or no report comes out.
     """
     source = Store(results)
     records = source.load().results
@@ -50,7 +52,7 @@ def _copy(source: Store, record: RunResult, target: Store, seed: int) -> None:
 
 
 def _seconds(store: Store, rounds: int) -> float:
-    """The best of some rounds."""
+    """The seconds of the fastest of some rounds."""
     command = (
         sys.executable,
         "-m",

@@ -25,17 +25,17 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What to time: every combination; lists are comma-separated.
+    """What to time: every combination of these; lists are comma-separated.
 
     Attributes:
         variants: names, or "all".
         image_sizes: pixels.
         batch_sizes: images of a training step.
-        precisions: of `PRECISIONS`.
-        recipes: names; they train networks.
+        precisions: names from `PRECISIONS`.
+        recipes: names of recipes that train whole networks.
         augmentation: with what the recipes say of it, without any, or first one and then the other.
-        steps: of each turn that count.
-        rounds: turns of each process.
+        steps: how many steps of each turn count.
+        rounds: how many turns each process takes.
     """
 
     variants: str = "B0"
@@ -53,7 +53,7 @@ class TimedCase:
     """What came out for one recipe.
 
     Attributes:
-        case: that was timed.
+        case: the case that was timed.
         augmented: whether its recipe augments.
         problem: why nothing came out, or not all; or "".
         compile: seconds of the first training step less those of the second.
@@ -83,7 +83,7 @@ class TimedCase:
 
     @property
     def best_ratio(self) -> float | None:
-        """The same by the fastest steps, which other programs disturb least."""
+        """The same ratio by the fastest steps, which other programs disturb least."""
         return self.fit.best / self.train.best if self.fit and self.train else None
 
 
@@ -97,26 +97,30 @@ def cases(options: StepOptions) -> list[Case]:
     sizes = _numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048)
     batches = _numbers("--batch-size", options.batch_sizes, 1, 2**16)
     precisions = _listed(options.precisions)
-    for each in precisions:
-        if each not in PRECISIONS:
-            raise UsageError("unknown precision", each, f"choose from {', '.join(PRECISIONS)}")
-    found = []
+    for precision in precisions:
+        if precision not in PRECISIONS:
+            raise UsageError("unknown precision", precision, f"choose from {', '.join(PRECISIONS)}")
+    planned = []
     for row, size, batch, precision in product(rows, sizes, batches, precisions):
-        for called in _listed(options.recipes):
-            recipe = replace(recipes.resolved(called, row.name), batch_size=batch)
+        for recipe_name in _listed(options.recipes):
+            recipe = replace(recipes.resolved(recipe_name, row.name), batch_size=batch)
             if recipe.way.frozen_backbone:
                 raise UsageError(
                     "bench step times recipes that train a whole network",
-                    called,
+                    recipe_name,
                     "see effbench bench probe and bench heads for those that train a head",
                 )
             schedule.split(recipe, size)
-            own = {augmented: recipe if augmented else plain(recipe) for augmented in (False, True)}
-            found += [
-                Case(row.name, size, batch, precision, each)
-                for each in dict.fromkeys(own[augmented] for augmented in options.augmentation)
+            by_augmentation = {
+                augmented: recipe if augmented else plain(recipe) for augmented in (False, True)
+            }
+            planned += [
+                Case(row.name, size, batch, precision, timed)
+                for timed in dict.fromkeys(
+                    by_augmentation[augmented] for augmented in options.augmentation
+                )
             ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(planned))
 
 
 def plain(recipe: Recipe) -> Recipe:
@@ -148,11 +152,11 @@ def run(options: StepOptions, report: Report) -> list[TimedCase]:
 
 
 def _group(
-    network: Case, own: tuple[Case, ...], options: StepOptions, report: Report
+    network: Case, group: tuple[Case, ...], options: StepOptions, report: Report
 ) -> list[TimedCase]:
     with ExitStack() as stack:
         sides = []
-        for case in (network, *own):
+        for case in (network, *group):
             report(Step(f"{name(case)}: start, compile"))
             sides.append(stack.enter_context(_side(case)))
         for number in range(options.rounds):
@@ -181,12 +185,12 @@ class Side:
 
     @property
     def memory(self) -> int:
-        """Most bytes that it held."""
+        """The most bytes that the process held."""
         return self._last.memory
 
     @property
     def images(self) -> int:
-        """Of a pass of inference."""
+        """How many images a pass of inference takes."""
         return self._last.images
 
     @property
@@ -198,12 +202,12 @@ class Side:
         """Takes so many steps that count; nothing once there is a problem."""
         if self.problem:
             return
-        began, busy, own = time.perf_counter(), _busy(), self._used()
+        began, busy, used = time.perf_counter(), _busy(), self._used()
         self._tell(str(steps).encode())
         reply = self._hear()
         if self.problem:
             return
-        elsewhere = _busy() - busy - (self._used() - own)
+        elsewhere = _busy() - busy - (self._used() - used)
         self._elsewhere.append(max(0.0, elsewhere / (time.perf_counter() - began)))
         self.train += reply.train[1:]
         self.inference += reply.inference[1:]
@@ -242,27 +246,27 @@ def _busy() -> float:
     return sum(times) - idle - guests
 
 
-def _row(own: Side, fit: Side) -> TimedCase:
-    problems = [own.problem, f"plain fit {fit.problem}" if fit.problem else ""]
-    row = TimedCase(own.case, _augmented(own.case), "; ".join(filter(None, problems)))
-    if own.problem:
+def _row(side: Side, fit: Side) -> TimedCase:
+    problems = [side.problem, f"plain fit {fit.problem}" if fit.problem else ""]
+    row = TimedCase(side.case, _augmented(side.case), "; ".join(filter(None, problems)))
+    if side.problem:
         return row
-    first, second = own.first.train[:2]
+    first, second = side.first.train[:2]
     row = replace(
         row,
         compile=max(0.0, first - second),
-        train=pace(own.train, own.case.batch_size),
-        inference=pace(own.inference, own.images),
-        memory=own.memory,
-        others=own.others,
+        train=pace(side.train, side.case.batch_size),
+        inference=pace(side.inference, side.images),
+        memory=side.memory,
+        others=side.others,
     )
     if fit.problem:
         return row
     return replace(
         row,
-        fit=pace(fit.train, own.case.batch_size),
+        fit=pace(fit.train, side.case.batch_size),
         fit_memory=fit.memory,
-        others=(own.others + fit.others) / 2,
+        others=(side.others + fit.others) / 2,
     )
 
 

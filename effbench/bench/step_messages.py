@@ -16,11 +16,11 @@ class Case:
     """A training whose steps are timed, in a process of its own.
 
     Attributes:
-        variant: name of it.
+        variant: its name.
         image_size: pixels.
-        batch_size: images a step.
+        batch_size: images of a step.
         precision: "float32" or "mixed_bfloat16".
-        recipe: with this batch size; None for Keras's `fit` with Adam.
+        recipe: the recipe with this batch size; None for Keras's `fit` with Adam.
     """
 
     variant: str
@@ -40,7 +40,7 @@ class Reply:
             finds the caches full of another process's data, or, with `fit`, waits for it to begin.
         inference: likewise of each pass over the images that validation takes at once; `fit` does
             none.
-        images: of such a pass.
+        images: how many such a pass takes.
         memory: most bytes that the process held so far.
     """
 
@@ -60,10 +60,10 @@ class Pace:
     """How long steps take.
 
     Attributes:
-        images: of a step.
-        steps: that were timed.
-        best: seconds of the fastest.
-        p10: seconds that a tenth of them stays below; so on.
+        images: how many a step takes.
+        steps: how many were timed.
+        best: seconds of the fastest step.
+        p10: seconds that a tenth of the steps stay below; p90 and p99 likewise.
         median: seconds.
         p90: seconds.
         p99: seconds.
@@ -79,7 +79,7 @@ class Pace:
 
     @property
     def images_per_second(self) -> float:
-        """At the median."""
+        """Images a second at the median."""
         return self.images / self.median
 
 

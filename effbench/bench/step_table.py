@@ -1,4 +1,4 @@
-"""Timed steps to be read: a table in words, in Markdown, and as JSON with every figure."""
+"""Shows timed steps: as tables of words, as Markdown, and as JSON with every figure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
 
 _WORDS = ("Model", "Precision", "Recipe", "Augmented")
-# What a narrow terminal leaves out first, the highest; but before all of them what tells rows
-# apart, where it is the same in every row.
+# A narrow terminal leaves out the columns with the highest number first. Before all of them go
+# those that tell rows apart, where they are the same in every row.
 _RANKS = {
     "median ms": 1,
     "fit median ms": 1,
@@ -44,7 +44,7 @@ class StepTables:
 
     Attributes:
         tables: training, then inference and what it takes.
-        notes: what the figures are of.
+        notes: what a reader has to know about the figures.
         problems: a line for each row that failed.
     """
 
@@ -88,7 +88,7 @@ def _which(row: TimedCase) -> dict[str, str]:
 
 
 def _training(row: TimedCase) -> dict[str, str]:
-    """A "-" for what is not known."""
+    """The cells about training steps; "-" for what is not known."""
     return {
         "images/s": _number(row.train.images_per_second if row.train else None, 1),
         **_percentiles(row.train, "p10", "median", "p90", "p99"),
@@ -99,7 +99,7 @@ def _training(row: TimedCase) -> dict[str, str]:
 
 
 def _inference(row: TimedCase) -> dict[str, str]:
-    """A "-" for what is not known."""
+    """The cells about inference and what it takes; "-" for what is not known."""
     return {
         "images/s": _number(row.inference.images_per_second if row.inference else None, 1),
         **_percentiles(row.inference, "p10", "median", "p90", "p99"),
@@ -146,21 +146,21 @@ def markdown(shown: StepTables) -> str:
 
 def as_json(rows: Sequence[TimedCase], options: StepOptions) -> str:
     """Every figure: seconds, bytes, and ratios."""
-    found = {
+    document = {
         "machine": machine.cpu_name(),
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "options": asdict(options),
         "rows": [asdict(row) | {"ratio": row.ratio, "best_ratio": row.best_ratio} for row in rows],
     }
-    return json.dumps(found, indent=1) + "\n"
+    return json.dumps(document, indent=1) + "\n"
 
 
 def save(rows: Sequence[TimedCase], options: StepOptions, path: Path) -> None:
     """Writes the table as Markdown to `path`, and beside it as JSON.
 
     Raises:
-        DiskError: that cannot be written.
+        DiskError: the files cannot be written.
     """
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ def check(path: Path) -> None:
             "--output names the Markdown file; the JSON stands beside it", str(path), "end in .md"
         )
     with writing(path.parent):
-        home = next(each for each in path.absolute().parents if each.exists())
+        home = next(folder for folder in path.absolute().parents if folder.exists())
         tempfile.TemporaryFile(dir=home).close()
 
 

@@ -20,16 +20,15 @@ from effbench.data.splits import CLASSES
 from effbench.errors import EffbenchError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
-from effbench.models import backbone as backbones
-from effbench.models import preprocessing
+from effbench.models import backbone, preprocessing
 from effbench.training import inputs
 from effbench.training.evaluate import Evaluator, batch
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 
-# Different batches that a training goes through again and again.
+# How many different batches a training goes through again and again.
 BATCHES = 4
 
-# Takes so many steps and says how long each took, and then as many passes of inference.
+# Takes so many training steps and then as many passes of inference; says how long each took.
 Turn = Callable[[int], Reply]
 
 
@@ -61,14 +60,14 @@ def _training(case: Case, recipe: Recipe) -> Turn:
     layout, variant, size = device.layout, VARIANTS[case.variant], case.image_size
     pixels, labels = _data(BATCHES * case.batch_size)
     with layout.scope():
-        model, noise = backbones.trainable(variant, case.precision, recipe.survival)
-        backbones.randomize(model, 0)
+        model, noise = backbone.trainable(variant, case.precision, recipe.survival)
+        backbone.randomize(model, 0)
         images = inputs.gathered(pixels, layout)
         task = FineTuneTask(
             images, labels, recipe, variant.rescale, 0, case.batch_size, "cpu", layout
         )
         trainer = NetworkTrainer(model, noise, task)
-        forward = backbones.forward(model, size, variant.rescale, batch(layout), device.threads)
+        forward = backbone.forward(model, size, variant.rescale, batch(layout), device.threads)
         held_out, _ = _data(batch(layout))
         evaluator = Evaluator(inputs.gathered(held_out, layout, forward), batch(layout), layout)
     stage = schedule.split(recipe, size)[-1]
@@ -77,8 +76,8 @@ def _training(case: Case, recipe: Recipe) -> Turn:
 
     def step() -> None:
         nonlocal done
-        place = done % BATCHES
-        trainer.run(stage, order, place, place + 1, done)
+        index = done % BATCHES
+        trainer.run(stage, order, index, index + 1, done)
         done += 1
 
     def take(steps: int) -> Reply:
@@ -93,15 +92,15 @@ def _training(case: Case, recipe: Recipe) -> Turn:
 def _keras_fit(case: Case) -> Turn:
     """The same backbone under `model.fit` as anybody would write it: TensorFlow's own threads."""
     variant, size = VARIANTS[case.variant], case.image_size
-    backbone = backbones.build(variant, size, case.precision)
-    backbone.trainable = True
+    network = backbone.build(variant, size, case.precision)
+    network.trainable = True
     mean, std = preprocessing.PREPROCESSING[variant.rescale]
     model = keras.Sequential(
         [
             keras.Input((32, 32, 3), dtype=tf.uint8),
             keras.layers.Resizing(size, size),
             keras.layers.Normalization(mean=mean, variance=std**2),
-            backbone,
+            network,
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(CLASSES, "softmax", dtype="float32"),
         ]
@@ -123,7 +122,7 @@ def _keras_fit(case: Case) -> Turn:
 
 
 def _timed(call: Callable[[], object], steps: int) -> tuple[float, ...]:
-    """Seconds of one call and then of so many more."""
+    """The seconds of one call, and then of each of so many more."""
     times = []
     for _ in range(steps + 1):
         began = time.perf_counter()

@@ -28,12 +28,12 @@ from effbench.tables import Table, fitted, grid
 out = Console(highlight=False, markup=False)
 err = Console(stderr=True, highlight=False, markup=False)
 
-# Between two plain lines of one phase.
+# The time between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
-# Columns of text that no table needs.
+# A width in characters that no table needs.
 WIDEST = 1000
-# Before the lines of a text with a word too long to stand beside what it starts with.
+# The indent of a text with a word too long to stand beside what the text starts with.
 _INDENT = 2
 
 _MARKS = {
@@ -93,14 +93,14 @@ class Display:
             self._console.print(line, soft_wrap=True)
 
     def step(self, label: str, step: Step) -> None:
-        """Shows how far the work called `label` is."""
+        """Shows the progress of the work called `label`."""
         now = time.monotonic()
         changed = step.phase != self._last.phase
         if changed:
             self._began = (now, step.done)
         # Another phase of the same count goes on with its bar.
-        counted = [(each.total, each.unit) for each in (step, self._last)]
-        if changed and (not step.total or counted[0] != counted[1]):
+        same_count = (step.total, step.unit) == (self._last.total, self._last.unit)
+        if changed and not (step.total and same_count):
             if self._phase != self._sweep:
                 self._bars.remove_task(self._phase)
             self._phase = self._bars.add_task("now", total=step.total or None, unit=step.unit)
@@ -149,7 +149,7 @@ def left_out(titles: Iterable[str]) -> None:
     """Prints which columns tables had no room for, if there are any."""
     names = ", ".join(dict.fromkeys(" ".join(title.split()) for title in titles))
     if names:
-        say(Text(f"A wider terminal also shows: {names}.", "dim"))
+        say(Text(f"A wider terminal also shows {names}.", "dim"))
 
 
 def say(text: str | Text, start: str | Text = "") -> None:
@@ -187,7 +187,7 @@ def name(specs: Sequence[RunSpec]) -> str:
 
 
 def _line(step: Step, seconds: float, already: int) -> str:
-    """A step as words: how far, how fast, how long still."""
+    """A step as words: the progress so far, the rate, and the time left."""
     words = [step.phase]
     if step.total:
         words.append(f"{step.done:,}/{step.total:,} {step.unit}")

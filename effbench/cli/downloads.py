@@ -1,4 +1,4 @@
-"""The commands about this machine: what it can do, what it has, what it lacks."""
+"""The commands that download files to this machine, and that list and clear what it keeps."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def cache(
     ] = False,
 ) -> None:
     """List or clear cached features, plans and downloads."""
-    from effbench import cache as caching
+    from effbench.cache import clear, directory, entries
 
     if action is CacheAction.clear:
-        say(f"freed {caching.clear(everything) / 1e6:,.1f} MB under {caching.directory()}")
+        say(f"freed {clear(everything) / 1e6:,.1f} MB under {directory()}")
         return
-    entries = caching.entries()
-    for entry in entries:
+    cached = entries()
+    for entry in cached:
         say(str(entry.path), f"{entry.size / 1e6:10,.1f} MB  ")
-    total = sum(entry.size for entry in entries) / 1e6
-    say(f"in all under {caching.directory()}", f"{total:10,.1f} MB  ")
+    total = sum(entry.size for entry in cached) / 1e6
+    say(f"in all under {directory()}", f"{total:10,.1f} MB  ")

@@ -47,10 +47,10 @@ def export(
     record = store.find(key)
     quiet = not out.is_terminal  # half a minute needs no lines in a log
     with hushed(), Display(out, 0, quiet=quiet, verbose=False) as display:
-        from effbench.export import writer as exporting
+        from effbench.export import writer
 
-        order = exporting.ExportOrder(store, record, format.value, output, force, weights_dir)
-        done = exporting.export(order, partial(display.step, "export"))
+        order = writer.ExportOrder(store, record, format.value, output, force, weights_dir)
+        done = writer.export(order, partial(display.step, "export"))
     say(
         f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "
         f"{done.difference:.1e} from the probabilities of the run's network in float32"
@@ -66,11 +66,11 @@ def predict(
 ) -> None:
     """Say what an exported model sees in images: five classes, the likeliest first."""
     with hushed():
-        from effbench.export import predict as predicting
+        from effbench.export.predict import predict
 
-        found = predicting.predict(model, images)
-    problems = [each for each in found if isinstance(each, DataError)]
-    predictions = [each for each in found if not isinstance(each, DataError)]
+        outcomes = predict(model, images)
+    problems = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
+    predictions = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
     _print(predictions, as_json)
     for problem in problems:
         err.print(f"effbench: {problem}", soft_wrap=True)
@@ -82,10 +82,12 @@ def _print(predictions: list[Prediction], as_json: bool) -> None:
     if as_json:
         rows = [
             {
-                "image": str(each.image),
-                "classes": [{"class": name, "probability": value} for name, value in each.top],
+                "image": str(prediction.image),
+                "classes": [
+                    {"class": name, "probability": value} for name, value in prediction.top
+                ],
             }
-            for each in predictions
+            for prediction in predictions
         ]
         print(json.dumps(rows, indent=1))  # not through rich, which wraps lines
     elif out.is_terminal:
@@ -97,6 +99,6 @@ def _print(predictions: list[Prediction], as_json: bool) -> None:
         columns = (Column("Image", words=True), Column("Class", words=True), Column("Probability"))
         show(Table("", columns, lines))
     else:
-        for each in predictions:
-            for name, value in each.top:
-                print(f"{each.image}\t{name}\t{value:.4f}")
+        for prediction in predictions:
+            for name, value in prediction.top:
+                print(f"{prediction.image}\t{name}\t{value:.4f}")

@@ -11,7 +11,7 @@ from effbench.errors import Interrupted
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
 
-# Of a command that declares nothing.
+# The line of a command that declares nothing.
 NOTHING = "nothing was written; run it again"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
-# By title: parameters of `sweep`, which come in this order there.
+# The parameters of `sweep` by the title of their panel, in the order in which it declares them.
 PANELS = {
     "What to train": ("variants", "weights", "weights_dir", "rescale", "image_size", "seeds"),
     "Data": ("data", "data_dir", "limit"),

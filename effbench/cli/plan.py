@@ -44,20 +44,19 @@ def plan(
     verbose: VerboseOption = False,
 ) -> None:
     """Compile a sweep for TPUs that are not there: what fits, and what it would take."""
-    from effbench.tpu_plan import plan_table
-    from effbench.tpu_plan import planner as planning
+    from effbench.tpu_plan import plan_table, planner
 
     style = only("formats", {"markdown": markdown, "json": as_json})
-    options = planning.PlanOptions(
+    options = planner.PlanOptions(
         tpus=",".join(tpu_type or ["all"]),
         variants=variants,
         recipes=recipe,
         batch=batch_per_replica,
         largest=max_batch,
     )
-    # Beside the plan itself, which may go to a file.
+    # Progress goes to standard error, since the plan itself may go to a file.
     with Display(err, 0, quiet=quiet, verbose=verbose) as display:
-        rows = planning.make(options, partial(display.step, "plan"))
+        rows = planner.make(options, partial(display.step, "plan"))
     if style == "json":
         print(plan_table.as_json(rows, price_per_hour), end="")
     elif style == "markdown":

@@ -1,4 +1,4 @@
-"""The commands about records: one of them, all of them, those of several places."""
+"""The commands that check records, and that join those of several folders."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def validate(
     directory: Annotated[Path, typer.Argument(help="Folder of the records.")] = Path("results"),
 ) -> None:
     """Check every record against its files, itself and the others."""
-    from effbench.records import validate as validating
+    from effbench.records.validate import problems
 
     with Display(err, 0, quiet=False, verbose=False) as display:
-        found = validating.problems(directory, partial(display.step, str(directory)))
+        validation = problems(directory, partial(display.step, str(directory)))
     # Remarks are often the same for every record.
     remarks: dict[str, list[Path]] = {}
-    for each in found.findings:
-        if each.remark:
-            remarks.setdefault(each.text, []).append(each.path)
+    for finding in validation.findings:
+        if finding.remark:
+            remarks.setdefault(finding.text, []).append(finding.path)
         else:
-            say(f"{each.path}: {each.text}", Text("wrong ", "red"))
+            say(f"{finding.path}: {finding.text}", Text("wrong ", "red"))
     for text, paths in remarks.items():
         more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
         say(f"{paths[0]}: {text}{more}", "note  ")
-    say(f"{found.records:,} records, {found.errors:,} problems")
-    if found.errors:
+    say(f"{validation.records:,} records, {validation.errors:,} problems")
+    if validation.errors:
         raise typer.Exit(1)
 
 
@@ -43,10 +43,10 @@ def merge(
     results: ResultsOption = Path("results"),
 ) -> None:
     """Join the records of several folders into one."""
-    from effbench.records import merge as merging
+    from effbench.records.merge import merge
 
     with Display(err, 0, quiet=False, verbose=False) as display:
-        outcome, models = merging.merge(sources, results, partial(display.step, "merge"))
+        outcome, models = merge(sources, results, partial(display.step, "merge"))
     say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
         f"in {results}"

@@ -68,7 +68,7 @@ def _show(table: Published[PublishedRow], *, as_json: bool, csv: bool) -> None:
             "units": {column.name: column.unit for column in table.columns if column.unit},
             "recipes": table.recipes,
             "notes": table.notes,
-            "flaws": {name: [asdict(flaw) for flaw in found] for name, found in flaws.items()},
+            "flaws": {name: [asdict(flaw) for flaw in known] for name, known in flaws.items()},
             "rows": [asdict(row) for row in table.rows],
         }
         print(json.dumps(document, indent=1))
@@ -78,12 +78,12 @@ def _show(table: Published[PublishedRow], *, as_json: bool, csv: bool) -> None:
         show(_figures(table))
         lines = [f"source: {source}" for source in table.sources]
         lines += table.notes
-        lines += [f"{name}: {flaw.text}" for name, found in flaws.items() for flaw in found]
+        lines += [f"{name}: {flaw.text}" for name, known in flaws.items() for flaw in known]
         notes(lines)
 
 
 def _figures(table: Published[PublishedRow]) -> Table:
-    """All columns but the last, the source, which stands below."""
+    """The table without its last column, the source, which stands below it."""
     columns = tuple(
         Column("\n".join([*column.name.split("_"), column.unit]), words=column.parse is str)
         for column in table.columns[:-1]

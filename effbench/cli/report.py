@@ -81,20 +81,20 @@ def report(
     wanted = document.Wanted(columns, pairs)
     selection = Selection(variants, recipe, weights, data, where, sort, group_by)
     store = Store(results)
-    found = build.read(store, selection, price_per_hour)
-    for problem in found.problems:
+    contents = build.read(store, selection, price_per_hour)
+    for problem in contents.problems:
         err.print(f"effbench: {problem}", soft_wrap=True)
-    if csv and found.failures:
-        err.print(f"effbench: not in the table: {len(found.failures)} runs that failed")
-    if csv and not found.sections:
+    if csv and contents.failures:
+        err.print(f"effbench: not in the table: {len(contents.failures)} runs that failed")
+    if csv and not contents.sections:
         raise EffbenchError("no finished run for a CSV", str(results), "leave --csv out")
-    if plots is not None and not found.sections:
+    if plots is not None and not contents.sections:
         raise EffbenchError("no finished run to plot", str(results), "leave --plots out")
     drawings: Sequence[Drawing] = ()
     if html or plots is not None:
         from effbench.report.charts.drawing import draw
 
-        drawings = list(draw(store, found.sections))
+        drawings = list(draw(store, contents.sections))
     if plots is not None:
         from effbench.report.charts import files
 
@@ -105,15 +105,15 @@ def report(
     if html:
         from effbench.report.render import page
 
-        text = page.render(found, drawings, data_dir, wanted)
+        text = page.render(contents, drawings, data_dir, wanted)
     elif style is None and output is None and sys.stdout.isatty():
         from effbench.report.render import terminal
 
-        for part in terminal.render(found, out.width, wanted):
+        for part in terminal.render(contents, out.width, wanted):
             out.print(part)
         return
     else:
-        text = document.render(found, style or "markdown", wanted)
+        text = document.render(contents, style or "markdown", wanted)
     if output is None:
         sys.stdout.write(text)
     else:

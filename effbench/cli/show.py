@@ -18,7 +18,7 @@ from effbench.tables import Column, Table
 if TYPE_CHECKING:
     from effbench.records.record import Record, RunResult, Scores
 
-# Of a failed worker's output.
+# How many lines of a failed worker's output are shown.
 TAIL = 20
 
 
@@ -126,9 +126,9 @@ def show(
     elif rerun:
         from effbench.sweep.rerun import rerun as repeat
 
-        found = repeat(record)
-        print(found.command)
-        for hint in found.hints:
+        again = repeat(record)
+        print(again.command)
+        for hint in again.hints:
             err.print(f"effbench: {hint}", soft_wrap=True)
     else:
         print_record(record, store.folder(record.spec.key))

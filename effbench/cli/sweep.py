@@ -143,7 +143,7 @@ def sweep(
 ) -> None:
     """Train every variant and keep a record of each run; what is finished is not repeated."""
     from effbench.records.store import Store
-    from effbench.sweep import scheduler as sweeping
+    from effbench.sweep import scheduler
     from effbench.sweep.resolve import resolve
 
     options = SweepOptions(
@@ -183,12 +183,12 @@ def sweep(
     with Display(out, 0, quiet=quiet, verbose=verbose) as display:
         request = resolve(options, partial(display.step, data))
     if dry_run:
-        states = sweeping.states(request, store)
+        states = scheduler.states(request, store)
         for spec in request.specs:
             print(f"{states[spec.key]}\t{spec.key}")
         return
     with Display(out, len(request.specs), quiet=quiet, verbose=verbose) as display:
-        outcome = sweeping.run(request, store, display)
+        outcome = scheduler.run(request, store, display)
     if not quiet:
         target = request.target
         out.print(

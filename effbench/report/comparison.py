@@ -113,7 +113,7 @@ def _read(name: str, origin: str) -> _Results | None:
     store = Store(directory)
     records = store.load(checked=True)
     groups, faults = gather(store, records.results, origin)
-    # Without the draws behind intervals, which no comparison shows.
+    # No comparison shows intervals, so rows need no draws.
     rows = [row_of(runs, samples) for runs, samples in groups]
     failed = {
         failure.spec.group: f"{failure.kind}: {failure.message}" for failure in records.failures

@@ -60,7 +60,7 @@ class Row:
     """Runs that differ by their seed only.
 
     Attributes:
-        results: in the order of their seeds.
+        results: the runs in the order of their seeds.
         samples: which images they got right, by metric name; None without predictions.
         accuracies: the accuracies by metric name.
         cost: what all seeds took together.
@@ -181,7 +181,7 @@ def row_of(
     """The row of one group.
 
     Args:
-        results: in the order of their seeds.
+        results: the runs in the order of their seeds.
         samples: which images they got right, by metric name.
         bootstrap: the draws for the samples of all rows; only several seeds need it.
         price: dollars an hour.

@@ -17,7 +17,7 @@ import numpy as np
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 DRAWS = 6_500
-# Of p-values as small as 2 / DRAWS, Holm's correction leaves less than ALPHA for so many pairs.
+# With so many pairs, Holm's correction still leaves a p-value of 2 / DRAWS below ALPHA.
 MOST_PAIRS = int(ALPHA * DRAWS / 2)
 
 Array = np.ndarray

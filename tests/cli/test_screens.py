@@ -49,7 +49,7 @@ def fits(screen: io.StringIO, *texts: str) -> str:
 
 def test_variants(run, screen):
     assert run("variants").code == 0
-    fits(screen, "207,615,832", "GFLOPs", "93.35", "imagenet21k-ft1k", "also shows: md5.")
+    fits(screen, "207,615,832", "GFLOPs", "93.35", "imagenet21k-ft1k", "also shows md5.")
 
 
 @pytest.mark.parametrize("name", ["", *TABLES])

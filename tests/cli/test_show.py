@@ -101,7 +101,7 @@ def test_the_largest_run_fits_80_columns(store, terminal):
     # Every word is there, under a hanging indent; of the tables only the images are left out.
     facts = ["".join(part[: part.index("Scores")].split()) for part in (text, whole)]
     assert facts[0] == facts[1]
-    assert "A wider terminal also shows: images." in text
+    assert "A wider terminal also shows images." in text
 
 
 def test_why_a_run_failed_is_shown_with_the_end_of_its_log(store):

@@ -96,13 +96,13 @@ def home(tmp_path, monkeypatch) -> Path:
 
 # Commands, with what they show of the narrowest terminal.
 COMMANDS: tuple[tuple[str, list[str]], ...] = (
-    ("variants", ["Model Size Parameters GFLOPs Rescale Weights", "also shows: md5"]),
+    ("variants", ["Model Size Parameters GFLOPs Rescale Weights", "also shows md5"]),
     ("reference", ["case-study-curves every epoch of the case study, 225 rows"]),
     *((f"reference {name}", [table.sources[0]]) for name, table in TABLES.items()),
     ("show B0 --results source", ["selected by epoch split top-1 correct top-5 top-5 correct"]),
     ("show XL --results results", ["10,000 test", "val top-1 val top-5", "0.3333"]),
     (f"show {FAILURE.spec.key} --results results", ["[red]do not fit:", "the last of 30 lines of"]),
-    ("plan", ["Model Size Batch Compiles HBM Fits Step From Run Largest", "shows: GFLOP, MB."]),
+    ("plan", ["Model Size Batch Compiles HBM Fits Step From Run Largest", "shows GFLOP, MB."]),
     ("plan --price-per-hour 1234.5", ["HBM Fits Step From Run Cost Largest", "$1234.5 an hour"]),
     ("bench step --output steps.md", ["27.3", "1.09", "28.2", "94.0"]),
     ("bench heads", ["seconds peak memory", "1531.50 3.00 GB", "ratio 48.6"]),

@@ -12,6 +12,7 @@ from support.records import complete, failure, result
 
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec
+from effbench.config.sweep_options import SweepOptions
 from effbench.errors import DataError, EffbenchError, Interrupted, UsageError
 from effbench.files import write_atomically
 from effbench.records import merge as merging
@@ -231,7 +232,9 @@ def test_a_run_that_a_sweep_is_at_is_left_alone(recipe, stores, monkeypatch):
             refused.append(at)
 
     monkeypatch.setattr(scheduler, "_attempt", attempt)
-    request = SimpleNamespace(specs=specs, chief=True, force=False, retry_failed=False)
+    request = SimpleNamespace(
+        specs=specs, target=SimpleNamespace(chief=True), options=SweepOptions()
+    )
     scheduler.run(request, target, lambda _: None)
     assert refused == [specs if recipe == "case-study" else specs[1:]]
     assert target.folders() == []

@@ -164,7 +164,7 @@ def _panel(
         .mark_point(filled=True, size=45, opacity=1)
         .encode(x=x, y=y(name))
     )
-    # As tall as the panel, so that an epoch is easy to hit.
+    # These marks are as tall as the panel, so that an epoch is easy to hit.
     touch = (
         alt.Chart()
         .mark_rule(opacity=0, strokeWidth=WIDTH / 25, aria=False)

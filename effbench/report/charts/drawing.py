@@ -30,7 +30,7 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
 
     Args:
         store: where the predictions are.
-        sections: in the order of the report.
+        sections: the sections in the order of the report.
     """
     names: Counter[str] = Counter()
     for section in sections:

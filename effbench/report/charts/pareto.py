@@ -221,6 +221,6 @@ class _Scale:
 
     @property
     def scale(self) -> alt.Scale:
-        """The same for Vega-Lite."""
+        """The same scale for Vega-Lite."""
         bounds = [self.low, self.high]
         return alt.Scale(type="log" if self.log else "linear", domain=bounds, nice=False)

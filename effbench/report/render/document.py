@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tabulate import LATEX_ESCAPE_RULES
-
 from effbench.errors import one_line
 from effbench.records.record import RunFailure
 from effbench.report import summary
@@ -16,7 +14,7 @@ from effbench.report.render import columns, pair_table
 from effbench.report.rows import tidy
 from effbench.report.sections import Pair, Section
 from effbench.report.select import split
-from effbench.tables import Column, Table, comma_separated, in_markdown, latex, markdown
+from effbench.tables import Column, Table, comma_separated, in_latex, in_markdown, latex, markdown
 
 # How the notes on each column begin.
 _ABOUT = {"same as": "same as", "published acc-test": "published", "epoch": "epoch"}
@@ -63,9 +61,9 @@ def _markdown(report: Report, wanted: Wanted) -> str:
 def _latex(report: Report, wanted: Wanted) -> str:
     parts = [r"% needs \usepackage{booktabs}"]
     for section in report.sections:
-        title = _in_latex(section.title)
+        title = in_latex(section.title)
         for table in tables(section, wanted):
-            caption = f": {_in_latex(table.caption)}" if table.caption else ""
+            caption = f": {in_latex(table.caption)}" if table.caption else ""
             parts += [
                 r"\begin{table}\centering",
                 rf"\caption{{{title}{caption}}}",
@@ -74,7 +72,7 @@ def _latex(report: Report, wanted: Wanted) -> str:
             ]
         parts += [
             r"\begin{itemize}",
-            *(rf"\item {_in_latex(note)}" for note in notes(section, wanted)),
+            *(rf"\item {in_latex(note)}" for note in notes(section, wanted)),
         ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(failure)}" for failure in report.failures]
@@ -82,7 +80,7 @@ def _latex(report: Report, wanted: Wanted) -> str:
         parts += [
             rf"\paragraph{{{LEFT_OUT}}}",
             r"\begin{itemize}",
-            *(rf"\item {_in_latex(line)}" for line in report.left_out),
+            *(rf"\item {in_latex(line)}" for line in report.left_out),
             r"\end{itemize}",
         ]
     return "\n".join(parts)
@@ -185,7 +183,3 @@ def endings(report: Report) -> Iterator[tuple[str, list[str]]]:
 
 def _failed(failure: RunFailure) -> str:
     return f"{failure.spec.key}: {failure.kind}: {one_line(failure.message)}"
-
-
-def _in_latex(text: str) -> str:
-    return "".join(LATEX_ESCAPE_RULES.get(character, character) for character in text)

@@ -70,7 +70,10 @@ def render(
         report=report,
         left_out=LEFT_OUT,
         results=[
-            result for view in views for row in view.drawing.section.rows for result in row.results
+            result
+            for section_view in views
+            for row in section_view.drawing.section.rows
+            for result in row.results
         ],
         views=views,
         content=content,

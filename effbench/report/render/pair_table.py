@@ -10,8 +10,8 @@ from effbench.tables import Column, Table, width_of
 CAPTION = "Is the difference in test accuracy real?"
 # How many pairs a table to be read has; the JSON has them all.
 SHOWN = 45
-# How many pairs a terminal lists that has no room for a triangle. No more than these are always
-# lines, which say more.
+# How many of the closest pairs a terminal lists where a triangle has no room. Where there are no
+# more pairs than these, it lists them anyway, which says more.
 CLOSEST = 6
 # What a triangle says of a pair, by its verdict.
 SIGNS = {"yes": "≠", "of these seeds": "~", "not shown": "·"}

@@ -73,7 +73,7 @@ def _signs(report: Report) -> Signs:
 def _table(section: Section, wanted: Wanted, signs: Signs) -> Table:
     rows = section.rows
     signed = [
-        "".join(sign for caveat, sign in signs.items() if caveat.name in row.marks) for row in rows
+        " ".join(sign for caveat, sign in signs.items() if caveat.name in row.marks) for row in rows
     ]
     if wanted.columns is not None:
         return columns.chosen(rows, wanted.columns, signed)
