@@ -65,3 +65,16 @@ def run(monkeypatch, capsys) -> Callable[..., Done]:
         return Done(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def terminal(monkeypatch) -> Callable[[int], None]:
+    """Makes what the commands print to a terminal of so many columns."""
+    from effbench.cli.console import out
+
+    def terminal(width: int) -> None:
+        values = {"_force_terminal": True, "_width": width, "_height": 25}
+        for name, value in values.items():
+            monkeypatch.setattr(out, name, value)
+
+    return terminal

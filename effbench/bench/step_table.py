@@ -18,18 +18,21 @@ from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
 
 _WORDS = ("Model", "Precision", "Recipe", "Augmented")
-# A narrow terminal leaves out the columns with the highest number first.
+# A narrow terminal leaves out the columns with the highest number first. Before all of them go
+# those that tell rows apart, where they are the same in every row.
 _RANKS = {
-    "p99 ms": 9,
-    "p90 ms": 8,
-    "p10 ms": 7,
-    "fit memory GB": 6,
-    "Batch": 5,
-    "Recipe": 4,
-    "others": 3,
-    "× fit, fastest": 2,
-    "Precision": 1,
+    "median ms": 1,
+    "fit median ms": 1,
+    "fit memory GB": 2,
+    "× fit, fastest": 3,
+    "p90 ms": 3,
+    "compile s": 3,
+    "p99 ms": 4,
+    "others": 4,
+    "p10 ms": 5,
 }
+_RANK_WHERE_EQUAL = 6
+_OFTEN_EQUAL = ("Batch", "Precision", "Recipe", "Augmented")
 
 # Cores that other programs may use before the table says that the machine was shared.
 _SHARED = 0.1
@@ -58,7 +61,11 @@ def show(rows: Sequence[TimedCase], options: StepOptions) -> StepTables:
         ("Inference, and what it takes", _inference),
     ):
         cells = [_which(row) | figures(row) for row in rows]
-        columns = (Column(name, name in _WORDS, _RANKS.get(name, 0)) for name in cells[0])
+        columns = []
+        for heading in cells[0]:
+            equal = heading in _OFTEN_EQUAL and len({row[heading] for row in cells}) == 1
+            rank = _RANK_WHERE_EQUAL if equal else _RANKS.get(heading, 0)
+            columns.append(Column(heading, heading in _WORDS, rank))
         texts = (tuple(row.values()) for row in cells)
         tables.append(Table(title, tuple(columns), tuple(texts)))
     return StepTables(

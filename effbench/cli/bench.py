@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, notes, out, say, show
+from effbench.cli.console import Display, err, left_out, notes, out, say, show
 from effbench.cli.options import (
     DataDirOption,
     DataOption,
@@ -26,11 +28,14 @@ from effbench.config.sweep_options import (
     TrainingOptions,
 )
 from effbench.config.variants import select
-from effbench.tables import Column, Table
+from effbench.tables import Column, Table, fitted
 
 if TYPE_CHECKING:
     from effbench.bench.comparisons import TimingComparison
     from effbench.bench.step_table import StepTables
+
+# Characters of a line of a title over a table of steps on a narrow terminal.
+_TITLE = 7
 
 _NETWORKS = ", ".join(row.name for row in RECIPES.values() if not row.way.frozen_backbone)
 
@@ -148,7 +153,7 @@ def bench_step(
     step_table.save(rows, options, output)
     shown = step_table.show(rows, options)
     _print_steps(shown)
-    say(f"saved: {output} and {output.with_suffix('.json')}")
+    say(f"{output} and {output.with_suffix('.json')}", "saved: ")
     for problem in shown.problems:
         err.print(f"effbench: {problem}", soft_wrap=True)
     if shown.problems:
@@ -156,9 +161,21 @@ def bench_step(
 
 
 def _print_steps(shown: StepTables) -> None:
+    hidden = []
     for table in shown.tables:
-        show(table)
+        narrow = out.is_terminal and fitted(table, out.width) != table
+        hidden += show(_stacked(table) if narrow else table)
+    left_out(hidden)
     notes(shown.notes)
+
+
+def _stacked(table: Table) -> Table:
+    """The table with long titles over several lines, which leaves room for more columns."""
+    titles = (
+        "\n".join(wrap(column.title, _TITLE, break_long_words=False)) for column in table.columns
+    )
+    columns = zip(table.columns, titles, strict=True)
+    return replace(table, columns=tuple(replace(column, title=title) for column, title in columns))
 
 
 def _print_comparison(comparison: TimingComparison) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -31,7 +32,9 @@ err = Console(stderr=True, highlight=False, markup=False)
 LINE_SECONDS = 15.0
 
 # A width in characters that no table needs.
-WIDEST = 250
+WIDEST = 1000
+# The indent of a text with a word too long to stand beside what the text starts with.
+_INDENT = 2
 
 _MARKS = {
     "saved": ("✓", "green"),
@@ -117,25 +120,62 @@ class Display:
             )
 
 
-def show(table: Table) -> None:
-    """Prints a table: to the width of a terminal; elsewhere whole, for other programs to read."""
+def show(table: Table, among: Sequence[Table] = ()) -> list[str]:
+    """Prints a table: to the width of a terminal; elsewhere whole, for other programs to read.
+
+    Args:
+        table: the table.
+        among: tables that are read as one, this one among them: a column that one of them has no
+            room for is left out of all.
+
+    Returns:
+        titles of the columns left out, for `left_out`.
+    """
     width = out.width if out.is_terminal else WIDEST
-    out.print(grid(table, width), width=width, crop=False)
-    shown = fitted(table, width).columns
-    hidden = [" ".join(column.title.split()) for column in table.columns if column not in shown]
-    if hidden:
-        say(f"A wider terminal also shows {', '.join(hidden)}.", style="dim")
+    hidden = {
+        column.title
+        for part in among or [table]
+        for column in set(part.columns) - set(fitted(part, width).columns)
+    }
+    kept = [column.title for column in table.columns if column.title not in hidden]
+    drawn = grid(table.only(kept), width)
+    # A console that is no terminal would make it as narrow as one.
+    drawn.width = out.measure(drawn, options=out.options.update(width=width)).maximum
+    out.print(drawn, crop=False)
+    return [column.title for column in table.columns if column.title in hidden]
 
 
-def say(text: str | Text, style: str = "") -> None:
-    """Prints a text, which a terminal breaks between words; elsewhere it is one line."""
-    out.print(text, style=style, soft_wrap=not out.is_terminal)
+def left_out(titles: Iterable[str]) -> None:
+    """Prints which columns tables had no room for, if there are any."""
+    names = ", ".join(dict.fromkeys(" ".join(title.split()) for title in titles))
+    if names:
+        say(Text(f"A wider terminal also shows {names}.", "dim"))
+
+
+def say(text: str | Text, start: str | Text = "") -> None:
+    """Prints a text beside its start: a terminal breaks it between words and indents what goes on.
+
+    Where there is no terminal, it is one line.
+    """
+    text, start = Text.assemble(text), Text.assemble(start)
+    if not out.is_terminal:
+        out.print(start + text, soft_wrap=True)
+        return
+    indent = start.cell_len
+    if any(cell_len(word) > out.width - indent for word in text.plain.split()):
+        indent = min(indent, _INDENT)
+    if start.cell_len > indent:
+        out.print(start)
+        start = Text(" " * indent)
+    for line in text.wrap(out, out.width - indent):
+        out.print(start + line)
+        start = Text(" " * indent)
 
 
 def notes(texts: Iterable[str]) -> None:
-    """Prints points, each as `say` does."""
+    """Prints points."""
     for text in texts:
-        say(f"- {text}")
+        say(text, "- ")
 
 
 def name(specs: Sequence[RunSpec]) -> str:

@@ -14,9 +14,8 @@ def doctor() -> None:
 
     checks = checkup.examine()
     for check in checks:
-        mark = ("ok   ", "green") if check.good else ("wrong", "red")
+        mark = Text("ok    ", "green") if check.good else Text("wrong ", "red")
         hint = "" if check.good else f"; {check.hint}"
-        line = Text.assemble(mark, f" {check.name}: {check.text}{hint}")
-        say(line)
+        say(f"{check.name}: {check.text}{hint}", mark)
     if not all(check.good for check in checks):
         raise typer.Exit(1)

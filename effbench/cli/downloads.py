@@ -48,7 +48,7 @@ def fetch(
             if not identity.random:
                 file = weights_module.find(source, identity, row, weights_dir, show)
                 say(f"{row.name} {identity.name}: {file.path}")
-                say(f"  sha256 {file.sha256}")
+                say(f"sha256 {file.sha256}", "  ")
 
 
 @interrupted("what was cleared by then is gone; run it again")
@@ -63,10 +63,10 @@ def cache(
     from effbench.cache import clear, directory, entries
 
     if action is CacheAction.clear:
-        out.print(f"freed {clear(everything) / 1e6:,.1f} MB under {directory()}")
+        say(f"freed {clear(everything) / 1e6:,.1f} MB under {directory()}")
         return
     cached = entries()
     for entry in cached:
-        say(f"{entry.size / 1e6:10,.1f} MB  {entry.path}")
+        say(str(entry.path), f"{entry.size / 1e6:10,.1f} MB  ")
     total = sum(entry.size for entry in cached) / 1e6
-    say(f"{total:10,.1f} MB  in all under {directory()}")
+    say(f"in all under {directory()}", f"{total:10,.1f} MB  ")

@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from effbench.cli.console import Display, err, notes, say, show
+from effbench.cli.console import Display, err, left_out, notes, say, show
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
 from effbench.config.recipes import RECIPES
@@ -72,11 +73,15 @@ def plan(
 def _print(rows: list[PlannedRun], price: float | None) -> None:
     from effbench.tpu_plan import plan_table
 
-    for part in plan_table.tables(rows, price):
-        say(part.title, style="bold")
-        show(part.table)
+    parts = plan_table.tables(rows, price)
+    tables = [part.table for part in parts]
+    hidden = []
+    for part in parts:
+        say(Text(part.title, "bold"))
+        hidden += show(part.table, tables)
         for line in part.lines:
             say(line)
+    left_out(hidden)
     notes([plan_table.ABOUT, *plan_table.notes(rows)])
 
 

@@ -28,10 +28,10 @@ def validate(
         if finding.remark:
             remarks.setdefault(finding.text, []).append(finding.path)
         else:
-            say(Text.assemble(("wrong", "red"), f" {finding.path}: {finding.text}"))
+            say(f"{finding.path}: {finding.text}", Text("wrong ", "red"))
     for text, paths in remarks.items():
         more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
-        say(f"note  {paths[0]}: {text}{more}")
+        say(f"{paths[0]}: {text}{more}", "note  ")
     say(f"{validation.records:,} records, {validation.errors:,} problems")
     if validation.errors:
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +10,10 @@ import typer
 from rich.text import Text
 
 from effbench.cli import console
-from effbench.cli.console import err, out
+from effbench.cli.console import err, left_out, out, say
 from effbench.cli.options import ResultsOption
 from effbench.errors import UsageError
-from effbench.tables import NARROWEST, Column, Table
+from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
     from effbench.records.record import Record, RunResult, Scores
@@ -23,33 +22,29 @@ if TYPE_CHECKING:
 TAIL = 20
 
 
-def render(record: Record, folder: Path) -> Iterator[Text | Table]:
-    """The lines and tables that say what a run was and what came of it."""
+def print_record(record: Record, folder: Path) -> None:
+    """Prints what a run was and what came of it; its files are in `folder`."""
     from effbench.records import describe
     from effbench.records.record import RunFailure
     from effbench.records.store import LOG
 
-    asked = dict(describe.of_spec(record.spec))
+    facts = dict(describe.of_spec(record.spec))
     if isinstance(record, RunFailure):
-        yield _listed(asked | dict(describe.of_failure(record)))
-        yield from _tail(folder / LOG)
+        _print_facts(facts | dict(describe.of_failure(record)))
+        _print_tail(folder / LOG)
         return
-    yield _listed(asked | dict(describe.of_result(record)) | {"folder": str(folder)})
-    yield _scores(record)
-    yield _history(record)
+    _print_facts(facts | dict(describe.of_result(record)) | {"folder": str(folder)})
+    hidden = []
+    for table in (_scores(record), _history(record)):
+        out.print()
+        hidden += console.show(table)
+    left_out(hidden)
 
 
-def _listed(facts: Mapping[str, str]) -> Text:
-    """A line for each fact; on a terminal, one that is too long goes on below where it began."""
+def _print_facts(facts: Mapping[str, str]) -> None:
     indent = max(map(len, facts)) + 2
-    lines = []
     for name, text in facts.items():
-        parts = [text]
-        if out.is_terminal:
-            parts = textwrap.wrap(text, max(out.width - indent, NARROWEST)) or [""]
-        lines.append(Text.assemble((name.ljust(indent), "bold"), parts[0]))
-        lines += [Text(" " * indent + part) for part in parts[1:]]
-    return Text("\n").join(lines)
+        say(text, Text(name.ljust(indent), "bold"))
 
 
 def _scores(result: RunResult) -> Table:
@@ -61,11 +56,11 @@ def _scores(result: RunResult) -> Table:
         Column("selected by", words=True),
         Column("epoch"),
         Column("split", words=True),
-        Column("images"),
+        Column("images", rank=1),
         Column("top-1"),
-        Column("correct", rank=1),
+        Column("correct"),
         Column("top-5"),
-        Column("top-5 correct", rank=2),
+        Column("top-5 correct"),
         Column("loss"),
     )
     return Table("Scores", columns, tuple(rows))
@@ -101,12 +96,14 @@ def _history(result: RunResult) -> Table:
     return Table("History", columns, tuple(rows))
 
 
-def _tail(log: Path) -> Iterator[Text]:
-    """The end of what the failed worker printed, if that was kept."""
+def _print_tail(log: Path) -> None:
+    """Prints the end of what the failed worker printed, if that was kept."""
     if log.is_file():
         lines = log.read_text("utf-8", "replace").splitlines()
-        yield Text(f"\nthe last of {len(lines)} lines of {log}", style="bold")
-        yield Text("\n".join(lines[-TAIL:]))
+        out.print()
+        say(Text(f"the last of {len(lines)} lines of {log}", "bold"))
+        for line in lines[-TAIL:]:
+            say(line)
 
 
 def show(
@@ -134,9 +131,4 @@ def show(
         for hint in again.hints:
             err.print(f"effbench: {hint}", soft_wrap=True)
     else:
-        for part in render(record, store.folder(record.spec.key)):
-            if isinstance(part, Text):
-                out.print(part, soft_wrap=True)
-            else:
-                out.print()
-                console.show(part)
+        print_record(record, store.folder(record.spec.key))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import show
+from effbench.cli.console import left_out, show
 from effbench.config.variants import VARIANTS
 from effbench.tables import Column, Table
 
@@ -17,6 +17,8 @@ def variants(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the md5 of each.")] = False,
 ) -> None:
     """List the networks and the weights released for them."""
+    from effbench.models.flops import multiply_adds
+
     if as_json:
         networks = [
             asdict(row)
@@ -28,18 +30,20 @@ def variants(
         return
     rows: list[tuple[str, ...]] = []
     for row in VARIANTS.values():
-        network = (row.name, str(row.image_size), f"{row.parameters:,}")
+        flops = multiply_adds(row, row.image_size)
+        network = [row.name, str(row.image_size), f"{row.parameters:,}", f"{flops / 1e9:.2f}"]
         for release in row.releases.values():
-            rows.append((*network, release.name, release.rescale, release.md5))
-            network = ("", "", "")
+            rows.append((*network, release.rescale, release.name, release.md5))
+            network = [""] * len(network)
         if not row.releases:
-            rows.append((*network, "", row.rescale, ""))
+            rows.append((*network, row.rescale, "", ""))
     columns = (
         Column("Model", words=True),
         Column("Size"),
         Column("Parameters"),
+        Column("GFLOPs"),
+        Column("Rescale", words=True, rank=1),
         Column("Weights", words=True),
-        Column("Rescale", words=True, rank=2),
-        Column("md5", words=True, rank=1),
+        Column("md5", words=True, rank=2),
     )
-    show(Table("", columns, tuple(rows)))
+    left_out(show(Table("", columns, tuple(rows))))

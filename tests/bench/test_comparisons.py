@@ -92,9 +92,9 @@ def test_features_of_every_variant_are_timed_in_one_table(monkeypatch, run) -> N
 
     monkeypatch.setattr(comparisons, "_best", best)
     (alone, both) = (run("bench", "features", "--variants", names).out for names in ("B0", "B0,B1"))
-    assert " bare loop " in alone
+    assert "\nbare loop " in alone
     assert "B0: " not in alone
-    assert " B0: bare loop " in both
-    assert " B1: bare loop " in both
+    assert "\nB0: bare loop " in both
+    assert "\nB1: bare loop " in both
     for name in ("B0 at 224", "B1 at 240"):
         assert f"{name}, 1,024 images" in both

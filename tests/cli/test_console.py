@@ -9,6 +9,7 @@ from effbench.cli import console
 from effbench.cli.console import Display, name
 from effbench.progress import Step
 from effbench.sweep.events import Event
+from effbench.tables import Column, Table
 
 SPECS = (spec(), spec(seed=1))
 LABEL = "B0 imagenet 224 seeds 0,1"
@@ -133,3 +134,56 @@ def test_on_80_columns_nothing_is_cut_short(clock):
         assert part in text
     assert "9000/90000" in text
     assert "…" not in text
+
+
+def test_a_terminal_breaks_text_between_words_and_indents_it(terminal, capsys):
+    sentence = "words " * 8 + "[red]0.125[/] end"
+    console.say(sentence, "start  ")
+    assert capsys.readouterr().out == f"start  {sentence}\n"
+    terminal(40)
+    console.say(sentence, "start  ")
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("start  words words")
+    assert others
+    assert all(len(line) - len(line.lstrip()) == len("start  ") for line in others)
+    assert " ".join((first.removeprefix("start"), *others)).split() == sentence.split()
+
+
+def test_a_word_too_long_beside_its_start_stands_below_it(terminal, capsys):
+    terminal(40)
+    console.say("a " + "x" * 38, "start  ")
+    shown = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert shown == ["start", "  a", "  " + "x" * 38]
+
+
+def test_tables_that_are_read_as_one_have_the_same_columns(terminal, capsys):
+    columns = (Column("Model", words=True), Column("bytes", rank=1))
+    narrow, wide = (Table("", columns, (("B0", "1" * digits),)) for digits in (5, 40))
+    assert console.show(wide) == []
+    assert "1" * 40 in capsys.readouterr().out
+    terminal(40)
+    assert console.show(narrow) == []
+    assert "bytes" in capsys.readouterr().out
+    assert console.show(narrow, (narrow, wide)) == ["bytes"]
+    assert "bytes" not in capsys.readouterr().out
+    console.left_out(["bytes", "a long\ntitle", "bytes"])
+    assert capsys.readouterr().out.split() == [
+        "A",
+        "wider",
+        "terminal",
+        "also",
+        "shows:",
+        "bytes,",
+        "a",
+        "long",
+        "title.",
+    ]
+
+
+def test_a_table_is_whole_where_there_is_no_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(console.out, "_width", 20)
+    columns = (Column("Model", words=True), *(Column("milliseconds", rank=1) for _ in range(12)))
+    assert console.show(Table("", columns, (("a model",) + ("1,234.5",) * 12,))) == []
+    title, row = capsys.readouterr().out.splitlines()
+    assert title.split() == ["Model"] + ["milliseconds"] * 12
+    assert row.split() == ["a", "model"] + ["1,234.5"] * 12

@@ -49,8 +49,7 @@ def fits(screen: io.StringIO, *texts: str) -> str:
 
 def test_variants(run, screen):
     assert run("variants").code == 0
-    printed = fits(screen, "207,615,832", "imagenet21k-ft1k", "also shows Rescale.")
-    assert "9abdc43cb00f4cb06a8bdae881f412d6" in printed
+    fits(screen, "207,615,832", "GFLOPs", "93.35", "imagenet21k-ft1k", "also shows md5.")
 
 
 @pytest.mark.parametrize("name", ["", *TABLES])

@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 from support.records import FILE, complete, failure, put, result, spec
 
-from effbench.cli.show import render
+from effbench.cli.console import out
+from effbench.cli.show import print_record
 from effbench.errors import EffbenchError, UsageError
 from effbench.files import write_atomically
 from effbench.records.record import Record
 from effbench.records.store import LOG, Store
-from effbench.tables import Table, grid
 
 
 @pytest.fixture
@@ -20,10 +19,8 @@ def store(tmp_path) -> Store:
 
 
 def shown(store: Store, record: Record) -> str:
-    console = Console(width=80, markup=False, highlight=False)
-    with console.capture() as capture:
-        for part in render(record, store.folder(record.spec.key)):
-            console.print(grid(part, 80) if isinstance(part, Table) else part, soft_wrap=True)
+    with out.capture() as capture:
+        print_record(record, store.folder(record.spec.key))
     return capture.get()
 
 
@@ -93,12 +90,18 @@ def test_everything_about_a_finished_run_is_shown(store):
         assert line.rstrip().endswith(f"{row.validation.top5_accuracy:.2%}")
 
 
-def test_the_tables_of_the_largest_run_fit_80_columns(store):
-    text = shown(store, put(store, result(spec=spec(weights=FILE))))
-    tables = text[text.index("Scores") :].splitlines()
-    assert max(map(len, tables)) <= 80
+def test_the_largest_run_fits_80_columns(store, terminal):
+    record = put(store, result(spec=spec(weights=FILE)))
+    whole = shown(store, record)
+    terminal(80)
+    text = shown(store, record)
+    assert max(map(len, text.splitlines())) <= 80
     assert "10,000" in text
     assert "…" not in text
+    # Every word is there, under a hanging indent; of the tables only the images are left out.
+    facts = ["".join(part[: part.index("Scores")].split()) for part in (text, whole)]
+    assert facts[0] == facts[1]
+    assert "A wider terminal also shows images." in text
 
 
 def test_why_a_run_failed_is_shown_with_the_end_of_its_log(store):
