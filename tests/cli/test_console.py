@@ -167,17 +167,8 @@ def test_tables_that_are_read_as_one_have_the_same_columns(terminal, capsys):
     assert console.show(narrow, (narrow, wide)) == ["bytes"]
     assert "bytes" not in capsys.readouterr().out
     console.left_out(["bytes", "a long\ntitle", "bytes"])
-    assert capsys.readouterr().out.split() == [
-        "A",
-        "wider",
-        "terminal",
-        "also",
-        "shows:",
-        "bytes,",
-        "a",
-        "long",
-        "title.",
-    ]
+    line = "A wider terminal also shows bytes, a long title."
+    assert " ".join(capsys.readouterr().out.split()) == line
 
 
 def test_a_table_is_whole_where_there_is_no_terminal(monkeypatch, capsys):
