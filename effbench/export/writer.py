@@ -98,7 +98,7 @@ def export(order: ExportOrder, report: Report) -> Exported:
             kind.write(model, names, temporary)
         report(Step("check"))
         difference = _difference(network, names, temporary)
-        size = sum(path.stat().st_size for path in _all(temporary))
+        size = sum(written.stat().st_size for written in _all(temporary))
     return Exported(path, size, difference, len(SIZES))
 
 
@@ -126,8 +126,8 @@ def _beside(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name[:100]}.") as folder:
             temporary = Path(folder) / name
             yield temporary
-            for path in _all(temporary):
-                sync(path)
+            for written in _all(temporary):
+                sync(written)
             if path.is_dir() and temporary.is_dir():  # no rename replaces a folder that has files
                 path.rename(Path(folder) / "old")
             temporary.replace(path)

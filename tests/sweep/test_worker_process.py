@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 from support import children
+from support.options import sweep_options
 
 from effbench.errors import Interrupted
 from effbench.hardware import machine
 from effbench.records.store import Store
 from effbench.sweep import scheduler, worker_process
 from effbench.sweep.events import Event
-from effbench.sweep.resolve import Options, resolve
+from effbench.sweep.resolve import resolve
 from effbench.sweep.scheduler import SweepCounts
 
 COMPILE = json.dumps({"step": {"phase": "compile stage 1/4 at 128 px"}})
@@ -35,7 +36,7 @@ open(json.loads(asked)["results"] + "/checkpoint", "w").close()
 
 def swept(tmp_path: Path, listen=lambda _: None, **changes: object) -> SweepCounts:
     options = {"variants": "B0", "weights": "none", "data": "digits", "device": "cpu", **changes}
-    return scheduler.run(resolve(Options(**options)), Store(tmp_path), listen)
+    return scheduler.run(resolve(sweep_options(**options)), Store(tmp_path), listen)
 
 
 def test_a_worker_that_ends_well_without_results_is_a_failure_of_each_run(monkeypatch, tmp_path):
