@@ -96,9 +96,9 @@ def report(
 
         drawings = list(draw(store, contents.sections))
     if plots is not None:
-        from effbench.report.charts import files
+        from effbench.report.charts import plot_files
 
-        for path in files.write(drawings, plots):
+        for path in plot_files.write(drawings, plots):
             err.print(path, soft_wrap=True)
         if style is None and output is None:
             return
