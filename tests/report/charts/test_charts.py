@@ -16,7 +16,7 @@ from effbench.errors import UsageError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.report.build import gather, rows
-from effbench.report.charts import curves, files, intervals, labels, pareto
+from effbench.report.charts import curves, intervals, labels, pareto, plot_files
 from effbench.report.charts.drawing import Drawing, draw
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.labels import Box
@@ -229,7 +229,7 @@ def test_the_first_in_order_is_named_first():
 def test_files_are_svg_and_png_on_white_ground(store, tmp_path):
     (drawing,) = drawings(store)
     few = replace(drawing, figures=drawing.figures[:1])
-    svg, png = files.write([few], tmp_path / "deep" / "plots")
+    svg, png = plot_files.write([few], tmp_path / "deep" / "plots")
     assert [path.name for path in (svg, png)] == [
         "intervals-case-study-on-cifar10-limited-to-80-images-3-epochs.svg",
         "intervals-case-study-on-cifar10-limited-to-80-images-3-epochs.png",
@@ -247,7 +247,7 @@ def test_every_kind_compiles_and_has_marks(store, tmp_path):
     (drawing,) = drawings(store)
     kinds = {figure.kind: figure for figure in drawing.figures}
     few = replace(drawing, figures=tuple(kinds.values()))
-    for path in files.write([few], tmp_path):
+    for path in plot_files.write([few], tmp_path):
         if path.suffix == ".svg":
             assert len(re.findall(r"graphics-symbol|mark-symbol|mark-rect", path.read_text())) > 1
 
