@@ -148,5 +148,5 @@ def compare(
         render = comparison_table.as_json if as_json else comparison_table.as_text
         sys.stdout.write(render(comparison, max_drop, alpha))
     fallen = any(change.fails(max_drop, alpha) for change in comparison.changes)
-    if fallen or (require_all and comparison.unchecked):
+    if fallen or (require_all and (comparison.unchecked or comparison.left_out)):
         raise typer.Exit(1)

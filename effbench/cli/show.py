@@ -115,12 +115,17 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Show everything about one run."""
+    from effbench.records.integrity import examine
     from effbench.records.store import Store
 
     if rerun and as_json:
         raise UsageError("formats exclude one another", "--rerun --json", "give one of them")
     store = Store(results)
     record = store.find(key)
+    for finding in examine(store, record.spec.key)[1]:
+        if not finding.remark:
+            line = f"{finding.path}: {finding.text}; no table and no comparison has this run"
+            err.print(f"effbench: {line}", soft_wrap=True)
     if as_json:
         print(store.path(record).read_text("utf-8"), end="")
     elif rerun:

@@ -202,4 +202,4 @@ def sweep(
         raise typer.Exit(1)
 
 
-_REPORT = "effbench report --markdown --results"
+_REPORT = "effbench report --results"

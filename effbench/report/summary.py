@@ -27,8 +27,20 @@ def sentences(section: Section) -> Iterator[str]:
     yield from _caveat(section)
 
 
-def of_failures(report: Report) -> str:
-    """What the failures of a report mean for it; "" where there are none."""
+def of_missing(report: Report) -> str:
+    """What runs that are in no table mean for a report; "" where there are none."""
+    return " ".join(filter(None, (_failed(report), _left_out(report))))
+
+
+def _left_out(report: Report) -> str:
+    count = len(report.left_out)
+    if not count:
+        return ""
+    runs = "1 run is" if count == 1 else f"{count} runs are"
+    return f"{runs} left out of every table, because the files are not to be trusted: see the end."
+
+
+def _failed(report: Report) -> str:
     count = len(report.failures)
     if not count:
         return ""

@@ -1,5 +1,6 @@
 """Which run a part of a key names, and what is said about it."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -122,3 +123,17 @@ def test_a_run_of_several_seeds_and_replicas_says_so(store):
     text = shown(store, replace(record, provenance=made))
     for words in ("17.5 for 5 seeds: ", "2 cores, 8 replicas", "in every step", "unknown"):
         assert words in text
+
+
+def test_a_record_that_was_changed_is_shown_with_a_warning(run, tmp_path):
+    store = Store(tmp_path)
+    record = complete(store)
+    assert run("show", "B0", "--results", tmp_path).err == ""
+    path = store.path(record)
+    raw = json.loads(path.read_text("utf-8"))
+    raw["selected"][0]["test"]["correct"] += 1
+    path.write_text(json.dumps(raw))
+    done = run("show", "B0", "--results", tmp_path)
+    assert done.code == 0
+    assert "changed since it was written" in done.err
+    assert "no table and no comparison has this run" in done.err

@@ -76,6 +76,10 @@ def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
     if unchecked:
         rows = "1 row" if unchecked == 1 else f"{unchecked} rows"
         said += f" {rows} of BASE could not be checked."
+    left_out = len(comparison.left_out)
+    if left_out:
+        runs = "1 run was" if left_out == 1 else f"{left_out} runs were"
+        said += f" {runs} left out, because the files are not to be trusted."
     return said
 
 

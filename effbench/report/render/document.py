@@ -46,7 +46,7 @@ def render(report: Report, style: str, wanted: Wanted = USUAL) -> str:
 
 
 def _markdown(report: Report, wanted: Wanted) -> str:
-    parts = [summary.of_failures(report)]
+    parts = [summary.of_missing(report)]
     for section in report.sections:
         parts.append(f"### {in_markdown(section.title)}")
         parts.append(in_markdown(" ".join(summary.sentences(section))))

@@ -15,6 +15,11 @@ SHOWN = 45
 CLOSEST = 6
 # What a triangle says of a pair, by its verdict.
 SIGNS = {"yes": "≠", "of these seeds": "~", "not shown": "·"}
+_TOLD = {
+    "yes": "a real difference",
+    "of these seeds": "a difference of these seeds",
+    "not shown": "no difference shown",
+}
 
 
 def lines(section: Section, *, every: bool) -> Table:
@@ -65,7 +70,7 @@ def _line(section: Section, pair: Pair) -> tuple[str, ...]:
 
 
 def _triangle(section: Section) -> Table:
-    """The points by which the row at the top is ahead of the one on the left, and a sign."""
+    """The points by which the row named above is ahead of the one on the left, and a sign."""
     pairs = {(pair.first, pair.second): pair for pair in section.pairs}
     better = list(dict.fromkeys(first for first, _ in pairs))
     worse = list(dict.fromkeys(second for _, second in pairs))
@@ -75,9 +80,11 @@ def _triangle(section: Section) -> Table:
         return f"{100 * pair.difference.mean:.2f} {SIGNS[pair.verdict]}" if pair else ""
 
     verdicts = {pair.verdict for pair in section.pairs}
-    legend = ", ".join(f"{sign} {text}" for text, sign in SIGNS.items() if text in verdicts)
+    legend = ", ".join(
+        f"{SIGNS[verdict]} {_TOLD[verdict]}" for verdict in SIGNS if verdict in verdicts
+    )
     return Table(
-        f"{CAPTION}\nThe points by which the row at the top is ahead: {legend}.",
+        f"{CAPTION}\nThe points by which the row named above is ahead: {legend}.",
         (Column("", words=True), *(Column(section.labels[first]) for first in better)),
         tuple(
             (section.labels[second], *(cell(first, second) for first in better)) for second in worse
