@@ -25,8 +25,8 @@ ROWS = {
         'replace(_CASE_STUDY, name="quick", epochs=1, batch_size=8, optimizer="sgd"),',
     ),
     "data/datasets.py": (
-        '"digits": Source(',
-        '"numerals": Source(_digits, lambda _: None, "digits by another name"),',
+        '"digits": DatasetSource(',
+        '"numerals": DatasetSource(_digits, lambda _: None, "digits by another name"),',
     ),
     "training/optimizers.py": (
         '"adabelief": Kind(',
