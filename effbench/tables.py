@@ -86,12 +86,6 @@ def comma_separated(table: Table) -> str:
     return text.getvalue()
 
 
-def plain(table: Table) -> list[dict[str, str]]:
-    """The rows by titles, for JSON."""
-    titles = [column.title for column in table.columns]
-    return [dict(zip(titles, row, strict=True)) for row in table.rows]
-
-
 def fitted(table: Table, width: int) -> Table:
     """The table without the columns that a terminal of `width` characters has no room for.
 

@@ -13,7 +13,7 @@ from support import result_pages
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from effbench.cli.main import app
+from effbench.cli.app import app
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.hardware.tpu_slices import SLICES

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from effbench.tables import Column, Table, comma_separated, fitted, grid, latex, markdown, plain
+from effbench.tables import Column, Table, comma_separated, fitted, grid, latex, markdown
 
 TABLE = Table(
     "Accuracy",
@@ -79,7 +79,6 @@ def test_every_other_format_has_every_column():
     rows = list(csv.reader(io.StringIO(comma_separated(TABLE))))
     assert rows[0] == ["Model", "Size", "test", "marks", "hours"]
     assert [tuple(row) for row in rows[1:]] == list(TABLE.rows)
-    assert [tuple(row.values()) for row in plain(TABLE)] == list(TABLE.rows)
     text = markdown(TABLE)
     assert "5 \\$ \\| less" in text
     assert text.count("\n") == 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, left_out, notes, out, say, show
+from effbench.cli.console import Display, left_out, notes, out, say, show, warn
 from effbench.cli.options import (
     DataDirOption,
     DataOption,
@@ -19,6 +19,7 @@ from effbench.cli.options import (
     VariantsOption,
     WeightsOption,
 )
+from effbench.cli.panels import Command
 from effbench.config.recipes import RECIPES
 from effbench.config.sweep_options import (
     DeviceOptions,
@@ -58,7 +59,7 @@ _AUGMENTED = {
 bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
 
 
-@bench_app.command("probe")
+@bench_app.command("probe", cls=Command)
 def bench_probe(
     variants: VariantsOption = "B0",
     weights: WeightsOption = "none",
@@ -82,7 +83,7 @@ def bench_probe(
     _print_comparison(comparison)
 
 
-@bench_app.command("heads")
+@bench_app.command("heads", cls=Command)
 def bench_heads(
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
 ) -> None:
@@ -92,7 +93,7 @@ def bench_heads(
     _print_comparison(comparisons.heads(rounds))
 
 
-@bench_app.command("features")
+@bench_app.command("features", cls=Command)
 def bench_features(
     variants: VariantsOption = "B0",
     images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
@@ -104,7 +105,7 @@ def bench_features(
     _print_comparison(comparisons.features(select(variants), images, rounds))
 
 
-@bench_app.command("report")
+@bench_app.command("report", cls=Command)
 def bench_report(
     runs: Annotated[int, typer.Option(min=1, help="Copies of finished runs.")] = 1000,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
@@ -116,7 +117,7 @@ def bench_report(
     _print_comparison(report_timing.report(results, runs, rounds))
 
 
-@bench_app.command("step")
+@bench_app.command("step", cls=Command)
 def bench_step(
     variants: VariantsOption = "B0",
     image_size: Annotated[str, typer.Option(help="Comma-separated, pixels.")] = "96,160,224",
@@ -155,7 +156,7 @@ def bench_step(
     _print_steps(shown)
     say(f"{output} and {output.with_suffix('.json')}", "saved: ")
     for problem in shown.problems:
-        err.print(f"effbench: {problem}", soft_wrap=True)
+        warn(problem)
     if shown.problems:
         raise typer.Exit(1)
 

@@ -87,10 +87,8 @@ class Display:
             self._bars.advance(self._sweep, len(event.specs))
         if event.state == "failed" or not self._quiet:
             text = f": {event.text}" if event.text else ""
-            line = Text.assemble(
-                _MARKS.get(event.state, (">", "blue")), f" {name(event.specs)} {event.state}{text}"
-            )
-            self._console.print(line, soft_wrap=True)
+            mark = Text.assemble(_MARKS.get(event.state, (">", "blue")), " ")
+            say(f"{name(event.specs)} {event.state}{text}", mark, self._console)
 
     def step(self, label: str, step: Step) -> None:
         """Shows the progress of the work called `label`."""
@@ -112,12 +110,8 @@ class Display:
         shown = step.lasting or self._verbose or not self._console.is_terminal
         if due and shown and not self._quiet:
             self._printed = now
-            self._console.print(
-                f"  {label} {_line(step, now - self._began[0], self._began[1])}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            line = f"{label} {_line(step, now - self._began[0], self._began[1])}"
+            say(line, "  ", self._console)
 
 
 def show(table: Table, among: Sequence[Table] = ()) -> list[str]:
@@ -152,24 +146,30 @@ def left_out(titles: Iterable[str]) -> None:
         say(Text(f"A wider terminal also shows {names}.", "dim"))
 
 
-def say(text: str | Text, start: str | Text = "") -> None:
+def say(text: str | Text, start: str | Text = "", console: Console = out) -> None:
     """Prints a text beside its start: a terminal breaks it between words and indents what goes on.
 
     Where there is no terminal, it is one line.
     """
     text, start = Text.assemble(text), Text.assemble(start)
-    if not out.is_terminal:
-        out.print(start + text, soft_wrap=True)
+    if not console.is_terminal:
+        console.print(start + text, soft_wrap=True)
         return
     indent = start.cell_len
-    if any(cell_len(word) > out.width - indent for word in text.plain.split()):
+    if any(cell_len(word) > console.width - indent for word in text.plain.split()):
         indent = min(indent, _INDENT)
+    below = Text(" " * indent)
+    lines = [below + line for line in text.wrap(console, console.width - indent)]
     if start.cell_len > indent:
-        out.print(start)
-        start = Text(" " * indent)
-    for line in text.wrap(out, out.width - indent):
-        out.print(start + line)
-        start = Text(" " * indent)
+        lines.insert(0, start)
+    else:
+        lines[0] = start + lines[0][indent:]
+    console.print(Text("\n").join(lines))
+
+
+def warn(line: str) -> None:
+    """Prints a line of effbench's own on standard error: what went wrong, or a reader must know."""
+    say(line, "effbench: ", err)
 
 
 def notes(texts: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, out, say, show
+from effbench.cli.console import Display, out, say, show, warn
 from effbench.cli.options import ExportFormat, ResultsOption
 from effbench.errors import DataError
 from effbench.stderr import hushed
@@ -73,7 +73,7 @@ def predict(
     predictions = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
     _print(predictions, as_json)
     for problem in problems:
-        err.print(f"effbench: {problem}", soft_wrap=True)
+        warn(problem)
     if problems:
         raise typer.Exit(problems[0].exit_code)
 

@@ -1,4 +1,4 @@
-"""The help of a command with many flags, in panels by topic."""
+"""The help of a command: what its flags are, and in panels by topic where there are many."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ PANELS = {
 _PANEL = {name: title for title, names in PANELS.items() for name in names}
 
 
-class PanelledCommand(TyperCommand):
-    """A command whose help shows every flag in its panel; `--help` as well, which is Typer's."""
+class Command(TyperCommand):
+    """A command whose help shows its flags plainly, those of `sweep` in panels."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Prints the help."""
         for option in self.get_params(ctx):
             if isinstance(option, TyperOption):
-                option.rich_help_panel = _PANEL.get(option.name)
                 if option.is_flag:
                     option.metavar = ""  # "<bool>" says nothing, and takes room
+                if self.name == "sweep":  # others have few enough flags for one panel
+                    option.rich_help_panel = _PANEL.get(option.name)
         super().format_help(ctx, formatter)

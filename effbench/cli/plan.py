@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from effbench.cli.console import Display, err, left_out, notes, say, show
+from effbench.cli.console import Display, err, left_out, notes, say, show, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
 from effbench.config.recipes import RECIPES
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 def plan(
     tpu_type: Annotated[
         list[str] | None,
-        typer.Option(help=f"Comma-separated, or again: {', '.join(SLICES)}. Default: all."),
+        typer.Option(
+            metavar="TYPES",
+            help=f"Comma-separated, or again: {', '.join(SLICES)}. Default: all.",
+        ),
     ] = None,
     variants: VariantsOption = "all",
     recipe: Annotated[
@@ -65,7 +68,7 @@ def plan(
         _print(rows, price_per_hour)
     wrong = [row for row in rows if row.problem]
     for row in wrong:
-        err.print(f"effbench: {_explain(row)}", soft_wrap=True)
+        warn(_explain(row))
     if wrong:
         raise typer.Exit(1)
 

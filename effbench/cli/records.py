@@ -51,4 +51,6 @@ def merge(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
         f"in {results}"
     )
+    if outcome.superseded:
+        say("of a run that is superseded, the failure that gave way and its log are not kept")
     say(f"models: {models.copied:,} copied, {models.missing:,} not there")

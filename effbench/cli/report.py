@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import err, out
+from effbench.cli.console import err, out, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption, VariantsOption, only
 from effbench.errors import EffbenchError
@@ -24,7 +24,10 @@ def report(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Markdown (the default but on a terminal).")
     ] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Comma-separated values; standard error has what is left out."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
     html: Annotated[bool, typer.Option("--html", help="One page that works offline.")] = False,
@@ -83,9 +86,9 @@ def report(
     store = Store(results)
     contents = build.read(store, selection, price_per_hour)
     for problem in contents.problems:
-        err.print(f"effbench: {problem}", soft_wrap=True)
+        warn(problem)
     if csv and contents.failures:
-        err.print(f"effbench: not in the table: {len(contents.failures)} runs that failed")
+        warn(f"not in the table: {len(contents.failures)} runs that failed")
     if csv and not contents.sections:
         raise EffbenchError("no finished run for a CSV", str(results), "leave --csv out")
     if plots is not None and not contents.sections:
@@ -140,7 +143,7 @@ def compare(
 
     comparison = compare(base, new)
     for problem in comparison.problems:
-        err.print(f"effbench: {problem}", soft_wrap=True)
+        warn(problem)
     if sys.stdout.isatty() and not as_json:
         for part in comparison_table.on_terminal(comparison, max_drop, alpha, out.width):
             out.print(part)

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from effbench.cli import console
-from effbench.cli.console import err, left_out, out, say
+from effbench.cli.console import left_out, out, say, warn
 from effbench.cli.options import ResultsOption
 from effbench.errors import UsageError
 from effbench.tables import Column, Table
@@ -125,7 +125,7 @@ def show(
     for finding in examine(store, record.spec.key)[1]:
         if not finding.remark:
             line = f"{finding.path}: {finding.text}; no table and no comparison has this run"
-            err.print(f"effbench: {line}", soft_wrap=True)
+            warn(line)
     if as_json:
         print(store.path(record).read_text("utf-8"), end="")
     elif rerun:
@@ -134,6 +134,6 @@ def show(
         again = repeat(record)
         print(again.command)
         for hint in again.hints:
-            err.print(f"effbench: {hint}", soft_wrap=True)
+            warn(hint)
     else:
         print_record(record, store.folder(record.spec.key))

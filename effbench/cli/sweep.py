@@ -40,7 +40,7 @@ from effbench.config.sweep_options import (
 )
 
 
-@interrupted("what is done is saved; run it again to go on")
+@interrupted("finished runs and checkpoints are saved; run it again to go on")
 def sweep(
     variants: VariantsOption = "all",
     weights: WeightsOption = "auto",

@@ -42,8 +42,8 @@ def of_spec(spec: RunSpec) -> Facts:
 
 def _learning_rate(recipe: Recipe) -> str:
     shape = {
-        "triangular2": f"half a cycle {recipe.half_cycle_epochs} epochs",
-        "constant": f"constant after {recipe.warmup_epochs:g} epochs",
+        "triangular2": f"half a cycle {_epochs(recipe.half_cycle_epochs)}",
+        "constant": f"constant after a warm-up of {_epochs(recipe.warmup_epochs)}",
     }
     scaled = recipe.learning_rate_batch
     return (
@@ -51,6 +51,10 @@ def _learning_rate(recipe: Recipe) -> str:
         + (f" x batch / {scaled}" if scaled else "")
         + f", {shape.get(recipe.schedule, recipe.schedule)}, from step {recipe.start_step}"
     )
+
+
+def _epochs(number: float) -> str:
+    return f"{number:g} epoch{'s' * (number != 1)}"
 
 
 def _regularization(recipe: Recipe) -> str:

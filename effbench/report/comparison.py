@@ -91,6 +91,9 @@ def compare(base: str, new: str) -> Comparison:
         comparison = _with_table(results, table_first=first is None)
     else:
         raise UsageError("one side must be a results directory", f"{base}, {new}", "name one")
+    for name, results in ((base, first), (new, second)):
+        if results and not results.rows:
+            raise _nothing_in(name, results)
     if not comparison.changes:
         only = (comparison.only_base, comparison.only_new)
         have = (", ".join(names) or "nothing" for names in only)
@@ -100,6 +103,15 @@ def compare(base: str, new: str) -> Comparison:
             "rows compare that have the same variant, weights, size, recipe, data and limit",
         )
     return comparison
+
+
+def _nothing_in(directory: str, results: _Results) -> EffbenchError:
+    failed = f"{len(results.failed)} failed" if results.failed else "none there"
+    return EffbenchError(
+        "no finished run to compare",
+        "; left out: ".join((f"{directory} ({failed})", *results.faults.left_out)),
+        f"sweep into it first: effbench sweep --results {directory}",
+    )
 
 
 def _read(name: str, origin: str) -> _Results | None:

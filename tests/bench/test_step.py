@@ -14,7 +14,6 @@ from effbench.bench.step import StepOptions, TimedCase
 from effbench.bench.step_messages import Case, Reply
 from effbench.config import recipes
 from effbench.errors import Interrupted
-from effbench.tables import plain
 
 CASE = Case("B0", 32, 4, "float32", replace(recipes.get("finetune"), batch_size=4))
 
@@ -124,7 +123,7 @@ def test_without_its_fit_a_row_has_its_own_figures(monkeypatch) -> None:
     assert found.ratio is None
     shown = step_table.show([found], StepOptions())
     (training, _) = shown.tables
-    assert plain(training)[0]["× fit"] == "-"
+    assert training.only(["× fit"]).rows[0] == ("-",)
     assert "plain fit ended with code 1" in step_table.markdown(shown)
 
 

@@ -114,7 +114,7 @@ def test_a_download_before_the_sweep_is_shown():
 
 @pytest.mark.parametrize("options", [{}, {"verbose": True}, {"quiet": True}])
 def test_a_terminal_shows_bars(options):
-    shown = "\n".join(lines(sweep(), terminal=True, **options))
+    shown = " ".join(" ".join(lines(sweep(), terminal=True, **options)).split())
     assert "failed" in shown
     assert "[red]a[/] very long line" in shown
     if not options.get("quiet"):
@@ -147,6 +147,18 @@ def test_a_terminal_breaks_text_between_words_and_indents_it(terminal, capsys):
     assert others
     assert all(len(line) - len(line.lstrip()) == len("start  ") for line in others)
     assert " ".join((first.removeprefix("start"), *others)).split() == sentence.split()
+
+
+def test_an_error_on_a_narrow_terminal_is_broken_between_words(monkeypatch, capsys):
+    line = "no such variant: B9; variants are B0, B1, B2, B3, T, S, M, L, XL"
+    console.warn(line)
+    assert capsys.readouterr().err == f"effbench: {line}\n"
+    monkeypatch.setattr(console.err, "_force_terminal", True)
+    monkeypatch.setattr(console.err, "_width", 40)
+    console.warn(line)
+    shown = capsys.readouterr().err.splitlines()
+    assert max(map(len, shown)) <= 40
+    assert " ".join(shown).split() == ["effbench:", *line.split()]
 
 
 def test_a_word_too_long_beside_its_start_stands_below_it(terminal, capsys):

@@ -49,9 +49,9 @@ def no_accelerators(monkeypatch):
         (["--weights", "x.h5", "--variants", "B0,T"], 2, "a file of weights fits one variant"),
         (["--weights", "x.h5"], 1, "cannot read the weights: "),
         (["--data", "cifar10", "--data-dir", "nowhere"], 2, "path 'nowhere' does not exist"),
-        (["--seeds", "a,b"], 2, "seeds are different whole numbers from 0 on: a,b"),
-        (["--seeds", "0,0"], 2, "seeds are different whole numbers from 0 on: 0,0"),
-        (["--seeds", "-1"], 2, "seeds are different whole numbers from 0 on: -1"),
+        (["--seeds", "a,b"], 2, "seeds are whole numbers from 0 on: 'a'; write e.g. 0,1,2 or 0-4"),
+        (["--seeds", "0,0"], 2, "a seed is there twice: 0 in 0,0; name each seed once"),
+        (["--seeds", "-1"], 2, "seeds are whole numbers from 0 on: '-1'"),
         (["--results", "a file"], 1, "a file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -192,7 +192,7 @@ def test_an_interruption_is_one_line(number, run, tmp_path, monkeypatch):
     monkeypatch.setattr(scheduler, "run", interrupt)
     done = run(*SMALL, "--results", tmp_path)
     one_line(done, 1, "effbench: interrupted")
-    assert "what is done is saved" in done.err
+    assert "finished runs and checkpoints are saved" in done.err
 
 
 @pytest.mark.parametrize(
@@ -217,6 +217,22 @@ def test_an_interrupted_command_says_what_holds_for_it(arguments, function, line
 
     monkeypatch.setattr(function, interrupt)
     one_line(run(*arguments), 1, f"effbench: interrupted: {line}")
+
+
+def test_an_interruption_while_the_commands_load_is_one_line():
+    code = """
+import signal, sys
+from effbench.cli import main
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "effbench.cli.app":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+assert "typer" not in sys.modules
+main.main()
+"""
+    done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
+    one_line(Done(done.returncode, done.stdout, done.stderr), 1, f"interrupted: {NOTHING}")
 
 
 def test_a_bug_keeps_its_traceback(run, tmp_path, monkeypatch):

@@ -247,7 +247,7 @@ def test_compare_as_json(run, sides):
         (["base", "--max-drop", "-1"], 2, "--max-drop"),
         (["base", "--alpha", "2"], 2, "--alpha"),
         ([], 2, "Missing argument"),
-        (["empty"], 1, "nothing to compare"),
+        (["empty"], 1, "no finished run to compare: empty (none there); sweep into it first"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -151,5 +151,5 @@ def test_what_is_no_results_directory(sides, tmp_path):
         compare(str(tmp_path), str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="one side must be a results directory"):
         compare("case-study", "case-study")
-    with pytest.raises(EffbenchError, match="nothing to compare: nothing against nothing"):
+    with pytest.raises(EffbenchError, match=r"no finished run to compare: .* \(none there\)"):
         compare(str(tmp_path), str(tmp_path))

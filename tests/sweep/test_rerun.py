@@ -8,7 +8,7 @@ import pytest
 from support.options import sweep_options
 from support.records import failure, h5_file, result, spec
 
-from effbench.cli import main
+from effbench.cli.app import app
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
@@ -51,7 +51,7 @@ def keys(command: str, capsys) -> list[str]:
     name, *arguments = shlex.split(command)
     assert name == "effbench"
     capsys.readouterr()
-    main.app([*arguments, "--dry-run"], standalone_mode=False)
+    app([*arguments, "--dry-run"], standalone_mode=False)
     return [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
 
 

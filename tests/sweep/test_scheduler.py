@@ -139,7 +139,7 @@ def test_ctrl_c_ends_soon_and_says_so(tmp_path: Path, cache: dict[str, str]) -> 
     assert time.monotonic() - began < 10
     assert process.returncode == 1
     assert errors.strip().splitlines() == [
-        "effbench: interrupted: what is done is saved; run it again to go on"
+        "effbench: interrupted: finished runs and checkpoints are saved; run it again to go on"
     ]
     assert gone(workers)
     assert Store(tmp_path / "results").load().failures == ()

@@ -69,7 +69,7 @@ def test_stopped_by_sigterm_it_goes_on_to_the_same(whole, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "interrupted: what is done is saved; run it again to go on" in errors
+    assert "interrupted: finished runs and checkpoints are saved; run it again to go on" in errors
     assert list((tmp_path / ".checkpoints").glob("*/step-*.npz"))
     assert Store(tmp_path).load().failures == ()
     again = sweep(SMALL, tmp_path, {**os.environ})

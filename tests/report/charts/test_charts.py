@@ -10,7 +10,7 @@ from PIL import Image
 from support.records import complete, result, scores, spec
 from typer.testing import CliRunner
 
-from effbench.cli.main import app
+from effbench.cli.app import app
 from effbench.config.recipes import RECIPES
 from effbench.errors import UsageError
 from effbench.records.record import RunResult

@@ -14,7 +14,7 @@ import pytest
 from support.records import complete, failure, result, scores, spec
 from typer.testing import CliRunner
 
-from effbench.cli.main import app
+from effbench.cli.app import app
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.records.record import RunResult
