@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support import shallow
 from support.commandline import Done
 
 TESTS = Path(__file__).parent
@@ -41,6 +42,14 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("KERAS_HOME", str(home / "keras"))
         patch.setenv("EFFBENCH_CIFAR10_URL", f"{NOWHERE}/cifar-10-python.tar.gz")
         patch.setenv("EFFBENCH_WEIGHTS_URL", NOWHERE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shallow_networks() -> Iterator[None]:
+    """B0 and B1 of one block a stage, for the tests of a file whose subject is not the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        shallow.networks(patch)
         yield
 
 

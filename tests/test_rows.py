@@ -12,6 +12,8 @@ import pytest
 import effbench
 from effbench.records.store import RECORD
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 PACKAGE = Path(effbench.__file__).parent
 
 # By file: the row that the new one is put before, and the new one.
@@ -49,7 +51,8 @@ def home(tmp_path_factory) -> Path:
 
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    changes = {"PYTHONPATH": str(home), "EFFBENCH_CACHE": str(home / "cache"), "COLUMNS": "200"}
+    path = os.pathsep.join((str(home), os.environ["PYTHONPATH"]))
+    changes = {"PYTHONPATH": path, "EFFBENCH_CACHE": str(home / "cache"), "COLUMNS": "200"}
     command = (sys.executable, "-m", "effbench.cli.main", *arguments)
     return subprocess.run(
         command, cwd=home, env=os.environ | changes, capture_output=True, text=True, check=False

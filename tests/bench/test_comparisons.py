@@ -11,6 +11,8 @@ from effbench.config.sweep_options import SweepOptions
 from effbench.errors import EffbenchError
 from effbench.records.record import RunResult
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 TINY = sweep_options(
     variants="B0", weights="none", data="random", limit=24, epochs=2, image_size=32, device="cpu"
 )

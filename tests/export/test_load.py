@@ -21,6 +21,8 @@ from effbench.progress import silent
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 B0 = VARIANTS["B0"]
 SPREAD = 0.05  # of a head's kernel: probabilities are neither all equal nor 0 and 1
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)

@@ -17,6 +17,8 @@ from effbench.config.recipes import RECIPES
 from effbench.records import caveats
 from effbench.records.store import Store
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 SMALL = "--variants B0 --weights none --data digits --limit 40 --epochs 2 --image-size 32 --cpu"
 # Enough images for several chunks of features, and epochs enough to be seen training.
 LONGER = "--variants B0 --weights none --data digits --limit 1000 --epochs 8 --image-size 32 --cpu"
@@ -29,8 +31,9 @@ def cache(tmp_path: Path) -> dict[str, str]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=5)
-    return not alive
+    _, present = psutil.wait_procs(processes, timeout=5)
+    # One that has ended stays as a zombie until the system has asked how.
+    return all(process.status() == psutil.STATUS_ZOMBIE for process in present)
 
 
 def test_two_sweeps_at_once_share_the_work_and_nothing_is_done_twice(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.records import spec
 
 from effbench.config.recipes import RECIPES
@@ -12,6 +13,8 @@ from effbench.hardware.tensorflow_setup import tf
 from effbench.records.store import Store
 from effbench.sweep import worker
 from effbench.training.job import Job
+
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 
 
 def test_files_of_the_working_directory_are_no_libraries(tmp_path: Path) -> None:

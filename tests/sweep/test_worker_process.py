@@ -21,6 +21,8 @@ from effbench.sweep.events import Event
 from effbench.sweep.resolve import resolve
 from effbench.sweep.scheduler import SweepCounts
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 COMPILE = json.dumps({"step": {"phase": "compile stage 1/4 at 128 px"}})
 # It compiles, with no eye for signals, and saves what it has before it ends.
 COMPILES = f"""

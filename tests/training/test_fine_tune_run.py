@@ -20,6 +20,8 @@ from effbench.training import fine_tune
 from effbench.training.checkpoints import Checkpoint, Keeper, State
 from effbench.training.job import Job, Problem
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 # One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
 SMALL = (
     "--variants B0 --data digits --limit 64 --image-size 64 --batch-size 16 --epochs 4 --cpu "
@@ -60,7 +62,7 @@ def test_beside_it_are_a_curve_logs_and_the_weights(whole):
     assert curve[0].startswith("epoch,learning_rate,train_loss,train_accuracy,")
     assert len(curve) == 5
     assert list((whole / "tensorboard" / key).glob("events.out.tfevents.*"))
-    assert Store(whole).model(key).stat().st_size > 20e6
+    assert Store(whole).model(key).stat().st_size > 3e6
 
 
 def test_stopped_by_sigterm_it_goes_on_to_the_same(whole, tmp_path):

@@ -20,6 +20,8 @@ from effbench.training.evaluate import Evaluator
 from effbench.training.feature_cache import FeatureSet
 from effbench.training.linear_probe import Head, ProbeTask
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 CLASSES = 10
 WIDTH = 64
 TRAIN, VALIDATION = 300, 70

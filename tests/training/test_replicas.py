@@ -22,6 +22,8 @@ from effbench.training import evaluate, linear_probe
 from effbench.training import inputs as lookups
 from effbench.training.evaluate import Evaluator
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 SMALL = "--cpu --variants B0 --weights none --data digits --limit 43 --epochs 2 --image-size 32"
 SECONDS = 400
 

@@ -1,0 +1,29 @@
+"""B0 and B1 with hardly more than one block a stage, instead of 21 and 27 in all.
+
+What a test of a whole sweep asks for, to be killed, resumed, refused and told apart, does not
+depend on how deep a network is; how long it takes to trace and compile one does.
+`bench/test_step.py` and `models/` have the networks as users have them.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.at_start.depths import DEPTHS
+
+
+def path() -> str:
+    """What PYTHONPATH must be for a process and its children to have the shallow networks."""
+    return os.pathsep.join(
+        filter(None, (str(Path(__file__).with_name("at_start")), os.environ.get("PYTHONPATH")))
+    )
+
+
+def networks(patch: pytest.MonkeyPatch) -> None:
+    """Gives this process, and those that it starts, the shallow networks for a while."""
+    from effbench.hardware.tensorflow_setup import keras_efficientnet_v2
+
+    for variant in DEPTHS:
+        config = keras_efficientnet_v2.efficientnet_v2.BLOCK_CONFIGS[variant]
+        patch.setitem(config, "depthes", DEPTHS[variant])
+    patch.setenv("PYTHONPATH", path())
