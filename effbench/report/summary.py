@@ -97,7 +97,7 @@ def _others(section: Section, best: int) -> Iterator[str]:
         others = "All others are"
         if len(pairs) == 1:
             others = f"{section.labels[next(iter(pairs))]} is"
-        single = any(pair.difference.test == "McNemar" for pair in pairs.values())
+        single = any(pair.difference.of_these_seeds for pair in pairs.values())
         how = (
             "with these seeds; one seed each says nothing of other seeds"
             if single

@@ -269,7 +269,7 @@ def test_without_the_data_the_page_says_so(found):
 
 def words(*results: RunResult) -> Iterator[str]:
     groups, _ = build.gather(Store(Path("nowhere")), results)
-    (section,) = build.sections.build(*build.rows(groups))
+    (section,) = build.sections.build(build.rows(groups))
     return summary.sentences(section)
 
 
