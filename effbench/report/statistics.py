@@ -93,9 +93,9 @@ class Difference:
         high: upper bound of the same interval.
         p: two-sided p-value for no difference; not corrected for other pairs. It is below `ALPHA`
             just when the interval leaves 0 out.
-        test: "McNemar" for images of one seed each, else the names of what was taken into account:
-            "images" or "groups" of them, "seeds" if there are several, and "unpaired" for a
-            published count.
+        test: "McNemar" for images of one seed each, "unpaired t" for a published count, else
+            "paired t".
+        of_these_seeds: whether it says nothing of other seeds, since there is one of each.
     """
 
     mean: float
@@ -103,11 +103,7 @@ class Difference:
     high: float
     p: float
     test: str
-
-    @property
-    def of_these_seeds(self) -> bool:
-        """Whether it says nothing of other seeds, since there is one of each."""
-        return "seeds" not in self.test
+    of_these_seeds: bool
 
 
 @dataclass(frozen=True)
@@ -151,18 +147,13 @@ def interval(sample: Sample) -> tuple[float, float]:
 
 def compare(first: Sample, second: Sample) -> Difference:
     """The difference between two samples of the same images: McNemar's test for one seed each."""
-    single = first.single and second.single
-    if single and first.groups is None:
+    if first.single and second.single and first.groups is None:
         return mcnemar(first, second)
     by_image = first.by_image - second.by_image
     center, images = _over_images(by_image, (-1, 1), first.groups)
-    units = "images" if first.groups is None else "groups"
-    return _difference(
-        first.rates.mean() - second.rates.mean(),
-        center,
-        [images, *_over_both_seeds(first, second)],
-        units if single else f"{units}, seeds",
-    )
+    seeds = _over_both_seeds(first, second)
+    mean = first.rates.mean() - second.rates.mean()
+    return _difference(mean, center, [images], seeds, "paired t")
 
 
 def from_count(sample: Sample, correct: int, total: int) -> Difference:
@@ -172,13 +163,9 @@ def from_count(sample: Sample, correct: int, total: int) -> Difference:
     """
     ours, images = _over_images(sample.by_image, (0, 1), sample.groups)
     theirs, other_images = _over_images(np.repeat([1, 0], [correct, total - correct]), (0, 1))
-    units = "images" if sample.groups is None else "groups"
-    return _difference(
-        sample.rates.mean() - correct / total,
-        ours - theirs,
-        [images, other_images, *_over_seeds(sample.rates, others=1)],
-        f"{units}, unpaired" if sample.single else f"{units}, seeds, unpaired",
-    )
+    seeds = _over_seeds(sample.rates, others=1)
+    mean = sample.rates.mean() - correct / total
+    return _difference(mean, ours - theirs, [images, other_images], seeds, "unpaired t")
 
 
 def mcnemar(first: Sample, second: Sample) -> Difference:
@@ -206,13 +193,17 @@ def mcnemar(first: Sample, second: Sample) -> Difference:
         low = least if least > 0 else min(low, least)
         high = most if most < 0 else max(high, most)
     mean = (only_first - only_second) / len(a)
-    return Difference(mean, float(low), float(high), float(p), "McNemar")
+    return Difference(mean, float(low), float(high), float(p), "McNemar", of_these_seeds=True)
 
 
-def _difference(mean: float, center: float, sources: Sequence[_Source], test: str) -> Difference:
+def _difference(
+    mean: float, center: float, images: list[_Source], seeds: list[_Source], test: str
+) -> Difference:
+    sources = [*images, *seeds]
     width = _half_width(sources, ALPHA)
     low, high = max(-1.0, center - width), min(1.0, center + width)
-    return Difference(float(mean), low, high, _p_value(center, sources), test)
+    p = _p_value(center, sources)
+    return Difference(float(mean), low, high, p, test, of_these_seeds=not seeds)
 
 
 def _over_images(

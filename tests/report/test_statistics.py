@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import proportion_confint
-from support.certainty import Scenario, covers, draw, told_apart
+from support.certainty import (
+    ACCURACIES,
+    IMAGES,
+    PAGE,
+    PRINTED,
+    SEEDS,
+    Scenario,
+    cases,
+    covers,
+    draw,
+    table,
+    told_apart,
+)
 
 from effbench.report.statistics import (
     MOST_PAIRS,
@@ -141,7 +153,7 @@ def test_the_interval_of_mcnemar_agrees_with_its_test():
 
 
 def test_the_interval_of_mcnemar_holds_the_truth_where_two_seldom_disagree():
-    """The number of such images is chance too: the share of one side alone covers 67 of 100."""
+    """The number of such images is chance too: the share of one side alone covers 48 of 100."""
     random = np.random.default_rng(0)
     covered = 0
     for _ in range(300):
@@ -166,7 +178,7 @@ def test_equal_predictions_are_no_difference_and_leave_as_much_open_as_images_do
 def test_one_seed_each_is_mcnemar_else_seeds_count():
     one, also, three = sample(0.9), sample(0.8, stream=1), sample(0.85, 3)
     assert compare(one, also).test == "McNemar"
-    assert compare(one, three).test == "images, seeds"
+    assert compare(one, three).test == "paired t"
     assert not compare(one, three).of_these_seeds
 
 
@@ -243,7 +255,7 @@ def test_a_published_count_is_one_more_sample():
     assert near.p > 0.5
     assert far.mean == pytest.approx(mean - 0.7)
     assert far.p < 0.05
-    assert far.test == "images, seeds, unpaired"
+    assert far.test == "unpaired t"
     assert agrees(near)
     assert agrees(far)
     assert from_count(sample(0.9), 900, 1000).of_these_seeds
@@ -266,7 +278,7 @@ def test_copies_of_images_say_no_more_than_the_images():
     apart, grouped = compare(first, second), compare(twins(first), twins(second))
     assert grouped.p == pytest.approx(apart.p)
     assert (grouped.low, grouped.high) == pytest.approx((apart.low, apart.high))
-    assert grouped.test == "groups, seeds"
+    assert (grouped.test, grouped.of_these_seeds) == ("paired t", False)
     counted = from_count(twins(first), 700, 1000)
     assert counted.p == pytest.approx(from_count(first, 700, 1000).p)
 
@@ -283,7 +295,7 @@ def test_one_seed_of_groups_takes_their_number_not_that_of_images():
     assert (low, high) == pytest.approx(wilson(int(plain.hits.sum()), 200), abs=3e-3)
     other = sample(0.83, 1, 200, stream=1)
     apart, grouped = compare(plain, other), compare(twins(plain), twins(other))
-    assert (grouped.test, grouped.of_these_seeds) == ("groups", True)
+    assert (grouped.test, grouped.of_these_seeds) == ("paired t", True)
     assert grouped.p == pytest.approx(apart.p, rel=0.5)
     ungrouped = compare(*(Sample((0,), twins(side).hits) for side in (plain, other)))
     assert ungrouped.p < grouped.p / 3
@@ -306,3 +318,44 @@ def test_groups_of_different_sizes_cover_the_truth():
 def test_a_single_group_says_little():
     low, high = interval(Sample((0,), np.ones((1, 50), bool), np.zeros(50, int)))
     assert (low, high) == (0, 1)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+# Of 4,000 data sets: the error that is passed by one in a hundred where 5 of 100 are true.
+CHANCE = 2.33 * (0.05 * 0.95 / 4000) ** 0.5
+
+
+def test_the_page_shows_every_case_and_each_holds_what_is_promised():
+    (block,) = PRINTED.finditer(PAGE.read_text("utf-8"))
+    rows = [line.strip("| ").split(" | ") for line in block["text"].splitlines()[2:]]
+    assert [row[:2] for row in rows] == [
+        [f"{images:,}", f"{100 * accuracy:g} %"] for images in IMAGES for accuracy in ACCURACIES
+    ]
+    for row in rows:
+        covered, difference, found = (
+            [float(figure) / 100 for figure in cell.split(", ")] for cell in row[2:]
+        )
+        assert {len(covered), len(difference), len(found)} == {len(SEEDS)}
+        assert min(covered + difference) >= 0.93
+        assert max(found) <= 0.05 + CHANCE
+
+
+def test_wilsons_interval_of_one_seed_holds_what_the_page_says():
+    low, _ = wilson(20, 20)
+    _, high = wilson(19, 20)
+    assert low < 0.994
+    assert high < 0.994
+    assert f"in {100 * 0.994**20:.0f} of 100 cases" in " ".join(PAGE.read_text("utf-8").split())
+
+
+@pytest.mark.slow
+def test_the_table_is_what_is_simulated():
+    """Coverage without any allowance; of false positives, chance adds `CHANCE`. Ten minutes."""
+    done = list(cases())
+    for row in done:
+        assert row.covered.rate >= 0.93, row
+        assert row.covered_difference.rate >= 0.93, row
+        assert row.false_positives.rate <= 0.05 + CHANCE, row
+    (block,) = PRINTED.finditer(PAGE.read_text("utf-8"))
+    assert block["text"] == table(done), "run 'make certainty'"
