@@ -118,7 +118,7 @@ def test_intervals_stay_between_0_and_1():
 @pytest.mark.parametrize("accuracy", [0.88, 0.994])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_intervals_cover_the_truth_as_often_as_they_say(images, accuracy, seeds):
-    """A glance at what the slow test counts: a bootstrap has 69 of 100 for the worst of these."""
+    """A glance at what the slow test counts: a bootstrap has 70 of 100 for the worst of these."""
     scenario = Scenario(correlation=0.8, spread=1)
     random = np.random.default_rng(seeds)
     sets = draw(random, (accuracy,), images, seeds, scenario, 200)
