@@ -184,7 +184,7 @@ def mcnemar(first: Sample, second: Sample) -> Difference:
     disagree = only_first + only_second
     center, images = _over_images(first.by_image - second.by_image, (-1, 1))
     width = _half_width([images], ALPHA)
-    low, high = center - width, center + width
+    low, high = max(-1.0, center - width), min(1.0, center + width)
     p = 1.0
     if disagree:
         p = contingency_tables.mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue

@@ -114,6 +114,13 @@ def test_intervals_stay_between_0_and_1():
     assert interval(Sample((0, 1), np.ones((2, 1), bool))) == (0, 1)
 
 
+@pytest.mark.parametrize("side", [one_seed, alike])
+def test_differences_stay_between_minus_1_and_1(side):
+    found = compare(side([1] * 4), side([0] * 4))
+    assert (found.mean, found.high) == (1, 1)
+    assert agrees(found)
+
+
 @pytest.mark.parametrize("images", [20, 153])
 @pytest.mark.parametrize("accuracy", [0.88, 0.994])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
