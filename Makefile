@@ -66,6 +66,10 @@ report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 tables: $(SETUP)  ## write the tables and plots of results/ and its README again
 	$(PYTHON) tests/support/result_pages.py
 
+.PHONY: certainty
+certainty: $(SETUP)  ## simulate how often intervals hold the truth, and write it into results/README.md
+	$(PYTHON) tests/support/certainty.py
+
 # A head alone on every generation; whole networks, whose steps take minutes each to compile, on the one
 # whose compiler is strictest, and `finetune` on another. (A plan with what does not fit ends with exit
 # code 1.)

@@ -97,6 +97,10 @@ def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str
     for split in ("validation", "test"):
         for line in _counts(ranks[f"{split}_rank"], getattr(result.reported, split)):
             yield f"{split}: {line}"
+        rank, group = ranks[f"{split}_rank"], ranks.get(f"{split}_group")
+        if group is not None and (group.dtype.kind not in "iu" or group.shape != rank.shape):
+            expected = f"expected integers {rank.shape}, found {group.dtype} {group.shape}"
+            yield f"{split}_group: {expected}"
 
 
 def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -17,6 +17,8 @@ from effbench.records.store import LOG, Store, predictions_name
 
 # The arrays of `record.Predictions` that say which images were classified right.
 RANKS = ("validation_rank", "test_rank")
+# The arrays that say which images belong together; only data with groups have them.
+GROUPS = ("validation_group", "test_group")
 Ranks = Mapping[str, np.ndarray]
 
 
@@ -57,7 +59,7 @@ def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
 
 
 def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]:
-    """The ranks among a run's predictions, where they can be read, and what is wrong with them.
+    """The ranks and groups of a run's predictions, where they can be read, and what is wrong.
 
     With the record's checksum (`Store.load`), this is as much of `validate` as a report of a
     thousand runs can wait for.
@@ -67,7 +69,7 @@ def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]
     if findings:
         return None, findings
     try:
-        arrays = store.predictions(result, *RANKS)
+        arrays = store.predictions(result, *RANKS, optional=GROUPS)
     except DataError as error:
         return None, [Finding(path.parent / result.predictions.file, str(error), absent=True)]
     return arrays, [Finding(path, line) for line in of_ranks(result, arrays)]

@@ -87,7 +87,8 @@ class Predictions:
 
     For `validation` and `test` each: `<split>_index` (position in the official files),
     `<split>_label` and `<split>_predicted` (uint8), `<split>_rank` (uint8, 0 is a top-1 hit,
-    below 5 a top-5 hit) and `<split>_probability` (float16, [images, classes]).
+    below 5 a top-5 hit) and `<split>_probability` (float16, [images, classes]). Where images come
+    in groups, `<split>_group` (integers) numbers the group of each.
     """
 
     file: str

@@ -10,7 +10,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -201,8 +201,15 @@ class Store:
         failure = self.folder(key) / FAILURE
         return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
 
-    def predictions(self, result: RunResult, *names: str) -> dict[str, np.ndarray]:
+    def predictions(
+        self, result: RunResult, *names: str, optional: Collection[str] = ()
+    ) -> dict[str, np.ndarray]:
         """The named arrays of `record.Predictions`, or all; only what is named is decompressed.
+
+        Args:
+            result: the run.
+            names: arrays that every run has; none for all arrays there are.
+            optional: arrays that are read where they are there.
 
         Raises:
             DataError: the file, or one of the arrays, is missing or cannot be read.
@@ -211,6 +218,7 @@ class Store:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = [f"{name}.npy" for name in names] or archive.namelist()
+                members += sorted({f"{name}.npy" for name in optional} & {*archive.namelist()})
                 return {
                     member.removesuffix(".npy"): np.lib.format.read_array(
                         io.BytesIO(archive.read(member)), allow_pickle=False

@@ -17,7 +17,6 @@ from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
 from effbench.report.select import Selection, split
-from effbench.report.statistics import Bootstrap, bootstrap
 
 # Runs that differ by their seed only, and which images they got right; None without predictions.
 Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
@@ -81,7 +80,7 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
     groups, faults = gather(store, chosen)
     left_out = (*records.problems, *faults.left_out)
-    every, draws = rows(groups, price)
+    every = rows(groups, price)
     shown = selection.rows(every)
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""
@@ -91,12 +90,12 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
             f"{len(records.results)} results, {len(records.failures)} failures{first}",
             "run 'effbench validate'" if faults.left_out or not names else f"there are {names}",
         )
-    tables = sections.build(shown, draws, split(selection.group_by))
+    tables = sections.build(shown, split(selection.group_by))
     problems = (*(f"left out: {line}" for line in left_out), *faults.problems)
     return Report(tuple(tables), failures, problems, left_out)
 
 
-def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tuple[Groups, Faults]:
+def gather(store: Store, results: Iterable[RunResult]) -> tuple[Groups, Faults]:
     """Groups runs that differ by their seed only, and adds which images they got right.
 
     Runs that contradict their predictions are left out.
@@ -104,7 +103,6 @@ def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tupl
     Args:
         store: where the predictions are.
         results: the records of the same directory.
-        origin: a prefix that tells the samples from those of another directory.
     """
     groups: Groups = []
     left_out: list[str] = []
@@ -124,14 +122,13 @@ def gather(store: Store, results: Iterable[RunResult], origin: str = "") -> tupl
                 ranks += [] if arrays is None else [arrays]
         if runs:
             whole = len(ranks) == len(runs)
-            groups.append((tuple(runs), hits.samples(runs, ranks, origin) if whole else None))
+            groups.append((tuple(runs), hits.samples(runs, ranks) if whole else None))
     return groups, Faults(tuple(left_out), tuple(problems))
 
 
-def rows(groups: Groups, price: float | None = None) -> tuple[list[Row], Bootstrap | None]:
-    """One row for each group, and the draws behind their intervals and differences."""
-    draws = bootstrap(sample for _, samples in groups if samples for sample in samples.values())
-    return [row_of(runs, samples, draws, price) for runs, samples in groups], draws
+def rows(groups: Groups, price: float | None = None) -> list[Row]:
+    """One row for each group."""
+    return [row_of(runs, samples, price) for runs, samples in groups]
 
 
 def _selectable_names(results: Iterable[RunResult]) -> str:

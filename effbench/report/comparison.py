@@ -8,11 +8,11 @@ from pathlib import Path
 
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
-from effbench.report import published, statistics
-from effbench.report.build import Faults, gather
-from effbench.report.rows import Row, row_of
+from effbench.report import build, published, statistics
+from effbench.report.build import Faults
+from effbench.report.rows import Row
 from effbench.report.sections import COMPARED
-from effbench.report.statistics import Bootstrap, Difference, Sample, bootstrap, holm
+from effbench.report.statistics import Difference, Sample, holm
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def compare(base: str, new: str) -> Comparison:
         UsageError: neither is a results directory.
         EffbenchError: nothing can be compared.
     """
-    first, second = _read(base, "base "), _read(new, "new ")
+    first, second = _read(base), _read(new)
     if first and second:
         comparison = _two(first, second)
     elif results := first or second:
@@ -114,7 +114,7 @@ def _nothing_in(directory: str, results: _Results) -> EffbenchError:
     )
 
 
-def _read(name: str, origin: str) -> _Results | None:
+def _read(name: str) -> _Results | None:
     """The results of a directory; None for the published table."""
     directory = Path(name)
     if not directory.is_dir():
@@ -124,9 +124,8 @@ def _read(name: str, origin: str) -> _Results | None:
         raise UsageError("compare takes results directories, or a published table", name, hint)
     store = Store(directory)
     records = store.load(checked=True)
-    groups, faults = gather(store, records.results, origin)
-    # No comparison shows intervals, so rows need no draws.
-    rows = [row_of(runs, samples) for runs, samples in groups]
+    groups, faults = build.gather(store, records.results)
+    rows = build.rows(groups)
     failed = {
         failure.spec.group: f"{failure.kind}: {failure.message}" for failure in records.failures
     }
@@ -150,13 +149,12 @@ def _readable(group: str) -> str:
 def _two(base: _Results, new: _Results) -> Comparison:
     both = {name: (row, new.rows[name]) for name, row in base.rows.items() if name in new.rows}
     samples = {name: pair for name, rows in both.items() if (pair := _samples(*rows))}
-    draws = bootstrap(sample for pair in samples.values() for sample in pair)
     changes = []
     for name, (before, after) in both.items():
         difference = None
         if name in samples:
             old, now = samples[name]
-            difference = statistics.compare(now, old, draws)
+            difference = statistics.compare(now, old)
         changes.append(
             Change(
                 name=name,
@@ -194,7 +192,6 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
         if (figure := row.accuracies[COMPARED].published) is not None
     }
     rows = {name: results.rows[name] for name in figures}
-    draws = Bootstrap(row.samples[COMPARED] for row in rows.values() if row.samples)
     changes = []
     for name, row in rows.items():
         ours, theirs = row.accuracies[COMPARED].mean, figures[name]
@@ -202,7 +199,7 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
         if row.samples:
             total = row.results[0].images.test
             correct = round(theirs / 100 * total)
-            difference = draws.from_count(row.samples[COMPARED], correct, total)
+            difference = statistics.from_count(row.samples[COMPARED], correct, total)
         change = Change(
             name, theirs, ours, (1, len(row.results)), difference, None, "predictions unknown"
         )

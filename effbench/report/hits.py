@@ -37,21 +37,19 @@ METRICS = (
 Samples = Mapping[str, Sample]
 
 
-def samples(results: Sequence[RunResult], ranks: Sequence[Ranks], origin: str = "") -> Samples:
+def samples(results: Sequence[RunResult], ranks: Sequence[Ranks]) -> Samples:
     """What runs that differ by their seed only got right; images and seeds in their order.
 
     Args:
         results: the runs.
         ranks: the arrays of each run.
-        origin: a prefix that tells the samples from others of the same runs.
     """
-    name = f"{origin}{results[0].spec.group}"
     seeds = tuple(result.spec.seed for result in results)
     return {
         metric.name: Sample(
-            f"{name} {metric.name}",
             seeds,
             np.stack([arrays[f"{metric.split}_rank"] < metric.guesses for arrays in ranks]),
+            ranks[0].get(f"{metric.split}_group"),
         )
         for metric in METRICS
     }

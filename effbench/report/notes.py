@@ -26,25 +26,31 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
 def _figures(rows: Sequence[Row]) -> list[str]:
     several = any(len(row.results) > 1 for row in rows)
     mean = "mean ± standard deviation over seeds, " if several else ""
-    over = (
-        "over images and seeds (bootstrap), or over images for one seed (Wilson)"
-        if several
-        else "over images (Wilson)"
-    )
+    # Wilson's is for images that stand for themselves.
+    units, single = ("groups of images", "") if _in_groups(rows) else ("images", " (Wilson)")
+    over = f"over {units}{single}"
+    if several:
+        over = f"over {units} and seeds, or over {units} for one seed{single}"
     return [
         f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]; "
         "top-5 is of validation, as in the case study."
     ]
 
 
+def _in_groups(rows: Sequence[Row]) -> bool:
+    return any(sample.groups is not None for row in rows for sample in (row.samples or {}).values())
+
+
 def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
     lines = []
     if any(row.letters for row in rows):
+        test = "McNemar's exact test for one seed each, else t over images and seeds, paired"
+        if _in_groups(rows):
+            test = "t over groups of images and seeds, paired"
         lines.append(
             "same as: rows that share a letter cannot be told apart by their test accuracy "
-            f"(p < {ALPHA:.2g} after Holm's correction; McNemar's exact test for one seed each, "
-            "else a paired bootstrap over images and seeds). The interval of a difference is of "
-            "that pair alone."
+            f"(p < {ALPHA:.2g} after Holm's correction; {test}). The interval of a difference is "
+            "of that pair alone."
         )
     if not few:
         lines.append(

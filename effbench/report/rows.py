@@ -15,7 +15,7 @@ from effbench.records.record import SELECTIONS, RunResult
 from effbench.report import cost, published
 from effbench.report.cost import Cost
 from effbench.report.hits import METRICS, Metric, Samples
-from effbench.report.statistics import Bootstrap, wilson
+from effbench.report.statistics import interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,8 @@ class Accuracy:
     Attributes:
         mean: the mean over seeds.
         std: sample standard deviation over seeds; None for one.
-        low: lower bound of the interval at `statistics.CONFIDENCE`: Wilson's for one seed, the
-            bootstrap's over images and seeds for several; None for several without predictions.
+        low: lower bound of the interval at `statistics.CONFIDENCE`: over images and seeds, Wilson's
+            for one seed; None for several without predictions.
         high: upper bound of the same interval.
         published: the case study's figure for the same network, size, weights and data; or None.
     """
@@ -175,7 +175,6 @@ def grouped(results: Iterable[RunResult]) -> list[tuple[RunResult, ...]]:
 def row_of(
     results: tuple[RunResult, ...],
     samples: Samples | None = None,
-    bootstrap: Bootstrap | None = None,
     price: float | None = None,
 ) -> Row:
     """The row of one group.
@@ -183,11 +182,10 @@ def row_of(
     Args:
         results: the runs in the order of their seeds.
         samples: which images they got right, by metric name.
-        bootstrap: the draws for the samples of all rows; only several seeds need it.
         price: dollars an hour.
     """
     bare = Row(results, samples, {}, cost.of(results), price)
-    accuracies = {metric.name: _accuracy(metric, bare, bootstrap) for metric in METRICS}
+    accuracies = {metric.name: _accuracy(metric, bare) for metric in METRICS}
     return replace(bare, accuracies=accuracies)
 
 
@@ -202,16 +200,16 @@ def _order(spec: RunSpec) -> tuple[object, ...]:
     return (spec.data, spec.recipe.name, _ORDER[spec.variant], spec.image_size)
 
 
-def _accuracy(metric: Metric, row: Row, bootstrap: Bootstrap | None) -> Accuracy:
+def _accuracy(metric: Metric, row: Row) -> Accuracy:
     counts = [metric.count(result) for result in row.results]
     percent = [100 * correct / total for correct, total in counts]
     std = stdev(percent) if len(percent) > 1 else None
-    interval = None
-    if len(counts) == 1:
-        interval = wilson(*counts[0])
-    elif row.samples is not None and bootstrap is not None:
-        interval = bootstrap.interval(row.samples[metric.name])
-    low, high = (None, None) if interval is None else (100 * bound for bound in interval)
+    bounds = None
+    if row.samples is not None:
+        bounds = interval(row.samples[metric.name])
+    elif len(counts) == 1:
+        bounds = wilson(*counts[0])
+    low, high = (None, None) if bounds is None else (100 * bound for bound in bounds)
     return Accuracy(fmean(percent), std, low, high, _published(metric, row.results[0]))
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 from effbench.report import cost, letters
 from effbench.report.notes import notes
 from effbench.report.rows import Row
-from effbench.report.statistics import ALPHA, MOST_PAIRS, Bootstrap, Difference, compare, holm
+from effbench.report.statistics import ALPHA, MOST_PAIRS, Difference, compare, holm
 
 GROUP_BY = ("recipe", "data")
 # Whatever the user groups by: other images, or fewer, are never in one table.
@@ -40,7 +40,7 @@ class Pair:
         """The same in words; runs of one seed each say nothing of other seeds."""
         if not self.real:
             return "not shown"
-        return "of these seeds" if self.difference.test == "McNemar" else "yes"
+        return "of these seeds" if self.difference.of_these_seeds else "yes"
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,11 @@ class Section:
     notes: tuple[str, ...]
 
 
-def build(
-    rows: Sequence[Row], bootstrap: Bootstrap | None, group_by: Sequence[str] = GROUP_BY
-) -> list[Section]:
+def build(rows: Sequence[Row], group_by: Sequence[str] = GROUP_BY) -> list[Section]:
     """Sections in the order of their first rows.
 
     Args:
         rows: the rows in the order they are to be shown.
-        bootstrap: the draws for the samples of all rows; only several seeds need it.
         group_by: the columns that all rows of a section share.
     """
     tables: dict[tuple[object, ...], list[Row]] = {}
@@ -81,7 +78,7 @@ def build(
         tables.setdefault(key, []).append(row)
     hashes = {(row.spec.data, row.spec.data_sha256) for row in rows}
     return [
-        _section(_title(table[0], key[: len(group_by)], group_by, hashes), table, bootstrap)
+        _section(_title(table[0], key[: len(group_by)], group_by, hashes), table)
         for key, table in tables.items()
     ]
 
@@ -100,11 +97,11 @@ def _title(
     return f"{title}{content}" + (f", limited to {less}" if less else "")
 
 
-def _section(title: str, rows: list[Row], bootstrap: Bootstrap | None) -> Section:
+def _section(title: str, rows: list[Row]) -> Section:
     order = sorted(range(len(rows)), key=lambda index: -rows[index].accuracies[COMPARED].mean)
     comparable = [index for index in order if rows[index].samples is not None]
     few = len(comparable) * (len(comparable) - 1) // 2 <= MOST_PAIRS
-    pairs = _pairs(rows, comparable, bootstrap) if few else []
+    pairs = _pairs(rows, comparable) if few else []
     if pairs:
         ranks = {index: rank for rank, index in enumerate(comparable)}
         apart = [(ranks[pair.first], ranks[pair.second]) for pair in pairs if pair.real]
@@ -114,14 +111,12 @@ def _section(title: str, rows: list[Row], bootstrap: Bootstrap | None) -> Sectio
     return Section(title, tuple(rows), labels(rows), tuple(pairs), notes(rows, few=few))
 
 
-def _pairs(rows: Sequence[Row], indices: Sequence[int], bootstrap: Bootstrap | None) -> list[Pair]:
+def _pairs(rows: Sequence[Row], indices: Sequence[int]) -> list[Pair]:
     index_pairs = list(combinations(indices, 2))
     samples = {
         index: by_metric[COMPARED] for index in indices if (by_metric := rows[index].samples)
     }
-    differences = [
-        compare(samples[first], samples[second], bootstrap) for first, second in index_pairs
-    ]
+    differences = [compare(samples[first], samples[second]) for first, second in index_pairs]
     corrected = holm([difference.p for difference in differences])
     return [
         Pair(*pair, difference, p)

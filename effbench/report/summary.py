@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from numpy import array_equal
+
 from effbench.records.caveats import CAVEATS
 from effbench.report.build import Report
 from effbench.report.sections import COMPARED, Pair, Section
@@ -88,8 +90,8 @@ def _others(section: Section, best: int) -> Iterator[str]:
     if alike:
         most = max(_most_lost(pair, best) for pair in alike.values())
         how = f"the difference may be nothing, or up to {100 * most:.1f} points"
-        if most == 0:
-            how = "the same images are right"
+        if all(_alike(section, index, best) for index in alike):
+            how = f"the same images are right, which leaves {100 * most:.2g} points open"
         names = listed([section.labels[index] for index in alike])
         yield f"It cannot be told apart from {names}: {how}{but}."
         yield from _cheapest(section, best, alike)
@@ -97,13 +99,19 @@ def _others(section: Section, best: int) -> Iterator[str]:
         others = "All others are"
         if len(pairs) == 1:
             others = f"{section.labels[next(iter(pairs))]} is"
-        single = any(pair.difference.test == "McNemar" for pair in pairs.values())
+        single = any(pair.difference.of_these_seeds for pair in pairs.values())
         how = (
             "with these seeds; one seed each says nothing of other seeds"
             if single
             else "by more than chance"
         )
         yield f"{others} worse {how}{but}."
+
+
+def _alike(section: Section, first: int, second: int) -> bool:
+    """Whether two rows have the same images right, seed by seed."""
+    one, other = (section.rows[index].samples for index in (first, second))
+    return bool(one and other and array_equal(one[COMPARED].hits, other[COMPARED].hits))
 
 
 def _most_lost(pair: Pair, best: int) -> float:

@@ -346,6 +346,12 @@ def test_predictions_are_read_by_their_names(store):
         np.testing.assert_array_equal(array, arrays[name])
 
 
+def test_optional_predictions_are_read_where_they_are_there(store):
+    record = complete(store)
+    arrays = store.predictions(record, "test_rank", optional=("test_label", "test_group"))
+    assert list(arrays) == ["test_rank", "test_label"]
+
+
 def objects() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, test_rank=np.array([{}], dtype=object))

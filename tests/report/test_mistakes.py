@@ -52,7 +52,7 @@ def run(store: Store, answers: list[int], **arrays: np.ndarray) -> RunResult:
 
 
 def find(store: Store) -> Mistakes:
-    (section,) = build(*rows(gather(store, store.load().results)[0]))
+    (section,) = build(rows(gather(store, store.load().results)[0]))
     return mistakes.find(store, section)
 
 

@@ -39,7 +39,7 @@ def tables(markdown: str, column: str = "acc-val") -> list[list[dict[str, str]]]
 
 def report(*results: RunResult, failures=(), style: str = "markdown", columns=None) -> str:
     rows = [frame.row_of(group) for group in frame.grouped(results)]
-    found = Report(tuple(sections.build(rows, None)), tuple(failures), ())
+    found = Report(tuple(sections.build(rows)), tuple(failures), ())
     return render(found, style, Wanted(columns))
 
 

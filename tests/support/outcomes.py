@@ -17,15 +17,25 @@ def counts(rank: np.ndarray) -> Scores:
     return Scores(int((rank == 0).sum()), int((rank < 5).sum()), len(rank), 0.25)
 
 
-def finished(store: Store, test: np.ndarray, seed: int = 0, **changes: object) -> RunResult:
-    """Saves a run that gets the images of `test` (bool) right, and of validation the first half."""
+def finished(
+    store: Store,
+    test: np.ndarray,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+    **changes: object,
+) -> RunResult:
+    """Saves a run that gets the images of `test` (bool) right, and of validation the first half.
+
+    `groups` are those of the test images.
+    """
     from dataclasses import replace
 
     chosen = spec(seed=seed, **changes)
     rank_by_split = {"validation": ranks(test[: len(test) // 2]), "test": ranks(test)}
-    saved = store.save_predictions(
-        chosen.key, {f"{split}_rank": rank for split, rank in rank_by_split.items()}
-    )
+    arrays = {f"{split}_rank": rank for split, rank in rank_by_split.items()}
+    if groups is not None:
+        arrays["test_group"] = groups
+    saved = store.save_predictions(chosen.key, arrays)
     plain = result(counts(rank_by_split["validation"]), counts(rank_by_split["test"]), spec=chosen)
     record = replace(
         plain,

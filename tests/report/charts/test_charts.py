@@ -28,12 +28,12 @@ KINDS = ("intervals", "pareto", "curves", "confusion")
 
 def section(*results: RunResult) -> Section:
     """Of runs without predictions."""
-    (only,) = build(*rows(gather(Store(Path("nowhere")), results)[0]))
+    (only,) = build(rows(gather(Store(Path("nowhere")), results)[0]))
     return only
 
 
 def drawings(store: Store, group_by: tuple[str, ...] = GROUP_BY) -> list[Drawing]:
-    return list(draw(store, build(*rows(gather(store, store.load().results)[0]), group_by)))
+    return list(draw(store, build(rows(gather(store, store.load().results)[0]), group_by)))
 
 
 def run(variant: str = "B0", correct: int = 8900, **changes: object) -> RunResult:

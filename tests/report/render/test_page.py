@@ -10,7 +10,9 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.outcomes import finished
 from support.records import complete, failure, result, scores, spec
 from typer.testing import CliRunner
 
@@ -269,7 +271,7 @@ def test_without_the_data_the_page_says_so(found):
 
 def words(*results: RunResult) -> Iterator[str]:
     groups, _ = build.gather(Store(Path("nowhere")), results)
-    (section,) = build.sections.build(*build.rows(groups))
+    (section,) = build.sections.build(build.rows(groups))
     return summary.sentences(section)
 
 
@@ -302,6 +304,15 @@ def test_the_cheapest_of_those_that_cannot_be_told_apart_is_named(store):
     assert ("Of these, B0 is the cheapest" in text) == (best == "B1")
     assert ("Of these, B0 is also the cheapest" in text) == (best == "B0")
     assert 'All rows are marked "limited": ' in text
+
+
+def test_two_that_have_the_same_images_right_may_differ_on_others(tmp_path):
+    hits = np.arange(400) >= 40
+    for variant in ("B0", "B1"):
+        finished(Store(tmp_path), hits, variant=variant)
+    (section,) = sections(Store(tmp_path))
+    text = " ".join(summary.sentences(section))
+    assert "B1: the same images are right, which leaves 0.95 points open." in text
 
 
 def test_long_lists_are_cut():

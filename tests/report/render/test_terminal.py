@@ -193,7 +193,7 @@ def test_pairs_are_a_triangle_or_the_closest_or_all_of_them(reports):
         cell = row[titles.index(section.labels[pair.first])]
         assert cell == f"{100 * pair.difference.mean:.2f} {pair_table.SIGNS[pair.verdict]}"
     every = shown(report, 80, Wanted(pairs=True))
-    assert sum(" bootstrap" in line or " McNemar" in line for line in every) >= count
+    assert sum(" paired t" in line or " McNemar" in line for line in every) >= count
 
 
 def test_the_closest_pairs_are_those_of_the_least_difference(reports):
