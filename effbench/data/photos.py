@@ -115,16 +115,31 @@ def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Phot
         DiskError: the cache cannot be written.
     """
     seen = survey(listed(source), report)
-    if seen.unreadable and not skip_unreadable:
-        raise unreadable(seen)
+    if not skip_unreadable:
+        check_readable(seen)
     check_classes(seen)
-    return _dataset(seen, divide([row.listed for row in seen.images]))
+    return _dataset(seen, divided(seen))
 
 
-def unreadable(seen: Survey) -> DataError:
-    """What is wrong with a survey that has unreadable images."""
+def divided(seen: Survey) -> Division:
+    """Gives each readable image a split, whole groups and images with the same pixels on one side.
+
+    Raises:
+        DataError: it cannot be done.
+    """
+    return divide([row.listed for row in seen.images], [row.look.pixels for row in seen.images])
+
+
+def check_readable(seen: Survey) -> None:
+    """Checks that every image can be read.
+
+    Raises:
+        DataError: some cannot.
+    """
+    if not seen.unreadable:
+        return
     reasons = [f"{row.listed.name} ({row.look.problem})" for row in seen.unreadable]
-    return DataError(
+    raise DataError(
         f"{len(reasons):,} of {len(reasons) + len(seen.images):,} images cannot be read",
         some(reasons),
         "mend or remove them, or leave them out with --skip-unreadable; effbench data names all",

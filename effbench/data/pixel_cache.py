@@ -2,8 +2,8 @@
 
 A set is two files: the pixels, row after row, and a hash of each row. Whatever ended a process that
 wrote them, a row counts if it fits its hash, and is made if it does not; nothing else is trusted.
-One file, and not one for each part, because it is mapped as a whole: 100,000 images would need
-thousands of open files.
+One file, and not one for each part: any image is one read away, and all the space is taken before
+the first image is decoded.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def rows(
             Step("decode", len(images), len(images), "images", f"{whole.sum():,} from the cache")
         )
         digests = np.frombuffer(found, np.uint8).reshape(-1, _HASH_BYTES)
-        return PixelRows.opened(home / PIXELS, about.size, digests)
+        return PixelRows(home / PIXELS, about.size, digests)
 
 
 @contextmanager
@@ -140,8 +140,14 @@ def _opened(home: Path, about: PixelSet) -> Iterator[tuple[int, int]]:
 
 def _allocate(descriptor: int, size: int) -> None:
     """Takes all the space at once, so that a full disk is known before hours of work."""
+    before = os.fstat(descriptor).st_size
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, max(1, size))
+        try:
+            os.posix_fallocate(descriptor, 0, max(1, size))
+        except OSError as error:
+            os.ftruncate(descriptor, before)
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not on every file system
+                raise
     os.ftruncate(descriptor, size)
 
 

@@ -47,11 +47,13 @@ class Division:
     sha256: str
 
 
-def divide(images: Sequence[ListedImage]) -> Division:
+def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
     """Gives each image a split, stratified by class, always the same, whole groups on one side.
 
     Args:
         images: sorted by name, all with a split or all without.
+        alike: for each image a text; those with the same text go to the same side, where we make
+            the splits. A group of an image's own has precedence.
 
     Raises:
         DataError: there is no training split, a group is in two splits, or a class is not in each
@@ -68,7 +70,7 @@ def divide(images: Sequence[ListedImage]) -> Division:
     made = tuple(split for split in SPLITS if parts and split in parts and split not in given)
     if parts:
         pool = [index for index, image in enumerate(images) if image.split in ("", "train")]
-        tenths = _tenths([images[index] for index in pool])
+        tenths = _tenths([images[index] for index in pool], [alike[index] for index in pool])
         divided = list(images)
         for index, tenth in zip(pool, tenths, strict=True):
             divided[index] = replace(images[index], split=parts[tenth])
@@ -78,16 +80,17 @@ def divide(images: Sequence[ListedImage]) -> Division:
     return Division(tuple(images), made, _sha256(images))
 
 
-def _tenths(images: Sequence[ListedImage]) -> np.ndarray:
+def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
     """A number from 0 to 9 for each image: tenths with the same share of each class."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     labels = np.array([image.label for image in images])
-    # An image alone is a group of its own, by a name that no group can have.
-    groups = np.array([image.group or f"\0{image.name}" for image in images])
-    grouped = any(image.group for image in images)
-    kind = StratifiedGroupKFold if grouped else StratifiedKFold
-    if max(Counter(labels).values(), default=0) < TENTHS or len(set(groups)) < TENTHS:
+    # A zero byte is in no group's own name.
+    names = [image.group or f"\0{text}" for image, text in zip(images, alike, strict=True)]
+    _, groups = np.unique(names, return_inverse=True)
+    kinds = groups.max(initial=-1) + 1
+    kind = StratifiedKFold if kinds == len(images) else StratifiedGroupKFold
+    if max(Counter(labels).values(), default=0) < TENTHS or kinds < TENTHS:
         label, count = min(Counter(labels).items(), key=lambda item: item[1])
         raise DataError("too few images to make splits", f"{count} of {some([label])}", ENOUGH)
     tenths = np.empty(len(images), int)
