@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def read(path: Path) -> Listing:
             "name a split in every line, or in none",
         )
     root = path.parent
-    missing = sorted(name for name in images if not _is_there(root / name))
+    missing = _missing(root, images)
     if missing:
         raise DataError(
             f"the CSV names {len(missing):,} files that are not there",
@@ -62,6 +63,30 @@ def read(path: Path) -> Listing:
         )
     classes = ordered(image.label for image in images.values())
     return Listing(root, tuple(images[name] for name in sorted(images)), classes, certain=True)
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    name: str
+    label: str
+    split: str
+    group: str
+
+
+def _missing(root: Path, names: Iterable[str]) -> list[str]:
+    """The names of files that are not there."""
+    missing = []
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        for name in names:
+            try:
+                os.stat(name, dir_fd=folder)
+            except (OSError, ValueError):  # a name may also be too long, or hold a NUL
+                missing.append(name)
+    finally:
+        os.close(folder)
+    return sorted(missing)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +101,7 @@ def printable(name: str) -> str:
     )
 
 
-def some(names: Iterable[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """A list for a line: the first few, and how many more there are."""
-    shown = [printable(name) for name in names]
-    more = f" and {len(shown) - NAMED:,} more" if len(shown) > NAMED else ""
-    return ", ".join(shown[:NAMED]) + more
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(map(printable, names[:NAMED])) + more

@@ -20,6 +20,9 @@ from effbench.data.splits import SPLIT_SEED
 from effbench.errors import DataError
 
 TENTHS = 10
+# Up to here, groups are dealt out by how many images of each class they have, which takes 2 ms a
+# group; of more, each counts as its first image, and their sizes average out.
+FEW_GROUPS = 1000
 # The split of each tenth, by the splits that a source has itself; what is not here needs none made.
 DIVISIONS = {
     (): ("test", "test", "validation", *["train"] * 7),
@@ -87,19 +90,27 @@ def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
     labels = np.array([image.label for image in images])
     # A zero byte is in no group's own name.
     names = [image.group or f"\0{text}" for image, text in zip(images, alike, strict=True)]
-    _, groups = np.unique(names, return_inverse=True)
-    kinds = groups.max(initial=-1) + 1
-    kind = StratifiedKFold if kinds == len(images) else StratifiedGroupKFold
-    if max(Counter(labels).values(), default=0) < TENTHS or kinds < TENTHS:
-        label, count = min(Counter(labels).items(), key=lambda item: item[1])
-        raise DataError("too few images to make splits", f"{count} of {some([label])}", ENOUGH)
-    tenths = np.empty(len(images), int)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    groups = np.array([numbers[name] for name in names])
+    label, count = min(Counter(labels).items(), key=lambda item: item[1])
+    if max(Counter(labels).values()) < TENTHS or len(numbers) < TENTHS:
+        received = f"{count:,} of {some([label])}, {len(images):,} in {len(numbers):,} groups"
+        raise DataError("too few images to make splits", received, ENOUGH)
+    if len(images) > len(numbers) <= FEW_GROUPS:
+        return _folds(StratifiedGroupKFold, labels, groups)
+    _, firsts = np.unique(groups, return_index=True)
+    return _folds(StratifiedKFold, labels[firsts], None)[groups]
+
+
+def _folds(kind: type, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The fold of each, in order, of one of scikit-learn's ways to make them."""
+    numbers = np.empty(len(labels), int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of small classes, which are looked at later
         folds = kind(TENTHS, shuffle=True, random_state=SPLIT_SEED)
         for number, (_, inside) in enumerate(folds.split(labels, labels, groups)):
-            tenths[inside] = number
-    return tenths
+            numbers[inside] = number
+    return numbers
 
 
 def _groups_are_whole(images: Sequence[ListedImage]) -> None:
