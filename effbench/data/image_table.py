@@ -89,23 +89,6 @@ def _missing(root: Path, names: Iterable[str]) -> list[str]:
     return sorted(missing)
 
 
-@dataclass(frozen=True)
-class _Row:
-    line: int
-    name: str
-    label: str
-    split: str
-    group: str
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.stat()
-    except (OSError, ValueError):  # a name may also be too long, or hold a NUL
-        return False
-    return True
-
-
 def _rows(path: Path) -> Iterator[_Row]:
     lines = io.StringIO(_text(path), newline="")
     header = lines.readline()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,19 +149,16 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
     seen = survey(photos.listed(source), report)
     problems: list[str] = []
     division: Division | None = None
-
-    def divided() -> None:
-        nonlocal division
+    try:
+        if not skip_unreadable:
+            photos.check_readable(seen)
+    except DataError as error:
+        problems.append(str(error))
+    try:
+        photos.check_classes(seen)
         division = photos.divided(seen)
-
-    checks: list[Callable[[], None]] = [lambda: photos.check_classes(seen), divided]
-    if not skip_unreadable:
-        checks.insert(0, lambda: photos.check_readable(seen))
-    for check in checks:
-        try:
-            check()
-        except DataError as error:
-            problems.append(str(error))
+    except DataError as error:
+        problems.append(str(error))
     images = division.images if division else tuple(row.listed for row in seen.images)
     inspection = Inspection(
         source=str(source),
