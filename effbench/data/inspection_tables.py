@@ -43,13 +43,13 @@ def notes(inspection: Inspection) -> Iterator[str]:
     yield from _split_notes(inspection)
     yield from _balance(inspection)
     for names, what in (
-        (inspection.no_images, "among the images are none"),
-        (inspection.beside, "lie outside of the classes' folders"),
+        (inspection.no_images, "Files among the images that are none"),
+        (inspection.beside, "Files outside of the classes' folders"),
     ):
         if names:
-            yield f"{_counted(len(names), 'file')} {what}: {some(names)}."
+            yield f"{what}: {len(names):,} ({some(names)})."
     if inspection.hidden:
-        yield f"{_counted(inspection.hidden, 'hidden file or folder')} passed over."
+        yield f"Hidden files and folders that were passed over: {inspection.hidden:,}."
     yield from _alike_notes("have the same pixels", inspection.alike)
     if inspection.near is not None:
         what = f"look the same (perceptual hashes that differ in at most {NEAR_BITS} of 64 bits)"
@@ -125,17 +125,19 @@ def _unreadable(inspection: Inspection) -> Table:
 
 def _alike(caption: str, groups: Sequence[Alike]) -> Table:
     columns = (
+        Column("Group"),
         Column("Files", words=True),
         Column("Classes", words=True),
         Column("Splits", words=True),
     )
     rows = tuple(
         (
+            f"{number:,}",
             "\n".join(map(printable, group.names)),
             "\n".join(map(printable, group.labels)),
             "\n".join(group.splits),
         )
-        for group in groups[:ROWS]
+        for number, group in enumerate(groups[:ROWS], 1)
     )
     return Table(caption, columns, rows)
 
@@ -180,8 +182,3 @@ def _alike_notes(what: str, groups: Sequence[Alike]) -> Iterator[str]:
             f"{sum(group.leaks for group in groups):,} of them in two splits, "
             f"{sum(group.contradicts for group in groups):,} with two labels."
         )
-
-
-def _counted(count: int, what: str) -> str:
-    plural = what.replace("file", "files").replace("folder", "folders")
-    return f"{count:,} {what if count == 1 else plural}"

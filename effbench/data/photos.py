@@ -22,7 +22,7 @@ from effbench.progress import Report
 
 
 @dataclass(frozen=True)
-class Photos:
+class PhotoFiles:
     """Images as files of any size; `sized` makes arrays of them.
 
     Attributes:
@@ -38,9 +38,9 @@ class Photos:
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, indices: np.ndarray) -> Photos:
+    def take(self, indices: np.ndarray) -> PhotoFiles:
         """The images at `indices` (int [m])."""
-        return Photos(
+        return PhotoFiles(
             self.root,
             tuple(self.names[index] for index in indices),
             tuple(self.hashes[index] for index in indices),
@@ -114,7 +114,12 @@ def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Phot
         DataError: it cannot be trained on; the message says why.
         DiskError: the cache cannot be written.
     """
-    seen = survey(listed(source), report)
+    return of(listed(source), report, skip_unreadable=skip_unreadable)
+
+
+def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> PhotoDataset:
+    """The images of a listing, split, as `load` describes it."""
+    seen = survey(listing, report)
     if not skip_unreadable:
         check_readable(seen)
     check_classes(seen)
@@ -166,7 +171,7 @@ def _dataset(seen: Survey, division: Division) -> PhotoDataset:
     number = {name: label for label, name in enumerate(seen.listing.classes)}
     labels = np.array([number[image.label] for image in division.images])
     labels = labels.astype(np.min_scalar_type(len(number) - 1))
-    whole = Photos(
+    whole = PhotoFiles(
         seen.listing.root,
         tuple(image.name for image in division.images),
         tuple(row.look.sha256 for row in seen.images),
