@@ -16,6 +16,12 @@ from effbench.errors import DataError
 from effbench.files import writing
 from effbench.progress import Report, Step
 
+# What unpacking raises of archives that are cut off, or whose names contradict one another.
+_BROKEN = (
+    *(tarfile.TarError, zlib.error, EOFError),
+    *(FileExistsError, IsADirectoryError, NotADirectoryError),
+)
+
 
 @dataclass(frozen=True)
 class PublishedFile:
@@ -98,7 +104,7 @@ def _unpack(archive: Path, folder: str, home: Path, hint: str) -> None:
             try:
                 with tarfile.open(archive) as tar:
                     tar.extractall(scratch, filter="data")
-            except (tarfile.TarError, zlib.error, EOFError) as error:
+            except _BROKEN as error:
                 rule = "not a whole archive, or one that would write elsewhere"
                 raise DataError(rule, f"{archive} ({error})", hint) from error
             if not Path(scratch, folder).is_dir():
