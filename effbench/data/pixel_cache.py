@@ -105,11 +105,11 @@ def rows(
     about = PixelSet(size, geometry.fit, geometry.filter, len(images), digest)
     home = folder / about.key
     with locks.held(home.with_suffix(".lock"), report, "another process decodes these images"):
-        # Ahead of the room: a set that is in use is not removed.
+        pixel_room.make(folder, home, len(images) * (about.row_bytes + _HASH_BYTES), cache_gb)
         with writing(home):
             home.mkdir(exist_ok=True)
-            files.write_atomically(home / "about.json", json.dumps(asdict(about)).encode())
-        pixel_room.make(folder, home, len(images) * (about.row_bytes + _HASH_BYTES), cache_gb)
+        # Written each time: its age says when the set was last used.
+        files.write_atomically(home / "about.json", json.dumps(asdict(about)).encode())
         with _opened(home, about) as (pixels, hashes):
             whole = _whole(pixels, hashes, about, report)
             left = [number for number in range(len(images)) if not whole[number]]

@@ -35,20 +35,26 @@ def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
     limit = (free + mine + sum(sets.values())) / 2 if cache_gb is None else cache_gb * 1e9
     which = "half of the free disk" if cache_gb is None else "--cache-gb"
     if size > limit:
-        allowed = f"{size / 1e9:,.2f} GB where {limit / 1e9:,.2f} GB are allowed ({which})"
-        raise DiskError("the pixels do not fit into the cache", allowed, HINT)
+        raise _too_large(size, f"{_gb(limit)} are allowed ({which})")
     for path in sorted(sets, key=_used):
         if size + sum(sets.values()) <= limit and size <= free + mine:
             return
         if _removed(path):
             free += sets.pop(path)
     taken = sum(sets.values())
-    if size + taken > limit or size > free + mine:
-        received = (
-            f"{size / 1e9:,.2f} GB, beside {taken / 1e9:,.2f} GB that other runs read at this "
-            f"moment, where {limit / 1e9:,.2f} GB are allowed ({which})"
-        )
-        raise DiskError("the pixels do not fit into the cache", received, HINT)
+    if size > free + mine:
+        raise _too_large(size, f"{_gb(free + mine)} are free")
+    if size + taken > limit:
+        other = f"of which other runs read {_gb(taken)} at this moment"
+        raise _too_large(size, f"{_gb(limit)} are allowed ({which}), {other}")
+
+
+def _too_large(size: int, room: str) -> DiskError:
+    return DiskError("the pixels do not fit into the cache", f"{_gb(size)} where {room}", HINT)
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:,.2f} GB"
 
 
 def _removed(home: Path) -> bool:

@@ -256,7 +256,7 @@ def test_a_set_that_does_not_fit_is_one_line(images, tmp_path):
         rows(images, tmp_path / "cache", cache_gb=10 * ROW_GB)
     assert str(caught.value).startswith("the pixels do not fit into the cache: ")
     assert "(--cache-gb); free some space, set --cache-gb, " in str(caught.value)
-    assert not (the_set(tmp_path / "cache") / PIXELS).exists()
+    assert not list((tmp_path / "cache").glob("*/"))
 
 
 def test_half_of_the_free_disk_is_the_bound(images, tmp_path, monkeypatch):
@@ -266,6 +266,15 @@ def test_half_of_the_free_disk_is_the_bound(images, tmp_path, monkeypatch):
     monkeypatch.setattr(pixel_cache.pixel_room.shutil, "disk_usage", lambda _: Usage)
     with pytest.raises(DiskError, match="half of the free disk"):
         rows(images, tmp_path / "cache")
+
+
+def test_a_bound_above_the_free_disk_is_no_room(images, tmp_path, monkeypatch):
+    class Usage:
+        free = int(10 * ROW_GB * 1e9)
+
+    monkeypatch.setattr(pixel_cache.pixel_room.shutil, "disk_usage", lambda _: Usage)
+    with pytest.raises(DiskError, match=r"where 0\.00 GB are free; free some space"):
+        rows(images, tmp_path / "cache", cache_gb=1)
 
 
 def disk_takes(folder: Path) -> float:
@@ -287,7 +296,7 @@ def test_sets_that_were_used_longest_ago_make_room(images, tmp_path):
 def test_a_set_that_somebody_reads_stays(images, tmp_path):
     cache = tmp_path / "cache"
     reader = rows(images[:5], cache, size=64)
-    with pytest.raises(DiskError, match="GB that other runs read at this moment, where "):
+    with pytest.raises(DiskError, match=r"of which other runs read .* GB at this moment"):
         rows(images[5:10], cache, size=64, cache_gb=disk_takes(cache) * 1.5)
     np.testing.assert_array_equal(reader[:], expected(images[:5], 64))
     del reader
