@@ -1,4 +1,4 @@
-"""The user's cache directory: features, plans, and downloaded datasets and weights."""
+"""The user's cache directory: features, pixels, plans, and downloaded datasets and weights."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def plans() -> Path:
     return directory() / "plan"
 
 
+def pixels() -> Path:
+    """Where images are kept as squares of pixels, one folder a set."""
+    return directory() / "photos" / "pixels"
+
+
+def surveys() -> Path:
+    """Where it is kept what image files are, one file a folder of images."""
+    return directory() / "photos" / "surveys"
+
+
 def downloads() -> Path:
     """Where datasets and weights are downloaded to."""
     return directory() / "downloads"
@@ -39,7 +49,7 @@ def keras() -> Path:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One set of features, the plans or one download, and its size in bytes."""
+    """One set of features or pixels, the plans, the surveys or one download; its size in bytes."""
 
     path: Path
     size: int
@@ -47,13 +57,14 @@ class CacheEntry:
 
 def entries() -> list[CacheEntry]:
     """All there is in the cache, sorted by path."""
-    plan = [plans()] if plans().is_dir() else []
-    paths = sorted([*features().glob("*/"), *plan, *downloads().glob("*")])
+    whole = [folder for folder in (plans(), surveys()) if folder.is_dir()]
+    sets = [*features().glob("*/"), *pixels().glob("*/")]
+    paths = sorted([*sets, *whole, *downloads().glob("*")])
     return [CacheEntry(path, _size(path)) for path in paths]
 
 
 def clear(everything: bool) -> int:
-    """Removes the features and the plans, and with `everything` the downloads too.
+    """Removes what can be computed again, and with `everything` the downloads too.
 
     Returns:
         The number of bytes freed.
@@ -62,7 +73,8 @@ def clear(everything: bool) -> int:
         DiskError: something cannot be removed.
     """
     freed = 0
-    for folder in [features(), plans(), *([downloads()] if everything else [])]:
+    computed = [features(), pixels(), surveys(), plans()]
+    for folder in [*computed, *([downloads()] if everything else [])]:
         if folder.exists():
             freed += _size(folder)
             with writing(folder):

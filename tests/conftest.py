@@ -41,6 +41,7 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("EFFBENCH_CACHE", str(home / "effbench"))
         patch.setenv("KERAS_HOME", str(home / "keras"))
         patch.setenv("EFFBENCH_CIFAR10_URL", f"{NOWHERE}/cifar-10-python.tar.gz")
+        patch.setenv("EFFBENCH_CIFAR100_URL", f"{NOWHERE}/cifar-100-python.tar.gz")
         patch.setenv("EFFBENCH_WEIGHTS_URL", NOWHERE)
         yield
 

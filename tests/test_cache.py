@@ -21,6 +21,8 @@ def fill(home: Path) -> None:
         ("features/B0-224/00000-aa.npy", 1000),
         ("features/B0-224/00001-bb.npy", 24),
         ("features/T-320/00000-cc.npy", 500),
+        ("photos/pixels/5-224-squash-bilinear-aa/pixels.u8", 300),
+        ("photos/surveys/aa.jsonl", 7),
         ("plan/compiled/aa-v3.json", 10),
         ("plan/programs/aa.mlir", 20),
         ("downloads/efficientnetv2-b0-imagenet.h5", 70),
@@ -40,10 +42,10 @@ def test_the_directory_is_the_named_one_or_the_users(home, monkeypatch):
         assert cache.directory() == Path(platformdirs.user_cache_dir("effbench"))
 
 
-def test_features_plans_and_downloads_are_apart_and_within(home):
-    places = {cache.features(), cache.plans(), cache.downloads()}
-    assert len(places) == 3
-    assert {place.parent for place in places} == {home}
+def test_all_that_is_kept_is_apart_and_within(home):
+    places = {cache.features(), cache.plans(), cache.downloads(), cache.pixels(), cache.surveys()}
+    assert len(places) == 5
+    assert all(place.is_relative_to(home) for place in places)
 
 
 def test_the_cache_of_keras(tmp_path, monkeypatch):
@@ -59,27 +61,29 @@ def test_an_empty_cache(home):
     assert not home.exists()
 
 
-def test_entries_are_sets_of_features_plans_and_downloads(home):
+def test_entries_are_sets_plans_and_downloads(home):
     fill(home)
     assert [(str(entry.path.relative_to(home)), entry.size) for entry in cache.entries()] == [
         ("downloads/cifar-10-python.tar.gz", 6),
         ("downloads/efficientnetv2-b0-imagenet.h5", 70),
         ("features/B0-224", 1024),
         ("features/T-320", 500),
+        ("photos/pixels/5-224-squash-bilinear-aa", 300),
+        ("photos/surveys", 7),
         ("plan", 30),
     ]
 
 
-def test_clear_removes_features_and_plans_and_keeps_downloads(home):
+def test_clear_removes_what_can_be_computed_and_keeps_downloads(home):
     fill(home)
-    assert cache.clear(everything=False) == 1554
+    assert cache.clear(everything=False) == 1861
     assert [entry.size for entry in cache.entries()] == [6, 70]
     assert cache.clear(everything=False) == 0
 
 
 def test_clear_everything(home):
     fill(home)
-    assert cache.clear(everything=True) == 1630
+    assert cache.clear(everything=True) == 1937
     assert cache.entries() == []
 
 

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.pictures import fill
 from support.records import complete
 
 import effbench
@@ -122,6 +123,7 @@ LIGHT = (
     ["plan", "--help"],
     ["export", "--help"],
     ["predict", "--help"],
+    ["data", "PHOTOS"],
 )
 
 WATCH = """
@@ -138,7 +140,8 @@ print("\\n" + json.dumps([code, sorted({name.split(".")[0] for name in sys.modul
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_light_commands_do_not_load_tensorflow(arguments, tmp_path):
     complete(Store(tmp_path))
-    places = {"RESULTS": str(tmp_path)}
+    fill(tmp_path / "photos", {"a": 10, "b": 10})
+    places = {"RESULTS": str(tmp_path), "PHOTOS": str(tmp_path / "photos")}
     arguments = [places.get(each, each) for each in arguments]
     done = subprocess.run(
         (sys.executable, "-c", WATCH, *arguments), capture_output=True, text=True, check=True

@@ -9,6 +9,7 @@ import typer
 import effbench
 from effbench.cli.bench import bench_app
 from effbench.cli.console import out
+from effbench.cli.data import data
 from effbench.cli.doctor import doctor
 from effbench.cli.downloads import cache, fetch
 from effbench.cli.export import export, predict
@@ -40,7 +41,7 @@ def _root(
 
 
 for command in (
-    *(variants, sweep, report, compare, reference, show, validate, merge),
+    *(variants, data, sweep, report, compare, reference, show, validate, merge),
     *(export, predict, plan, fetch, doctor, cache),
 ):
     app.command(cls=Command)(command)

@@ -59,7 +59,7 @@ def cache(
         typer.Option("--all", help="Clear downloads too, not only what can be computed again."),
     ] = False,
 ) -> None:
-    """List or clear cached features, plans and downloads."""
+    """List or clear cached features, pixels, plans and downloads."""
     from effbench.cache import clear, directory, entries
 
     if action is CacheAction.clear:

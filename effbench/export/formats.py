@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from effbench.cpu import cores
 from effbench.errors import EffbenchError
-from effbench.hardware import machine
 from effbench.hardware.tensorflow_setup import keras, tf
 
 # Where models of TensorFlow Lite have the names of their classes, one a line: in a zip archive
@@ -145,7 +145,7 @@ def _write_tflite(model: keras.Model, names: Sequence[str], path: Path) -> None:
 
 def _read_tflite(path: Path) -> Classify:
     names = _labels(path)
-    interpreter = tf.lite.Interpreter(str(path), num_threads=machine.cores())
+    interpreter = tf.lite.Interpreter(str(path), num_threads=cores())
     (given,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def classify(image: np.ndarray) -> dict[str, float]:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from effbench.cpu import cores
 from effbench.errors import DeviceError, EffbenchError
 from effbench.hardware import hosts, machine, tpu
 from effbench.hardware.distribution import Layout, Replicated
@@ -66,7 +67,7 @@ def connect(
 def _cpu(replicas: int | None, _: str) -> Device:
     if replicas is None:
         beside = tf.config.threading.get_intra_op_parallelism_threads() == 1
-        threads = machine.cores() if beside else 1
+        threads = cores() if beside else 1
         return Device("cpu", machine.cpu_name(), threads, Layout("/CPU:0"))
     (cpu,) = tf.config.list_physical_devices("CPU")
     parts = [tf.config.LogicalDeviceConfiguration()] * replicas
@@ -82,8 +83,8 @@ def _set_up_cpu(beside: bool) -> None:
         # towers) than kernels that share the cores, and 1.5 times for heads beside each other. But
         # a network that trains cannot be cut, as BatchNorm looks at a whole batch: shared cores
         # were up to 1.3 times faster.
-        tf.config.threading.set_intra_op_parallelism_threads(1 if beside else machine.cores())
-        tf.config.threading.set_inter_op_parallelism_threads(machine.cores())
+        tf.config.threading.set_intra_op_parallelism_threads(1 if beside else cores())
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
     tf.config.experimental.enable_op_determinism()
 
 

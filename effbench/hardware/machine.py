@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import shutil
 from pathlib import Path
 
+from effbench.cpu import cores
 from effbench.errors import DeviceError
 from effbench.hardware import tpu
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:

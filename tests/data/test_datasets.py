@@ -18,6 +18,7 @@ from support.cifar import (
 )
 
 from effbench.data import cifar10, datasets
+from effbench.data.cifar_archive import unpickle_arrays
 from effbench.data.splits import Dataset
 from effbench.errors import DataError, UsageError
 
@@ -203,9 +204,10 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
 def test_nothing_but_arrays_is_built(name):
     module, attribute = (text.encode() for text in name)
     with pytest.raises(DataError, match="numpy arrays only"):
-        cifar10.unpickle_arrays(
+        unpickle_arrays(
             b"\x80\x04\x8c" + bytes([len(module)]) + module
-            + b"\x8c" + bytes([len(attribute)]) + attribute + b"\x93."
+            + b"\x8c" + bytes([len(attribute)]) + attribute + b"\x93.",
+            "",
         )  # fmt: skip
 
 
@@ -215,13 +217,13 @@ def test_nothing_but_arrays_is_built(name):
 )
 def test_a_broken_pickle(content):
     with pytest.raises(DataError, match="not a whole pickle"):
-        cifar10.unpickle_arrays(content)
+        unpickle_arrays(content, "")
 
 
 @pytest.mark.parametrize("value", [None, [b"data"], 7, np.zeros(3, np.uint8)])
 def test_a_pickle_of_another_type(value):
     with pytest.raises(DataError, match="must hold a dict"):
-        cifar10.unpickle_arrays(python2_pickle(value))
+        unpickle_arrays(python2_pickle(value), "")
 
 
 def test_the_content_hash_changes_with_a_pixel_and_with_a_label(monkeypatch, tmp_path):

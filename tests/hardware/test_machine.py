@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from effbench import cpu
 from effbench.errors import DeviceError
 from effbench.hardware import machine, tpu
 
@@ -107,7 +108,7 @@ def test_no_chip_and_no_build_are_different_mistakes(root, monkeypatch):
 
 
 def test_the_processors_own_name(root):
-    cores = f", {machine.cores()} cores"
+    cores = f", {cpu.cores()} cores"
     assert machine.cpu_name().endswith(cores)
     (root / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n\n" * 2)
     assert machine.cpu_name() == f"Some CPU @ 2 GHz{cores}"
@@ -121,10 +122,10 @@ def test_cores_are_those_this_process_may_use():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert machine.cores() == 1
+        assert cpu.cores() == 1
     finally:
         os.sched_setaffinity(0, before)
-    assert machine.cores() == len(before)
+    assert cpu.cores() == len(before)
 
 
 @pytest.mark.parametrize(

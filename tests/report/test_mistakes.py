@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from support.cifar import contents, publish, small_cifar10, write
 from support.records import complete, result, scores, spec
 
-from effbench.data import cifar10, datasets
+from effbench.data import cifar10, cifar_archive, datasets
 from effbench.errors import DataError
 from effbench.records.record import Images, RunResult
 from effbench.records.store import Store
@@ -159,7 +159,7 @@ def _own_cache(tmp_path, monkeypatch):
     def forbidden(*_: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(cifar10, "download", forbidden)
+    monkeypatch.setattr(cifar_archive, "download", forbidden)
 
 
 def test_digits_come_with_scikit_learn():
@@ -192,7 +192,7 @@ def test_cifar10_is_read_from_the_folder_and_from_the_cache(tmp_path, monkeypatc
 
 
 def cifar10_in_keras(tmp_path):
-    return tmp_path / "keras" / "datasets" / cifar10.FOLDER
+    return tmp_path / "keras" / "datasets" / cifar10.ARCHIVE.folder
 
 
 @pytest.mark.usefixtures("_own_cache")

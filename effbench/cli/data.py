@@ -1,0 +1,106 @@
+"""The command that looks at people's own images before hours are spent on them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from effbench.cli.console import Display, err, left_out, notes, say, show
+from effbench.cli.interruption import interrupted
+from effbench.errors import DataError
+
+if TYPE_CHECKING:
+    from effbench.data.inspection import Inspected
+
+
+@interrupted("what was looked at by then is kept; run it again to go on")
+def data(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of <class>/* or <split>/<class>/*, or a CSV of file_name,label.",
+        ),
+    ],
+    near: Annotated[
+        bool, typer.Option("--near", help="Find images that look the same, too.")
+    ] = False,
+    montage: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a PNG with nine images of a class.")
+    ] = None,
+    write_split: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the splits as a CSV.")
+    ] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every name.")] = False,
+) -> None:
+    """Check images of your own: counts, sizes, unreadable files, duplicates, splits."""
+    from effbench.data import inspection
+
+    with Display(err, 0, quiet=False, verbose=False) as display:
+        inspected = inspection.inspect(
+            source, partial(display.step, "data"), near=near, skip_unreadable=skip_unreadable
+        )
+    if as_json:
+        print(json.dumps(asdict(inspected.inspection), indent=1))
+    else:
+        _print(inspected)
+    if montage:
+        _write_montage(inspected, montage)
+    if write_split:
+        _write_split(inspected, write_split)
+    if inspected.inspection.problems:
+        raise typer.Exit(1)
+
+
+def _print(inspected: Inspected) -> None:
+    from effbench.data import inspection_tables
+
+    hidden = []
+    for table in inspection_tables.tables(inspected.inspection):
+        hidden += show(table)
+        say("")
+    left_out(hidden)
+    notes(inspection_tables.notes(inspected.inspection))
+    for problem in inspected.inspection.problems:
+        say(problem, Text("wrong ", "red"))
+
+
+def _write_montage(inspected: Inspected, path: Path) -> None:
+    from effbench.data.montage import MOST_CLASSES, montage
+    from effbench.files import write_atomically
+
+    write_atomically(path, montage(inspected.survey))
+    classes = len(inspected.survey.listing.classes)
+    if classes > MOST_CLASSES:
+        say(f"{path} shows the first {MOST_CLASSES} of {classes:,} classes", console=err)
+
+
+def _write_split(inspected: Inspected, path: Path) -> None:
+    from effbench.files import write_atomically
+
+    if inspected.division is None:
+        problem = inspected.inspection.problems[-1]
+        raise DataError("there is no split to write", problem, f"{path} was not written")
+    images = inspected.division.images
+    titles = ["file_name", "label", "split"]
+    titles += ["group"] if any(image.group for image in images) else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(titles)
+    for image in images:
+        cells = (image.name, image.label, image.split, image.group)
+        writer.writerow(cells[: len(titles)])
+    write_atomically(path, text.getvalue().encode())
+    root = inspected.survey.listing.root
+    say(f"{path}: its names start from {root}; put it there to use it as --data", console=err)

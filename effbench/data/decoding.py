@@ -1,0 +1,90 @@
+"""From the bytes of an image file to its pixels, by what is in it and not by its name.
+
+Pillow decodes; what its formats leave open is decided here: where an image is see-through there is
+white behind it, EXIF's orientation is applied, and of several frames the first one counts.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import PIL
+from PIL import Image, ImageOps
+
+from effbench.errors import one_line
+
+# Raised whenever the same file gives other pixels than before.
+VERSION = 1
+# All that the pixels of a file depend on beside the file.
+DECODER = f"Pillow {PIL.__version__}, version {VERSION}"
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+READABLE = "JPEG, PNG, GIF, BMP or WebP"
+# A file whose name ends so was meant to be an image, whether it can be read or not.
+ENDINGS = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib"),
+        *(".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"),
+    )
+)
+
+
+class UnreadableImageError(Exception):
+    """A file cannot be decoded; the message says why."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+        image: in mode RGB, turned as EXIF says.
+        format: one of `FORMATS`, or MPO: a JPEG with another image in it, as cameras write.
+    """
+
+    image: Image.Image
+    format: str
+
+
+def decode(content: bytes) -> Picture:
+    """The first frame of an image as RGB.
+
+    16 bits a channel are rounded to 8; CMYK becomes RGB without its colour profile.
+
+    Raises:
+        UnreadableImageError: it is empty, cut off, damaged, of no known format, or a decompression
+            bomb: of more pixels than Pillow takes (179 million).
+    """
+    if not content:
+        raise UnreadableImageError("0 bytes")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of half the pixels that it refuses, and of damaged EXIF.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+                opened.load()
+                name = opened.format or ""
+                return Picture(_rgb(ImageOps.exif_transpose(opened)), name)
+    except PIL.UnidentifiedImageError as error:
+        raise UnreadableImageError(f"not a {READABLE}") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"a decompression bomb: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders of damaged files raise errors of any kind
+        reason = one_line(str(error)) or type(error).__name__
+        raise UnreadableImageError(f"damaged: {reason}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # which Pillow would clip, not scale
+        grey = np.asarray(image, np.float64) * (255 / 65535)
+        return Image.fromarray(np.round(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        white = Image.new("RGBA", opaque.size, "white")
+        return Image.alpha_composite(white, opaque).convert("RGB")
+    return image.convert("RGB")

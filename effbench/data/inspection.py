@@ -1,0 +1,245 @@
+"""What a person should know of their images before they spend hours on them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from effbench.config.variants import VARIANTS
+from effbench.data import near_duplicates, photos
+from effbench.data.listing import SPLITS, ListedImage, by_number
+from effbench.data.splitting import Division
+from effbench.data.survey import Survey, SurveyedImage, survey
+from effbench.errors import DataError
+from effbench.progress import Report
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """A class, and how many images it has in each split."""
+
+    name: str
+    images: int
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """The smallest, the median and the largest number of pixels of a side."""
+
+    side: str
+    smallest: int
+    median: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Upsampling:
+    """How many images have a side shorter than the native size of some variants."""
+
+    variants: tuple[str, ...]
+    size: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that cannot be read, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Images that show the same.
+
+    Attributes:
+        names: of the files.
+        labels: their classes, in the same order.
+        splits: their splits; "" where there are none.
+        bits: bits in which their perceptual hashes differ; None if every pixel is equal.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    bits: int | None = None
+
+    @property
+    def leaks(self) -> bool:
+        """Whether they are in two splits."""
+        return len(set(self.splits)) > 1
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether they have two labels."""
+        return len(set(self.labels)) > 1
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that there is to say of a source.
+
+    Attributes:
+        source: the folder or the CSV.
+        images: number of images that can be read.
+        classes: in the order of their labels.
+        by_number: whether that is the order of numbers; else it is that of letters.
+        made: splits that the source does not have and that are made.
+        split_sha256: hash of the split; "" where there is none.
+        sides: of all images that can be read.
+        formats: number of images by format.
+        upsampled: for each native size.
+        unreadable: images that cannot be read.
+        no_images: names of other files among the images.
+        beside: names of files outside of the classes' folders.
+        hidden: number of hidden files and folders.
+        alike: images with the same pixels.
+        near: images that look the same; None if nobody asked.
+        problems: why a sweep would refuse the source, a line each.
+    """
+
+    source: str
+    images: int
+    classes: tuple[ClassCount, ...]
+    by_number: bool
+    made: tuple[str, ...]
+    split_sha256: str
+    sides: tuple[Range, ...]
+    formats: dict[str, int]
+    upsampled: tuple[Upsampling, ...]
+    unreadable: tuple[Unreadable, ...]
+    no_images: tuple[str, ...]
+    beside: tuple[str, ...]
+    hidden: int
+    alike: tuple[Alike, ...]
+    near: tuple[Alike, ...] | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """An inspection, and what it is of."""
+
+    inspection: Inspection
+    survey: Survey
+    division: Division | None
+
+
+def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) -> Inspected:
+    """Looks at all images of a source.
+
+    Args:
+        source: a folder or a CSV.
+        report: told of the progress, in images.
+        near: whether to look for images that look the same, too.
+        skip_unreadable: whether unreadable images are no problem.
+
+    Raises:
+        DataError: the source is nothing that could hold images.
+        DiskError: the cache cannot be written.
+    """
+    seen = survey(photos.listed(source), report)
+    problems: list[str] = []
+    division: Division | None = None
+    try:
+        if not skip_unreadable:
+            photos.check_readable(seen)
+    except DataError as error:
+        problems.append(str(error))
+    try:
+        photos.check_classes(seen)
+        division = photos.divided(seen)
+    except DataError as error:
+        problems.append(str(error))
+    images = division.images if division else tuple(row.listed for row in seen.images)
+    inspection = Inspection(
+        source=str(source),
+        images=len(images),
+        classes=_classes(seen.listing.classes, images),
+        by_number=by_number(seen.listing.classes),
+        made=division.made if division else (),
+        split_sha256=division.sha256 if division else "",
+        sides=_sides(seen.images),
+        formats=dict(Counter(row.look.format for row in seen.images).most_common()),
+        upsampled=_upsampled(seen.images),
+        unreadable=tuple(Unreadable(row.listed.name, row.look.problem) for row in seen.unreadable),
+        no_images=seen.no_images,
+        beside=seen.listing.beside,
+        hidden=seen.listing.hidden,
+        alike=_alike(seen.images, images),
+        near=_near(seen, images, report) if near else None,
+        problems=tuple(problems),
+    )
+    return Inspected(inspection, seen, division)
+
+
+def _classes(names: Sequence[str], images: Iterable[ListedImage]) -> tuple[ClassCount, ...]:
+    counts = Counter((image.label, image.split) for image in images)
+    splits = ("", *SPLITS)
+    return tuple(
+        ClassCount(
+            name, sum(counts[name, split] for split in splits), *(counts[name, s] for s in SPLITS)
+        )
+        for name in names
+    )
+
+
+def _sides(images: Sequence[SurveyedImage]) -> tuple[Range, ...]:
+    if not images:
+        return ()
+    sizes = np.array([(row.look.width, row.look.height) for row in images])
+    sides = {"width": sizes[:, 0], "height": sizes[:, 1], "shorter side": sizes.min(axis=1)}
+    return tuple(
+        Range(name, int(values.min()), int(np.median(values)), int(values.max()))
+        for name, values in sides.items()
+    )
+
+
+def _upsampled(images: Sequence[SurveyedImage]) -> tuple[Upsampling, ...]:
+    shorter = np.array([min(row.look.width, row.look.height) for row in images])
+    variants: dict[int, list[str]] = defaultdict(list)
+    for variant in VARIANTS.values():
+        variants[variant.image_size].append(variant.name)
+    return tuple(
+        Upsampling(tuple(names), size, int((shorter < size).sum()))
+        for size, names in sorted(variants.items())
+    )
+
+
+def _alike(rows: Sequence[SurveyedImage], images: Sequence[ListedImage]) -> tuple[Alike, ...]:
+    same: dict[str, list[ListedImage]] = defaultdict(list)
+    for row, image in zip(rows, images, strict=True):
+        same[row.look.pixels].append(image)
+    return _worst_first(_group(group) for group in same.values() if len(group) > 1)
+
+
+def _near(seen: Survey, images: Sequence[ListedImage], report: Report) -> tuple[Alike, ...]:
+    """Pairs that look the same; of images with the same pixels, the first one stands for all."""
+    first = {row.look.pixels: index for index, row in reversed(list(enumerate(seen.images)))}
+    positions = sorted(first.values())
+    paths = [seen.listing.root / images[index].name for index in positions]
+    return _worst_first(
+        _group([images[positions[pair.first]], images[positions[pair.second]]], pair.bits)
+        for pair in near_duplicates.pairs(paths, report)
+    )
+
+
+def _group(images: Sequence[ListedImage], bits: int | None = None) -> Alike:
+    return Alike(
+        tuple(image.name for image in images),
+        tuple(image.label for image in images),
+        tuple(image.split for image in images),
+        bits,
+    )
+
+
+def _worst_first(groups: Iterable[Alike]) -> tuple[Alike, ...]:
+    return tuple(sorted(groups, key=lambda group: (not group.contradicts, not group.leaks)))

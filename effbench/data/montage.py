@@ -1,0 +1,61 @@
+"""A picture of the classes: nine images of each."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from effbench.data.decoding import UnreadableImageError, decode
+from effbench.data.listing import printable
+from effbench.data.survey import Survey, SurveyedImage
+
+ACROSS = 9
+# More classes would make a picture that no program opens.
+MOST_CLASSES = 100
+_SIDE = 112
+_GAP = 4
+_TEXT = 22
+
+
+def montage(seen: Survey) -> bytes:
+    """A PNG with a row for each of the first `MOST_CLASSES` classes: its name and nine images.
+
+    The nine are spread evenly over the class's files in the order of their names.
+    """
+    classes = seen.listing.classes[:MOST_CLASSES]
+    rows: dict[str, list[SurveyedImage]] = {label: [] for label in classes}
+    for row in seen.images:
+        if row.listed.label in rows:
+            rows[row.listed.label].append(row)
+    pitch = _SIDE + _GAP
+    width, height = ACROSS * pitch + _GAP, len(rows) * (pitch + _TEXT) + _GAP
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=14)
+    for number, (label, images) in enumerate(rows.items()):
+        top = number * (pitch + _TEXT) + _GAP
+        text = f"{printable(label)} ({len(images):,})"
+        draw.text((_GAP, top), text, "black", font)
+        for column, row in enumerate(_spread(images)):
+            thumbnail = _thumbnail(seen, row)
+            if thumbnail:
+                sheet.paste(thumbnail, (_GAP + column * pitch, top + _TEXT))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _spread(images: Sequence[SurveyedImage]) -> list[SurveyedImage]:
+    count = min(ACROSS, len(images))
+    return [images[index] for index in np.linspace(0, len(images) - 1, count).astype(int)]
+
+
+def _thumbnail(seen: Survey, row: SurveyedImage) -> Image.Image | None:
+    try:
+        content = (seen.listing.root / row.listed.name).read_bytes()
+        return ImageOps.pad(decode(content).image, (_SIDE, _SIDE), color="#dddddd")
+    except (OSError, UnreadableImageError):  # it went a moment ago
+        return None

@@ -1,0 +1,195 @@
+"""People's own images: a folder or a CSV as a dataset whose pixels stay on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from effbench import cache
+from effbench.config.geometry import Geometry
+from effbench.data import image_folders, image_table, pixel_cache
+from effbench.data.listing import SPLITS, Listing, some
+from effbench.data.pixel_cache import ImageFile
+from effbench.data.pixel_rows import PixelRows
+from effbench.data.splits import Dataset, Split
+from effbench.data.splitting import Division, divide
+from effbench.data.survey import Survey, survey
+from effbench.errors import DataError
+from effbench.progress import Report
+
+
+@dataclass(frozen=True)
+class PhotoFiles:
+    """Images as files of any size; `sized` makes arrays of them.
+
+    Attributes:
+        root: the folder that the names start from.
+        names: paths from there, with slashes.
+        hashes: the SHA-256 of each file.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    hashes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: np.ndarray) -> PhotoFiles:
+        """The images at `indices` (int [m])."""
+        return PhotoFiles(
+            self.root,
+            tuple(self.names[index] for index in indices),
+            tuple(self.hashes[index] for index in indices),
+        )
+
+    __getitem__ = take
+
+    def sized(
+        self, size: int, geometry: Geometry, report: Report, cache_gb: float | None = None
+    ) -> PixelRows:
+        """The images as squares, decoded once and kept in the cache.
+
+        Args:
+            size: pixels a side.
+            geometry: how an image becomes a square.
+            report: told of the progress, in images.
+            cache_gb: as for `pixel_cache.rows`.
+
+        Raises:
+            DiskError: they do not fit, or the disk is full.
+            DataError: an image has changed since the dataset was loaded.
+        """
+        files = [
+            ImageFile(self.root / name, sha256)
+            for name, sha256 in zip(self.names, self.hashes, strict=True)
+        ]
+        return pixel_cache.rows(files, size, geometry, cache.pixels(), cache_gb, report)
+
+
+@dataclass(frozen=True)
+class PhotoDataset(Dataset):
+    """A dataset of photos.
+
+    Attributes:
+        test: None where the source has none.
+        classes: names of the labels.
+        made: names of the splits that the source did not make.
+        split_sha256: of all names, labels and splits.
+        skipped: names of the unreadable images that were left out.
+    """
+
+    test: Split | None  # type: ignore[assignment]
+    classes: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+    split_sha256: str = ""
+    skipped: tuple[str, ...] = ()
+
+
+def listed(source: Path) -> Listing:
+    """The images that a folder or a CSV names.
+
+    Raises:
+        DataError: it is neither, or names no classes.
+    """
+    if source.is_dir():
+        return image_folders.read(source)
+    if source.exists():
+        return image_table.read(source)
+    raise DataError("no such folder or CSV", some([str(source)]), image_folders.LAYOUT)
+
+
+def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> PhotoDataset:
+    """The images of a folder or a CSV, split.
+
+    Args:
+        source: as `image_folders` or `image_table` read it.
+        report: told of the progress of the first look at each file, in images.
+        skip_unreadable: leaves out images that cannot be read.
+
+    Raises:
+        DataError: it cannot be trained on; the message says why.
+        DiskError: the cache cannot be written.
+    """
+    return of(listed(source), report, skip_unreadable=skip_unreadable)
+
+
+def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> PhotoDataset:
+    """The images of a listing, split, as `load` describes it."""
+    seen = survey(listing, report)
+    if not skip_unreadable:
+        check_readable(seen)
+    check_classes(seen)
+    return _dataset(seen, divided(seen))
+
+
+def divided(seen: Survey) -> Division:
+    """Gives each readable image a split, whole groups and images with the same pixels on one side.
+
+    Raises:
+        DataError: it cannot be done.
+    """
+    return divide([row.listed for row in seen.images], [row.look.pixels for row in seen.images])
+
+
+def check_readable(seen: Survey) -> None:
+    """Checks that every image can be read.
+
+    Raises:
+        DataError: some cannot.
+    """
+    if not seen.unreadable:
+        return
+    reasons = [f"{row.listed.name} ({row.look.problem})" for row in seen.unreadable]
+    raise DataError(
+        f"{len(reasons):,} of {len(reasons) + len(seen.images):,} images cannot be read",
+        some(reasons),
+        "mend or remove them, or leave them out with --skip-unreadable; effbench data names all",
+    )
+
+
+def check_classes(seen: Survey) -> None:
+    """Checks that there are classes to tell apart.
+
+    Raises:
+        DataError: there are less than two, or one has no images.
+    """
+    classes = seen.listing.classes
+    if len(classes) < 2:
+        raise DataError("there must be two classes or more", some(classes), image_folders.LAYOUT)
+    empty = sorted(set(classes) - {row.listed.label for row in seen.images})
+    if empty:
+        raise DataError(
+            "classes without a readable image", some(empty), "add images, or remove the class"
+        )
+
+
+def _dataset(seen: Survey, division: Division) -> PhotoDataset:
+    number = {name: label for label, name in enumerate(seen.listing.classes)}
+    labels = np.array([number[image.label] for image in division.images])
+    labels = labels.astype(np.min_scalar_type(len(number) - 1))
+    whole = PhotoFiles(
+        seen.listing.root,
+        tuple(image.name for image in division.images),
+        tuple(row.look.sha256 for row in seen.images),
+    )
+    splits = np.array([image.split for image in division.images])
+    parts = [np.flatnonzero(splits == split) for split in SPLITS]
+    train, validation, test = (
+        Split(whole.take(indices), labels[indices], indices)  # type: ignore[arg-type]
+        for indices in parts
+    )
+    content = division.sha256 + "".join(whole.hashes)
+    return PhotoDataset(
+        train,
+        validation,
+        test if len(test.labels) else None,
+        hashlib.sha256(content.encode()).hexdigest(),
+        seen.listing.classes,
+        division.made,
+        division.sha256,
+        tuple(row.listed.name for row in seen.unreadable),
+    )

@@ -1,0 +1,139 @@
+"""Who trains and who judges: the splits that a source does not make itself.
+
+A source without splits is divided 70 / 10 / 20 into train, validation and test. Where only the
+validation split is missing, it is a tenth of train. Where only the test split is missing, there is
+none: whoever left it out has looked at all images already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from effbench.data.listing import SPLITS, ListedImage, some
+from effbench.data.splits import SPLIT_SEED
+from effbench.errors import DataError
+
+TENTHS = 10
+# Up to here, groups are dealt out by how many images of each class they have, which takes 2 ms a
+# group; of more, each counts as its first image, and their sizes average out.
+FEW_GROUPS = 1000
+# The split of each tenth, by the splits that a source has itself; what is not here needs none made.
+DIVISIONS = {
+    (): ("test", "test", "validation", *["train"] * 7),
+    ("train",): ("test", "test", "validation", *["train"] * 7),
+    ("train", "test"): ("validation", *["train"] * 9),
+}
+ENOUGH = (
+    f"{TENTHS} images of a class are always enough (a group counts as one); add some, or say "
+    "which image is in which split"
+)
+
+
+@dataclass(frozen=True)
+class Division:
+    """Images with a split each.
+
+    Attributes:
+        images: in the order that they came in, each with its split.
+        made: the splits that the source did not make.
+        sha256: of all names, labels and splits.
+    """
+
+    images: tuple[ListedImage, ...]
+    made: tuple[str, ...]
+    sha256: str
+
+
+def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
+    """Gives each image a split, stratified by class, always the same, whole groups on one side.
+
+    Args:
+        images: sorted by name, all with a split or all without.
+        alike: for each image a text; those with the same text go to the same side, where we make
+            the splits. A group of an image's own has precedence.
+
+    Raises:
+        DataError: there is no training split, a group is in two splits, or a class is not in each
+            split.
+    """
+    given = tuple(split for split in SPLITS if any(image.split == split for image in images))
+    if given and "train" not in given:
+        raise DataError(
+            "there is no training split",
+            f"only {' and '.join(given)}",
+            "name one train, or leave the splits out to have them made",
+        )
+    parts = DIVISIONS.get(given)
+    made = tuple(split for split in SPLITS if parts and split in parts and split not in given)
+    if parts:
+        pool = [index for index, image in enumerate(images) if image.split in ("", "train")]
+        tenths = _tenths([images[index] for index in pool], [alike[index] for index in pool])
+        divided = list(images)
+        for index, tenth in zip(pool, tenths, strict=True):
+            divided[index] = replace(images[index], split=parts[tenth])
+        images = divided
+    _groups_are_whole(images)
+    _classes_are_everywhere(images, made)
+    return Division(tuple(images), made, _sha256(images))
+
+
+def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
+    """A number from 0 to 9 for each image: tenths with the same share of each class."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    labels = np.array([image.label for image in images])
+    # A zero byte is in no group's own name.
+    names = [image.group or f"\0{text}" for image, text in zip(images, alike, strict=True)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    groups = np.array([numbers[name] for name in names])
+    label, count = min(Counter(labels).items(), key=lambda item: item[1])
+    if max(Counter(labels).values()) < TENTHS or len(numbers) < TENTHS:
+        received = f"{count:,} of {some([label])}, {len(images):,} in {len(numbers):,} groups"
+        raise DataError("too few images to make splits", received, ENOUGH)
+    if len(images) > len(numbers) <= FEW_GROUPS:
+        return _folds(StratifiedGroupKFold, labels, groups)
+    _, firsts = np.unique(groups, return_index=True)
+    return _folds(StratifiedKFold, labels[firsts], None)[groups]
+
+
+def _folds(kind: type, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The fold of each, in order, of one of scikit-learn's ways to make them."""
+    numbers = np.empty(len(labels), int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of small classes, which are looked at later
+        folds = kind(TENTHS, shuffle=True, random_state=SPLIT_SEED)
+        for number, (_, inside) in enumerate(folds.split(labels, labels, groups)):
+            numbers[inside] = number
+    return numbers
+
+
+def _groups_are_whole(images: Sequence[ListedImage]) -> None:
+    splits: dict[str, str] = {}
+    for image in images:
+        if image.group and splits.setdefault(image.group, image.split) != image.split:
+            where = f"{some([image.group])} in {splits[image.group]} and {image.split}"
+            raise DataError(
+                "a group is in two splits", where, "move its images to one side: they are alike"
+            )
+
+
+def _classes_are_everywhere(images: Sequence[ListedImage], made: Sequence[str]) -> None:
+    counts = Counter((image.label, image.split) for image in images)
+    labels = Counter(image.label for image in images)
+    for split in (split for split in SPLITS if any(image.split == split for image in images)):
+        lacking = [label for label in labels if not counts[label, split]]
+        if lacking:
+            few = [f"{label} ({labels[label]:,} images)" for label in lacking]
+            hint = ENOUGH if made else "every class must be in every split: move some images there"
+            raise DataError(f"classes without images in {split}", some(few), hint)
+
+
+def _sha256(images: Sequence[ListedImage]) -> str:
+    rows = sorted(f"{image.name}\0{image.label}\0{image.split}\n" for image in images)
+    return hashlib.sha256("".join(rows).encode()).hexdigest()

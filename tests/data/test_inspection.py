@@ -1,0 +1,156 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from support.pictures import encoded, fill, noise, put
+
+from effbench.data import inspection_tables, montage, near_duplicates
+from effbench.data.inspection import Inspected, Inspection, Upsampling, inspect
+from effbench.progress import silent
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return fill(tmp_path / "photos", {"train/a": 4, "train/b": 2, "val/a": 2, "val/b": 2})
+
+
+def inspected(root: Path, near: bool = False, skip: bool = False) -> Inspected:
+    return inspect(root, silent, near=near, skip_unreadable=skip)
+
+
+def look(root: Path, near: bool = False, skip: bool = False) -> Inspection:
+    return inspected(root, near, skip).inspection
+
+
+def photo(seed: int, width: int = 120, height: int = 90) -> Image.Image:
+    """Smooth, as photos are: noise of a few pixels, enlarged."""
+    return noise(seed, 6, 5).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def test_counts_sizes_and_formats(root):
+    put(root / "val/b/x.jpg", encoded(noise(50, 300, 230), "JPEG"))
+    found = look(root)
+    assert found.problems == ()
+    assert found.images == 11
+    counts = [(c.name, c.images, c.train, c.validation, c.test) for c in found.classes]
+    assert counts == [("a", 6, 4, 2, 0), ("b", 5, 2, 3, 0)]
+    assert found.formats == {"PNG": 10, "JPEG": 1}
+    sides = {row.side: (row.smallest, row.median, row.largest) for row in found.sides}
+    assert sides == {
+        "width": (24, 24, 300),
+        "height": (16, 16, 230),
+        "shorter side": (16, 16, 230),
+    }
+    assert found.upsampled[:2] == (Upsampling(("B0",), 224, 10), Upsampling(("B1",), 240, 11))
+    text = " ".join(inspection_tables.notes(found))
+    assert "There is no test split" in text
+    assert "The largest class, a, has 1.2 times as many images as the smallest, b (6 and 5)" in text
+
+
+def test_unreadable_files_are_a_problem_unless_they_are_skipped(root):
+    put(root / "train/a/x.jpg", b"")
+    put(root / "train/a/list.txt", b"x")
+    put(root / "README", b"x")
+    put(root / ".hidden", b"x")
+    found = look(root)
+    assert [(row.name, row.reason) for row in found.unreadable] == [("train/a/x.jpg", "0 bytes")]
+    assert found.problems[0].startswith("1 of 11 images cannot be read: train/a/x.jpg (0 bytes); ")
+    assert look(root, skip=True).problems == ()
+    assert (found.no_images, found.beside, found.hidden) == (
+        ("train/a/list.txt",),
+        ("README",),
+        1,
+    )
+
+
+def test_the_same_pixels_in_two_splits_and_with_two_labels(root):
+    put(root / "val/a/copy.bmp", encoded(Image.open(root / "train/a/0001.png"), "BMP"))
+    put(root / "train/b/twin.png", (root / "train/a/0002.png").read_bytes())
+    found = look(root)
+    assert [(group.names, group.contradicts, group.leaks) for group in found.alike] == [
+        (("train/a/0002.png", "train/b/twin.png"), True, False),
+        (("train/a/0001.png", "val/a/copy.bmp"), False, True),
+    ]
+    assert found.near is None
+    assert found.problems == ()
+
+
+def test_images_that_look_the_same(tmp_path):
+    root = tmp_path / "photos"
+    for number in range(12):
+        put(root / "ab"[number % 2] / f"{number}.png", photo(number))
+    put(root / "a" / "small.jpg", encoded(photo(0).resize((60, 45)), "JPEG"))
+    put(root / "b" / "soft.png", photo(1).filter(ImageFilter.GaussianBlur(1)))
+    put(root / "b" / "same.png", photo(3))
+    found = look(root, near=True)
+    assert {group.names for group in found.near} == {
+        ("a/0.png", "a/small.jpg"),
+        ("b/1.png", "b/soft.png"),
+    }
+    assert all(group.bits <= near_duplicates.NEAR_BITS for group in found.near)
+
+
+def test_all_pairs_are_compared_in_whatever_part_they_are(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "_ROWS", 3)
+    values = np.random.default_rng(1).integers(0, 1 << 63, 20, np.uint64)
+    values[17] = values[2] ^ np.uint64(0b1011)
+    values[9] = values[8] ^ np.uint64(0b11111)  # one bit too many
+    values[4] = values[3]
+    close = near_duplicates._close(values, np.arange(100, 120))
+    assert [(pair.first, pair.second, pair.bits) for pair in close] == [
+        (102, 117, 3),
+        (103, 104, 0),
+    ]
+
+
+def test_several_problems_are_all_told(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 3})
+    put(root / "a" / "x.png", b"")
+    problems = look(root).problems
+    assert len(problems) == 2
+    assert "cannot be read" in problems[0]
+    assert "two classes or more" in problems[1]
+
+
+def test_a_folder_with_no_readable_image(tmp_path):
+    root = tmp_path / "photos"
+    put(root / "a" / "x.png", b"")
+    put(root / "b" / "x.png", b"")
+    found = look(root)
+    assert (found.images, found.sides) == (0, ())
+    assert len(found.problems) == 2
+    assert inspection_tables.tables(found)
+
+
+def test_long_tables_are_cut_and_say_so(tmp_path):
+    counts = {f"{split}/{label}": 1 for split in ("train", "val") for label in range(50)}
+    found = look(fill(tmp_path / "photos", counts))
+    table = inspection_tables.tables(found)[0]
+    assert len(table.rows) == inspection_tables.ROWS
+    assert "Tables show 40 rows at most; --json has them all." in inspection_tables.notes(found)
+
+
+def test_the_montage_shows_nine_of_each_class(tmp_path):
+    colours = {"red": 20, "blue": 3}
+    for name, count in colours.items():
+        for number in range(count):
+            put(tmp_path / "photos" / name / f"{number}.png", Image.new("RGB", (50, 50), name))
+    sheet = Image.open(io.BytesIO(montage.montage(inspected(tmp_path / "photos").survey)))
+    pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    area = 112 * 112
+    assert (pixels == (255, 0, 0)).all(axis=1).sum() == 9 * area
+    assert (pixels == (0, 0, 255)).all(axis=1).sum() == 3 * area
+
+
+def test_the_montage_of_many_classes_is_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(montage, "MOST_CLASSES", 2)
+    root = fill(tmp_path / "photos", {"a": 1, "b": 1, "c": 1})
+    sheet = Image.open(io.BytesIO(montage.montage(inspected(root).survey)))
+    assert sheet.height == 2 * 138 + 4
