@@ -50,8 +50,9 @@ def _print_facts(facts: Mapping[str, str]) -> None:
 def _scores(result: RunResult) -> Table:
     rows = []
     for row in result.selected:
-        rows.append((row.rule, str(row.epoch), "validation", *_columns(row.validation)))
-        rows.append(("", "", "test", *_columns(row.test)))
+        for index, (split, scores) in enumerate(row.splits.items()):
+            chosen = ("", "") if index else (row.rule, str(row.epoch))
+            rows.append((*chosen, split, *_columns(scores, result.spec.classes)))
     columns = (
         Column("selected by", words=True),
         Column("epoch"),
@@ -66,14 +67,14 @@ def _scores(result: RunResult) -> Table:
     return Table("Scores", columns, tuple(rows))
 
 
-def _columns(scores: Scores) -> Iterator[str]:
+def _columns(scores: Scores, classes: int) -> Iterator[str]:
     yield f"{scores.total:,}"
-    for rate, count in (
-        (scores.accuracy, scores.correct),
-        (scores.top5_accuracy, scores.top5_correct),
+    for rate, count, known in (
+        (scores.accuracy, scores.correct, True),
+        (scores.top5_accuracy, scores.top5_correct, classes > 5),
     ):
-        yield f"{rate:.2%}"
-        yield f"{count:,}"
+        yield f"{rate:.2%}" if known else "-"
+        yield f"{count:,}" if known else "-"
     yield f"{scores.loss:.4f}"
 
 
@@ -87,7 +88,7 @@ def _history(result: RunResult) -> Table:
             f"{row.train.accuracy:.2%}",
             f"{row.validation.loss:.4f}",
             f"{row.validation.accuracy:.2%}",
-            f"{row.validation.top5_accuracy:.2%}",
+            f"{row.validation.top5_accuracy:.2%}" if result.spec.classes > 5 else "-",
         )
         for row in result.history
     )

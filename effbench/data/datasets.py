@@ -5,6 +5,7 @@ What a loader needs is imported when it loads, because the help of the command l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from effbench.data.splits import Dataset, Split
 
 NUMBERS = tuple("0123456789")
+# Characters of the name of a folder that become part of a key, and so of the name of a file.
+_LONGEST = 60
 
 
 def load(name: str, directory: Path | None = None, report: Report = silent) -> Dataset:
     """The dataset called `name`.
 
     Args:
-        name: name of a row of `DATASETS`.
+        name: name of a row of `DATASETS`; or any other, of the photos in `directory`.
         directory: where its files are; by default Keras's cache and ours are searched, then it
             is downloaded.
         report: told of a download as it comes.
@@ -32,29 +35,90 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
         DataError: it is missing or damaged.
         UsageError: there is no such dataset.
     """
-    if name not in DATASETS:
-        raise UsageError("unknown dataset", name, f"choose from {', '.join(DATASETS)}")
-    return DATASETS[name].load(directory, report)
+    if name in DATASETS:
+        return DATASETS[name].load(directory, report)
+    if directory is None:
+        raise _unknown(name)
+    from effbench.data.photos import load as load_photos
+
+    return load_photos(directory, report)
+
+
+def source(data: str, directory: Path | None = None) -> tuple[str, Path | None]:
+    """What a value of --data stands for: a dataset's name, and where its files are.
+
+    Args:
+        data: name of a row of `DATASETS`, or the path of a folder of photos or of their table.
+        directory: where the files of a dataset are, if that was said.
+
+    Returns:
+        A name that may be part of a key, which is no row's where `data` is a path, and an absolute
+        path; None where the dataset knows by itself.
+
+    Raises:
+        UsageError: there is neither such a dataset nor such a path, or there are two paths.
+    """
+    if data in DATASETS:
+        return data, directory.resolve() if directory else None
+    path = Path(data).expanduser()
+    if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv")):
+        raise _unknown(data)
+    if directory is not None:
+        rule = "--data-dir says where a dataset with a name is"
+        raise UsageError(rule, f"--data {data} --data-dir {directory}", "leave out --data-dir")
+    path = path.resolve()
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", path.name if path.is_dir() else path.stem)
+    name = plain.strip("._-")[:_LONGEST] or "photos"
+    return f"{name}_photos" if name in DATASETS else name, path
+
+
+def _unknown(name: str) -> UsageError:
+    choices = f"choose from {', '.join(DATASETS)}"
+    return UsageError(
+        "unknown dataset", name, f"{choices}; or name a folder of photos, or a .csv table of them"
+    )
 
 
 def at_hand(name: str, directory: Path | None = None) -> Split | None:
-    """The test images of the dataset called `name`; None where they are not at hand.
+    """The images that the dataset called `name` is judged by; None where they are not at hand.
+
+    They are its test images, or those of validation where there is no test split.
 
     Nothing is downloaded.
 
     Args:
-        name: name of a dataset; one that is not in `DATASETS` is not at hand.
+        name: name of a dataset; one that is not in `DATASETS` is at hand in `directory` only.
         directory: as for `load`.
 
     Raises:
         DataError: the files are damaged, or not in `directory`.
     """
-    return DATASETS[name].at_hand(directory) if name in DATASETS else None
+    if name in DATASETS:
+        return DATASETS[name].at_hand(directory)
+    if directory is None:
+        return None
+    dataset = load(name, directory)
+    return dataset.test or dataset.validation
 
 
-def classes(name: str) -> tuple[str, ...]:
-    """Names of the labels 0 to 9; for a dataset that is not in `DATASETS`, their numbers."""
-    return DATASETS[name].classes if name in DATASETS else NUMBERS
+def classes(name: str, count: int) -> tuple[str, ...]:
+    """Names of the labels; for a dataset that is not in `DATASETS`, their numbers."""
+    if name in DATASETS:
+        return DATASETS[name].classes
+    return tuple(map(str, range(count)))
+
+
+def counts(name: str) -> tuple[int, int, int]:
+    """How many training, validation and test images a dataset has, as was published.
+
+    Raises:
+        UsageError: there is no such dataset, or nothing was published.
+    """
+    row = DATASETS.get(name)
+    if row is None or row.counts is None:
+        known = ", ".join(name for name, row in DATASETS.items() if row.counts)
+        raise UsageError("no published counts of images", name, f"choose from {known}")
+    return row.counts
 
 
 def listed() -> str:
@@ -66,7 +130,7 @@ def listed() -> str:
 def _cifar10(directory: Path | None, report: Report) -> Dataset:
     from effbench.data import cifar10
 
-    return cifar10.load(directory, report)
+    return cifar10.load(directory, report, _CIFAR10_CLASSES)
 
 
 def _cifar10_at_hand(directory: Path | None) -> Split | None:
@@ -89,22 +153,22 @@ def _digits(_: Path | None, __: Report) -> Dataset:
     whole = Split(images, digits.target.astype(np.uint8), np.arange(len(images)))
     order = np.random.RandomState(SPLIT_SEED).permutation(len(images))
     test, validation, train = np.split(order, [len(order) // 5, len(order) * 3 // 10])
-    return hashed(whole.take(train), whole.take(validation), whole.take(test))
+    return hashed([whole.take(part) for part in (train, validation, test)], NUMBERS)
 
 
 def _random(_: Path | None, __: Report) -> Dataset:
     """Random images, for measuring speed, which does not depend on what is in an image."""
     import numpy as np
 
-    from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Split, hashed
+    from effbench.data.splits import SPLIT_SEED, Split, hashed
 
     generator = np.random.default_rng(SPLIT_SEED)
 
     def split(size: int) -> Split:
         images = generator.integers(0, 256, (size, 32, 32, 3), np.uint8)
-        return Split(images, generator.integers(0, CLASSES, size, np.uint8), np.arange(size))
+        return Split(images, generator.integers(0, len(NUMBERS), size, np.uint8), np.arange(size))
 
-    return hashed(*map(split, FULL))
+    return hashed([*map(split, _CIFAR10_COUNTS)], NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -115,13 +179,18 @@ class DatasetSource:
         load: loads it, as `datasets.load` does.
         at_hand: its test images, as `datasets.at_hand` returns them.
         note: what help says of it; "" for nothing.
-        classes: names of the labels 0 to 9.
+        classes: names of the labels.
+        counts: how many training, validation and test images there are, as was published; None
+            where no plan is made for it.
+        side: height and width of its images, pixels.
     """
 
     load: Callable[[Path | None, Report], Dataset]
     at_hand: Callable[[Path | None], Split | None]
     note: str = ""
     classes: tuple[str, ...] = NUMBERS
+    counts: tuple[int, int, int] | None = None
+    side: int = 32
 
 
 # In the order of batches.meta.
@@ -129,9 +198,18 @@ _CIFAR10_CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
+# In the case study's split.
+_CIFAR10_COUNTS = (45_000, 5_000, 10_000)
 
 DATASETS: Mapping[str, DatasetSource] = {
-    "cifar10": DatasetSource(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
-    "digits": DatasetSource(_digits, lambda _: _digits(None, silent).test, "needs no download"),
-    "random": DatasetSource(_random, lambda _: None, "for speed"),
+    "cifar10": DatasetSource(
+        _cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES, counts=_CIFAR10_COUNTS
+    ),
+    "digits": DatasetSource(
+        _digits,
+        lambda _: _digits(None, silent).test,
+        "needs no download",
+        counts=(1_258, 180, 359),
+    ),
+    "random": DatasetSource(_random, lambda _: None, "for speed", counts=_CIFAR10_COUNTS),
 }

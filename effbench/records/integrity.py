@@ -16,7 +16,6 @@ from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
 # The arrays of `record.Predictions` that say which images were classified right.
-RANKS = ("validation_rank", "test_rank")
 Ranks = Mapping[str, np.ndarray]
 
 
@@ -67,7 +66,7 @@ def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]
     if findings:
         return None, findings
     try:
-        arrays = store.predictions(result, *RANKS)
+        arrays = store.predictions(result, *(f"{split}_rank" for split in result.splits))
     except DataError as error:
         return None, [Finding(path.parent / result.predictions.file, str(error), absent=True)]
     return arrays, [Finding(path, line) for line in of_ranks(result, arrays)]

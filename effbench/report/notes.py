@@ -26,14 +26,15 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
 def _figures(rows: Sequence[Row]) -> list[str]:
     several = any(len(row.results) > 1 for row in rows)
     mean = "mean ± standard deviation over seeds, " if several else ""
+    top5 = any("val_top5_accuracy" in row.accuracies for row in rows)
     over = (
         "over images and seeds (bootstrap), or over images for one seed (Wilson)"
         if several
         else "over images (Wilson)"
     )
     return [
-        f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]; "
-        "top-5 is of validation, as in the case study."
+        f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]"
+        + ("; top-5 is of validation, as in the case study." if top5 else ".")
     ]
 
 
@@ -41,10 +42,10 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
     lines = []
     if any(row.letters for row in rows):
         lines.append(
-            "same as: rows that share a letter cannot be told apart by their test accuracy "
-            f"(p < {ALPHA:.2g} after Holm's correction; McNemar's exact test for one seed each, "
-            "else a paired bootstrap over images and seeds). The interval of a difference is of "
-            "that pair alone."
+            "same as: rows that share a letter cannot be told apart by their "
+            f"{rows[0].metric.title.lower()} (p < {ALPHA:.2g} after Holm's correction; McNemar's "
+            "exact test for one seed each, else a paired bootstrap over images and seeds). The "
+            "interval of a difference is of that pair alone."
         )
     if not few:
         lines.append(
@@ -73,7 +74,7 @@ def _selection(rows: Sequence[Row]) -> list[str]:
     if not first:
         return []
     gained = [
-        100 * (selected.test.accuracy - result.reported.test.accuracy)
+        100 * (selected.judged.accuracy - result.reported.judged.accuracy)
         for result in first
         for selected in result.selected
         if selected.rule == "final"
@@ -82,13 +83,14 @@ def _selection(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"epoch: for {len(first)} of {len(runs)} runs the recipe's rule "
-        f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's test accuracy "
-        f"is {fmean(gained):+.2f} points from it on average (column test_accuracy_by_final)."
+        f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's "
+        f"{rows[0].metric.title.lower()} is {fmean(gained):+.2f} points from it on average"
+        + (" (column test_accuracy_by_final)." if rows[0].metric.split == "test" else ".")
     ]
 
 
 def _published(rows: Sequence[Row]) -> list[str]:
-    shown = {row.spec.variant for row in rows if row.accuracies["test_accuracy"].published}
+    shown = {row.spec.variant for row in rows if row.accuracy.published}
     if not shown:
         return []
     lines = [

@@ -14,7 +14,7 @@ from effbench.records.caveats import details
 from effbench.records.record import SELECTIONS, RunResult
 from effbench.report import cost, published
 from effbench.report.cost import Cost
-from effbench.report.hits import METRICS, Metric, Samples
+from effbench.report.hits import METRICS, Metric, Samples, judging, metrics
 from effbench.report.statistics import Bootstrap, wilson
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Row:
     Attributes:
         results: the runs in the order of their seeds.
         samples: which images they got right, by metric name; None without predictions.
-        accuracies: the accuracies by metric name.
+        accuracies: the accuracies by metric name; only those that all runs have.
         cost: what all seeds took together.
         price: dollars an hour, or None.
         letters: rows of a section that share one cannot be told apart; "" where not compared.
@@ -81,6 +81,16 @@ class Row:
     def spec(self) -> RunSpec:
         """The specification of its first seed."""
         return self.results[0].spec
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The accuracy by which it is told apart from other rows."""
+        return judging(self.results)
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """That accuracy."""
+        return self.accuracies[self.metric.name]
 
     @cached_property
     def group(self) -> str:
@@ -103,7 +113,7 @@ class Row:
             100 * selected.test.accuracy
             for result in self.results
             for selected in result.selected
-            if selected.rule == rule
+            if selected.rule == rule and selected.test
         ]
         return fmean(rates) if len(rates) == len(self.results) else None
 
@@ -121,14 +131,16 @@ class Row:
             "variant": spec.variant,
             "image_size": spec.image_size,
             **{
-                f"{name}_{part}": getattr(accuracy, part)
-                for name, accuracy in self.accuracies.items()
+                f"{metric.name}_{part}": getattr(self.accuracies.get(metric.name), part, None)
+                for metric in METRICS
                 for part in ("mean", "std", "low", "high")
             },
             "weights": spec.weights.name,
             **{
-                f"published_{name}{suffix}": getattr(accuracy, part)
-                for name, accuracy in self.accuracies.items()
+                f"published_{metric.name}{suffix}": getattr(
+                    self.accuracies.get(metric.name), part, None
+                )
+                for metric in METRICS
                 for suffix, part in _PUBLISHED.items()
             },
             "data": spec.data,
@@ -140,8 +152,10 @@ class Row:
             "selection": spec.recipe.selection,
             "reported_epochs": ", ".join(map(str, self.reported_epochs)),
             **{f"test_accuracy_by_{rule}": self.by(rule) for rule in SELECTIONS},
+            "classes": spec.classes,
             "train_images": first.images.train,
             "train_images_available": first.images.train_available,
+            "validation_images": first.images.validation,
             "test_images": first.images.test,
             "precision": spec.precision,
             "preprocessing": spec.preprocessing,
@@ -187,7 +201,7 @@ def row_of(
         price: dollars an hour.
     """
     bare = Row(results, samples, {}, cost.of(results), price)
-    accuracies = {metric.name: _accuracy(metric, bare, bootstrap) for metric in METRICS}
+    accuracies = {metric.name: _accuracy(metric, bare, bootstrap) for metric in metrics(results)}
     return replace(bare, accuracies=accuracies)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from effbench.records.caveats import CAVEATS
+from effbench.records.describe import NO_TEST
 from effbench.report.build import Report
-from effbench.report.sections import COMPARED, Pair, Section
+from effbench.report.sections import Pair, Section
 from effbench.report.statistics import CONFIDENCE
 
 # How many names one sentence lists.
@@ -17,7 +18,9 @@ _GRAVEST = ("random weights", "limited")
 
 def sentences(section: Section) -> Iterator[str]:
     """The best row, what cannot be told apart from it, the cheapest of these, the worst caveat."""
-    means = [row.accuracies[COMPARED].mean for row in section.rows]
+    if section.metric.split != "test":
+        yield f"There is no test split: {NO_TEST}."
+    means = [row.accuracy.mean for row in section.rows]
     best = means.index(max(means))
     yield _best(section, best)
     if len(means) == 1:
@@ -51,11 +54,11 @@ def _failed(report: Report) -> str:
 
 
 def _best(section: Section, best: int) -> str:
-    accuracy = section.rows[best].accuracies[COMPARED]
+    accuracy = section.rows[best].accuracy
     level = [
         label
         for index, (row, label) in enumerate(zip(section.rows, section.labels, strict=True))
-        if index != best and row.accuracies[COMPARED].mean == accuracy.mean
+        if index != best and row.accuracy.mean == accuracy.mean
     ]
     verb = "gets"
     if len(section.rows) > 1:
@@ -66,7 +69,8 @@ def _best(section: Section, best: int) -> str:
         percent = f"{100 * CONFIDENCE:.0f} %"
         interval = f" ({percent} interval: {accuracy.low:.2f} to {accuracy.high:.2f})"
     return (
-        f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the test images right{interval}."
+        f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the {section.metric.split} images "
+        f"right{interval}."
     )
 
 

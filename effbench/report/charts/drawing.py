@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from effbench.data import datasets
 from effbench.records.store import Store
 from effbench.report import mistakes
 from effbench.report.charts import confusion, curves, intervals, pareto
@@ -35,7 +34,7 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
     names: Counter[str] = Counter()
     for section in sections:
         missed = mistakes.find(store, section)
-        classes = datasets.classes(section.rows[0].spec.data)
+        classes = section.rows[0].results[0].classes
         figures = (
             *intervals.figures(section),
             *pareto.figures(section),
