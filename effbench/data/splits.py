@@ -49,7 +49,11 @@ class Rows(Protocol):
 
 @runtime_checkable
 class Photos(Protocol):
-    """Images of any size, not read yet."""
+    """Images of any size, not read yet, and the names of their files."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Paths from the root of the source."""
 
     def __len__(self) -> int:
         """How many images."""
@@ -69,7 +73,7 @@ class Split:
         images: uint8 [n, h, w, 3], RGB, in memory; or photos of any size, or rows made of these.
         labels: [n], 0 to below the number of classes, of the dtype that `label_dtype` says.
         index: int64 [n], positions in the files the images come from.
-        names: names of the images' files, [n]; empty where they have none.
+        names: names of the files that rows were made of, [n]; else empty.
     """
 
     images: Array | Photos | Rows
@@ -137,7 +141,8 @@ class Dataset:
         def sized(split: Split) -> Split:
             if not isinstance(split.images, Photos):
                 return split
-            return replace(split, images=split.images.sized(size, geometry, report))
+            images = split.images.sized(size, geometry, report)
+            return replace(split, images=images, names=split.images.names)
 
         test = self.test and sized(self.test)
         return replace(self, train=sized(self.train), validation=sized(self.validation), test=test)
