@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from effbench.errors import EffbenchError
 from effbench.records import integrity
 from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
-from effbench.report import hits, sections
+from effbench.report import hits, per_class, sections
 from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
@@ -81,7 +81,8 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
     groups, faults = gather(store, chosen)
     left_out = (*records.problems, *faults.left_out)
-    every, draws = rows(groups, price)
+    plain, draws = rows(groups, price)
+    every = [replace(row, per_class=per_class.read(store, row.results)) for row in plain]
     shown = selection.rows(every)
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""

@@ -15,6 +15,7 @@ from effbench.records.record import SELECTIONS, RunResult
 from effbench.report import cost, published
 from effbench.report.cost import Cost
 from effbench.report.hits import METRICS, Metric, Samples, judging, metrics
+from effbench.report.per_class import PerClass
 from effbench.report.statistics import Bootstrap, wilson
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Row:
         price: dollars an hour, or None.
         letters: rows of a section that share one cannot be told apart; "" where not compared.
         pareto: columns of costs by which no row of the section is as good and cheaper.
+        per_class: how well each class is known; None without predictions.
     """
 
     results: tuple[RunResult, ...]
@@ -76,6 +78,7 @@ class Row:
     price: float | None = None
     letters: str = ""
     pareto: tuple[str, ...] = ()
+    per_class: PerClass | None = None
 
     @property
     def spec(self) -> RunSpec:
@@ -135,6 +138,7 @@ class Row:
                 for metric in METRICS
                 for part in ("mean", "std", "low", "high")
             },
+            **{name: getattr(self.per_class, name, None) for name in _OVER_CLASSES},
             "weights": spec.weights.name,
             **{
                 f"published_{metric.name}{suffix}": getattr(
@@ -171,6 +175,7 @@ class Row:
         }
 
 
+_OVER_CLASSES = ("balanced_accuracy", "macro_f1", "roc_auc", "average_precision")
 _PUBLISHED = {"": "published", "_difference": "difference", "_within": "within"}
 
 

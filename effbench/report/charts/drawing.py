@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from effbench.records.store import Store
 from effbench.report import mistakes
+from effbench.report.charts import classes as per_class
 from effbench.report.charts import confusion, curves, intervals, pareto
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Mistakes
@@ -39,6 +40,7 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
             *intervals.figures(section),
             *pareto.figures(section),
             *curves.figures(section),
+            *per_class.figures(section),
             *confusion.figures(section, missed.confusions, classes),
         )
         yield Drawing(section, missed, classes, tuple(_distinct(figures, names)))
