@@ -108,6 +108,11 @@ def classes(name: str, count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
 
 
+def of_photos(name: str) -> bool:
+    """Whether the images of a dataset are photos of any size, as all but those of rows are."""
+    return name not in DATASETS or DATASETS[name].side is None
+
+
 def counts(name: str) -> tuple[int, int, int]:
     """How many training, validation and test images a dataset has, as was published.
 
@@ -182,7 +187,7 @@ class DatasetSource:
         classes: names of the labels.
         counts: how many training, validation and test images there are, as was published; None
             where no plan is made for it.
-        side: height and width of its images, pixels.
+        side: height and width of its images, pixels; None for photos, which have their own.
     """
 
     load: Callable[[Path | None, Report], Dataset]
@@ -190,7 +195,7 @@ class DatasetSource:
     note: str = ""
     classes: tuple[str, ...] = NUMBERS
     counts: tuple[int, int, int] | None = None
-    side: int = 32
+    side: int | None = 32
 
 
 # In the order of batches.meta.

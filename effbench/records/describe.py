@@ -36,7 +36,7 @@ def of_spec(spec: RunSpec) -> Facts:
     )
     yield "learning rate", _learning_rate(recipe)
     yield "preprocessing", spec.preprocessing
-    if spec.data not in datasets.DATASETS:
+    if datasets.of_photos(spec.data):
         yield "photos", f"{recipe.geometry}, {recipe.filter}; {spec.classes:,} classes"
     if recipe.class_weights != "none":
         yield "class weights", recipe.class_weights

@@ -31,7 +31,8 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     model, noise = backbone.trainable(
         VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
     )
-    counts, side = datasets.counts(spec.data), datasets.DATASETS[spec.data].side
+    counts = datasets.counts(spec.data)
+    side = datasets.DATASETS[spec.data].side or spec.image_size
     images = [np.zeros((count, side, side, 3), np.uint8) for count in counts]
     task = fine_tune_step.FineTuneTask(
         images=inputs.gathered(images[0], layout),

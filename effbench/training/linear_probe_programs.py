@@ -25,7 +25,8 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     layout = device.layout
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
-    counts, side = datasets.counts(spec.data), datasets.DATASETS[spec.data].side
+    counts = datasets.counts(spec.data)
+    side = datasets.DATASETS[spec.data].side or spec.image_size
     usual = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
     arrays = [np.zeros((images, variant.width), np.float32) for images in counts]
     train, validation, test = (inputs.gathered(values, layout) for values in arrays)
