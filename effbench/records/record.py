@@ -195,7 +195,7 @@ class RunResult:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that it is evaluated on, the one that it is judged by last."""
-        return ("validation", "test") if self.images.test else ("validation",)
+        return tuple(self.reported.splits)
 
     @property
     def classes(self) -> tuple[str, ...]:
