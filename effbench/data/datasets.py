@@ -129,7 +129,7 @@ def counts(name: str) -> tuple[int, int, int]:
 def listed() -> str:
     """All names with what there is to say of them, for the help of a flag."""
     names = [f"{name} ({row.note})" if row.note else name for name, row in DATASETS.items()]
-    return f"{', '.join(names[:-1])}, or {names[-1]}"
+    return f"{', '.join(names)}; or a folder of photos, or a .csv table of them"
 
 
 def _cifar10(directory: Path | None, report: Report) -> Dataset:

@@ -12,7 +12,7 @@ from effbench.records import integrity
 from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
-from effbench.report import hits, per_class, sections
+from effbench.report import hits, sections
 from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
@@ -82,7 +82,7 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     groups, faults = gather(store, chosen)
     left_out = (*records.problems, *faults.left_out)
     plain, draws = rows(groups, price)
-    every = [replace(row, per_class=per_class.read(store, row.results)) for row in plain]
+    every = [replace(row, store=store) for row in plain]
     shown = selection.rows(every)
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""

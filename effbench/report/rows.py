@@ -12,7 +12,8 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.records.caveats import details
 from effbench.records.record import SELECTIONS, RunResult
-from effbench.report import cost, published
+from effbench.records.store import Store
+from effbench.report import cost, per_class, published
 from effbench.report.cost import Cost
 from effbench.report.hits import METRICS, Metric, Samples, judging, metrics
 from effbench.report.per_class import PerClass
@@ -68,7 +69,7 @@ class Row:
         price: dollars an hour, or None.
         letters: rows of a section that share one cannot be told apart; "" where not compared.
         pareto: columns of costs by which no row of the section is as good and cheaper.
-        per_class: how well each class is known; None without predictions.
+        store: where its predictions are; None where nobody asks for them.
     """
 
     results: tuple[RunResult, ...]
@@ -78,7 +79,7 @@ class Row:
     price: float | None = None
     letters: str = ""
     pareto: tuple[str, ...] = ()
-    per_class: PerClass | None = None
+    store: Store | None = None
 
     @property
     def spec(self) -> RunSpec:
@@ -105,6 +106,11 @@ class Row:
         """The marks of any of its runs."""
         return {mark: much for result in self.results for mark, much in result.marks.items()}
 
+    @cached_property
+    def per_class(self) -> PerClass | None:
+        """How well each class is known; None without predictions. They are read for it."""
+        return per_class.read(self.store, self.results) if self.store else None
+
     @property
     def reported_epochs(self) -> list[int]:
         """The epochs that the recipe's rule chose, for any seed."""
@@ -126,8 +132,13 @@ class Row:
         return self.marks.get("limited", "")
 
     @cached_property
-    def flat(self) -> dict[str, object]:
+    def columns(self) -> dict[str, object]:
         """Every figure by the name of its column, for frames, CSV and JSON."""
+        return self.flat | {name: getattr(self.per_class, name, None) for name in OVER_CLASSES}
+
+    @cached_property
+    def flat(self) -> dict[str, object]:
+        """The figures for which no predictions have to be read, which takes as long as the rest."""
         first = self.results[0]
         spec, made = first.spec, first.provenance
         return {
@@ -138,7 +149,6 @@ class Row:
                 for metric in METRICS
                 for part in ("mean", "std", "low", "high")
             },
-            **{name: getattr(self.per_class, name, None) for name in _OVER_CLASSES},
             "weights": spec.weights.name,
             **{
                 f"published_{metric.name}{suffix}": getattr(
@@ -175,7 +185,8 @@ class Row:
         }
 
 
-_OVER_CLASSES = ("balanced_accuracy", "macro_f1", "roc_auc", "average_precision")
+# Figures that are means over classes, see `per_class.PerClass`.
+OVER_CLASSES = ("balanced_accuracy", "macro_f1", "roc_auc", "average_precision")
 _PUBLISHED = {"": "published", "_difference": "difference", "_within": "within"}
 
 
@@ -211,10 +222,10 @@ def row_of(
 
 
 def tidy(rows: Sequence[Row]) -> pd.DataFrame:
-    """A frame of `Row.flat`, one line for each row, in the same order."""
+    """A frame of `Row.columns`, one line for each row, in the same order."""
     import pandas as pd
 
-    return pd.DataFrame([row.flat for row in rows])
+    return pd.DataFrame([row.columns for row in rows])
 
 
 def _order(spec: RunSpec) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from effbench.report.rows import Accuracy, Row
+from effbench.report.rows import OVER_CLASSES, Accuracy, Row
 from effbench.report.select import TITLES, known
 from effbench.tables import NARROWEST, Column, Table
 
@@ -46,6 +46,11 @@ def plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _over_classes(name: str) -> Text:
+    return lambda row: plain(row.columns[name])
+
+
+OVER: dict[str, Text] = {name: _over_classes(name) for name in OVER_CLASSES}
 ACCURACY: dict[str, Text] = {
     "Model": _figure("variant"),
     "Size": _figure("image_size"),
@@ -181,7 +186,7 @@ def chosen(rows: Sequence[Row], names: str, signs: Sequence[str] | None = None) 
     Raises:
         UsageError: there is no such column.
     """
-    texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
+    texts = {name: _figure(name) for name in rows[0].flat} | OVER | COST | ACCURACY
     titles = dict.fromkeys(marked(names, rows, texts) if signs is None else known(names, texts))
     columns = (
         Column(title, title in _WORDS, 0 if title in _WORDS else rank, NARROWEST)

@@ -88,11 +88,11 @@ def _latex(report: Report, wanted: Wanted) -> str:
 
 def _csv(report: Report, wanted: Wanted) -> str:
     rows = [row for section in report.sections for row in section.rows]
-    titles = list(rows[0].flat)
+    titles = list(rows[0].columns)
     if wanted.columns is not None:
         titles = columns.marked(wanted.columns, rows, titles)
     cells = (
-        tuple("" if (value := row.flat[title]) is None else str(value) for title in titles)
+        tuple("" if (value := row.columns[title]) is None else str(value) for title in titles)
         for row in rows
     )
     return comma_separated(Table("", tuple(map(Column, titles)), tuple(cells)))
