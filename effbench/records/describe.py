@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 
 from effbench.config.recipes import Recipe
@@ -15,8 +15,15 @@ from effbench.records.record import RunFailure, RunResult
 
 Facts = Iterator[tuple[str, str]]
 
-# What a reader must know of figures of data without test images.
-NO_TEST = "the figures are of the validation images, which also chose the epoch"
+
+def no_test(rules: Iterable[str]) -> str:
+    """What a reader must know of figures of data without test images.
+
+    Args:
+        rules: names in `record.SELECTIONS`, those that chose the epochs of the runs.
+    """
+    looked = any(rule != "final" for rule in rules)
+    return f"the figures are of the validation images{', which also chose the epoch' * looked}"
 
 
 def of_spec(spec: RunSpec) -> Facts:
@@ -102,7 +109,7 @@ def of_result(result: RunResult) -> Facts:
     chosen = f"the epoch selected by {reported.rule}"
     yield "reported", f"{reported.judged.accuracy:.2%} on {split}, {chosen}"
     if not images.test:
-        yield "no test split", NO_TEST
+        yield "no test split", no_test([reported.rule])
     test = f"{images.test:,} test" if images.test else "no test"
     yield (
         "images",

@@ -28,6 +28,7 @@ class Change:
         p: the p-value, after Holm's correction for all rows that were tested.
         remark: what else differs, and why it was not tested.
         split: the images that they are of: "test", or "validation" where there is no test split.
+        rule: the rule of selection that chose the epochs.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Change:
     p: float | None
     remark: str
     split: str = "test"
+    rule: str = ""
 
     def fails(self, max_drop: float, alpha: float) -> bool:
         """Whether accuracy fell by more than `max_drop` points, significantly at `alpha`."""
@@ -170,6 +172,7 @@ def _two(base: _Results, new: _Results) -> Comparison:
                 p=None,
                 remark=_remark(before, after),
                 split=metric.split,
+                rule=after.spec.recipe.selection,
             )
         )
     failed = {_readable(group): why for group, why in new.failed.items()} | dict(new.failed)

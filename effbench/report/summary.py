@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from effbench.records.caveats import CAVEATS
-from effbench.records.describe import NO_TEST
+from effbench.records.describe import no_test
 from effbench.report.build import Report
 from effbench.report.sections import Pair, Section
 from effbench.report.statistics import CONFIDENCE
@@ -19,7 +19,8 @@ _GRAVEST = ("random weights", "limited")
 def sentences(section: Section) -> Iterator[str]:
     """The best row, what cannot be told apart from it, the cheapest of these, the worst caveat."""
     if section.metric.split != "test":
-        yield f"There is no test split: {NO_TEST}."
+        rules = {row.spec.recipe.selection for row in section.rows}
+        yield f"There is no test split: {no_test(rules)}."
     means = [row.accuracy.mean for row in section.rows]
     best = means.index(max(means))
     yield _best(section, best)

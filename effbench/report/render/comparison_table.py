@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from rich.console import RenderableType
 
-from effbench.records.describe import NO_TEST
+from effbench.records.describe import no_test
 from effbench.report.comparison import Change, Comparison
 from effbench.report.render import wrapped
 from effbench.report.summary import listed
@@ -63,9 +63,10 @@ def _units(comparison: Comparison) -> str:
 
 
 def _no_test(comparison: Comparison) -> str:
-    untested = [change.name for change in comparison.changes if change.split != "test"]
-    of = "" if len(untested) == len(comparison.changes) else f" of {listed(untested)}"
-    return f"There is no test split{of}: {NO_TEST}."
+    untested = [change for change in comparison.changes if change.split != "test"]
+    names = listed([change.name for change in untested])
+    of = "" if len(untested) == len(comparison.changes) else f" of {names}"
+    return f"There is no test split{of}: {no_test(change.rule for change in untested)}."
 
 
 def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
