@@ -73,7 +73,7 @@ def predict(
     predictions = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
     _print(predictions, as_json)
     for problem in problems:
-        warn(problem)
+        warn(str(problem))
     if problems:
         raise typer.Exit(problems[0].exit_code)
 
