@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,9 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
         UsageError: there is no such dataset.
     """
     if name in DATASETS:
-        return DATASETS[name].load(directory, report)
+        row = DATASETS[name]
+        dataset = row.load(directory, report)
+        return replace(dataset, classes=row.classes) if row.classes else dataset
     if directory is None:
         raise _unknown(name)
     from effbench.data.photos import load as load_photos
@@ -102,15 +104,19 @@ def at_hand(name: str, directory: Path | None = None) -> Split | None:
 
 
 def classes(name: str, count: int) -> tuple[str, ...]:
-    """Names of the labels; for a dataset that is not in `DATASETS`, their numbers."""
-    if name in DATASETS:
-        return DATASETS[name].classes
-    return tuple(map(str, range(count)))
+    """Names of the labels; where no row of `DATASETS` says them, their numbers."""
+    row = DATASETS.get(name)
+    return row.classes if row and row.classes else tuple(map(str, range(count)))
 
 
 def of_photos(name: str) -> bool:
     """Whether the images of a dataset are photos of any size, as all but those of rows are."""
     return name not in DATASETS or DATASETS[name].side is None
+
+
+def names_classes(name: str) -> bool:
+    """Whether the table knows the classes of a dataset, so that its records need not say them."""
+    return name in DATASETS and DATASETS[name].classes is not None
 
 
 def counts(name: str) -> tuple[int, int, int]:
@@ -135,7 +141,7 @@ def listed() -> str:
 def _cifar10(directory: Path | None, report: Report) -> Dataset:
     from effbench.data import cifar10
 
-    return cifar10.load(directory, report, _CIFAR10_CLASSES)
+    return cifar10.load(directory, report)
 
 
 def _cifar10_at_hand(directory: Path | None) -> Split | None:
@@ -158,7 +164,7 @@ def _digits(_: Path | None, __: Report) -> Dataset:
     whole = Split(images, digits.target.astype(np.uint8), np.arange(len(images)))
     order = np.random.RandomState(SPLIT_SEED).permutation(len(images))
     test, validation, train = np.split(order, [len(order) // 5, len(order) * 3 // 10])
-    return hashed([whole.take(part) for part in (train, validation, test)], NUMBERS)
+    return hashed(whole.take(train), whole.take(validation), whole.take(test))
 
 
 def _random(_: Path | None, __: Report) -> Dataset:
@@ -173,7 +179,7 @@ def _random(_: Path | None, __: Report) -> Dataset:
         images = generator.integers(0, 256, (size, 32, 32, 3), np.uint8)
         return Split(images, generator.integers(0, len(NUMBERS), size, np.uint8), np.arange(size))
 
-    return hashed([*map(split, _CIFAR10_COUNTS)], NUMBERS)
+    return hashed(*map(split, _CIFAR10_COUNTS))
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ class DatasetSource:
         load: loads it, as `datasets.load` does.
         at_hand: its test images, as `datasets.at_hand` returns them.
         note: what help says of it; "" for nothing.
-        classes: names of the labels.
+        classes: names of the labels; None where the data say them, and so must every record.
         counts: how many training, validation and test images there are, as was published; None
             where no plan is made for it.
         side: height and width of its images, pixels; None for photos, which have their own.
@@ -193,7 +199,7 @@ class DatasetSource:
     load: Callable[[Path | None, Report], Dataset]
     at_hand: Callable[[Path | None], Split | None]
     note: str = ""
-    classes: tuple[str, ...] = NUMBERS
+    classes: tuple[str, ...] | None = NUMBERS
     counts: tuple[int, int, int] | None = None
     side: int | None = 32
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -190,17 +190,12 @@ def _stratified(split: Split, size: int) -> Split:
     return split.take(np.sort(chosen))
 
 
-def hashed(splits: Sequence[Split], classes: tuple[str, ...]) -> Dataset:
-    """A dataset of arrays with the hash of its content.
-
-    Args:
-        splits: train, validation and test.
-        classes: the names of the labels.
-    """
+def hashed(train: Split, validation: Split, test: Split) -> Dataset:
+    """A dataset of arrays with the hash of its content; its classes are called by their numbers."""
     digest = hashlib.sha256()
-    for split in splits:
+    for split in (train, validation, test):
         assert isinstance(split.images, Array)
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
-    train, validation, test = splits
+    classes = tuple(map(str, range(int(train.labels.max()) + 1)))
     return Dataset(train, validation, test, digest.hexdigest(), classes)

@@ -10,7 +10,7 @@ import numpy as np
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES
-from effbench.data.datasets import DATASETS
+from effbench.data.datasets import DATASETS, names_classes
 from effbench.data.splits import label_dtype
 from effbench.records.record import SELECTIONS, RunResult, Scores
 
@@ -44,7 +44,7 @@ def of_record(result: RunResult) -> Iterator[str]:
         if name not in known:
             yield f"{what}: expected one of {', '.join(known)}, found {name}"
     # The names of the classes of photos are known from their record alone.
-    if spec.data not in DATASETS and not result.images.classes:
+    if not names_classes(spec.data) and not result.images.classes:
         known = ", ".join(DATASETS)
         yield f"data: expected one of {known}, found {spec.data} without the names of its classes"
     for what, expected, actual in _pairs(result):

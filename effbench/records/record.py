@@ -90,8 +90,8 @@ class Selected:
 class Images:
     """How many images were used, and how many training images there are.
 
-    `test` is 0 where the data have no test images. `classes` names the labels of data that are no
-    row of `datasets.DATASETS`.
+    `test` is 0 where the data have no test images. `classes` names the labels where no row of
+    `datasets.DATASETS` does.
     """
 
     train: int

@@ -83,7 +83,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         validation=len(dataset.validation.labels),
         test=len(dataset.test.labels) if dataset.test else 0,
         train_available=len(whole.train.labels),
-        classes=() if spec.data in datasets.DATASETS else dataset.classes,
+        classes=() if datasets.names_classes(spec.data) else dataset.classes,
     )
     store = Store(job.results)
     for run_spec, result in outcome.runs:

@@ -195,7 +195,7 @@ def specify(
         seed=0,
         precision=machine.precision("auto", "tpu"),
         feature_cache=recipe.way.frozen_backbone,
-        classes=len(datasets.DATASETS[data].classes),
+        classes=len(datasets.classes(data, 10)),
     )
 
 
