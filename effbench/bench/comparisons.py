@@ -80,7 +80,8 @@ def _probe(options: SweepOptions, listen: Listen) -> TimingComparison:
     apart = float(np.abs(losses[0] - losses[1]).max() / np.abs(losses[1]).max())
     scores = [result.reported for result in (cached, direct)]
     agree = f"largest difference of a loss {apart:.1e} of the largest loss"
-    same = f"test images right: {scores[0].test.correct} cached, {scores[1].test.correct} direct"
+    hits = [row.judged.correct for row in scores]
+    same = f"test images right: {hits[0]} cached, {hits[1]} direct"
     if apart > LOSS_TOLERANCE:
         raise EffbenchError("the two ways must agree", f"{agree}; {same}", "report this as a bug")
     spec = cached.spec

@@ -16,7 +16,6 @@ from effbench.bench.step_messages import CASE, REPLY, Case, Reply
 from effbench.config import schedule
 from effbench.config.recipes import Recipe
 from effbench.config.variants import VARIANTS
-from effbench.data.splits import CLASSES
 from effbench.errors import EffbenchError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -25,6 +24,7 @@ from effbench.training import inputs
 from effbench.training.evaluate import Evaluator, batch
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 
+CLASSES = 10
 # How many different batches a training goes through again and again.
 BATCHES = 4
 

@@ -41,7 +41,8 @@ def fetch(
     identities = [(row, source.identify(row)) for row in rows]
     with Display(out, 0, quiet=False, verbose=False) as display:
         show = partial(display.step, "fetch")
-        loaded = datasets.load(data, data_dir, show)
+        name, directory = datasets.source(data, data_dir)
+        loaded = datasets.load(name, directory, show)
         counts = ", ".join(f"{len(split.labels):,}" for split in loaded.splits)
         say(f"{data}: {counts} images, sha256 {loaded.sha256}")
         for row, identity in identities:

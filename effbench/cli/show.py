@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,17 +18,19 @@ from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
     from effbench.records.record import Record, RunResult, Scores
+    from effbench.records.store import Store
 
 # How many lines of a failed worker's output are shown.
 TAIL = 20
 
 
-def print_record(record: Record, folder: Path) -> None:
-    """Prints what a run was and what came of it; its files are in `folder`."""
+def print_record(record: Record, store: Store) -> None:
+    """Prints what a run was and what came of it."""
     from effbench.records import describe
     from effbench.records.record import RunFailure
     from effbench.records.store import LOG
 
+    folder = store.folder(record.spec.key)
     facts = dict(describe.of_spec(record.spec))
     if isinstance(record, RunFailure):
         _print_facts(facts | dict(describe.of_failure(record)))
@@ -35,7 +38,7 @@ def print_record(record: Record, folder: Path) -> None:
         return
     _print_facts(facts | dict(describe.of_result(record)) | {"folder": str(folder)})
     hidden = []
-    for table in (_scores(record), _history(record)):
+    for table in (_scores(record), *_classes(record, store), _history(record)):
         out.print()
         hidden += console.show(table)
     left_out(hidden)
@@ -50,8 +53,9 @@ def _print_facts(facts: Mapping[str, str]) -> None:
 def _scores(result: RunResult) -> Table:
     rows = []
     for row in result.selected:
-        rows.append((row.rule, str(row.epoch), "validation", *_columns(row.validation)))
-        rows.append(("", "", "test", *_columns(row.test)))
+        for index, (split, scores) in enumerate(row.splits.items()):
+            chosen = ("", "") if index else (row.rule, str(row.epoch))
+            rows.append((*chosen, split, *_columns(scores, result.spec.classes)))
     columns = (
         Column("selected by", words=True),
         Column("epoch"),
@@ -66,14 +70,25 @@ def _scores(result: RunResult) -> Table:
     return Table("Scores", columns, tuple(rows))
 
 
-def _columns(scores: Scores) -> Iterator[str]:
+def _classes(result: RunResult, store: Store) -> Iterator[Table]:
+    """How well the run knows each class, if its predictions are here."""
+    from effbench.report import per_class
+    from effbench.report.render import class_table
+
+    figures = per_class.read(store, [result])
+    if figures:
+        table = class_table.table(figures)
+        yield replace(table, caption=f"{table.caption}. {class_table.sentence(figures)}")
+
+
+def _columns(scores: Scores, classes: int) -> Iterator[str]:
     yield f"{scores.total:,}"
-    for rate, count in (
-        (scores.accuracy, scores.correct),
-        (scores.top5_accuracy, scores.top5_correct),
+    for rate, count, known in (
+        (scores.accuracy, scores.correct, True),
+        (scores.top5_accuracy, scores.top5_correct, classes > 5),
     ):
-        yield f"{rate:.2%}"
-        yield f"{count:,}"
+        yield f"{rate:.2%}" if known else "-"
+        yield f"{count:,}" if known else "-"
     yield f"{scores.loss:.4f}"
 
 
@@ -87,7 +102,7 @@ def _history(result: RunResult) -> Table:
             f"{row.train.accuracy:.2%}",
             f"{row.validation.loss:.4f}",
             f"{row.validation.accuracy:.2%}",
-            f"{row.validation.top5_accuracy:.2%}",
+            f"{row.validation.top5_accuracy:.2%}" if result.spec.classes > 5 else "-",
         )
         for row in result.history
     )
@@ -136,4 +151,4 @@ def show(
         for hint in again.hints:
             warn(hint)
     else:
-        print_record(record, store.folder(record.spec.key))
+        print_record(record, store)

@@ -10,6 +10,7 @@ from typing import Annotated
 from annotated_types import Ge, Interval, Predicate
 from pydantic import TypeAdapter, ValidationError
 
+from effbench.config.geometry import Geometry
 from effbench.config.ways_to_train import WAYS, WayToTrain
 from effbench.errors import UsageError
 
@@ -72,6 +73,12 @@ class Recipe:
         beta_1: of AdaBelief: how much of the mean of the gradients is kept a step.
         beta_2: of AdaBelief: how much of the mean square of their distance from that mean is kept.
         adabelief_epsilon: of AdaBelief: added to the root of that mean square.
+        geometry: how a photo becomes a square, a name in `geometry.FITS`.
+        filter: how a photo is resized, a name in `geometry.FILTERS`.
+        crop_scale: smallest share of an image's area that a random crop keeps, before it is resized
+            to the whole; 0 crops nothing.
+        class_weights: how much a class counts in the loss, "none" for all
+            alike, or "balanced" for all images / (classes x images of the class).
     """
 
     name: str
@@ -112,6 +119,15 @@ class Recipe:
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
     adabelief_epsilon: Positive = 1e-14
+    geometry: str = "squash"
+    filter: str = "bilinear"
+    crop_scale: Share = 0.0
+    class_weights: str = "none"
+
+    @property
+    def photo_geometry(self) -> Geometry:
+        """How a photo becomes a square."""
+        return Geometry(self.geometry, self.filter)
 
     @property
     def way(self) -> WayToTrain:

@@ -43,7 +43,7 @@ class RunSpec:
         weights: the backbone's.
         image_size: side of the square input, pixels.
         recipe: resolved, overrides included.
-        data: name of a row of `datasets.DATASETS`.
+        data: name of a row of `datasets.DATASETS`, or of a folder of photos.
         data_sha256: SHA-256 of all images and labels of the dataset, before any limit.
         limit: number of training images, or None for all.
         seed: the seed of the head's initial weights, its dropout and the shuffling.
@@ -51,6 +51,7 @@ class RunSpec:
         feature_cache: False runs the backbone in every step instead of once per image, as it must
             where the whole network trains.
         micro_batch: images of a global batch that go through the network at once, or None for all.
+        classes: how many the images are of.
     """
 
     variant: str
@@ -64,6 +65,7 @@ class RunSpec:
     precision: str
     feature_cache: bool
     micro_batch: int | None = None
+    classes: int = 10
 
     @property
     def key(self) -> str:

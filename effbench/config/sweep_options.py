@@ -32,7 +32,7 @@ class ImageOptions:
     """What to train it on.
 
     Attributes:
-        data: name of a dataset.
+        data: name of a dataset, or the path of a folder of photos or of their table.
         data_dir: where its files are.
         limit: number of training images.
     """

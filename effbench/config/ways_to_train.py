@@ -66,6 +66,9 @@ WAYS: Mapping[str, WayToTrain] = {
                 "beta_1",
                 "beta_2",
                 "adabelief_epsilon",
+                "geometry",
+                "filter",
+                "class_weights",
             }
         ),
         batch_per_replica=16,  # the case study's, on the 8 replicas of its TPU

@@ -7,6 +7,7 @@ stratified by class.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,8 @@ def load(directory: Path | None, report: Report) -> Dataset:
         random_state=SPLIT_SEED,
         stratify=whole.labels,
     )
-    return hashed(whole.take(train), whole.take(validation), test)
+    dataset = hashed(whole.take(train), whole.take(validation), test)
+    return replace(dataset, classes=CLASSES)
 
 
 def at_hand(directory: Path | None) -> Split | None:

@@ -5,8 +5,10 @@ What a loader needs is imported when it loads, because the help of the command l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
     from effbench.data.splits import Dataset, Split
 
 NUMBERS = tuple("0123456789")
+# Characters of the name of a folder that become part of a key, and so of the name of a file.
+_LONGEST = 60
 
 
 def load(name: str, directory: Path | None = None, report: Report = silent) -> Dataset:
     """The dataset called `name`.
 
     Args:
-        name: name of a row of `DATASETS`.
+        name: name of a row of `DATASETS`; or any other, of the photos in `directory`.
         directory: where its files are; by default Keras's cache and ours are searched, then it
             is downloaded.
         report: told of a download as it comes.
@@ -32,47 +36,127 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
         DataError: it is missing or damaged.
         UsageError: there is no such dataset.
     """
-    if name not in DATASETS:
-        raise UsageError("unknown dataset", name, f"choose from {', '.join(DATASETS)}")
-    return DATASETS[name].load(directory, report)
+    if name in DATASETS:
+        row = DATASETS[name]
+        dataset = row.load(directory, report)
+        return replace(dataset, classes=row.classes) if row.classes else dataset
+    if directory is None:
+        raise _unknown(name)
+    from effbench.data.photos import load as load_photos
+
+    return load_photos(directory, report)
+
+
+def source(data: str, directory: Path | None = None) -> tuple[str, Path | None]:
+    """What a value of --data stands for: a dataset's name, and where its files are.
+
+    Args:
+        data: name of a row of `DATASETS`, or the path of a folder of photos or of their table.
+        directory: where the files of a dataset are, if that was said.
+
+    Returns:
+        A name that may be part of a key, which is no row's where `data` is a path, and an absolute
+        path; None where the dataset knows by itself.
+
+    Raises:
+        UsageError: there is neither such a dataset nor such a path, or there are two paths.
+    """
+    if data in DATASETS:
+        return data, directory.resolve() if directory else None
+    path = Path(data).expanduser()
+    if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv")):
+        raise _unknown(data)
+    if directory is not None:
+        rule = "--data-dir says where a dataset with a name is"
+        raise UsageError(rule, f"--data {data} --data-dir {directory}", "leave out --data-dir")
+    path = path.resolve()
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", path.name if path.is_dir() else path.stem)
+    name = plain.strip("._-")[:_LONGEST] or "photos"
+    return f"{name}_photos" if name in DATASETS else name, path
+
+
+def _unknown(name: str) -> UsageError:
+    choices = f"choose from {', '.join(DATASETS)}"
+    return UsageError(
+        "unknown dataset", name, f"{choices}; or name a folder of photos, or a .csv table of them"
+    )
 
 
 def at_hand(name: str, directory: Path | None = None) -> Split | None:
-    """The test images of the dataset called `name`; None where they are not at hand.
+    """The images that the dataset called `name` is judged by; None where they are not at hand.
+
+    They are its test images, or those of validation where there is no test split.
 
     Nothing is downloaded.
 
     Args:
-        name: name of a dataset; one that is not in `DATASETS` is not at hand.
+        name: name of a dataset; one that is not in `DATASETS` is at hand in `directory` only.
         directory: as for `load`.
 
     Raises:
         DataError: the files are damaged, or not in `directory`.
     """
-    return DATASETS[name].at_hand(directory) if name in DATASETS else None
+    if name in DATASETS:
+        return DATASETS[name].at_hand(directory)
+    if directory is None:
+        return None
+    dataset = load(name, directory)
+    return dataset.test or dataset.validation
 
 
-def classes(name: str) -> tuple[str, ...]:
-    """Names of the labels 0 to 9; for a dataset that is not in `DATASETS`, their numbers."""
-    return DATASETS[name].classes if name in DATASETS else NUMBERS
+def classes(name: str, count: int) -> tuple[str, ...]:
+    """Names of the labels; where no row of `DATASETS` says them, their numbers."""
+    row = DATASETS.get(name)
+    return row.classes if row and row.classes else tuple(map(str, range(count)))
+
+
+def of_photos(name: str) -> bool:
+    """Whether the images of a dataset are photos of any size, as all but those of rows are."""
+    return name not in DATASETS or DATASETS[name].side is None
+
+
+def names_classes(name: str) -> bool:
+    """Whether the table knows the classes of a dataset, so that its records need not say them."""
+    return name in DATASETS and DATASETS[name].classes is not None
+
+
+def counts(name: str) -> tuple[int, int, int]:
+    """How many training, validation and test images a dataset has, as was published.
+
+    Raises:
+        UsageError: there is no such dataset, or nothing was published.
+    """
+    row = DATASETS.get(name)
+    if row is None or row.counts is None:
+        known = ", ".join(name for name, row in DATASETS.items() if row.counts)
+        raise UsageError("no published counts of images", name, f"choose from {known}")
+    return row.counts
 
 
 def listed() -> str:
     """All names with what there is to say of them, for the help of a flag."""
     names = [f"{name} ({row.note})" if row.note else name for name, row in DATASETS.items()]
-    return f"{', '.join(names[:-1])}, or {names[-1]}"
+    return f"{', '.join(names)}; or a folder of photos, or a .csv table of them"
 
 
-def _cifar10(directory: Path | None, report: Report) -> Dataset:
-    from effbench.data import cifar10
+def _load(module: str) -> Callable[[Path | None, Report], Dataset]:
+    """The function `load` of a module of this package."""
 
-    return cifar10.load(directory, report)
+    def load(directory: Path | None, report: Report) -> Dataset:
+        dataset: Dataset = import_module(f"effbench.data.{module}").load(directory, report)
+        return dataset
+
+    return load
 
 
-def _cifar10_at_hand(directory: Path | None) -> Split | None:
-    from effbench.data import cifar10
+def _at_hand(module: str) -> Callable[[Path | None], Split | None]:
+    """The function `at_hand` of a module of this package."""
 
-    return cifar10.at_hand(directory)
+    def at_hand(directory: Path | None) -> Split | None:
+        split: Split | None = import_module(f"effbench.data.{module}").at_hand(directory)
+        return split
+
+    return at_hand
 
 
 def _digits(_: Path | None, __: Report) -> Dataset:
@@ -96,15 +180,15 @@ def _random(_: Path | None, __: Report) -> Dataset:
     """Random images, for measuring speed, which does not depend on what is in an image."""
     import numpy as np
 
-    from effbench.data.splits import CLASSES, FULL, SPLIT_SEED, Split, hashed
+    from effbench.data.splits import SPLIT_SEED, Split, hashed
 
     generator = np.random.default_rng(SPLIT_SEED)
 
     def split(size: int) -> Split:
         images = generator.integers(0, 256, (size, 32, 32, 3), np.uint8)
-        return Split(images, generator.integers(0, CLASSES, size, np.uint8), np.arange(size))
+        return Split(images, generator.integers(0, len(NUMBERS), size, np.uint8), np.arange(size))
 
-    return hashed(*map(split, FULL))
+    return hashed(*map(split, _CIFAR10_COUNTS))
 
 
 @dataclass(frozen=True)
@@ -115,13 +199,18 @@ class DatasetSource:
         load: loads it, as `datasets.load` does.
         at_hand: its test images, as `datasets.at_hand` returns them.
         note: what help says of it; "" for nothing.
-        classes: names of the labels 0 to 9.
+        classes: names of the labels; None where the data say them, and so must every record.
+        counts: how many training, validation and test images there are, as was published; None
+            where no plan is made for it.
+        side: height and width of its images, pixels; None for photos, which have their own.
     """
 
     load: Callable[[Path | None, Report], Dataset]
     at_hand: Callable[[Path | None], Split | None]
     note: str = ""
-    classes: tuple[str, ...] = NUMBERS
+    classes: tuple[str, ...] | None = NUMBERS
+    counts: tuple[int, int, int] | None = None
+    side: int | None = 32
 
 
 # In the order of batches.meta.
@@ -129,9 +218,23 @@ _CIFAR10_CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
+# In the case study's split.
+_CIFAR10_COUNTS = (45_000, 5_000, 10_000)
 
 DATASETS: Mapping[str, DatasetSource] = {
-    "cifar10": DatasetSource(_cifar10, _cifar10_at_hand, classes=_CIFAR10_CLASSES),
-    "digits": DatasetSource(_digits, lambda _: _digits(None, silent).test, "needs no download"),
-    "random": DatasetSource(_random, lambda _: None, "for speed"),
+    "cifar10": DatasetSource(
+        _load("cifar10"), _at_hand("cifar10"), classes=_CIFAR10_CLASSES, counts=_CIFAR10_COUNTS
+    ),
+    "cifar100": DatasetSource(
+        _load("cifar100"), _at_hand("cifar100"), classes=None, counts=_CIFAR10_COUNTS
+    ),
+    "flowers102": DatasetSource(_load("flowers102"), lambda _: None, classes=None, side=None),
+    "cars": DatasetSource(_load("cars"), lambda _: None, classes=None, side=None),
+    "digits": DatasetSource(
+        _digits,
+        lambda _: _digits(None, silent).test,
+        "needs no download",
+        counts=(1_258, 180, 359),
+    ),
+    "random": DatasetSource(_random, lambda _: None, "for speed", counts=_CIFAR10_COUNTS),
 }

@@ -14,7 +14,7 @@ from effbench.data import image_folders, image_table, pixel_cache
 from effbench.data.listing import SPLITS, Listing, some
 from effbench.data.pixel_cache import ImageFile
 from effbench.data.pixel_rows import PixelRows
-from effbench.data.splits import Dataset, Split
+from effbench.data.splits import Dataset, Split, label_dtype
 from effbench.data.splitting import Division, divide
 from effbench.data.survey import Survey, survey
 from effbench.errors import DataError
@@ -75,15 +75,11 @@ class PhotoDataset(Dataset):
     """A dataset of photos.
 
     Attributes:
-        test: None where the source has none.
-        classes: names of the labels.
         made: names of the splits that the source did not make.
         split_sha256: of all names, labels and splits.
         skipped: names of the unreadable images that were left out.
     """
 
-    test: Split | None  # type: ignore[assignment]
-    classes: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
     split_sha256: str = ""
     skipped: tuple[str, ...] = ()
@@ -170,7 +166,7 @@ def check_classes(seen: Survey) -> None:
 def _dataset(seen: Survey, division: Division) -> PhotoDataset:
     number = {name: label for label, name in enumerate(seen.listing.classes)}
     labels = np.array([number[image.label] for image in division.images])
-    labels = labels.astype(np.min_scalar_type(len(number) - 1))
+    labels = labels.astype(label_dtype(len(number)))
     whole = PhotoFiles(
         seen.listing.root,
         tuple(image.name for image in division.images),
@@ -179,8 +175,7 @@ def _dataset(seen: Survey, division: Division) -> PhotoDataset:
     splits = np.array([image.split for image in division.images])
     parts = [np.flatnonzero(splits == split) for split in SPLITS]
     train, validation, test = (
-        Split(whole.take(indices), labels[indices], indices)  # type: ignore[arg-type]
-        for indices in parts
+        Split(whole.take(indices), labels[indices], indices) for indices in parts
     )
     content = division.sha256 + "".join(whole.hashes)
     return PhotoDataset(

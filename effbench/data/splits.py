@@ -1,21 +1,68 @@
-"""What a dataset is: uint8 images with labels, split, hashed, and limited when asked to be."""
+"""What a dataset is: images with labels, split, hashed, and limited when asked to be."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from effbench.errors import UsageError
+from effbench.config.geometry import Geometry
+from effbench.errors import DataError, UsageError
+from effbench.progress import Report
 
 Array = np.ndarray
 
 # The case study's split: train_test_split(test_size=0.1, random_state=42).
 SPLIT_SEED = 42
-CLASSES = 10
-# CIFAR-10's training, validation and test images in that split.
-FULL = (45_000, 5_000, 10_000)
+# The most classes of a dataset: a label takes 16 bits, and a head of 10,000 is no larger than B0.
+MOST_CLASSES = 10_000
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Images of one size in a file, of which only those are read that are asked for.
+
+    uint8 [n, size, size, 3], RGB; `sha256` is that of their pixels, in hexadecimal.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Four numbers: how many images, height, width, 3."""
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Always uint8."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all pixels."""
+
+    def __len__(self) -> int:
+        """How many images."""
+
+    def __getitem__(self, chosen: slice | Array) -> Array:
+        """The images of a slice, or at positions int [m]."""
+
+
+@runtime_checkable
+class Photos(Protocol):
+    """Images of any size, not read yet, and the names of their files."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Paths from the root of the source."""
+
+    def __len__(self) -> int:
+        """How many images."""
+
+    def __getitem__(self, chosen: Array) -> Photos:
+        """The images at positions int [m]."""
+
+    def sized(self, size: int, geometry: Geometry, report: Report) -> Rows:
+        """All of them as squares of `size` pixels; `report` is told of the work as it is done."""
 
 
 @dataclass(frozen=True)
@@ -23,33 +70,82 @@ class Split:
     """Some images of a dataset.
 
     Attributes:
-        images: uint8 [n, 32, 32, 3], RGB.
-        labels: uint8 [n], 0 to 9.
+        images: uint8 [n, h, w, 3], RGB, in memory; or photos of any size, or rows made of these.
+        labels: [n], 0 to below the number of classes, of the dtype that `label_dtype` says.
         index: int64 [n], positions in the files the images come from.
+        names: names of the files that rows were made of, [n]; else empty.
     """
 
-    images: Array
+    images: Array | Photos | Rows
     labels: Array
     index: Array
+    names: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> Array | Rows:
+        """The images, which have one size: uint8 [n, h, w, 3]."""
+        assert not isinstance(self.images, Photos)
+        return self.images
 
     def take(self, chosen: Array) -> Split:
         """The images at `chosen` (int [m])."""
-        return Split(self.images[chosen], self.labels[chosen], self.index[chosen])
+        names = tuple(self.names[position] for position in chosen) if self.names else ()
+        return Split(self.images[chosen], self.labels[chosen], self.index[chosen], names)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training, validation and test images; `sha256` is that of the whole, before any limit."""
+    """Training, validation and test images.
+
+    Attributes:
+        train: the training images.
+        validation: those that choose the epoch.
+        test: those that nothing is chosen by; None where there are none.
+        sha256: the hash of the whole, before any limit.
+        classes: the names of the labels, in their order.
+    """
 
     train: Split
     validation: Split
-    test: Split
+    test: Split | None
     sha256: str
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.classes) <= MOST_CLASSES:
+            raise DataError(
+                f"images must be of 2 to {MOST_CLASSES:,} classes",
+                f"{len(self.classes):,}",
+                "a class is a folder, or a label of the table",
+            )
 
     @property
-    def splits(self) -> tuple[Split, Split, Split]:
-        """Train, validation, test."""
-        return self.train, self.validation, self.test
+    def splits(self) -> tuple[Split, ...]:
+        """Train, validation, and test if there is one."""
+        return self.train, *self.held_out.values()
+
+    @property
+    def held_out(self) -> Mapping[str, Split]:
+        """The splits that are evaluated, by their names in a record."""
+        named = {"validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are arrays, of a size of their own."""
+        return isinstance(self.train.images, Array)
+
+    def sized(self, size: int, geometry: Geometry, report: Report) -> Dataset:
+        """The same with photos as rows of one size; arrays stay as they are."""
+
+        def sized(split: Split) -> Split:
+            if not isinstance(split.images, Photos):
+                return split
+            images = split.images.sized(size, geometry, report)
+            return replace(split, images=images, names=split.images.names)
+
+        test = self.test and sized(self.test)
+        return replace(self, train=sized(self.train), validation=sized(self.validation), test=test)
 
     def limited(self, limit: int | None) -> Dataset:
         """`limit` training images, and a quarter of it (at least 10) each of the others.
@@ -61,20 +157,25 @@ class Dataset:
         """
         if limit is None:
             return self
-        available = len(self.train.labels)
-        if not CLASSES <= limit < available:
+        classes, available = len(self.classes), len(self.train.labels)
+        if not classes <= limit < available:
             raise UsageError(
-                f"--limit takes {CLASSES} (an image of each class) to {available - 1:,} images",
+                f"--limit takes {classes:,} (an image of each class) to {available - 1:,} images",
                 str(limit),
                 "choose a number between, or leave it out to use all images",
             )
-        small = max(10, limit // 4)
-        return Dataset(
-            _stratified(self.train, limit),
-            _stratified(self.validation, small),
-            _stratified(self.test, small),
-            self.sha256,
+        small = max(10, classes, limit // 4)
+        return replace(
+            self,
+            train=_stratified(self.train, limit),
+            validation=_stratified(self.validation, small),
+            test=self.test and _stratified(self.test, small),
         )
+
+
+def label_dtype(classes: int) -> type[np.uint8 | np.uint16]:
+    """The dtype of labels, of predicted classes and of ranks, of so many classes."""
+    return np.uint8 if classes <= 256 else np.uint16
 
 
 def _stratified(split: Split, size: int) -> Split:
@@ -90,9 +191,11 @@ def _stratified(split: Split, size: int) -> Split:
 
 
 def hashed(train: Split, validation: Split, test: Split) -> Dataset:
-    """A dataset with the hash of its content."""
+    """A dataset of arrays with the hash of its content; its classes are called by their numbers."""
     digest = hashlib.sha256()
     for split in (train, validation, test):
+        assert isinstance(split.images, Array)
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
-    return Dataset(train, validation, test, digest.hexdigest())
+    classes = tuple(map(str, range(int(train.labels.max()) + 1)))
+    return Dataset(train, validation, test, digest.hexdigest(), classes)

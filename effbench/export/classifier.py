@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from effbench.config.variants import VARIANTS
+from effbench.data import datasets
 from effbench.export.load import Network
 from effbench.hardware.tensorflow_setup import keras
 from effbench.models import backbone, preprocessing
+from effbench.models.photo_square import square
 
 
 def build(network: Network) -> keras.Model:
@@ -27,14 +29,16 @@ def build(network: Network) -> keras.Model:
     mean, std = preprocessing.PREPROCESSING[spec.preprocessing]
     head = keras.layers.Dense(len(network.bias), activation="softmax", name="scores")
     layers = (
-        keras.layers.Resizing(spec.image_size, spec.image_size, name="resize"),
         keras.layers.Normalization(mean=mean, variance=std**2, name="rescale"),
         model,
         keras.layers.GlobalAveragePooling2D(name="pool"),
         head,
     )
     images = keras.Input((None, None, 3), dtype="uint8", name="images")
-    tensor = images
+    if datasets.of_photos(spec.data):
+        tensor = square(images, spec.image_size, spec.recipe.photo_geometry)
+    else:
+        tensor = keras.layers.Resizing(spec.image_size, spec.image_size, name="resize")(images)
     for layer in layers:
         tensor = layer(tensor)
     head.set_weights([network.kernel, network.bias])

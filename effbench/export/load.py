@@ -9,9 +9,11 @@ import numpy as np
 from scipy.special import softmax
 
 from effbench.config.run_spec import RunSpec
+from effbench.data import datasets
 from effbench.errors import EffbenchError
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
+from effbench.models.photo_square import square
 from effbench.progress import Report
 from effbench.records.record import Record, RunFailure
 from effbench.records.store import Store
@@ -37,6 +39,9 @@ class Network:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """As the run is evaluated: uint8 [n, h, w, 3] to float64 [n, classes]."""
+        if datasets.of_photos(self.spec.data):
+            geometry = self.spec.recipe.photo_geometry
+            images = square(tf.constant(images), self.spec.image_size, geometry).numpy()
         forward = backbone.forward(
             self.backbone, self.spec.image_size, self.spec.preprocessing, len(images), 1
         )

@@ -19,7 +19,7 @@ from effbench.files import sync, writing
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import tf
 from effbench.progress import Report, Step
-from effbench.records.record import Record
+from effbench.records.record import Record, RunResult
 from effbench.records.store import Store
 
 # Between probabilities. Float32 differs by 1e-6; a wrong resize, rescaling or layer by far more.
@@ -81,7 +81,7 @@ def export(order: ExportOrder, report: Report) -> Exported:
             written gives other results than the run's network.
         DiskError: it cannot be written; nothing is left behind.
     """
-    kind, spec = formats.FORMATS[order.format], order.record.spec
+    kind = formats.FORMATS[order.format]
     path = order.path
     if path.suffix != kind.suffix and kind.suffix:
         hint = f"end its name in {kind.suffix}, or choose another --format"
@@ -91,7 +91,7 @@ def export(order: ExportOrder, report: Report) -> Exported:
     report(Step("build"))
     network = load.load(order.store, order.record, order.weights_dir, report)
     model = classifier.build(network)
-    names = datasets.classes(spec.data)
+    names = _class_names(order.record)
     with _beside(path) as temporary:
         report(Step("write"))
         with _disk():
@@ -100,6 +100,13 @@ def export(order: ExportOrder, report: Report) -> Exported:
         difference = _difference(network, names, temporary)
         size = sum(written.stat().st_size for written in _all(temporary))
     return Exported(path, size, difference, len(SIZES))
+
+
+def _class_names(record: Record) -> tuple[str, ...]:
+    """The names of the classes; of photos, those that the record of a finished run holds."""
+    if isinstance(record, RunResult):
+        return record.classes
+    return datasets.classes(record.spec.data, record.spec.classes)
 
 
 def _vacant(path: Path, force: bool) -> None:

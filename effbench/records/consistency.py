@@ -10,35 +10,43 @@ import numpy as np
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES
-from effbench.data.datasets import DATASETS
-from effbench.data.splits import CLASSES
+from effbench.data.datasets import DATASETS, names_classes
+from effbench.data.splits import label_dtype
 from effbench.records.record import SELECTIONS, RunResult, Scores
 
-# The arrays of each split in `record.Predictions`: their shape after the number of images, and
-# their dtype.
-ARRAYS: Mapping[str, tuple[tuple[int, ...], str]] = {
-    "index": ((), "int32"),
-    "label": ((), "uint8"),
-    "predicted": ((), "uint8"),
-    "rank": ((), "uint8"),
-    "probability": ((CLASSES,), "float16"),
-}
+# The arrays of each split in `record.Predictions`.
+ARRAYS = ("index", "label", "predicted", "rank", "probability")
 
 _KNOWN = {
     "recipe": RECIPES,
-    "data": DATASETS,
     "weights": (*RELEASES, "none", "file"),
     "precision": ("float32", "mixed_bfloat16"),
 }
 
 
+def shapes(classes: int) -> Mapping[str, tuple[tuple[int, ...], str]]:
+    """Of each array of a split: its shape after the number of images, and its dtype."""
+    label = np.dtype(label_dtype(classes)).name
+    return {
+        "index": ((), "int32"),
+        "label": ((), label),
+        "predicted": ((), label),
+        "rank": ((), label),
+        "probability": ((classes,), "float16"),
+    }
+
+
 def of_record(result: RunResult) -> Iterator[str]:
     """A line for everything in a record that contradicts the rest of it."""
     spec = result.spec
-    names = (spec.recipe.name, spec.data, spec.weights.name, spec.precision)
+    names = (spec.recipe.name, spec.weights.name, spec.precision)
     for (what, known), name in zip(_KNOWN.items(), names, strict=True):
         if name not in known:
             yield f"{what}: expected one of {', '.join(known)}, found {name}"
+    # The names of the classes of photos are known from their record alone.
+    if not names_classes(spec.data) and not result.images.classes:
+        known = ", ".join(DATASETS)
+        yield f"data: expected one of {known}, found {spec.data} without the names of its classes"
     for what, expected, actual in _pairs(result):
         if expected != actual:
             yield f"{what}: expected {expected}, found {actual}"
@@ -50,7 +58,8 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     recipe = spec.recipe
     for name, seconds in vars(result.seconds).items():
         yield f"seconds.{name}", max(seconds, 0.0), seconds
-    for scores in (split for row in result.selected for split in (row.validation, row.test)):
+    yield "classes", len(result.classes), spec.classes
+    for scores in (scores for row in result.selected for scores in row.splits.values()):
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
@@ -64,7 +73,7 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     yield "selected", ", ".join(rules), ", ".join(row.rule for row in result.selected)
     for selected in result.selected:
         where = f"selected.{selected.rule}"
-        yield f"{where}.test.total", images.test, selected.test.total
+        yield f"{where}.test.total", images.test, selected.test.total if selected.test else 0
         if history and selected.rule in SELECTIONS:
             best = min(history, key=SELECTIONS[selected.rule])
             yield f"{where}.epoch", best.epoch, selected.epoch
@@ -79,23 +88,23 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
 
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     """A line for everything in the predictions that contradicts the rest of them or the record."""
-    splits = (
-        ("validation", result.images.validation, result.reported.validation),
-        ("test", result.images.test, result.reported.test),
-    )
-    for split, images, scores in splits:
-        problems = list(_shapes(split, images, arrays))
+    classes = result.spec.classes
+    for split, scores in result.reported.splits.items():
+        problems = list(_shapes(split, getattr(result.images, split), classes, arrays))
         if not problems:
             split_arrays = {name: arrays[f"{split}_{name}"] for name in ARRAYS}
-            lines = (*_images(split_arrays), *_counts(split_arrays["rank"], scores))
+            lines = (*_images(split_arrays, classes), *_counts(split_arrays["rank"], scores))
             problems = [f"{split}: {line}" for line in lines]
         yield from problems
+    more = {name.partition("_")[0] for name in arrays} - {*result.reported.splits}
+    if more:
+        yield f"arrays of {', '.join(sorted(more))}, of which the record has no scores"
 
 
 def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str]:
     """A line for everything in the record that contradicts the ranks of its predictions."""
-    for split in ("validation", "test"):
-        for line in _counts(ranks[f"{split}_rank"], getattr(result.reported, split)):
+    for split, scores in result.reported.splits.items():
+        for line in _counts(ranks[f"{split}_rank"], scores):
             yield f"{split}: {line}"
         rank, group = ranks[f"{split}_rank"], ranks.get(f"{split}_group")
         if group is not None and (group.dtype.kind not in "iu" or group.shape != rank.shape):
@@ -103,8 +112,13 @@ def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str
             yield f"{split}_group: {expected}"
 
 
-def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
-    for name, (shape, dtype) in ARRAYS.items():
+def _shapes(
+    split: str, images: int, classes: int, arrays: Mapping[str, np.ndarray]
+) -> Iterator[str]:
+    names = arrays.get(f"{split}_name")
+    if names is not None and (names.shape != (images,) or names.dtype.kind != "U"):
+        yield f"{split}_name: expected {images} texts, found {names.dtype} {names.shape}"
+    for name, (shape, dtype) in shapes(classes).items():
         array = arrays.get(f"{split}_{name}")
         expected = f"{dtype} {(images, *shape)}"
         actual = "nothing" if array is None else f"{array.dtype} {array.shape}"
@@ -112,24 +126,25 @@ def _shapes(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterat
             yield f"{split}_{name}: expected {expected}, found {actual}"
 
 
-def _images(split_arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+def _images(split_arrays: Mapping[str, np.ndarray], classes: int) -> Iterator[str]:
     """A line for every rule that does not hold for all images."""
     label, predicted, rank = split_arrays["label"], split_arrays["predicted"], split_arrays["rank"]
     probability = split_arrays["probability"].astype(np.float64)
     first = np.zeros(len(label), bool)
     first[np.unique(split_arrays["index"], return_index=True)[1]] = True
 
-    def of(classes: np.ndarray) -> np.ndarray:
+    def of(labels: np.ndarray) -> np.ndarray:
         # A number that is no class is looked up as the last class; it has a rule of its own.
-        return np.take_along_axis(probability, np.minimum(classes, CLASSES - 1)[:, None], axis=1)
+        positions = np.minimum(labels, classes - 1).astype(np.int64)
+        return np.take_along_axis(probability, positions[:, None], axis=1)
 
     # Rounding to float16 makes ties, but changes no order.
     higher = (probability > of(label)).sum(axis=1)
     others = (probability >= of(label)).sum(axis=1) - 1
     rules = {
         "index is not unique": first,
-        f"label is not 0 to {CLASSES - 1}": label < CLASSES,
-        f"predicted is not 0 to {CLASSES - 1}": predicted < CLASSES,
+        f"label is not 0 to {classes - 1}": label < classes,
+        f"predicted is not 0 to {classes - 1}": predicted < classes,
         "rank is not 0 exactly where predicted is label": (rank == 0) == (predicted == label),
         "rank does not follow from probability": (higher <= rank) & (rank <= others),
         "predicted is not the most probable": of(predicted)[:, 0] == probability.max(axis=1),

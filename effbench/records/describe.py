@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.data import datasets
 from effbench.failures import handling
 from effbench.records import caveats
 from effbench.records.caveats import details
 from effbench.records.record import RunFailure, RunResult
 
 Facts = Iterator[tuple[str, str]]
+
+
+def no_test(rules: Iterable[str]) -> str:
+    """What a reader must know of figures of data without test images.
+
+    Args:
+        rules: names in `record.SELECTIONS`, those that chose the epochs of the runs.
+    """
+    looked = any(rule != "final" for rule in rules)
+    return f"the figures are of the validation images{', which also chose the epoch' * looked}"
 
 
 def of_spec(spec: RunSpec) -> Facts:
@@ -32,6 +43,10 @@ def of_spec(spec: RunSpec) -> Facts:
     )
     yield "learning rate", _learning_rate(recipe)
     yield "preprocessing", spec.preprocessing
+    if datasets.of_photos(spec.data):
+        yield "photos", f"{recipe.geometry}, {recipe.filter}; {spec.classes:,} classes"
+    if recipe.class_weights != "none":
+        yield "class weights", recipe.class_weights
     if recipe.way.frozen_backbone:
         yield "backbone", "cached features" if spec.feature_cache else "in every step"
     else:
@@ -59,9 +74,12 @@ def _epochs(number: float) -> str:
 
 def _regularization(recipe: Recipe) -> str:
     """The numbers that are not at their default, by their names in the recipe."""
-    names = ("label_smoothing", "survival", "ema_decay", "flip", "crop", "cutout", "randaugment")
+    names = ("label_smoothing", "survival", "ema_decay", "flip", "crop", "cutout")
     default = {field.name: field.default for field in fields(Recipe)}
-    values = {name: getattr(recipe, name) for name in (*names, "mixup", "cutmix")}
+    values = {
+        name: getattr(recipe, name)
+        for name in (*names, "crop_scale", "randaugment", "mixup", "cutmix")
+    }
     changed = [f"{name} {value}" for name, value in values.items() if value != default[name]]
     return ", ".join(changed) or "none"
 
@@ -87,11 +105,16 @@ def of_result(result: RunResult) -> Facts:
     """What came of a run, and how; the marks stand first, as the run may have added to them."""
     yield "marks", details(result.marks) or "none"
     made, images, reported = result.provenance, result.images, result.reported
-    yield "reported", f"{reported.test.accuracy:.2%} on test, the epoch selected by {reported.rule}"
+    split = result.splits[-1]
+    chosen = f"the epoch selected by {reported.rule}"
+    yield "reported", f"{reported.judged.accuracy:.2%} on {split}, {chosen}"
+    if not images.test:
+        yield "no test split", no_test([reported.rule])
+    test = f"{images.test:,} test" if images.test else "no test"
     yield (
         "images",
         f"{images.train:,} of {images.train_available:,} training, "
-        f"{images.validation:,} validation, {images.test:,} test",
+        f"{images.validation:,} validation, {test}",
     )
     file = f"{made.weights_file}, sha256 {made.weights_sha256}; " if made.weights_file else ""
     yield "verified", f"{file}{made.weights_verified}"

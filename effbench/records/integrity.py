@@ -16,7 +16,6 @@ from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
 # The arrays of `record.Predictions` that say which images were classified right.
-RANKS = ("validation_rank", "test_rank")
 # The arrays that say which images belong together; only data with groups have them.
 GROUPS = ("validation_group", "test_group")
 Ranks = Mapping[str, np.ndarray]
@@ -69,7 +68,9 @@ def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]
     if findings:
         return None, findings
     try:
-        arrays = store.predictions(result, *RANKS, optional=GROUPS)
+        ranks = (f"{split}_rank" for split in result.splits)
+        groups = (f"{split}_group" for split in result.splits)
+        arrays = store.predictions(result, *ranks, optional=tuple(groups))
     except DataError as error:
         return None, [Finding(path.parent / result.predictions.file, str(error), absent=True)]
     return arrays, [Finding(path, line) for line in of_ranks(result, arrays)]

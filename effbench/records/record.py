@@ -10,6 +10,7 @@ from pydantic import Field
 
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.data import datasets
 from effbench.failures import FailureKind
 from effbench.records import caveats
 
@@ -63,32 +64,52 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Selected:
-    """The scores of one epoch's weights, chosen by `rule` (a name in `SELECTIONS`)."""
+    """The scores of one epoch's weights, chosen by `rule` (a name in `SELECTIONS`).
+
+    `test` is None where the data have no test images.
+    """
 
     rule: str
     epoch: int
     validation: Scores
-    test: Scores
+    test: Scores | None
+
+    @property
+    def splits(self) -> dict[str, Scores]:
+        """The scores of validation, and of test if there is one, by these names."""
+        named = {"validation": self.validation, "test": self.test}
+        return {name: scores for name, scores in named.items() if scores is not None}
+
+    @property
+    def judged(self) -> Scores:
+        """The scores that a run is judged by: of the test images, or else of validation."""
+        return self.test or self.validation
 
 
 @dataclass(frozen=True)
 class Images:
-    """How many images were used, and how many training images there are."""
+    """How many images were used, and how many training images there are.
+
+    `test` is 0 where the data have no test images. `classes` names the labels where no row of
+    `datasets.DATASETS` does.
+    """
 
     train: int
     validation: int
     test: int
     train_available: int
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Predictions:
     """A compressed .npz beside the record, for the weights chosen by the recipe's rule.
 
-    For `validation` and `test` each: `<split>_index` (position in the official files),
-    `<split>_label` and `<split>_predicted` (uint8), `<split>_rank` (uint8, 0 is a top-1 hit,
-    below 5 a top-5 hit) and `<split>_probability` (float16, [images, classes]). Where images come
-    in groups, `<split>_group` (integers) numbers the group of each.
+    For `validation`, and for `test` if there is one: `<split>_index` (position in the official
+    files), `<split>_label` and `<split>_predicted` (uint8, or uint16 of more than 256 classes),
+    `<split>_rank` (likewise; 0 is a top-1 hit, below 5 a top-5 hit) and `<split>_probability`
+    (float16, [images, classes]). Where images have files of their own, `<split>_name` (text);
+    where they come in groups, `<split>_group` (integers) numbers the group of each.
     """
 
     file: str
@@ -171,6 +192,16 @@ class RunResult:
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
         changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
         return caveats.of_spec(self.spec, self.standard) | changed
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that it is evaluated on, the one that it is judged by last."""
+        return tuple(self.reported.splits)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the labels."""
+        return self.images.classes or datasets.classes(self.spec.data, self.spec.classes)
 
     @property
     def reported(self) -> Selected:

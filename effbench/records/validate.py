@@ -13,8 +13,8 @@ from effbench.records.integrity import Finding, examine
 from effbench.records.record import Record, RunResult
 from effbench.records.store import FAILURE, HISTORY, RECORD, Store
 
-# The arrays that must be equal in all runs with the same data and limit.
-_SAME = ("validation_index", "validation_label", "test_index", "test_label")
+# The arrays of each split that must be equal in all runs with the same data and limit.
+_SAME = ("index", "label")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _predictions(
         return [Finding(path, str(error))]
     findings = [Finding(path, line) for line in of_predictions(result, arrays)]
     if not findings:
-        images = sha256(b"".join(arrays[name].tobytes() for name in _SAME)).hexdigest()
+        names = [f"{split}_{name}" for split in result.splits for name in _SAME]
+        images = sha256(b"".join(arrays[name].tobytes() for name in names)).hexdigest()
         data = (result.spec.data_sha256, result.spec.limit)
         other, others = seen.setdefault(data, (path, images))
         if others != images:

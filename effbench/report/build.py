@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from effbench.errors import EffbenchError
 from effbench.records import integrity
@@ -80,7 +80,7 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
     groups, faults = gather(store, chosen)
     left_out = (*records.problems, *faults.left_out)
-    every = rows(groups, price)
+    every = [replace(row, store=store) for row in rows(groups, price)]
     shown = selection.rows(every)
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""

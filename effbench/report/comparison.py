@@ -10,14 +10,14 @@ from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
 from effbench.report import build, published, statistics
 from effbench.report.build import Faults
+from effbench.report.hits import judging
 from effbench.report.rows import Row
-from effbench.report.sections import COMPARED
 from effbench.report.statistics import Difference, Sample, holm
 
 
 @dataclass(frozen=True)
 class Change:
-    """A row that both sides have; accuracies are of the test set, percent.
+    """A row that both sides have; accuracies in percent.
 
     Attributes:
         name: the row's name, the same on both sides.
@@ -27,6 +27,8 @@ class Change:
         difference: new minus base, a rate; None where it cannot be tested.
         p: the p-value, after Holm's correction for all rows that were tested.
         remark: what else differs, and why it was not tested.
+        split: the images that they are of: "test", or "validation" where there is no test split.
+        rule: the rule of selection that chose the epochs.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Change:
     difference: Difference | None
     p: float | None
     remark: str
+    split: str = "test"
+    rule: str = ""
 
     def fails(self, max_drop: float, alpha: float) -> bool:
         """Whether accuracy fell by more than `max_drop` points, significantly at `alpha`."""
@@ -152,18 +156,21 @@ def _two(base: _Results, new: _Results) -> Comparison:
     changes = []
     for name, (before, after) in both.items():
         difference = None
+        metric = judging([*before.results, *after.results])
         if name in samples:
             old, now = samples[name]
             difference = statistics.compare(now, old)
         changes.append(
             Change(
                 name=name,
-                base=before.accuracies[COMPARED].mean,
-                new=after.accuracies[COMPARED].mean,
+                base=before.accuracies[metric.name].mean,
+                new=after.accuracies[metric.name].mean,
                 seeds=(len(before.results), len(after.results)),
                 difference=difference,
                 p=None,
                 remark=_remark(before, after),
+                split=metric.split,
+                rule=after.spec.recipe.selection,
             )
         )
     failed = {_readable(group): why for group, why in new.failed.items()} | dict(new.failed)
@@ -181,7 +188,8 @@ def _samples(base: Row, new: Row) -> tuple[Sample, Sample] | None:
     alike = base.spec.data_sha256 == new.spec.data_sha256
     if not (alike and base.samples and new.samples):
         return None
-    return base.samples[COMPARED], new.samples[COMPARED]
+    metric = judging([*base.results, *new.results])
+    return base.samples[metric.name], new.samples[metric.name]
 
 
 def _with_table(results: _Results, *, table_first: bool) -> Comparison:
@@ -189,17 +197,17 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
     figures = {
         name: figure
         for name, row in results.rows.items()
-        if (figure := row.accuracies[COMPARED].published) is not None
+        if (figure := row.accuracy.published) is not None
     }
     rows = {name: results.rows[name] for name in figures}
     changes = []
     for name, row in rows.items():
-        ours, theirs = row.accuracies[COMPARED].mean, figures[name]
+        ours, theirs = row.accuracy.mean, figures[name]
         difference = None
         if row.samples:
-            total = row.results[0].images.test
+            _, total = row.metric.count(row.results[0])
             correct = round(theirs / 100 * total)
-            difference = statistics.from_count(row.samples[COMPARED], correct, total)
+            difference = statistics.from_count(row.samples[row.metric.name], correct, total)
         change = Change(
             name, theirs, ours, (1, len(row.results)), difference, None, "predictions unknown"
         )

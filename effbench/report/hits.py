@@ -20,8 +20,17 @@ class Metric:
     split: str
     guesses: int
 
+    @property
+    def title(self) -> str:
+        """What a plot calls it, e.g. "Test accuracy"."""
+        return f"{self.split.capitalize()} accuracy"
+
+    def known(self, result: RunResult) -> bool:
+        """Whether a run has it: data may have no test images, or no more classes than guesses."""
+        return self.split in result.splits and self.guesses < result.spec.classes
+
     def count(self, result: RunResult) -> tuple[int, int]:
-        """How many images a run got right, and how many there were."""
+        """How many images a run got right, and how many there were; for a metric it has."""
         scores: Scores = getattr(result.reported, self.split)
         return (scores.correct if self.guesses == 1 else scores.top5_correct), scores.total
 
@@ -32,6 +41,20 @@ METRICS = (
     Metric("test_accuracy", "test", 1),
     Metric("test_top5_accuracy", "test", 5),
 )
+
+# By which rows are told apart, where a run has it; the first counts.
+_JUDGING = (METRICS[2], METRICS[0])
+
+
+def judging(results: Sequence[RunResult]) -> Metric:
+    """The accuracy by which runs are told apart: of the test images, else of validation's."""
+    return next(metric for metric in _JUDGING if all(map(metric.known, results)))
+
+
+def metrics(results: Sequence[RunResult]) -> tuple[Metric, ...]:
+    """The accuracies that all of some runs have."""
+    return tuple(metric for metric in METRICS if all(map(metric.known, results)))
+
 
 # Samples by metric name.
 Samples = Mapping[str, Sample]
@@ -51,5 +74,5 @@ def samples(results: Sequence[RunResult], ranks: Sequence[Ranks]) -> Samples:
             np.stack([arrays[f"{metric.split}_rank"] < metric.guesses for arrays in ranks]),
             ranks[0].get(f"{metric.split}_group"),
         )
-        for metric in METRICS
+        for metric in metrics(results)
     }

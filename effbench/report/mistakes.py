@@ -1,15 +1,16 @@
-"""Which test images the runs of a section got wrong, and what they took them for."""
+"""Which images the runs of a section got wrong, and what they took them for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
+from scipy.sparse import coo_array, csr_array, diags_array
 
-from effbench.data.splits import CLASSES
-from effbench.errors import EffbenchError
+from effbench.errors import DataError, EffbenchError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.report.sections import Section
@@ -41,6 +42,7 @@ class Missed:
         answer: the most frequent wrong answer.
         agree: how many runs gave it.
         probability: that of the true class, mean over all runs, 0 to 1.
+        name: that of its file; "" where it has none of its own.
     """
 
     index: int
@@ -49,6 +51,7 @@ class Missed:
     answer: int
     agree: int
     probability: float
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,15 @@ class Mistakes:
     """What the runs of a section got wrong.
 
     Attributes:
-        confusions: int64 [true class, answer] for each row, summed over seeds; None without
-            predictions.
+        confusions: int64 [true class, answer] for each row, summed over seeds, sparse as most
+            classes are never taken for most others; None without predictions.
         missed: the images that most runs missed; among equals, those missed most surely.
         always: number of images that every run missed.
         runs: how many were counted.
         remarks: what is left out, one line each.
     """
 
-    confusions: tuple[Array | None, ...]
+    confusions: tuple[csr_array | None, ...]
     missed: tuple[Missed, ...]
     always: int
     runs: int
@@ -74,25 +77,24 @@ class Mistakes:
     def pairs(self) -> tuple[Confused, ...]:
         """The classes most often confused over all rows, the worst first."""
         present = [confusion for confusion in self.confusions if confusion is not None]
-        return most_confused(np.sum(present, axis=0)) if present else ()
+        return most_confused(reduce(add, present)) if present else ()
 
 
-def most_confused(counts: Array) -> tuple[Confused, ...]:
+def most_confused(counts: csr_array) -> tuple[Confused, ...]:
     """The most frequent confusions of a matrix, by share of the true class."""
-    shares = normalised(counts)
-    np.fill_diagonal(shares, 0)
-    worst = np.argsort(-shares, axis=None, kind="stable")[:PAIRS_LISTED]
-    cells = (np.unravel_index(position, shares.shape) for position in worst)
+    cells = normalised(counts).tocoo()
+    wrong = (cells.row != cells.col) & (cells.data > 0)
+    labels, answers, shares = cells.row[wrong], cells.col[wrong], cells.data[wrong]
+    worst = np.lexsort((answers, labels, -shares))[:PAIRS_LISTED]
     return tuple(
-        Confused(int(label), int(answer), float(shares[label, answer]))
-        for label, answer in cells
-        if shares[label, answer] > 0
+        Confused(int(labels[cell]), int(answers[cell]), float(shares[cell])) for cell in worst
     )
 
 
-def normalised(counts: Array) -> Array:
+def normalised(counts: csr_array) -> csr_array:
     """A confusion matrix with rows that sum to 1, or to 0 for a class without images."""
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    images = np.maximum(counts.sum(axis=1), 1)
+    return (diags_array(1 / images) @ counts).tocsr()
 
 
 def find(store: Store, section: Section) -> Mistakes:
@@ -124,45 +126,47 @@ class _Answers:
         index: positions in the official files, [images].
         predicted: [runs, images].
         probability: that of the true class, [runs, images].
+        classes: number of classes.
+        names: names of the images' files, [images]; empty where they have none.
     """
 
     labels: Array
     index: Array
     predicted: Array
     probability: Array
+    classes: int
+    names: Sequence[str]
 
     def same_images(self, other: _Answers) -> bool:
         """Whether the images are the other's."""
         return np.array_equal(self.labels, other.labels) and np.array_equal(self.index, other.index)
 
-    def confusion(self) -> Array:
+    def confusion(self) -> csr_array:
         """Counts over all runs, [true class, answer]."""
-        labels = np.tile(self.labels, len(self.predicted))
-        return confusion_matrix(labels, self.predicted.ravel(), labels=range(CLASSES))
+        cells = np.tile(self.labels, len(self.predicted)), self.predicted.ravel()
+        ones = np.ones(self.predicted.size, np.int64)
+        return coo_array((ones, cells), shape=(self.classes, self.classes)).tocsr()
 
     def missed(self) -> tuple[tuple[Missed, ...], int]:
         """Images most often wrong, the worst first, and how many are always wrong."""
-        votes = np.stack(
-            [(self.predicted == number).sum(axis=0) for number in range(CLASSES)], axis=1
-        )
-        true = np.arange(len(self.labels)), self.labels
-        wrong = len(self.predicted) - votes[true]
-        votes[true] = 0
+        misses = self.predicted != self.labels
+        wrong = misses.sum(axis=0)
         probability = self.probability.mean(axis=0, dtype=np.float64)
         order = np.lexsort((self.index, probability, -wrong))[:IMAGES_LISTED]
-        answers, agree = votes.argmax(axis=1), votes.max(axis=1)
-        missed = (
-            Missed(
-                index=int(self.index[image]),
-                label=int(self.labels[image]),
-                wrong=int(wrong[image]),
-                answer=int(answers[image]),
-                agree=int(agree[image]),
-                probability=float(probability[image]),
+        missed = []
+        for image in order[wrong[order] > 0]:
+            answers, votes = np.unique(self.predicted[misses[:, image], image], return_counts=True)
+            missed.append(
+                Missed(
+                    index=int(self.index[image]),
+                    label=int(self.labels[image]),
+                    wrong=int(wrong[image]),
+                    answer=int(answers[votes.argmax()]),
+                    agree=int(votes.max()),
+                    probability=float(probability[image]),
+                    name=self.names[image] if len(self.names) else "",
+                )
             )
-            for image in order
-            if wrong[image]
-        )
         return tuple(missed), int((wrong == len(self.predicted)).sum())
 
 
@@ -176,6 +180,8 @@ def _joined(parts: Sequence[_Answers]) -> _Answers:
         first.index,
         np.concatenate([part.predicted for part in parts]),
         np.concatenate([part.probability for part in parts]),
+        first.classes,
+        first.names,
     )
 
 
@@ -188,9 +194,22 @@ def _read(store: Store, results: Sequence[RunResult]) -> _Answers | None:
 
 
 def _run(store: Store, result: RunResult) -> _Answers:
-    names = ("test_label", "test_index", "test_predicted", "test_probability")
+    split, classes = result.splits[-1], result.spec.classes
+    names = (f"{split}_{name}" for name in ("label", "index", "predicted", "probability"))
     labels, index, predicted, probability = store.predictions(result, *names).values()
-    if not labels.shape == index.shape == predicted.shape or predicted.max() >= CLASSES:
+    if not labels.shape == index.shape == predicted.shape or predicted.max() >= classes:
         raise ValueError("arrays that do not fit one another")
     of_true = probability[np.arange(len(labels)), labels]
-    return _Answers(labels, index, predicted[None], of_true[None])
+    files = _file_names(store, result, split)
+    return _Answers(labels, index, predicted[None], of_true[None], classes, files)
+
+
+def _file_names(store: Store, result: RunResult, split: str) -> Sequence[str]:
+    if not result.images.classes:  # of data that come in one file
+        return ()
+    name = f"{split}_name"
+    try:
+        names: list[str] = store.predictions(result, name)[name].tolist()
+    except DataError:
+        return ()
+    return names

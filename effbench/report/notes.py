@@ -26,14 +26,15 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
 def _figures(rows: Sequence[Row]) -> list[str]:
     several = any(len(row.results) > 1 for row in rows)
     mean = "mean ± standard deviation over seeds, " if several else ""
+    top5 = any("val_top5_accuracy" in row.accuracies for row in rows)
     # Wilson's is for images that stand for themselves.
     units, single = ("groups of images", "") if _in_groups(rows) else ("images", " (Wilson)")
     over = f"over {units}{single}"
     if several:
         over = f"over {units} and seeds, or over {units} for one seed{single}"
     return [
-        f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]; "
-        "top-5 is of validation, as in the case study."
+        f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]"
+        + ("; top-5 is of validation, as in the case study." if top5 else ".")
     ]
 
 
@@ -48,9 +49,9 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
         if _in_groups(rows):
             test = "t over groups of images and seeds, paired"
         lines.append(
-            "same as: rows that share a letter cannot be told apart by their test accuracy "
-            f"(p < {ALPHA:.2g} after Holm's correction; {test}). The interval of a difference is "
-            "of that pair alone."
+            "same as: rows that share a letter cannot be told apart by their "
+            f"{rows[0].metric.title.lower()} (p < {ALPHA:.2g} after Holm's correction; {test}). "
+            "The interval of a difference is of that pair alone."
         )
     if not few:
         lines.append(
@@ -79,7 +80,7 @@ def _selection(rows: Sequence[Row]) -> list[str]:
     if not first:
         return []
     gained = [
-        100 * (selected.test.accuracy - result.reported.test.accuracy)
+        100 * (selected.judged.accuracy - result.reported.judged.accuracy)
         for result in first
         for selected in result.selected
         if selected.rule == "final"
@@ -88,13 +89,14 @@ def _selection(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"epoch: for {len(first)} of {len(runs)} runs the recipe's rule "
-        f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's test accuracy "
-        f"is {fmean(gained):+.2f} points from it on average (column test_accuracy_by_final)."
+        f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's "
+        f"{rows[0].metric.title.lower()} is {fmean(gained):+.2f} points from it on average"
+        + (" (column test_accuracy_by_final)." if rows[0].metric.split == "test" else ".")
     ]
 
 
 def _published(rows: Sequence[Row]) -> list[str]:
-    shown = {row.spec.variant for row in rows if row.accuracies["test_accuracy"].published}
+    shown = {row.spec.variant for row in rows if row.accuracy.published}
     if not shown:
         return []
     lines = [

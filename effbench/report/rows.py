@@ -12,9 +12,11 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.records.caveats import details
 from effbench.records.record import SELECTIONS, RunResult
-from effbench.report import cost, published
+from effbench.records.store import Store
+from effbench.report import cost, per_class, published
 from effbench.report.cost import Cost
-from effbench.report.hits import METRICS, Metric, Samples
+from effbench.report.hits import METRICS, Metric, Samples, judging, metrics
+from effbench.report.per_class import PerClass
 from effbench.report.statistics import interval, wilson
 
 if TYPE_CHECKING:
@@ -62,11 +64,12 @@ class Row:
     Attributes:
         results: the runs in the order of their seeds.
         samples: which images they got right, by metric name; None without predictions.
-        accuracies: the accuracies by metric name.
+        accuracies: the accuracies by metric name; only those that all runs have.
         cost: what all seeds took together.
         price: dollars an hour, or None.
         letters: rows of a section that share one cannot be told apart; "" where not compared.
         pareto: columns of costs by which no row of the section is as good and cheaper.
+        store: where its predictions are; None where nobody asks for them.
     """
 
     results: tuple[RunResult, ...]
@@ -76,11 +79,22 @@ class Row:
     price: float | None = None
     letters: str = ""
     pareto: tuple[str, ...] = ()
+    store: Store | None = None
 
     @property
     def spec(self) -> RunSpec:
         """The specification of its first seed."""
         return self.results[0].spec
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The accuracy by which it is told apart from other rows."""
+        return judging(self.results)
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """That accuracy."""
+        return self.accuracies[self.metric.name]
 
     @cached_property
     def group(self) -> str:
@@ -91,6 +105,11 @@ class Row:
     def marks(self) -> dict[str, str]:
         """The marks of any of its runs."""
         return {mark: much for result in self.results for mark, much in result.marks.items()}
+
+    @cached_property
+    def per_class(self) -> PerClass | None:
+        """How well each class is known; None without predictions. They are read for it."""
+        return per_class.read(self.store, self.results) if self.store else None
 
     @property
     def reported_epochs(self) -> list[int]:
@@ -103,7 +122,7 @@ class Row:
             100 * selected.test.accuracy
             for result in self.results
             for selected in result.selected
-            if selected.rule == rule
+            if selected.rule == rule and selected.test
         ]
         return fmean(rates) if len(rates) == len(self.results) else None
 
@@ -113,22 +132,29 @@ class Row:
         return self.marks.get("limited", "")
 
     @cached_property
-    def flat(self) -> dict[str, object]:
+    def columns(self) -> dict[str, object]:
         """Every figure by the name of its column, for frames, CSV and JSON."""
+        return self.flat | {name: getattr(self.per_class, name, None) for name in OVER_CLASSES}
+
+    @cached_property
+    def flat(self) -> dict[str, object]:
+        """The figures for which no predictions have to be read, which takes as long as the rest."""
         first = self.results[0]
         spec, made = first.spec, first.provenance
         return {
             "variant": spec.variant,
             "image_size": spec.image_size,
             **{
-                f"{name}_{part}": getattr(accuracy, part)
-                for name, accuracy in self.accuracies.items()
+                f"{metric.name}_{part}": getattr(self.accuracies.get(metric.name), part, None)
+                for metric in METRICS
                 for part in ("mean", "std", "low", "high")
             },
             "weights": spec.weights.name,
             **{
-                f"published_{name}{suffix}": getattr(accuracy, part)
-                for name, accuracy in self.accuracies.items()
+                f"published_{metric.name}{suffix}": getattr(
+                    self.accuracies.get(metric.name), part, None
+                )
+                for metric in METRICS
                 for suffix, part in _PUBLISHED.items()
             },
             "data": spec.data,
@@ -140,8 +166,10 @@ class Row:
             "selection": spec.recipe.selection,
             "reported_epochs": ", ".join(map(str, self.reported_epochs)),
             **{f"test_accuracy_by_{rule}": self.by(rule) for rule in SELECTIONS},
+            "classes": spec.classes,
             "train_images": first.images.train,
             "train_images_available": first.images.train_available,
+            "validation_images": first.images.validation,
             "test_images": first.images.test,
             "precision": spec.precision,
             "preprocessing": spec.preprocessing,
@@ -157,6 +185,8 @@ class Row:
         }
 
 
+# Figures that are means over classes, see `per_class.PerClass`.
+OVER_CLASSES = ("balanced_accuracy", "macro_f1", "roc_auc", "average_precision")
 _PUBLISHED = {"": "published", "_difference": "difference", "_within": "within"}
 
 
@@ -185,15 +215,15 @@ def row_of(
         price: dollars an hour.
     """
     bare = Row(results, samples, {}, cost.of(results), price)
-    accuracies = {metric.name: _accuracy(metric, bare) for metric in METRICS}
+    accuracies = {metric.name: _accuracy(metric, bare) for metric in metrics(results)}
     return replace(bare, accuracies=accuracies)
 
 
 def tidy(rows: Sequence[Row]) -> pd.DataFrame:
-    """A frame of `Row.flat`, one line for each row, in the same order."""
+    """A frame of `Row.columns`, one line for each row, in the same order."""
     import pandas as pd
 
-    return pd.DataFrame([row.flat for row in rows])
+    return pd.DataFrame([row.columns for row in rows])
 
 
 def _order(spec: RunSpec) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from effbench.report import cost, letters
+from effbench.report.hits import Metric
 from effbench.report.notes import notes
 from effbench.report.rows import Row
 from effbench.report.statistics import ALPHA, MOST_PAIRS, Difference, compare, holm
@@ -14,8 +15,6 @@ from effbench.report.statistics import ALPHA, MOST_PAIRS, Difference, compare, h
 GROUP_BY = ("recipe", "data")
 # Whatever the user groups by: other images, or fewer, are never in one table.
 KEPT_APART = ("data", "data_sha256")
-# The accuracy by which rows are told apart.
-COMPARED = "test_accuracy"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Section:
         title: what its rows have in common.
         rows: its rows in the order they are shown.
         labels: what tells each row from the others.
-        pairs: every two rows, compared by `COMPARED`; empty where there are too many.
+        pairs: every two rows, compared by `metric`; empty where there are too many.
         notes: what a reader has to know, a line each.
     """
 
@@ -60,6 +59,11 @@ class Section:
     labels: tuple[str, ...]
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """The accuracy by which its rows are told apart; all are of the same images."""
+        return self.rows[0].metric
 
 
 def build(rows: Sequence[Row], group_by: Sequence[str] = GROUP_BY) -> list[Section]:
@@ -74,7 +78,7 @@ def build(rows: Sequence[Row], group_by: Sequence[str] = GROUP_BY) -> list[Secti
         flat = row.flat
         # Epochs differ between recipes by themselves; of one, fewer are less than it says.
         less = row.limited if "recipe" in group_by else row.spec.limit
-        key = (*(flat[name] for name in (*group_by, *KEPT_APART)), less)
+        key = (*(flat[name] for name in (*group_by, *KEPT_APART)), less, row.metric)
         tables.setdefault(key, []).append(row)
     hashes = {(row.spec.data, row.spec.data_sha256) for row in rows}
     return [
@@ -98,7 +102,7 @@ def _title(
 
 
 def _section(title: str, rows: list[Row]) -> Section:
-    order = sorted(range(len(rows)), key=lambda index: -rows[index].accuracies[COMPARED].mean)
+    order = sorted(range(len(rows)), key=lambda index: -rows[index].accuracy.mean)
     comparable = [index for index in order if rows[index].samples is not None]
     few = len(comparable) * (len(comparable) - 1) // 2 <= MOST_PAIRS
     pairs = _pairs(rows, comparable) if few else []
@@ -114,7 +118,9 @@ def _section(title: str, rows: list[Row]) -> Section:
 def _pairs(rows: Sequence[Row], indices: Sequence[int]) -> list[Pair]:
     index_pairs = list(combinations(indices, 2))
     samples = {
-        index: by_metric[COMPARED] for index in indices if (by_metric := rows[index].samples)
+        index: by_metric[rows[index].metric.name]
+        for index in indices
+        if (by_metric := rows[index].samples)
     }
     differences = [compare(samples[first], samples[second]) for first, second in index_pairs]
     corrected = holm([difference.p for difference in differences])
@@ -126,7 +132,7 @@ def _pairs(rows: Sequence[Row], indices: Sequence[int]) -> list[Pair]:
 
 def _pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     """For each row, the columns of costs by which it is on the front."""
-    accuracies = [row.accuracies[COMPARED].mean for row in rows]
+    accuracies = [row.accuracy.mean for row in rows]
     fronts: dict[str, list[bool]] = {}
     for name, measured in cost.COSTS.items():
         fronts[name] = [False] * len(rows)

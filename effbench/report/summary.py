@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from numpy import array_equal
 
 from effbench.records.caveats import CAVEATS
+from effbench.records.describe import no_test
 from effbench.report.build import Report
-from effbench.report.sections import COMPARED, Pair, Section
+from effbench.report.sections import Pair, Section
 from effbench.report.statistics import CONFIDENCE
 
 # How many names one sentence lists.
@@ -19,7 +20,10 @@ _GRAVEST = ("random weights", "limited")
 
 def sentences(section: Section) -> Iterator[str]:
     """The best row, what cannot be told apart from it, the cheapest of these, the worst caveat."""
-    means = [row.accuracies[COMPARED].mean for row in section.rows]
+    if section.metric.split != "test":
+        rules = {row.spec.recipe.selection for row in section.rows}
+        yield f"There is no test split: {no_test(rules)}."
+    means = [row.accuracy.mean for row in section.rows]
     best = means.index(max(means))
     yield _best(section, best)
     if len(means) == 1:
@@ -53,11 +57,11 @@ def _failed(report: Report) -> str:
 
 
 def _best(section: Section, best: int) -> str:
-    accuracy = section.rows[best].accuracies[COMPARED]
+    accuracy = section.rows[best].accuracy
     level = [
         label
         for index, (row, label) in enumerate(zip(section.rows, section.labels, strict=True))
-        if index != best and row.accuracies[COMPARED].mean == accuracy.mean
+        if index != best and row.accuracy.mean == accuracy.mean
     ]
     verb = "gets"
     if len(section.rows) > 1:
@@ -68,7 +72,8 @@ def _best(section: Section, best: int) -> str:
         percent = f"{100 * CONFIDENCE:.0f} %"
         interval = f" ({percent} interval: {accuracy.low:.2f} to {accuracy.high:.2f})"
     return (
-        f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the test images right{interval}."
+        f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the {section.metric.split} images "
+        f"right{interval}."
     )
 
 
@@ -111,7 +116,8 @@ def _others(section: Section, best: int) -> Iterator[str]:
 def _alike(section: Section, first: int, second: int) -> bool:
     """Whether two rows have the same images right, seed by seed."""
     one, other = (section.rows[index].samples for index in (first, second))
-    return bool(one and other and array_equal(one[COMPARED].hits, other[COMPARED].hits))
+    name = section.metric.name
+    return bool(one and other and array_equal(one[name].hits, other[name].hits))
 
 
 def _most_lost(pair: Pair, best: int) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from effbench.config.recipes import FLAGS, RECIPES, Recipe, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
+from effbench.data.datasets import DATASETS
 from effbench.errors import EffbenchError
 from effbench.models.weights import WeightsSource
 from effbench.records.record import Record, RunResult
@@ -125,7 +126,11 @@ def _older(record: Record) -> str:
 
 def _hints(record: Record) -> Iterator[str]:
     spec = record.spec
-    yield f"data: {spec.data} of sha256 {spec.data_sha256}; --data-dir says where, if it has files"
+    if spec.data in DATASETS:
+        where = "--data-dir says where, if it has files"
+    else:
+        where = f"instead of {spec.data} give the path of that folder of photos, or of their table"
+    yield f"data: {spec.data} of sha256 {spec.data_sha256}; {where}"
     if _by_hand(spec):
         yield f"weights: give the path of the file ({spec.weights.digest})"
     yield "results: --force repeats it where it is finished, another --results keeps both"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from effbench.config import recipes, schedule, variants
+from effbench.config.geometry import Geometry
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets
+from effbench.data.splits import Dataset
 from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
@@ -47,18 +50,14 @@ class Request:
         options: the options as the command line gives them.
         source: where the weights come from.
         target: what the runs are computed with.
+        data_dir: where the dataset's files are, absolute; None where the dataset knows by itself.
     """
 
     specs: tuple[RunSpec, ...]
     options: SweepOptions
     source: WeightsSource
     target: Target
-
-    @property
-    def data_dir(self) -> Path | None:
-        """Where the dataset's files are, absolute; None where the dataset knows by itself."""
-        folder = self.options.images.data_dir
-        return folder.resolve() if folder else None
+    data_dir: Path | None = None
 
 
 def resolve(options: SweepOptions, report: Report = silent) -> Request:
@@ -72,11 +71,12 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         EffbenchError: something is unknown, missing or impossible.
     """
     rows = _rows(options)
+    data, data_dir = datasets.source(options.images.data, options.images.data_dir)
     target = _target(options.device)
     trained = [_recipe(rows, variant, target.replicas) for variant, _ in rows.networks]
     # After all that is cheap to check: it may have to be downloaded.
-    dataset = datasets.load(options.images.data, options.images.data_dir, report)
-    dataset = dataset.limited(options.images.limit)
+    dataset = datasets.load(data, data_dir, report).limited(options.images.limit)
+    _fit_for(dataset, trained, options)
     images = len(dataset.train.labels)
     specs = tuple(
         RunSpec(
@@ -84,13 +84,14 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
             weights=weights,
             image_size=options.networks.image_size or variant.image_size,
             recipe=_whole(recipe, rows.settings, images),
-            data=options.images.data,
+            data=data,
             data_sha256=dataset.sha256,
             limit=options.images.limit,
             seed=seed,
             precision=target.precision,
             feature_cache=options.execution.feature_cache and rows.recipe.way.frozen_backbone,
             micro_batch=options.device.micro_batch,
+            classes=len(dataset.classes),
         )
         for (variant, weights), recipe in zip(rows.networks, trained, strict=True)
         for seed in rows.seeds
@@ -98,7 +99,29 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     if rows.recipe.way.whole_batches:
         for spec in specs:
             _suits(spec, images, target.replicas or 1)
-    return Request(specs, options, rows.source, target)
+    return Request(specs, options, rows.source, target, data_dir)
+
+
+def _fit_for(dataset: Dataset, trained: Sequence[Recipe], options: SweepOptions) -> None:
+    """Makes sure that what was asked for can be done with the images.
+
+    Raises:
+        UsageError: it is for photos only, or for images in memory only.
+    """
+    cached = options.execution.feature_cache or not trained[0].way.frozen_backbone
+    if not dataset.in_memory and not cached:
+        raise UsageError(
+            "--no-feature-cache is for images that are held in memory",
+            f"photos in {options.images.data}",
+            "leave it out: a head on their features is the same",
+        )
+    for recipe in trained:
+        if dataset.in_memory and recipe.photo_geometry != Geometry():
+            raise UsageError(
+                "geometry and filter are for photos, which have sizes of their own",
+                f"{recipe.geometry}, {recipe.filter} for {options.images.data}",
+                "leave them out: its images are squashed, bilinearly, by the network itself",
+            )
 
 
 @dataclass(frozen=True)

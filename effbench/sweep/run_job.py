@@ -11,9 +11,10 @@ import numpy as np
 
 from effbench import provenance
 from effbench.config.recipes import resolved
+from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
 from effbench.data.splits import Dataset
-from effbench.errors import DeviceError, NonFiniteError, WeightsError
+from effbench.errors import DataError, DeviceError, NonFiniteError, WeightsError
 from effbench.hardware import devices
 from effbench.hardware.distribution import Layout
 from effbench.progress import Step
@@ -53,9 +54,11 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     _agree(device.layout, job)
     startup = watch.lap()
     report(Step("build"))
-    whole = datasets.load(spec.data, job.data_dir)
-    dataset = whole.limited(spec.limit)
-    outcome = methods.of(spec.recipe).train(
+    whole = datasets.load(spec.data, job.data_dir, report)
+    _unchanged(spec, whole)
+    recipe = spec.recipe
+    dataset = whole.limited(spec.limit).sized(spec.image_size, recipe.photo_geometry, report)
+    outcome = methods.of(recipe).train(
         Setting(job, dataset, device, watch, startup, report, stopped)
     )
     made = Provenance(
@@ -75,8 +78,13 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         micro_batch=outcome.micro_batch,
         resumed=outcome.resumed,
     )
-    train, validation, test = (len(split.labels) for split in dataset.splits)
-    images = Images(train, validation, test, len(whole.train.labels))
+    images = Images(
+        train=len(dataset.train.labels),
+        validation=len(dataset.validation.labels),
+        test=len(dataset.test.labels) if dataset.test else 0,
+        train_available=len(whole.train.labels),
+        classes=() if datasets.names_classes(spec.data) else dataset.classes,
+    )
     store = Store(job.results)
     for run_spec, result in outcome.runs:
         if isinstance(result, NonFiniteError):
@@ -102,6 +110,20 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         send(Message(key=run_spec.key, saved=True))
 
 
+def _unchanged(spec: RunSpec, dataset: Dataset) -> None:
+    """Makes sure that the data are those that the sweep looked at.
+
+    Raises:
+        DataError: they are others.
+    """
+    if dataset.sha256 != spec.data_sha256:
+        raise DataError(
+            f"{spec.data} is no longer what the sweep began with",
+            f"sha256 {dataset.sha256[:12]}, not {spec.data_sha256[:12]}",
+            "run it again",
+        )
+
+
 def _agree(layout: Layout, job: Job) -> None:
     """Makes sure that all hosts do the same runs.
 
@@ -120,8 +142,9 @@ def _agree(layout: Layout, job: Job) -> None:
 def _per_image(dataset: Dataset, logits: Logits) -> dict[str, np.ndarray]:
     """The arrays of `record.Predictions`."""
     arrays: dict[str, np.ndarray] = {}
-    named = (("validation", dataset.validation), ("test", dataset.test))
-    for (name, split), values in zip(named, logits, strict=True):
+    for (name, split), values in zip(dataset.held_out.items(), logits, strict=True):
         arrays[f"{name}_index"] = split.index.astype(np.int32)
         arrays |= evaluate.per_image(name, values, split.labels)
+        if split.names:
+            arrays[f"{name}_name"] = np.array(split.names)
     return arrays

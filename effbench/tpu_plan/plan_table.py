@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 from effbench import provenance
+from effbench.data import datasets
 from effbench.hardware.tpu_slices import Slice
 from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
@@ -121,6 +122,9 @@ def _replica(tpu: Slice) -> str:
 def notes(rows: Sequence[PlannedRun]) -> list[str]:
     """What a reader has to know."""
     versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
+    images = " or ".join(
+        f"{sum(datasets.counts(name)):,}" for name in dict.fromkeys(row.spec.data for row in rows)
+    )
     searched = any(row.largest is not None for row in rows)
     peaks = "; ".join(
         f"{tpu.name} {tpu.flops_per_second / 1e12:g} TFLOP/s and "
@@ -137,8 +141,8 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
         "arguments, outputs that are not aliased, and code.",
         "From: XLA is the compiler's own estimate; FLOPs or bytes is a roofline, the program's "
         "count over the published peak, where XLA has no estimate or one that no chip can reach.",
-        "Run: minutes of one seed: features of 60,000 images and every step of the head, or every "
-        "step of the whole network, and every evaluation. Not in it: start-up, compilation, "
+        f"Run: minutes of one seed: features of {images} images and every step of the head, or "
+        "every step of the whole network, and every evaluation. Not in it: start-up, compilation, "
         "downloads, host work and the launching of each call, all-reduce.",
         f"Published peaks of a replica: {peaks}.",
         *([LARGEST] * searched),

@@ -11,7 +11,7 @@ from effbench.config import recipes, variants
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import Variant
-from effbench.data.splits import FULL
+from effbench.data import datasets
 from effbench.errors import UsageError
 from effbench.hardware import machine, tpu_slices
 from effbench.hardware.tpu_slices import Slice
@@ -23,7 +23,7 @@ from effbench.tpu_plan.messages import Compiled
 
 # Batches among which the largest is looked for. They are multiples of 8, as a vector register has 8
 # rows. Where 8 are no more than a sixteenth, steps are larger: a compilation can take minutes.
-BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, FULL[0], 128))
+BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, 65_536, 128))
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class PlanOptions:
         tpus: comma-separated names of `tpu_slices.SLICES`, or "all".
         variants: comma-separated names, or "all".
         recipes: comma-separated names.
+        data: name of a row of `datasets.DATASETS` whose counts of images are known.
         batch: images that a replica takes at once, or None for what the run takes.
         largest: whether to find the largest batch that fits, too.
     """
@@ -41,6 +42,7 @@ class PlanOptions:
     tpus: str = "all"
     variants: str = "all"
     recipes: str = "case-study"
+    data: str = "cifar10"
     batch: int | None = None
     largest: bool = False
 
@@ -97,6 +99,7 @@ def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
         EffbenchError: something is unknown, or nothing can be compiled or kept.
     """
     compile_cache.check()
+    images, *_ = datasets.counts(options.data)
     pairs = [
         (recipes.get(name.strip()), tpu, variant)
         for name in options.recipes.split(",")
@@ -104,7 +107,7 @@ def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
         for variant in variants.select(options.variants)
     ]
     for _, tpu, _ in pairs:
-        _check_batch(options.batch, tpu)
+        _check_batch(options.batch, tpu, images)
     compile_cache.begin(
         pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs"))
     )
@@ -119,12 +122,12 @@ def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
     return rows
 
 
-def _check_batch(batch: int | None, tpu: Slice) -> None:
-    if batch is not None and batch * tpu.replicas > FULL[0]:
+def _check_batch(batch: int | None, tpu: Slice, images: int) -> None:
+    if batch is not None and batch * tpu.replicas > images:
         raise UsageError(
-            f"--batch-per-replica takes up to {FULL[0] // tpu.replicas:,} on {tpu.name}",
+            f"--batch-per-replica takes up to {images // tpu.replicas:,} on {tpu.name}",
             f"{batch:,} on each of {tpu.replicas} replicas",
-            f"there are {FULL[0]:,} training images",
+            f"there are {images:,} training images",
         )
 
 
@@ -135,7 +138,7 @@ Working = Callable[[str, str], None]
 def _row(
     options: PlanOptions, recipe: Recipe, tpu: Slice, variant: Variant, working: Working
 ) -> PlannedRun:
-    spec = specify(variant, recipe, tpu, options.batch)
+    spec = specify(variant, recipe, tpu, options.batch, options.data)
     try:
         estimates = _estimates(spec, options.batch, tpu, working)
     except CrashError as error:
@@ -146,7 +149,7 @@ def _row(
         return row
 
     def measure(batch: int) -> tuple[int, bool]:
-        bigger = specify(variant, recipe, tpu, batch)
+        bigger = specify(variant, recipe, tpu, batch, options.data)
         tried = _estimates(
             bigger, batch, tpu, lambda what, note: working(f"{what}, batch {batch}", note)
         )
@@ -168,10 +171,13 @@ def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int:
     first = row.network.images if row.network else BATCHES[0]
     if row.excess:
         first = int(first * row.tpu.hbm / row.peak)
-    return largest(measure, FULL[0] // row.tpu.replicas, row.tpu.hbm, first)
+    images, *_ = datasets.counts(row.spec.data)
+    return largest(measure, images // row.tpu.replicas, row.tpu.hbm, first)
 
 
-def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> RunSpec:
+def specify(
+    variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None, data: str = "cifar10"
+) -> RunSpec:
     """The run that `sweep --tpu` would do on a slice."""
     release = variant.release("auto")
     recipe = recipes.resolved(recipe.name, variant.name)
@@ -183,12 +189,13 @@ def specify(variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None) -> 
         weights=WeightsId(release.name, f"md5:{release.md5}", release.rescale),
         image_size=variant.image_size,
         recipe=recipe,
-        data="cifar10",
+        data=data,
         data_sha256="",
         limit=None,
         seed=0,
         precision=machine.precision("auto", "tpu"),
         feature_cache=recipe.way.frozen_backbone,
+        classes=len(datasets.classes(data, 10)),
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from effbench.config.geometry import FILTERS, FITS
 from effbench.config.recipes import Recipe
 from effbench.errors import UsageError
 from effbench.records.record import SELECTIONS
 from effbench.stderr import hushed
+from effbench.training.class_weights import CLASS_WEIGHTS
 
 
 def check(recipe: Recipe, standard: Recipe) -> None:
@@ -53,4 +55,7 @@ CHOICES: Mapping[str, Callable[[], Iterable[str]]] = {
     "optimizer": _optimizers,
     "schedule": _schedules,
     "selection": lambda: SELECTIONS,
+    "geometry": lambda: FITS,
+    "filter": lambda: FILTERS,
+    "class_weights": lambda: CLASS_WEIGHTS,
 }

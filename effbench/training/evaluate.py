@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from effbench.data.splits import CLASSES
+from effbench.data.splits import Rows, label_dtype
 from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import tf
 from effbench.records.record import Scores
+from effbench.training import feeding
 
-# From positions (int32 [batch]) to features (float32 [batch, width]), inside a tf.function.
+# From positions (int32 [batch]), or from images (uint8 [batch, h, w, 3]) where these are fed, to
+# features (float32 [batch, width]), inside a tf.function.
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 
 # Images that all replicas look at together, if the number of replicas divides it.
@@ -38,9 +41,15 @@ class Evaluator:
         batches: positions, int32 [n, batch]; n divides by the replicas.
     """
 
-    def __init__(self, lookup: Lookup, images: int, layout: Layout = ALONE) -> None:
-        """`lookup` gives the features of `images` images by position, `batch(layout)` at once."""
+    def __init__(
+        self, lookup: Lookup, images: int, layout: Layout = ALONE, rows: Rows | None = None
+    ) -> None:
+        """`lookup` gives the features of `images` images by position, `batch(layout)` at once.
+
+        With `rows`, in which all images are, it gives those of images that it is handed.
+        """
         self._images = images
+        self._rows = rows
         self._batch = batch(layout)
         whole = self._batch * layout.replicas
         padded = np.zeros(-(-images // whole) * whole, np.int32)
@@ -59,18 +68,32 @@ class Evaluator:
         Returns:
             float32 [heads, images, classes].
         """
-        padded = self._run(tf.constant(kernels), tf.constant(biases)).numpy()
-        return padded.transpose(1, 0, 2, 3).reshape(len(kernels), -1, CLASSES)[:, : self._images]
+        head = tf.constant(kernels), tf.constant(biases)
+        parts = [self._run(batches, *head).numpy() for batches in self._fed()]
+        padded = np.concatenate(parts)
+        return padded.transpose(1, 0, 2, 3).reshape(*biases.shape[:1], -1, biases.shape[1])[
+            :, : self._images
+        ]
+
+    def _fed(self) -> Iterator[tf.Tensor]:
+        """All batches at once, or the pixels of some after those of others."""
+        if self._rows is None:
+            yield tf.constant(self.batches)
+            return
+        rows = self._rows
+        size = feeding.batches_at_once(rows, self._batch, self._layout.replicas)
+        pieces = [self.batches[first : first + size] for first in range(0, len(self.batches), size)]
+        yield from map(tf.constant, feeding.ahead(partial(feeding.gathered, rows), pieces))
 
     @tf.function
-    def _run(self, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-        return self._layout.map(self.share, tf.constant(self.batches), kernels, biases)
+    def _run(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
+        return self._layout.map(self.share, batches, kernels, biases)
 
     def share(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-        """A replica's share: int32 [n, batch] to float32 [n, heads, batch, classes]."""
+        """A replica's share: int32 [n, batch], or pixels, to float32 [n, heads, batch, classes]."""
 
-        def one(positions: tf.Tensor) -> tf.Tensor:
-            features = self._lookup(tf.reshape(positions, (self._batch,)))
+        def one(batch: tf.Tensor) -> tf.Tensor:
+            features = self._lookup(tf.reshape(batch, (self._batch, *batch.shape[1:])))
             return tf.matmul(features, kernels) + biases[:, None]
 
         return tf.map_fn(one, batches, fn_output_signature=tf.float32)
@@ -111,9 +134,10 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
 
 def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays of `record.Predictions` that follow from logits [n, classes], for one split."""
+    dtype = label_dtype(logits.shape[1])
     return {
-        f"{name}_label": labels.astype(np.uint8),
-        f"{name}_predicted": logits.argmax(axis=1).astype(np.uint8),
-        f"{name}_rank": ranks(logits, labels).numpy().astype(np.uint8),
+        f"{name}_label": labels.astype(dtype),
+        f"{name}_predicted": logits.argmax(axis=1).astype(dtype),
+        f"{name}_rank": ranks(logits, labels).numpy().astype(dtype),
         f"{name}_probability": softmax(logits.astype(np.float64), axis=1).astype(np.float16),
     }

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -68,6 +69,16 @@ class FeatureSet:
         return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"
 
 
+class Sliced(Protocol):
+    """Images, or what gives some of them when it is asked: uint8 [n, h, w, 3]."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __getitem__(self, chosen: slice) -> np.ndarray:
+        """Those of a slice."""
+
+
 @dataclass(frozen=True)
 class Features:
     """float32 [n, width], and how many rows of it came from the cache."""
@@ -88,14 +99,19 @@ def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
 
 
 def extract(
-    run: Forward, batch: int, images: np.ndarray, folder: Path, about: FeatureSet, report: Report
+    run: Forward,
+    batch: int,
+    images: Sliced,
+    folder: Path,
+    about: FeatureSet,
+    report: Report,
 ) -> Features:
     """Features of `images`, from the cache in `folder` where it has them.
 
     Args:
-        run: from uint8 [batch, 32, 32, 3] to float32 [batch, width].
+        run: from uint8 [batch, h, w, 3] to float32 [batch, width].
         batch: images of a call; best if it divides `CHUNK`, as the last one of a chunk is padded.
-        images: uint8 [n, 32, 32, 3].
+        images: uint8 [n, h, w, 3]; read a batch at a time.
         folder: the folder of all sets.
         about: names the set.
         report: told of every batch.
@@ -112,18 +128,18 @@ def extract(
         chunks: list[np.ndarray] = []
         cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):
-            part = images[start : start + CHUNK]
+            end = min(start + CHUNK, len(images))
             chunk = _read(home, number)
             if chunk is None:
-                done = [(start + first, first) for first in range(0, len(part), batch)]
                 rows = []
-                for position, first in done:
-                    report(Step("features", position, len(images), "images"))
-                    rows.append(_forward(compiled, part[first : first + batch], batch))
+                for first in range(start, end, batch):
+                    report(Step("features", first, len(images), "images"))
+                    part = images[first : min(first + batch, end)]
+                    rows.append(_forward(compiled, part, batch))
                 chunk = np.concatenate(rows)
                 _write(home, number, chunk)
             else:
-                cached += len(part)
+                cached += end - start
             chunks.append(chunk)
     report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
     return Features(np.concatenate(chunks), cached)

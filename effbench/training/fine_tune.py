@@ -29,7 +29,7 @@ PIECE_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Validation:
-    """What an epoch is judged by: logits of the validation images, and uint8 [m] labels."""
+    """What an epoch is judged by: logits of the validation images, and int [m] labels."""
 
     evaluator: Evaluator
     labels: np.ndarray
@@ -166,7 +166,8 @@ def _epoch(
             hooks.report(Step(f"compile {_stage_name(task, stage)}"))
         elif state.place or not state.history:  # else the end of the last epoch has said so
             hooks.report(_progress(task, stage, state))
-        steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place))
+        most = task.feed.most(state.place) if task.feed else last
+        steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place, most))
         began = time.monotonic()
         losses, right = trainer.run(stage, order, state.place, state.place + steps, state.step)
         speed = steps / (time.monotonic() - began)

@@ -10,13 +10,13 @@ import numpy as np
 from effbench.config import schedule
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.data.splits import FULL
+from effbench.data import datasets
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.training import evaluate, fine_tune_step, inputs
 from effbench.training.evaluate import Evaluator
-from effbench.training.replica_program import SIDE, Program, evaluation, size_of
+from effbench.training.replica_program import Program, evaluation, size_of
 
 
 def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
@@ -31,22 +31,25 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     model, noise = backbone.trainable(
         VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
     )
-    images = [np.zeros((count, SIDE, SIDE, 3), np.uint8) for count in FULL]
+    counts = datasets.counts(spec.data)
+    side = datasets.DATASETS[spec.data].side or spec.image_size
+    images = [np.zeros((count, side, side, 3), np.uint8) for count in counts]
     task = fine_tune_step.FineTuneTask(
         images=inputs.gathered(images[0], layout),
-        labels=np.zeros(FULL[0], np.uint8),
+        labels=np.zeros(counts[0], np.uint8),
         recipe=recipe,
         preprocessing=spec.preprocessing,
         seed=spec.seed,
         micro_batch=batch_size,
         device=device.kind,
         layout=layout,
+        classes=spec.classes,
     )
     trainer = fine_tune_step.NetworkTrainer(model, noise, task)
 
     def planned(stage: schedule.Stage) -> int:
         """Steps of the run itself, whatever the batch of the plan."""
-        return sum(schedule.steps_in_epoch(spec.recipe, FULL[0], epoch) for epoch in stage.epochs)
+        return sum(schedule.steps_in_epoch(spec.recipe, counts[0], epoch) for epoch in stage.epochs)
 
     evaluated = images[1].nbytes + images[2].nbytes
     steps = [
@@ -66,11 +69,10 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     ]
     few = evaluate.batch(layout) * layout.replicas
     small = inputs.backbone(images[1][:few], spec, model, device)
-    rounds = schedule.epochs(spec.recipe, FULL[0]) + 1
-    calls = rounds * math.ceil(FULL[1] / few) + math.ceil(FULL[2] / few)
+    rounds = schedule.epochs(spec.recipe, counts[0]) + 1
+    calls = rounds * math.ceil(counts[1] / few) + math.ceil(counts[2] / few)
     held = size_of(trainer.variables) - size_of(model.variables) + images[0].nbytes + evaluated
-    body = evaluation(
-        "evaluation", Evaluator(small, few, layout), layout, 1, VARIANTS[spec.variant].width, calls
-    )
+    head = (1, VARIANTS[spec.variant].width, spec.classes)
+    body = evaluation("evaluation", Evaluator(small, few, layout), layout, head, calls)
     # The largest first. The last has a loop of one turn.
     return [*reversed(steps), replace(body, held=held, body=body)]

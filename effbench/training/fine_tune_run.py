@@ -5,6 +5,7 @@ from __future__ import annotations
 import effbench
 from effbench.config import schedule
 from effbench.config.variants import VARIANTS
+from effbench.data.splits import Rows
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone, weights
 from effbench.progress import Step
@@ -12,7 +13,7 @@ from effbench.records.record import Seconds
 from effbench.records.store import Store
 from effbench.training import fine_tune, inputs
 from effbench.training.checkpoints import Keeper
-from effbench.training.evaluate import Evaluator
+from effbench.training.feeding import StepFeed
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 from effbench.training.interface import Finished, Outcome, Setting, selected
 from effbench.training.metrics_log import Logs
@@ -23,7 +24,8 @@ def train(setting: Setting) -> Outcome:
     job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
     (spec,) = job.specs
     recipe, layout, report = spec.recipe, device.layout, setting.report
-    store = Store(job.results)
+    store, images = Store(job.results), dataset.train.pixels
+    feed = StepFeed(images, recipe.batch_size) if isinstance(images, Rows) else None
     with tf.device(layout.placement):
         model, noise = backbone.trainable(
             VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
@@ -36,7 +38,7 @@ def train(setting: Setting) -> Outcome:
         model = layout.mirror(model)
     with layout.scope():
         task = FineTuneTask(
-            inputs.gathered(dataset.train.images, layout),
+            tf.identity if isinstance(images, Rows) else inputs.gathered(images, layout),
             dataset.train.labels,
             recipe,
             spec.preprocessing,
@@ -44,11 +46,12 @@ def train(setting: Setting) -> Outcome:
             job.images_at_once,
             device.kind,
             layout,
+            len(dataset.classes),
+            feed,
         )
         trainer = NetworkTrainer(model, noise, task)
         evaluators = [
-            Evaluator(inputs.backbone(split.images, spec, model, device), len(split.labels), layout)
-            for split in (dataset.validation, dataset.test)
+            inputs.evaluator(split, spec, model, device) for split in dataset.held_out.values()
         ]
         build = watch.lap()
 

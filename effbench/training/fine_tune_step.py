@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from effbench.config.recipes import Recipe
 from effbench.config.schedule import Stage, steps_per_epoch
-from effbench.data.splits import CLASSES
 from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -25,7 +24,9 @@ from effbench.models import layers, preprocessing
 from effbench.training import optimizers, variable_packing
 from effbench.training.augment import policy, rng
 from effbench.training.augment.sampling import INDICES, PRODUCTS
+from effbench.training.class_weights import weights
 from effbench.training.evaluate import Evaluator, Lookup, ranks
+from effbench.training.feeding import StepFeed
 
 # What a step's random numbers are for; others are named by their layer.
 _AUGMENT, _DROPOUT = 0, 1
@@ -36,14 +37,17 @@ class FineTuneTask:
     """What a network is trained on.
 
     Attributes:
-        images: uint8 training images by position.
-        labels: their labels, uint8 [n].
+        images: from what a step is given to uint8 [batch, h, w, 3]: from positions, or the identity
+            where images are fed.
+        labels: their labels, int [n].
         recipe: all numbers.
         preprocessing: a row of `preprocessing.PREPROCESSING`.
         seed: the seed of all that is random.
         micro_batch: images of all replicas that go through the network at once.
         device: kind of device: "cpu", "gpu" or "tpu".
         layout: the replicas to train on.
+        classes: number of classes.
+        feed: gives steps their images; None where all are held on the device.
     """
 
     images: Lookup
@@ -54,6 +58,8 @@ class FineTuneTask:
     micro_batch: int
     device: str = "cpu"
     layout: Layout = ALONE
+    classes: int = 10
+    feed: StepFeed | None = None
 
     @property
     def epoch_steps(self) -> int:
@@ -85,9 +91,9 @@ class NetworkTrainer:
         self._noise = noise
         self._task = task
         width = model.output_shape[-1]
-        kernel = keras.initializers.GlorotUniform(seed=task.seed)((width, CLASSES))
+        kernel = keras.initializers.GlorotUniform(seed=task.seed)((width, task.classes))
         self.kernel = tf.Variable(kernel)
-        self.bias = tf.Variable(tf.zeros(CLASSES))
+        self.bias = tf.Variable(tf.zeros(task.classes))
         self._trained = [*model.trainable_variables, self.kernel, self.bias]
         self._network = [*self._trained, *model.non_trainable_variables]
         self._optimizer = optimizers.build(task.recipe, len(task.labels))
@@ -166,10 +172,21 @@ class NetworkTrainer:
             float32 [steps] losses and float32 [steps, 2] images right at top-1 and top-5; 0 for
             steps that were not done.
         """
+        given, begin, signature = order, 0, None
+        if self._task.feed is not None:
+            given, begin = self._task.feed.pixels(order, first, last), first
+            # Pieces of any number of steps are one program.
+            signature = [
+                tf.TensorSpec(order.shape, tf.int32),
+                tf.TensorSpec((None, *given.shape[1:]), tf.uint8),
+                *[tf.TensorSpec((), tf.int32)] * 4,
+            ]
         if stage.number not in self._programs:
-            self._programs[stage.number] = tf.function(self._pieces(stage))
-        numbers = (tf.constant(number) for number in (first, last, step))
-        losses, right = self._programs[stage.number](tf.constant(order), *numbers)
+            self._programs[stage.number] = tf.function(self._pieces(stage), signature)
+        numbers = (tf.constant(number) for number in (first, last, step, begin))
+        losses, right = self._programs[stage.number](
+            tf.constant(order), tf.constant(given), *numbers
+        )
         return losses.numpy(), right.numpy()
 
     def ready(self, stage: Stage) -> bool:
@@ -185,15 +202,20 @@ class NetworkTrainer:
         program = self.step(stage)
 
         def run(
-            order: tf.Tensor, first: tf.Tensor, last: tf.Tensor, step: tf.Tensor
+            order: tf.Tensor,
+            given: tf.Tensor,
+            first: tf.Tensor,
+            last: tf.Tensor,
+            step: tf.Tensor,
+            begin: tf.Tensor,
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            """Python takes no part in the loop."""
+            """Python takes no part in the loop; `given` is what the steps from `begin` on get."""
             losses, right = tf.zeros(order.shape[0]), tf.zeros((order.shape[0], 2))
             finite, position = tf.constant(True), first
             while finite and position < last:
                 numbers = tf.stack([self._task.seed, step + position - first])
-                batch = order[position]
-                labels = tf.gather(self._task.labels.astype(np.int32), batch)
+                labels = tf.gather(self._task.labels.astype(np.int32), order[position])
+                batch = given[position - begin]
                 loss, hits = self._task.layout.step(program, batch, labels, numbers)
                 losses = tf.tensor_scatter_nd_update(losses, [[position]], [loss])
                 right = tf.tensor_scatter_nd_update(right, [[position]], [hits])
@@ -207,14 +229,16 @@ class NetworkTrainer:
         """One step of one replica in `stage`, to be called in a `tf.function`.
 
         Returns:
-            A function from positions int32 [batch] and labels int32 [batch] of the global batch and
-            int32 [2] (seed, number of the step) to the loss and, float32 [2], images right.
+            A function from positions int32 [batch], or images, and labels int32 [batch] of the
+            global batch and int32 [2] (seed, number of the step) to the loss and, float32 [2],
+            images right.
         """
         recipe, layout = stage.recipe, self._task.layout
         parts = recipe.batch_size // self._task.micro_batch
         augmentations = policy.Policy(
             flip=recipe.flip,
             crop=recipe.crop,
+            zoom=recipe.crop_scale,
             cutout=recipe.cutout,
             randaugment=recipe.randaugment,
             mixup=recipe.mixup,
@@ -226,13 +250,13 @@ class NetworkTrainer:
         apply = layout.fused(partial(self._apply, recipe))
 
         def program(
-            positions: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
+            batch: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
             # Every replica augments the global batch, so that the result does not depend on their
             # number, and images can be mixed; at 32 pixels it costs next to nothing.
             images, targets = policy.augment(
-                self._task.images(positions),
-                tf.one_hot(labels, CLASSES),
+                self._task.images(batch),
+                tf.one_hot(labels, self._task.classes),
                 rng.derived(numbers, _AUGMENT),
                 augmentations,
                 PRODUCTS if self._task.device == "tpu" else INDICES,
@@ -255,6 +279,8 @@ class NetworkTrainer:
         """The gradients, loss and hits of a micro-batch, as shares of the global batch's."""
         recipe, layout = stage.recipe, self._task.layout
         micro = self._task.micro_batch
+        weighted = recipe.class_weights != "none"
+        class_weights = weights(recipe.class_weights, self._task.labels, self._task.classes)
 
         def run(
             images: tf.Tensor, targets: tf.Tensor, numbers: tf.Tensor, part: tf.Tensor
@@ -278,8 +304,11 @@ class NetworkTrainer:
                     keep = kept(recipe.dropout, _DROPOUT, features.shape[1])
                     features *= keep / (1 - recipe.dropout)
                 logits = tf.matmul(features, self.kernel) + self.bias
-                smooth = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / CLASSES
+                spread = recipe.label_smoothing / self._task.classes
+                smooth = targets * (1 - recipe.label_smoothing) + spread
                 losses = tf.nn.softmax_cross_entropy_with_logits(smooth, logits)
+                if weighted:
+                    losses *= tf.linalg.matvec(targets, class_weights)
                 loss = tf.reduce_sum(losses) / recipe.batch_size
             true = tf.argmax(targets, axis=1, output_type=tf.int32)
             rank = ranks(logits, true)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +13,14 @@ import numpy as np
 
 from effbench import cache, provenance
 from effbench.config.run_spec import RunSpec
-from effbench.data.splits import Dataset
+from effbench.data.splits import Dataset, Rows, Split
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone as backbones
 from effbench.progress import Report
 from effbench.training import evaluate, feature_cache
-from effbench.training.evaluate import Lookup
+from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.job import Job
 
 
@@ -29,7 +29,7 @@ def cached(
 ) -> tuple[list[Lookup], int]:
     """Looks features up that are computed once; also says how many were in the cache."""
     spec = job.specs[0]
-    images = np.concatenate([split.images for split in dataset.splits])
+    images = Joined([split.pixels for split in dataset.splits])
     layout = device.layout
     batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
     run = forward(spec, model, device, batch)
@@ -41,7 +41,7 @@ def cached(
         precision=spec.precision,
         device=device.kind,
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
-        images_sha256=hashlib.sha256(images).hexdigest(),
+        images_sha256=images.sha256,
         version=feature_cache.VERSION,
     )
     with _kept(device) as folder:
@@ -51,6 +51,40 @@ def cached(
     ends = np.cumsum([len(split.labels) for split in dataset.splits])
     parts = np.split(features.values, ends[:-1])
     return [gathered(part, layout) for part in parts], features.cached
+
+
+class Joined:
+    """The images of several splits as those of one, without a copy of them all.
+
+    Attributes:
+        shape: of the whole.
+        sha256: of all pixels in their order, hexadecimal; of rows in files, that of their hashes.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray | Rows]) -> None:
+        """The images of each of `parts` have one size."""
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = (int(self._ends[-1]), *parts[0].shape[1:])
+        digest = hashlib.sha256()
+        for part in parts:
+            if isinstance(part, Rows):
+                digest.update(part.sha256.encode())
+            else:
+                digest.update(np.ascontiguousarray(part).data)
+        self.sha256 = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: slice) -> np.ndarray:
+        first, last, _ = chosen.indices(len(self))
+        pieces = [
+            part[max(0, first - end + len(part)) : last - end + len(part)]
+            for part, end in zip(self._parts, self._ends, strict=True)
+            if first < end and last > end - len(part)
+        ]
+        return np.concatenate(pieces)
 
 
 def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> backbones.Forward:
@@ -79,12 +113,12 @@ def direct(
     job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
 ) -> tuple[list[Lookup], int]:
     """Runs the backbone on the images of every batch, as the case study did."""
-    spec, train, layout = job.specs[0], dataset.train.images, device.layout
+    spec, layout = job.specs[0], device.layout
+    train, *held_out = (np.asarray(split.images) for split in dataset.splits)
     batch = spec.recipe.batch_size // layout.replicas
-    held_out = (dataset.validation, dataset.test)
     return [
         gathered(train, layout, forward(spec, model, device, batch)),
-        *(backbone(split.images, spec, model, device) for split in held_out),
+        *(backbone(images, spec, model, device) for images in held_out),
     ], 0
 
 
@@ -92,6 +126,15 @@ def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Devi
     """Runs the backbone, as it is at the time, on images that an `Evaluator` asks for."""
     layout = device.layout
     return gathered(images, layout, forward(spec, model, device, evaluate.batch(layout)))
+
+
+def evaluator(split: Split, spec: RunSpec, model: keras.Model, device: Device) -> Evaluator:
+    """Evaluates the network, as it is at the time, on images in memory or in a file."""
+    layout, images = device.layout, split.pixels
+    if isinstance(images, Rows):
+        run = forward(spec, model, device, evaluate.batch(layout))
+        return Evaluator(run, len(images), layout, images)
+    return Evaluator(backbone(images, spec, model, device), len(images), layout)
 
 
 def gathered(values: np.ndarray, layout: Layout, then: backbones.Forward = tf.identity) -> Lookup:

@@ -17,7 +17,7 @@ from effbench.records.record import Epoch, Seconds, Selected
 from effbench.training import evaluate
 from effbench.training.job import Job
 
-# The logits of validation and of test, float32 [images, classes] each.
+# The logits of the splits that are evaluated, validation first, float32 [images, classes] each.
 Logits = tuple[np.ndarray, ...]
 
 
@@ -91,8 +91,8 @@ def selected(rule: str, epoch: int, logits: Logits, dataset: Dataset) -> Selecte
     Raises:
         NonFiniteError: they are not finite.
     """
-    splits = (dataset.validation, dataset.test)
-    scores = [
-        evaluate.score(values, split.labels) for values, split in zip(logits, splits, strict=True)
-    ]
-    return Selected(rule, epoch, *scores)
+    scores = {
+        name: evaluate.score(values, split.labels)
+        for values, (name, split) in zip(logits, dataset.held_out.items(), strict=True)
+    }
+    return Selected(rule, epoch, scores["validation"], scores.get("test"))

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from effbench.config.recipes import Recipe
-from effbench.data.splits import CLASSES
 from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Epoch, Scores
 from effbench.training import optimizers
+from effbench.training.class_weights import weights
 from effbench.training.evaluate import LOOK, Evaluator, Lookup, ranks, score
 
 
@@ -31,10 +31,11 @@ class ProbeTask:
 
     Attributes:
         lookup: features of the training images by position.
-        labels: uint8 [n] of the training images.
+        labels: int [n] of the training images.
         evaluator: evaluates the validation images.
-        validation_labels: their labels, uint8 [m].
+        validation_labels: their labels, int [m].
         width: number of features.
+        classes: number of classes.
         layout: the replicas to train on.
     """
 
@@ -44,6 +45,7 @@ class ProbeTask:
     validation_labels: np.ndarray
     width: int
     layout: Layout = ALONE
+    classes: int = 10
 
 
 @dataclass
@@ -172,10 +174,11 @@ class HeadTrainer:
         self._recipe = recipe
         self._lookup = task.lookup
         self._labels = task.labels.astype(np.int32)
+        self._weights = weights(recipe.class_weights, task.labels, task.classes)
         self._layout = task.layout
-        self._width = task.width
-        self._kernel = tf.Variable(tf.zeros((task.width, CLASSES)))
-        self._bias = tf.Variable(tf.zeros(CLASSES))
+        self._width, self._classes = task.width, task.classes
+        self._kernel = tf.Variable(tf.zeros((task.width, task.classes)))
+        self._bias = tf.Variable(tf.zeros(task.classes))
         self._optimizer = optimizers.build(recipe, len(task.labels))
         # Before the first step, which is traced and may create no variables.
         self._optimizer._create_all_weights([self._kernel, self._bias])
@@ -184,9 +187,10 @@ class HeadTrainer:
 
     def fresh(self, seed: int) -> list[np.ndarray]:
         """The state before the first step: Glorot uniform kernel, zero bias, fresh optimizer."""
-        kernel = keras.initializers.GlorotUniform(seed=seed)((self._width, CLASSES)).numpy()
+        shape = (self._width, self._classes)
+        kernel = keras.initializers.GlorotUniform(seed=seed)(shape).numpy()
         iterations = np.asarray(self._recipe.start_step, self._zeros[0].dtype)
-        return [kernel, np.zeros(CLASSES, np.float32), iterations, *self._zeros[1:]]
+        return [kernel, np.zeros(self._classes, np.float32), iterations, *self._zeros[1:]]
 
     def epoch(self, head: Head) -> tuple[np.ndarray, np.ndarray]:
         """Trains `head` for its next epoch and updates its state.
@@ -202,7 +206,7 @@ class HeadTrainer:
         losses, right = self._run(
             tf.constant(order),
             tf.constant(self._labels[order]),
-            tf.constant(share),
+            tf.constant(share * self._weights[self._labels[order]]),
             tf.constant([head.seed, first_step], tf.int32),
         )
         head.state = [variable.numpy() for variable in self._variables]

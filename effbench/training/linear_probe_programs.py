@@ -10,14 +10,14 @@ import numpy as np
 from effbench.config import schedule
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.data.splits import FULL
+from effbench.data import datasets
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.records.record import SELECTIONS
 from effbench.training import evaluate, feature_cache, inputs, linear_probe
 from effbench.training.evaluate import Evaluator
-from effbench.training.replica_program import SIDE, Program, evaluation, size_of
+from effbench.training.replica_program import Program, evaluation, size_of
 
 
 def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
@@ -25,15 +25,19 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     layout = device.layout
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
+    counts = datasets.counts(spec.data)
+    side = datasets.DATASETS[spec.data].side or spec.image_size
     usual = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
-    arrays = [np.zeros((images, variant.width), np.float32) for images in FULL]
+    arrays = [np.zeros((images, variant.width), np.float32) for images in counts]
     train, validation, test = (inputs.gathered(values, layout) for values in arrays)
     evaluators = (
-        Evaluator(validation, FULL[1], layout),
-        Evaluator(test, FULL[2], layout),
+        Evaluator(validation, counts[1], layout),
+        Evaluator(test, counts[2], layout),
     )
-    labels = [np.zeros(images, np.uint8) for images in FULL]
-    task = linear_probe.ProbeTask(train, labels[0], evaluators[0], labels[1], variant.width, layout)
+    labels = [np.zeros(images, np.uint8) for images in counts]
+    task = linear_probe.ProbeTask(
+        train, labels[0], evaluators[0], labels[1], variant.width, layout, spec.classes
+    )
     trainer = linear_probe.HeadTrainer(task, recipe)
     whole = recipe.batch_size
     everything = size_of(model.variables) + sum(values.nbytes for values in arrays)
@@ -41,12 +45,12 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         Program(
             "features",
             inputs.forward(spec, model, device, batch or usual),
-            (tf.TensorSpec((batch or usual, SIDE, SIDE, 3), tf.uint8),),
+            (tf.TensorSpec((batch or usual, side, side, 3), tf.uint8),),
             batch or usual,
             # The run itself goes chunk by chunk, always with the usual batch.
-            math.ceil(sum(FULL) / (batch * layout.replicas))
+            math.ceil(sum(counts) / (batch * layout.replicas))
             if batch
-            else _feature_calls(usual * layout.replicas),
+            else _feature_calls(sum(counts), usual * layout.replicas),
         ),
         Program(
             "head step",
@@ -58,7 +62,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
                 tf.TensorSpec((2,), tf.int32),
             ),
             whole // layout.replicas,
-            recipe.epochs * schedule.steps_per_epoch(recipe, FULL[0]),
+            recipe.epochs * schedule.steps_per_epoch(recipe, counts[0]),
             everything - arrays[0].nbytes,
         ),
     ]
@@ -72,15 +76,16 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         # with the whole array, is in the program with the loop.
         few = evaluate.batch(layout) * layout.replicas
         small = inputs.gathered(np.zeros((few, variant.width), np.float32), layout)
-        body = evaluation(name, Evaluator(small, few, layout), layout, heads, variant.width, 1)
-        program = evaluation(name, evaluator, layout, heads, variant.width, calls)
+        head = (heads, variant.width, spec.classes)
+        body = evaluation(name, Evaluator(small, few, layout), layout, head, 1)
+        program = evaluation(name, evaluator, layout, head, calls)
         turns = len(evaluator.batches) // layout.replicas
         held = everything - arrays[split].nbytes
         listed.append(replace(program, held=held, body=body, turns=turns))
     return listed
 
 
-def _feature_calls(images: int) -> int:
+def _feature_calls(images: int, batch: int) -> int:
     """Calls for all images of the dataset; a chunk's last one is padded."""
-    chunks, rest = divmod(sum(FULL), feature_cache.CHUNK)
-    return chunks * math.ceil(feature_cache.CHUNK / images) + math.ceil(rest / images)
+    chunks, rest = divmod(images, feature_cache.CHUNK)
+    return chunks * math.ceil(feature_cache.CHUNK / batch) + math.ceil(rest / batch)

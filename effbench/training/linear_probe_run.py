@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from effbench.config.run_spec import RunSpec
@@ -37,18 +39,19 @@ def train(setting: Setting) -> Outcome:
         looked, known = source(job, dataset, model, device, report)
         extraction = watch.lap()
 
-        train, validation, test = dataset.splits
-        evaluators = (
-            Evaluator(looked[1], len(validation.labels), layout),
-            Evaluator(looked[2], len(test.labels), layout),
-        )
+        train, *held_out = dataset.splits
+        evaluators = [
+            Evaluator(lookup, len(split.labels), layout)
+            for lookup, split in zip(looked[1:], held_out, strict=True)
+        ]
         task = linear_probe.ProbeTask(
             looked[0],
             train.labels,
             evaluators[0],
-            validation.labels,
+            dataset.validation.labels,
             variant.width,
             layout,
+            len(dataset.classes),
         )
         # Without cached features each head runs the backbone, which takes all cores by itself.
         threads = device.threads if spec.feature_cache else 1
@@ -76,7 +79,7 @@ def _load(model: keras.Model, job: Job, dataset: Dataset) -> str:
     """Loads the job's weights; says how they were verified."""
     spec = job.specs[0]
     if job.weights_file is None:
-        images = dataset.train.images[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
+        images = dataset.train.pixels[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
         backbone.calibrate(model, spec.image_size, spec.preprocessing, images)
         return f"random weights, BatchNorm statistics of {len(images)} training images"
     return weights.verified(model, job.weights_file, spec.weights)
@@ -86,7 +89,7 @@ def _finished(
     spec: RunSpec,
     head: linear_probe.Head,
     dataset: Dataset,
-    evaluators: tuple[Evaluator, Evaluator],
+    evaluators: Sequence[Evaluator],
 ) -> Finished | NonFiniteError:
     """The results of a head, or the error that ended it."""
     if head.error is not None:
@@ -94,8 +97,8 @@ def _finished(
     indices = {rule: linear_probe.choose(head.history, rule) for rule in SELECTIONS}
     kernels = np.stack([head.weights[index][0] for index in indices.values()])
     biases = np.stack([head.weights[index][1] for index in indices.values()])
-    validation, test = (evaluator.logits(kernels, biases) for evaluator in evaluators)
-    logits = dict(zip(SELECTIONS, zip(validation, test, strict=True), strict=True))
+    evaluated = [evaluator.logits(kernels, biases) for evaluator in evaluators]
+    logits = dict(zip(SELECTIONS, zip(*evaluated, strict=True), strict=True))
     try:
         rows = tuple(
             selected(rule, head.history[index].epoch, logits[rule], dataset)

@@ -6,13 +6,10 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from effbench.data.splits import CLASSES
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
 from effbench.training import evaluate
 from effbench.training.evaluate import Evaluator
-
-SIDE = 32  # of the datasets' images, pixels
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Program:
 
 
 def evaluation(
-    name: str, evaluator: Evaluator, layout: Layout, heads: int, width: int, calls: int
+    name: str, evaluator: Evaluator, layout: Layout, head: tuple[int, int, int], calls: int
 ) -> Program:
     """Logits of one split, batch by batch in a loop.
 
@@ -50,8 +47,7 @@ def evaluation(
         name: what it does.
         evaluator: evaluates the split.
         layout: the replica's.
-        heads: how many heads are evaluated beside each other.
-        width: number of features.
+        head: how many heads are evaluated beside each other, of how many features and classes.
         calls: how many calls the whole run makes.
     """
     rounds = len(evaluator.batches) // layout.replicas
@@ -61,8 +57,8 @@ def evaluation(
         evaluator.share,
         (
             tf.TensorSpec((rounds, batch), tf.int32),
-            tf.TensorSpec((heads, width, CLASSES), tf.float32),
-            tf.TensorSpec((heads, CLASSES), tf.float32),
+            tf.TensorSpec(head, tf.float32),
+            tf.TensorSpec((head[0], head[2]), tf.float32),
         ),
         rounds * batch,
         calls,

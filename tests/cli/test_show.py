@@ -21,7 +21,7 @@ def store(tmp_path) -> Store:
 
 def shown(store: Store, record: Record) -> str:
     with out.capture() as capture:
-        print_record(record, store.folder(record.spec.key))
+        print_record(record, store)
     return capture.get()
 
 

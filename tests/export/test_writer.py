@@ -140,7 +140,7 @@ def store(tmp_path, monkeypatch) -> Store:
     network = SimpleNamespace(probabilities=probabilities)
     monkeypatch.setattr(load, "load", lambda *_: network)
     monkeypatch.setattr(classifier, "build", lambda _: model)
-    monkeypatch.setattr(datasets, "classes", lambda _: NAMES)
+    monkeypatch.setattr(datasets, "classes", lambda *_: NAMES)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     store = Store(tmp_path / "results")

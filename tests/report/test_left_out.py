@@ -11,7 +11,6 @@ import pytest
 from support.records import complete
 
 from effbench.config.run_spec import digest
-from effbench.records.integrity import RANKS
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.records.validate import problems
@@ -51,7 +50,7 @@ def swapped(store: Store, run: RunResult) -> Path:
     """Other predictions, with as many right."""
     path = store.folder(run.spec.key) / run.predictions.file
     arrays = store.predictions(run)
-    for name in RANKS:
+    for name in ("validation_rank", "test_rank"):
         arrays[name] = arrays[name][::-1]
     np.savez(path, **arrays)
     return path

@@ -123,15 +123,20 @@ def _ranks(counts: Scores) -> np.ndarray:
     return np.repeat(np.array([0, 1, 9], np.uint8), many)
 
 
-def complete(store: Store, **changes: object) -> RunResult:
-    """Saves a small finished run that agrees with itself, its predictions included."""
+def complete(
+    store: Store, *, test: bool = True, names: tuple[str, ...] = (), **changes: object
+) -> RunResult:
+    """Saves a small finished run that agrees with itself, its predictions included.
+
+    `names` are those of the classes of data that are no row; without `test` it has no test split.
+    """
     recipe = replace(RECIPES["case-study"], epochs=3)
     chosen = spec(**({"recipe": recipe, "limit": 80} | changes))
-    epochs, images = chosen.recipe.epochs, 20
-    label = np.arange(images) % 10
+    epochs, images, classes = chosen.recipe.epochs, 20, chosen.classes
+    label = np.arange(images) % classes
     random = np.random.default_rng(chosen.seed)
     # Of each epoch, for the validation and the test images; without ties.
-    logits = random.normal(size=(epochs, 2, images, 10)) + 2 * np.eye(10)[label]
+    logits = random.normal(size=(epochs, 2, images, classes)) + 2 * np.eye(classes)[label]
     probability = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     true = probability[:, :, np.arange(images), label]
     rank = (probability > true[..., None]).sum(axis=-1)
@@ -148,21 +153,25 @@ def complete(store: Store, **changes: object) -> RunResult:
     }
     shown = epochs_by_rule[chosen.recipe.selection]
     arrays = {}
-    for index, split in enumerate(("validation", "test")):
+    dtype = np.uint8 if classes <= 256 else np.uint16
+    for index, split in enumerate(("validation", "test")[: 1 + test]):
         arrays |= {
             f"{split}_index": np.arange(images, dtype=np.int32) + 100 * index,
-            f"{split}_label": label.astype(np.uint8),
-            f"{split}_predicted": logits[shown, index].argmax(axis=-1).astype(np.uint8),
-            f"{split}_rank": rank[shown, index].astype(np.uint8),
+            f"{split}_label": label.astype(dtype),
+            f"{split}_predicted": logits[shown, index].argmax(axis=-1).astype(dtype),
+            f"{split}_rank": rank[shown, index].astype(dtype),
             f"{split}_probability": probability[shown, index].astype(np.float16),
         }
+        if names:
+            files = [f"{split}/{names[at]}/{number}.jpg" for number, at in enumerate(label)]
+            arrays[f"{split}_name"] = np.array(files)
     train = scores(50, 70, 80, 1.0)
     record = result(
         spec=chosen,
-        images=Images(80, images, images, 45_000),
+        images=Images(80, images, images * test, 45_000, names),
         history=tuple(Epoch(n + 1, 0.01, train, counted(n, 0)) for n in range(epochs)),
         selected=tuple(
-            Selected(rule, epoch + 1, counted(epoch, 0), counted(epoch, 1))
+            Selected(rule, epoch + 1, counted(epoch, 0), counted(epoch, 1) if test else None)
             for rule, epoch in epochs_by_rule.items()
         ),
         predictions=store.save_predictions(chosen.key, arrays),

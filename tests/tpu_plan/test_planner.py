@@ -14,6 +14,8 @@ from support.records import spec
 
 from effbench import cache, provenance
 from effbench.config.recipes import RECIPES
+from effbench.config.variants import VARIANTS
+from effbench.data import datasets
 from effbench.errors import DiskError, RelayedError, UsageError
 from effbench.hardware.tpu_slices import SLICES
 from effbench.models import backbone
@@ -379,4 +381,15 @@ def test_a_libtpu_that_does_not_load_is_one_line(real, tmp_path):
 
 def test_too_large_a_batch_is_a_usage_error():
     with pytest.raises(UsageError, match="there are 45,000 training images"):
-        planner._check_batch(20_000, SLICES["v2-8"])
+        planner._check_batch(20_000, SLICES["v2-8"], 45_000)
+
+
+def test_a_plan_takes_the_counts_of_its_dataset_from_the_table():
+    tpu, variant = SLICES["v2-8"], VARIANTS["B0"]
+    spec = planner.specify(variant, RECIPES["case-study"], tpu, None, "digits")
+    assert (spec.data, spec.classes) == ("digits", 10)
+    assert datasets.counts("digits") == tuple(
+        len(split.labels) for split in datasets.load("digits").splits
+    )
+    with pytest.raises(UsageError, match="no published counts of images: mine"):
+        datasets.counts("mine")

@@ -1,26 +1,40 @@
-"""What each row takes for what."""
+"""What each row takes for what: a matrix, or of many classes the pairs most often confused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import altair as alt
+from scipy.sparse import csr_array
 
-from effbench.report.charts.figure import Chart, Figure, Value, rounded, spec, stem, tooltips
-from effbench.report.mistakes import Array, most_confused, normalised
+from effbench.report.charts.figure import (
+    WIDTH,
+    Chart,
+    Figure,
+    Value,
+    rounded,
+    spec,
+    stem,
+    tooltips,
+)
+from effbench.report.mistakes import PAIRS_LISTED, most_confused, normalised
 from effbench.report.sections import Section
 
 CELL = 26
 # A cell with less percent than this stays empty.
 SHOWN = 0.5
 NOTE = f"Percent of each true class, all seeds together; empty below {SHOWN} %."
+NOTE_ON_PAIRS = "Percent of each true class, all seeds together; the pairs most often confused."
+# The most classes whose matrix can be read.
+MOST = 20
 COLUMNS = {"label": "Class", "answer": "Taken for", "share": "% of the class", "images": "Images"}
 
 
 def figures(
-    section: Section, confusions: Sequence[Array | None], classes: Sequence[str]
+    section: Section, confusions: Sequence[csr_array | None], classes: Sequence[str]
 ) -> Iterator[Figure]:
-    """A matrix for each row with predictions, all on the same scale."""
+    """A plot for each row with predictions, all on the same scale."""
+    many = len(classes) > MOST
     present = {
         label: counts
         for label, counts in zip(section.labels, confusions, strict=True)
@@ -30,7 +44,8 @@ def figures(
         (pair.share for confusion in present.values() for pair in most_confused(confusion)),
         default=0,
     )
-    chart = spec(_chart(classes, 100 * worst or 1))
+    scale = 100 * worst or 1
+    chart = spec(_bars(scale) if many else _chart(classes, scale))
     for label, counts in present.items():
         pairs = most_confused(counts)
         most = (
@@ -44,23 +59,43 @@ def figures(
             stem("confusion", section.title, label),
             f"What {label} takes for what",
             most,
-            NOTE,
+            NOTE_ON_PAIRS if many else NOTE,
             COLUMNS,
-            list(_records(counts, classes)),
+            list((_pairs if many else _matrix)(counts, classes)),
             chart,
         )
 
 
-def _records(counts: Array, classes: Sequence[str]) -> Iterator[dict[str, Value]]:
-    shares = 100 * normalised(counts)
+def _matrix(counts: csr_array, classes: Sequence[str]) -> Iterator[dict[str, Value]]:
+    shares, images = 100 * normalised(counts).toarray(), counts.toarray()
     for label, name in enumerate(classes):
         for answer, other in enumerate(classes):
             yield {
                 "label": name,
                 "answer": other,
                 "share": rounded(float(shares[label, answer])),
-                "images": int(counts[label, answer]),
+                "images": int(images[label, answer]),
             }
+
+
+def _pairs(counts: csr_array, classes: Sequence[str]) -> Iterator[dict[str, Value]]:
+    for pair in most_confused(counts):
+        yield {
+            "label": classes[pair.label],
+            "answer": classes[pair.answer],
+            "share": rounded(100 * pair.share),
+            "images": int(counts[pair.label, pair.answer]),
+            "pair": f"{classes[pair.label]} → {classes[pair.answer]}",
+        }
+    if not most_confused(counts):  # a plot has a record at least
+        yield {"label": "", "answer": "", "share": 0.0, "images": 0, "pair": "none"}
+
+
+def _bars(worst: float) -> Chart:
+    x = alt.X("share:Q", title=COLUMNS["share"], scale=alt.Scale(domain=[0, worst]))
+    y = alt.Y("pair:N", sort=None, title=None, axis=alt.Axis(labelLimit=WIDTH))
+    bars = alt.Chart().mark_bar().encode(x=x, y=y, tooltip=tooltips(COLUMNS))
+    return alt.layer(bars).properties(width=WIDTH, height=CELL * PAIRS_LISTED)
 
 
 def _chart(classes: Sequence[str], worst: float) -> Chart:

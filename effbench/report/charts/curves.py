@@ -22,7 +22,7 @@ from effbench.report.charts.figure import (
     tooltips,
 )
 from effbench.report.rows import Row
-from effbench.report.sections import COMPARED, Section
+from effbench.report.sections import Section
 
 HEIGHTS = {"accuracy": 150, "loss": 90}
 NOTE = "Lines are means over seeds, bands their range, dots the epochs that seeds report."
@@ -101,7 +101,7 @@ def _values(
 
 def _records(row: Row) -> Iterator[dict[str, Value]]:
     chosen = [result.reported.epoch for result in row.results]
-    has_published = row.accuracies[COMPARED].published is not None
+    has_published = row.accuracy.published is not None
     curve = published.case_study_curves().get(row.spec.variant, ()) if has_published else ()
     published_epochs = {epoch.epoch: epoch for epoch in curve}
     for epochs in zip(*(result.history for result in row.results), strict=False):

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from effbench.data import datasets
 from effbench.records.store import Store
 from effbench.report import mistakes
+from effbench.report.charts import classes as per_class
 from effbench.report.charts import confusion, curves, intervals, pareto
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Mistakes
@@ -35,11 +35,12 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
     names: Counter[str] = Counter()
     for section in sections:
         missed = mistakes.find(store, section)
-        classes = datasets.classes(section.rows[0].spec.data)
+        classes = section.rows[0].results[0].classes
         figures = (
             *intervals.figures(section),
             *pareto.figures(section),
             *curves.figures(section),
+            *per_class.figures(section),
             *confusion.figures(section, missed.confusions, classes),
         )
         yield Drawing(section, missed, classes, tuple(_distinct(figures, names)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import altair as alt
 
@@ -20,19 +20,11 @@ from effbench.report.charts.figure import (
     stem,
     tooltips,
 )
-from effbench.report.hits import METRICS
-from effbench.report.sections import COMPARED, Section
+from effbench.report.sections import Section
 
 STEP = 38
 SHAPES = ["circle", "triangle-up", "diamond"]
 MEAN, SEED, PUBLISHED = "mean, 95 % interval", "one seed", "published"
-COLUMNS = {
-    "row": "Row",
-    "what": "What",
-    "accuracy": "Test accuracy, %",
-    "interval": "95 % interval, %",
-    "seed": "seed",
-}
 
 
 def figures(section: Section) -> Iterator[Figure]:
@@ -41,22 +33,28 @@ def figures(section: Section) -> Iterator[Figure]:
     values = [record[name] for record in records for name in ("accuracy", "low", "high")]
     scale = accuracy_scale([value for value in values if isinstance(value, float)])
     shown = [what for what in (MEAN, SEED, PUBLISHED) if any(r["what"] == what for r in records)]
+    columns = {
+        "row": "Row",
+        "what": "What",
+        "accuracy": f"{section.metric.title}, %",
+        "interval": "95 % interval, %",
+        "seed": "seed",
+    }
     yield Figure(
         "intervals",
         stem("intervals", section.title),
-        "Test accuracy and how sure it is",
+        f"{section.metric.title} and how sure it is",
         _summary(section),
         "",
-        COLUMNS,
+        columns,
         records,
-        spec(_chart(scale, shown, len(section.rows))),
+        spec(_chart(columns, scale, shown, len(section.rows))),
     )
 
 
 def _summary(section: Section) -> str:
     means = {
-        label: row.accuracies[COMPARED].mean
-        for label, row in zip(section.labels, section.rows, strict=True)
+        label: row.accuracy.mean for label, row in zip(section.labels, section.rows, strict=True)
     }
     best = max(means, key=lambda label: means[label])
     worst = min(means, key=lambda label: means[label])
@@ -66,22 +64,21 @@ def _summary(section: Section) -> str:
 
 def _records(section: Section, index: int) -> Iterator[dict[str, Value]]:
     row, label = section.rows[index], section.labels[index]
-    accuracy = row.accuracies[COMPARED]
+    accuracy = row.accuracy
     none: dict[str, Value] = {"row": label, "seed": "", "low": None, "high": None, "interval": ""}
     yield none | interval(accuracy) | {"what": MEAN, "accuracy": rounded(accuracy.mean)}
     if len(row.results) > 1:
-        metric = next(metric for metric in METRICS if metric.name == COMPARED)
         for result in row.results:
-            correct, total = metric.count(result)
+            correct, total = row.metric.count(result)
             seed: dict[str, Value] = {"what": SEED, "seed": result.spec.seed}
             yield none | seed | {"accuracy": rounded(100 * correct / total)}
     if accuracy.published is not None:
         yield none | {"what": PUBLISHED, "accuracy": rounded(accuracy.published)}
 
 
-def _chart(scale: alt.Scale, shown: list[str], rows: int) -> Chart:
+def _chart(columns: Mapping[str, str], scale: alt.Scale, shown: list[str], rows: int) -> Chart:
     kinds = [MEAN, SEED, PUBLISHED]
-    x = alt.X(title="Test accuracy, %", scale=scale, axis=alt.Axis(tickCount=5))
+    x = alt.X(title=columns["accuracy"], scale=scale, axis=alt.Axis(tickCount=5))
     x = x.type("quantitative")
     base = alt.Chart().encode(
         x=x.field("accuracy"), y=alt.Y("row:N", sort=None, axis=None), opacity=dimmed()
@@ -94,7 +91,7 @@ def _chart(scale: alt.Scale, shown: list[str], rows: int) -> Chart:
     points = base.encode(
         color=alt.Color("what:N", scale=alt.Scale(domain=kinds), legend=alt.Legend(values=shown)),
         shape=alt.Shape("what:N", scale=alt.Scale(domain=kinds, range=SHAPES)),
-        tooltip=tooltips(COLUMNS),
+        tooltip=tooltips(columns),
     )
     seeds = points.transform_filter(f"datum.what === '{SEED}'")
     others = points.transform_filter(f"datum.what !== '{SEED}'")

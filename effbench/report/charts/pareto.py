@@ -25,7 +25,7 @@ from effbench.report.charts.figure import (
 )
 from effbench.report.cost import COSTS
 from effbench.report.rows import Accuracy, Row
-from effbench.report.sections import COMPARED, Section
+from effbench.report.sections import Section
 from effbench.report.summary import listed
 
 HEIGHT = 205
@@ -95,7 +95,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
     columns = {
         "row": "Row",
         "cost": axis.title,
-        "accuracy": "Test accuracy, %",
+        "accuracy": f"{section.metric.title}, %",
         "interval": "95 % interval, %",
         "front": "on the front",
         **({"device": "device"} if measured else {}),
@@ -105,7 +105,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
     return Figure(
         "pareto",
         stem("pareto", section.title, axis.column),
-        f"Test accuracy against {axis.name}",
+        f"{section.metric.title} against {axis.name}",
         f"On the front: {listed(front) if len(front) < len(points) else 'all rows'}.",
         NOTE,
         columns,
@@ -145,7 +145,7 @@ def _chart(
     title: str, across: _Scale, up: _Scale, columns: dict[str, str], *, several: bool
 ) -> Chart:
     x = alt.X("cost:Q", title=title, scale=across.scale, axis=alt.Axis(tickCount=5, grid=False))
-    y = alt.Y(title="Test accuracy, %", scale=up.scale, axis=alt.Axis(tickCount=5))
+    y = alt.Y(title=columns["accuracy"], scale=up.scale, axis=alt.Axis(tickCount=5))
     base = alt.Chart().encode(x=x, y=y.field("accuracy").type("quantitative"))
     coloured = base
     if several:
@@ -186,8 +186,8 @@ class _Point:
 
     @property
     def accuracy(self) -> Accuracy:
-        """The accuracy on the test images."""
-        return self.row.accuracies[COMPARED]
+        """The accuracy by which rows are told apart."""
+        return self.row.accuracy
 
     @property
     def bounds(self) -> list[float]:

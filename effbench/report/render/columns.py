@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from effbench.report.rows import Accuracy, Row
+from effbench.report.rows import OVER_CLASSES, Accuracy, Row
 from effbench.report.select import TITLES, known
 from effbench.tables import NARROWEST, Column, Table
 
@@ -14,7 +14,9 @@ NOTHING = "-"
 
 def _accuracy(metric: str) -> Text:
     def text(row: Row) -> str:
-        accuracy = row.accuracies[metric]
+        accuracy = row.accuracies.get(metric)
+        if accuracy is None:
+            return NOTHING
         spread = "" if accuracy.std is None else f" ± {accuracy.std:.2f}"
         interval = "" if accuracy.low is None else f" [{accuracy.low:.2f}, {accuracy.high:.2f}]"
         return f"{accuracy.mean:.2f}{spread}{interval}"
@@ -23,7 +25,7 @@ def _accuracy(metric: str) -> Text:
 
 
 def _published(row: Row) -> str:
-    accuracy: Accuracy = row.accuracies["test_accuracy"]
+    accuracy: Accuracy = row.accuracy
     if accuracy.published is None:
         return NOTHING
     where = {True: ", within", False: ", outside", None: ""}[accuracy.within]
@@ -44,6 +46,11 @@ def plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _over_classes(name: str) -> Text:
+    return lambda row: plain(row.columns[name])
+
+
+OVER: dict[str, Text] = {name: _over_classes(name) for name in OVER_CLASSES}
 ACCURACY: dict[str, Text] = {
     "Model": _figure("variant"),
     "Size": _figure("image_size"),
@@ -58,12 +65,20 @@ ACCURACY: dict[str, Text] = {
     "epoch": _figure("reported_epochs"),
     "marks": _figure("details"),
 }
+
+
+def _judged(row: Row, metric: str) -> str:
+    """The accuracy by which the row is told apart, if it is this one."""
+    return f"{row.accuracy.mean:.2f}" if row.metric.name == metric else NOTHING
+
+
 _TITLES = {name: title for title, name in TITLES.items()} | {"seconds_per_image": "images/s"}
 COST: dict[str, Text] = {
     "Model": _figure("variant"),
     "Size": _figure("image_size"),
     "recipe": _figure("recipe"),
-    "acc-test": lambda row: f"{row.accuracies['test_accuracy'].mean:.2f}",
+    "acc-val": lambda row: _judged(row, "val_accuracy"),
+    "acc-test": lambda row: _judged(row, "test_accuracy"),
     "parameters": _figure("parameters"),
     "GFLOPs": _figure("gflops"),
     "images/s": _figure("images_per_second"),
@@ -79,7 +94,10 @@ COST: dict[str, Text] = {
     "best for": lambda row: ", ".join(_TITLES.get(name, name) for name in row.pareto) or NOTHING,
 }
 # Columns that a table leaves out where no row has them.
-_OPTIONAL = ("published acc-test", "published", "same as", "marks", "dollars")
+_OPTIONAL = {
+    *("published acc-test", "published", "same as", "marks", "dollars"),
+    *("acc-val", "acc-test", "test", "test interval", "top-5 interval"),
+}
 # Columns that a table leaves out where all rows have the same.
 _TELLING = ("recipe", "device", "best for")
 # Columns of words; all others hold figures.
@@ -95,8 +113,10 @@ _LABEL = 16
 
 def _interval(metric: str) -> Text:
     def text(row: Row) -> str:
-        accuracy = row.accuracies[metric]
-        return NOTHING if accuracy.low is None else f"{accuracy.low:.2f} to {accuracy.high:.2f}"
+        accuracy = row.accuracies.get(metric)
+        if accuracy is None or accuracy.low is None:
+            return NOTHING
+        return f"{accuracy.low:.2f} to {accuracy.high:.2f}"
 
     return text
 
@@ -143,7 +163,7 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
     cells: dict[str, list[str]] = {
         "Model": list(names),
         "Size": [plain(row.spec.image_size) for row in rows],
-        **{title: _means(rows, metric) for title, metric in _MEANS.items()},
+        **_telling({title: _means(rows, metric) for title, metric in _MEANS.items()}),
         **_telling(
             {title: [text(row) for row in rows] for title, (_, text) in ON_TERMINAL.items()}
         ),
@@ -166,7 +186,7 @@ def chosen(rows: Sequence[Row], names: str, signs: Sequence[str] | None = None) 
     Raises:
         UsageError: there is no such column.
     """
-    texts = {name: _figure(name) for name in rows[0].flat} | COST | ACCURACY
+    texts = {name: _figure(name) for name in rows[0].flat} | OVER | COST | ACCURACY
     titles = dict.fromkeys(marked(names, rows, texts) if signs is None else known(names, texts))
     columns = (
         Column(title, title in _WORDS, 0 if title in _WORDS else rank, NARROWEST)
@@ -191,13 +211,16 @@ def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]
 
 def _means(rows: Sequence[Row], metric: str) -> list[str]:
     """Means, and their spread over seeds; "?" for the one seed among rows of several."""
-    accuracies = [row.accuracies[metric] for row in rows]
-    several = any(accuracy.std is not None for accuracy in accuracies)
-    spreads = ("?" if accuracy.std is None else f"{accuracy.std:.2f}" for accuracy in accuracies)
-    return [
-        f"{accuracy.mean:.2f} ± {spread:>4}" if several else f"{accuracy.mean:.2f}"
-        for accuracy, spread in zip(accuracies, spreads, strict=True)
-    ]
+    accuracies = [row.accuracies.get(metric) for row in rows]
+    several = any(accuracy and accuracy.std is not None for accuracy in accuracies)
+
+    def text(accuracy: Accuracy | None) -> str:
+        if accuracy is None:
+            return NOTHING
+        spread = "?" if accuracy.std is None else f"{accuracy.std:.2f}"
+        return f"{accuracy.mean:.2f} ± {spread:>4}" if several else f"{accuracy.mean:.2f}"
+
+    return [*map(text, accuracies)]
 
 
 def _telling(cells: Mapping[str, list[str]]) -> dict[str, list[str]]:

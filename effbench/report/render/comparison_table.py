@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 from rich.console import RenderableType
 
+from effbench.records.describe import no_test
 from effbench.report.comparison import Change, Comparison
 from effbench.report.render import wrapped
 from effbench.report.summary import listed
 from effbench.tables import Column, Table, grid, in_markdown, markdown
 
-_UNITS = "Test accuracy, percent; change in percentage points, with its 95 % interval."
 _COLUMNS = (
     Column("Run", words=True),
     Column("base", rank=2),
@@ -34,7 +34,7 @@ def as_text(comparison: Comparison, max_drop: float, alpha: float) -> str:
             "",
             markdown(_table(comparison, max_drop, alpha)),
             "",
-            _UNITS,
+            _units(comparison),
             "",
             *(f"- {in_markdown(line)}" for line in _remarks(comparison)),
             f"- {_fallen(comparison, max_drop, alpha)}",
@@ -51,12 +51,32 @@ def on_terminal(
     yield grid(_table(comparison, max_drop, alpha), width)
     yield ""
     remarks = [*_remarks(comparison), _fallen(comparison, max_drop, alpha)]
-    yield from wrapped.paragraph(_UNITS, width)
+    yield from wrapped.paragraph(_units(comparison), width)
     yield from wrapped.points("", remarks, width)
+
+
+def _units(comparison: Comparison) -> str:
+    """What the figures are."""
+    splits = {change.split for change in comparison.changes}
+    accuracy = " or ".join(sorted(splits)).capitalize()
+    return f"{accuracy} accuracy, percent; change in percentage points, with its 95 % interval."
+
+
+def _no_test(comparison: Comparison) -> str:
+    untested = [change for change in comparison.changes if change.split != "test"]
+    names = listed([change.name for change in untested])
+    of = "" if len(untested) == len(comparison.changes) else f" of {names}"
+    return f"There is no test split{of}: {no_test(change.rule for change in untested)}."
 
 
 def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
     """Says in a sentence or two whether accuracy fell, and of how many rows it is not known."""
+    if any(change.split != "test" for change in comparison.changes):
+        return f"{_no_test(comparison)} {_verdict_of_all(comparison, max_drop, alpha)}"
+    return _verdict_of_all(comparison, max_drop, alpha)
+
+
+def _verdict_of_all(comparison: Comparison, max_drop: float, alpha: float) -> str:
     tested = sum(change.p is not None for change in comparison.changes)
     fallen = [change for change in comparison.changes if change.fails(max_drop, alpha)]
     by = f"by more than {max_drop:g} points and more than chance"

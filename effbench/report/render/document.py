@@ -11,7 +11,7 @@ from effbench.records.record import RunFailure
 from effbench.report import summary
 from effbench.report.build import LEFT_OUT, Report
 from effbench.report.render import columns, pair_table
-from effbench.report.rows import tidy
+from effbench.report.rows import Row, tidy
 from effbench.report.sections import Pair, Section
 from effbench.report.select import split
 from effbench.tables import Column, Table, comma_separated, in_latex, in_markdown, latex, markdown
@@ -88,11 +88,11 @@ def _latex(report: Report, wanted: Wanted) -> str:
 
 def _csv(report: Report, wanted: Wanted) -> str:
     rows = [row for section in report.sections for row in section.rows]
-    titles = list(rows[0].flat)
+    titles = list(rows[0].columns)
     if wanted.columns is not None:
         titles = columns.marked(wanted.columns, rows, titles)
     cells = (
-        tuple("" if (value := row.flat[title]) is None else str(value) for title in titles)
+        tuple("" if (value := row.columns[title]) is None else str(value) for title in titles)
         for row in rows
     )
     return comma_separated(Table("", tuple(map(Column, titles)), tuple(cells)))
@@ -113,6 +113,12 @@ def _json(report: Report, wanted: Wanted) -> str:
             "results": [
                 {"section": title} | row for title, row in zip(titles, results, strict=True)
             ],
+            "classes": [
+                {"section": section.title, "row": row.group} | figures
+                for section in report.sections
+                for row in section.rows
+                for figures in _classes(row)
+            ],
             "pairs": [
                 _plain(section, pair) for section in report.sections for pair in section.pairs
             ],
@@ -126,6 +132,21 @@ def _json(report: Report, wanted: Wanted) -> str:
         indent=1,
         ensure_ascii=False,
     )
+
+
+def _classes(row: Row) -> Iterator[dict[str, object]]:
+    """Each class of a row; rates and the ends of their intervals are percent."""
+    for figures in row.per_class.classes if row.per_class else ():
+        rates = {name: getattr(figures, name) for name in ("recall", "precision", "f1")}
+        yield {
+            "class": figures.name,
+            "images": figures.images,
+            **{
+                f"{name}{'' if part == 'value' else f'_{part}'}": getattr(rate, part, None)
+                for name, rate in rates.items()
+                for part in ("value", "low", "high")
+            },
+        }
 
 
 def _plain(section: Section, pair: Pair) -> dict[str, object]:

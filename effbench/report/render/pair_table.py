@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from effbench.report.sections import Pair, Section
 from effbench.tables import Column, Table, width_of
 
-CAPTION = "Is the difference in test accuracy real?"
 # How many pairs a table to be read has; the JSON has them all.
 SHOWN = 45
 # How many of the closest pairs a terminal lists where a triangle has no room. Where there are no
@@ -22,24 +21,28 @@ _TOLD = {
 }
 
 
+def _caption(section: Section) -> str:
+    return f"Is the difference in {section.metric.title.lower()} real?"
+
+
 def lines(section: Section, *, every: bool) -> Table:
     """A line for each pair; only the first `SHOWN` of many, unless all are asked for."""
     shown = section.pairs if every else section.pairs[:SHOWN]
     more = len(section.pairs) - len(shown)
     left_out = f" (the first {len(shown)}; --json has {more} more)" if more else ""
-    return _lines(section, shown, f"{CAPTION}{left_out}")
+    return _lines(section, shown, f"{_caption(section)}{left_out}")
 
 
 def on_terminal(section: Section, width: int) -> Table:
     """A triangle where there is room for it; else the pairs that are closest to one another."""
     if len(section.pairs) <= CLOSEST:
-        return _lines(section, section.pairs, CAPTION)
+        return _lines(section, section.pairs, _caption(section))
     triangle = _triangle(section)
     if width_of(triangle) <= width:
         return triangle
     closest = sorted(section.pairs, key=lambda pair: pair.difference.mean)[:CLOSEST]
     left_out = f"the {CLOSEST} closest of {len(section.pairs)} pairs; --pairs shows all"
-    return _lines(section, closest, f"{CAPTION} ({left_out})")
+    return _lines(section, closest, f"{_caption(section)} ({left_out})")
 
 
 def _lines(section: Section, pairs: Sequence[Pair], caption: str) -> Table:
@@ -84,7 +87,7 @@ def _triangle(section: Section) -> Table:
         f"{SIGNS[verdict]} {_TOLD[verdict]}" for verdict in SIGNS if verdict in verdicts
     )
     return Table(
-        f"{CAPTION}\nThe points by which the row named above is ahead: {legend}.",
+        f"{_caption(section)}\nThe points by which the row named above is ahead: {legend}.",
         (Column("", words=True), *(Column(section.labels[first]) for first in better)),
         tuple(
             (section.labels[second], *(cell(first, second) for first in better)) for second in worse

@@ -49,21 +49,23 @@ def _failed(failure: RunFailure) -> Facts:
 
 def _scores(result: RunResult) -> Iterator[Cells]:
     for row in result.selected:
-        for split, scores in (("validation", row.validation), ("test", row.test)):
-            yield (row.rule, f"{row.epoch}", split, f"{scores.total:,}", *_rates(scores))
+        for split, scores in row.splits.items():
+            rates = _rates(scores, result.spec.classes)
+            yield (row.rule, f"{row.epoch}", split, f"{scores.total:,}", *rates)
 
 
-def _rates(scores: Scores) -> Cells:
+def _rates(scores: Scores, classes: int) -> Cells:
     return (
         f"{100 * scores.accuracy:.2f}",
-        f"{100 * scores.top5_accuracy:.2f}",
+        f"{100 * scores.top5_accuracy:.2f}" if classes > 5 else "-",
         f"{scores.loss:.4f}",
     )
 
 
 def _history(result: RunResult) -> Iterator[Cells]:
+    classes = result.spec.classes
     for row in result.history:
-        accuracy, _, loss = _rates(row.train)
-        val_accuracy, val_top5, val_loss = _rates(row.validation)
+        accuracy, _, loss = _rates(row.train, classes)
+        val_accuracy, val_top5, val_loss = _rates(row.validation, classes)
         rate = f"{row.learning_rate:.3g}"
         yield (f"{row.epoch}", rate, loss, accuracy, val_loss, val_accuracy, val_top5)

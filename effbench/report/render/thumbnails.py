@@ -1,4 +1,4 @@
-"""Small pictures of test images, for a page that needs no other file."""
+"""Small pictures of images, for a page that needs no other file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from effbench.config.geometry import Geometry
 from effbench.data import datasets
+from effbench.data.splits import Photos
 from effbench.errors import DataError
+from effbench.progress import silent
 from effbench.report.mistakes import Missed
+
+# Of a photo, pixels: twice what a page shows, for fine screens.
+SIDE = 144
 
 
 def read(
@@ -45,7 +51,12 @@ def read(
         for image in missed
     ):
         return {}, "No thumbnails: the labels of the data at hand are not those of the records."
-    return {index: _uri(split.images[position]) for index, position in wanted.items()}, ""
+    chosen = split.take(np.array([*wanted.values()], np.int64))
+    images = chosen.images
+    if isinstance(images, Photos):
+        images = images.sized(SIDE, Geometry("pad"), silent)
+    pixels = images[: len(wanted)]
+    return {index: _uri(image) for index, image in zip(wanted, pixels, strict=True)}, ""
 
 
 def _uri(image: np.ndarray) -> str:

@@ -12,8 +12,9 @@ from effbench.report import summary
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Missed, normalised
-from effbench.report.render import document, thumbnails
+from effbench.report.render import class_table, document, thumbnails
 from effbench.report.render.document import Wanted
+from effbench.report.sections import Section
 from effbench.tables import Column, Table
 
 # With more rows than these, a table has no column for each.
@@ -64,6 +65,7 @@ class View:
         after: tables after the plots: cost.
         runs: every seed of every row.
         figures: plots by kind.
+        classes: how well the best row knows each class; None without predictions.
         confused: the classes most often confused; None without predictions.
         pictures: the images most often wrong.
         notes: what a reader has to know, and what is missing, a line each.
@@ -75,6 +77,7 @@ class View:
     after: tuple[Shown, ...]
     runs: Shown
     figures: Mapping[str, tuple[Figure, ...]]
+    classes: Shown | None
     confused: Shown | None
     pictures: tuple[Picture, ...]
     notes: tuple[str, ...]
@@ -103,6 +106,7 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
         after=tuple(Shown(table, section.labels) for table in others[-1:]),
         runs=Shown(_table("Runs", _runs(drawing))),
         figures={kind: tuple(figures) for kind, figures in kinds},
+        classes=_classes(section),
         confused=(
             Shown(_table("Classes most often confused", _confused(drawing)))
             if mistakes.pairs
@@ -115,6 +119,18 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
             *([why] if why and mistakes.missed else []),
         ),
     )
+
+
+def _classes(section: Section) -> Shown | None:
+    known = [
+        (row.accuracy.mean, label, row.per_class)
+        for label, row in zip(section.labels, section.rows, strict=True)
+        if row.per_class
+    ]
+    if not known:
+        return None
+    _, label, per_class = max(known, key=lambda row: row[0])
+    return Shown(class_table.table(per_class, label if len(section.rows) > 1 else ""))
 
 
 def _table(caption: str, cells: Mapping[str, Sequence[str]]) -> Table:
@@ -149,7 +165,11 @@ def _runs(drawing: Drawing) -> dict[str, list[str]]:
         "Row": [label for label, _ in runs],
         "seed": [f"{result.spec.seed}" for _, result in runs],
         "acc-val": [f"{100 * result.reported.validation.accuracy:.2f}" for _, result in runs],
-        "acc-test": [f"{100 * result.reported.test.accuracy:.2f}" for _, result in runs],
+        **(
+            {"acc-test": [f"{100 * result.reported.judged.accuracy:.2f}" for _, result in runs]}
+            if section.metric.split == "test"
+            else {}
+        ),
         "epoch": [f"{result.reported.epoch}" for _, result in runs],
         "started": [result.provenance.started for _, result in runs],
     }

@@ -23,7 +23,7 @@ from effbench.training.augment.rng import derived, uniform
 from effbench.training.augment.sampling import INDICES, Sampling
 
 # Each has random numbers of its own, so that one being off leaves the others as they are.
-_STREAMS = ("crop", "flip", "randaugment", "cutout", "mixup", "cutmix")
+_STREAMS = ("crop", "flip", "randaugment", "cutout", "mixup", "cutmix", "zoom")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Policy:
     Attributes:
         flip: mirrors half of the images, left to right.
         crop: pixels of black around an image before it is cut back to its size at a random place.
+        zoom: smallest share of an image's area that is cut out and resized to the whole; 0 for off.
         cutout: half the side of a square of noise, as a share of the image's; google/automl
             fine-tunes with 0.25.
         randaugment: magnitude; 10 is automl's unit, EfficientNetV2 is trained with 5 to 25.
@@ -43,6 +44,7 @@ class Policy:
 
     flip: bool = False
     crop: int = 0
+    zoom: float = 0.0
     cutout: float = 0.0
     randaugment: float = 0.0
     layers: int = 2
@@ -67,7 +69,7 @@ def augment(
         labels: float32 [n, classes], one-hot.
         seed: int32 [2]; another one for every batch.
         policy: what to do.
-        sampling: how RandAugment reads pixels: `sampling.PRODUCTS` for a TPU.
+        sampling: how RandAugment and zoom read pixels: `sampling.PRODUCTS` for a TPU.
 
     Returns:
         Images float32 [n, h, w, 3], 0..255, and labels float32 [n, classes] that add up to 1. They
@@ -76,6 +78,8 @@ def augment(
     images = tf.cast(images, tf.float32)
     if policy.crop:
         images = crop(images, _own(seed, "crop"), policy.crop)
+    if policy.zoom:
+        images = zoom(images, _own(seed, "zoom"), policy.zoom, sampling)
     if policy.flip:
         images = flip(images, _own(seed, "flip"))
     if policy.randaugment:
@@ -116,6 +120,39 @@ def crop(images: tf.Tensor, seed: tf.Tensor, padding: int) -> tf.Tensor:
     offsets = tf.cast(uniform((count, 2, 1), seed) * (2 * padding + 1), tf.int32)
     rows = tf.gather(padded, offsets[:, 0] + tf.range(height), axis=1, batch_dims=1)
     return tf.gather(rows, offsets[:, 1] + tf.range(width), axis=2, batch_dims=1)
+
+
+def zoom(images: tf.Tensor, seed: tf.Tensor, smallest: float, sampling: Sampling) -> tf.Tensor:
+    """Cuts a random window from each image and resizes it to the whole, bilinearly.
+
+    It is what PyTorch's `RandomResizedCrop` cuts from a photo that was made square before. A window
+    that would be longer than the image ends at its border, where that class draws again.
+
+    Args:
+        images: float32 of whole numbers, [n, h, w, 3].
+        seed: int32 [2].
+        smallest: the least share of the area; shares up to 1 are equally likely. The sides have a
+            ratio of 3:4 to 4:3, equally likely on a logarithmic scale.
+        sampling: how pixels are read.
+
+    Returns:
+        float32 of whole numbers, [n, h, w, 3].
+    """
+    count, height, width, _ = images.shape
+    draws = uniform((count, 4), seed)
+    area = smallest + (1 - smallest) * draws[:, 0]
+    stretch = tf.exp((draws[:, 1] - 0.5) * math.log(4 / 3))
+    root = tf.sqrt(area)
+
+    def line(share: tf.Tensor, place: tf.Tensor, side: int) -> tf.Tensor:
+        """Where the pixels of a side come from: [n, side]."""
+        share = tf.minimum(share, 1.0)[:, None]
+        first = (1 - share) * place[:, None] * side
+        return first + (tf.range(side, dtype=tf.float32) + 0.5) * share - 0.5
+
+    x = line(root * stretch, draws[:, 2], width)
+    y = line(root / stretch, draws[:, 3], height)
+    return tf.round(sampling.lines(images, x, y))
 
 
 def cutout(

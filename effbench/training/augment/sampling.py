@@ -50,6 +50,19 @@ class Sampling(ABC):
             float32 [n, 3, h, w], not rounded.
         """
 
+    @abstractmethod
+    def lines(self, images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """`between`, at every crossing of some columns with some rows.
+
+        Args:
+            images: float32 [n, h, w, 3], whole, 0..255.
+            x: float32 [n, w], columns, from -0.5 to w - 0.5.
+            y: float32 [n, h], rows, from -0.5 to h - 0.5.
+
+        Returns:
+            float32 [n, h, w, 3], not rounded.
+        """
+
 
 class Indices(Sampling):
     """Scatters and gathers."""
@@ -89,6 +102,13 @@ class Indices(Sampling):
         below = corner(stride) + right * (corner(stride + 1) - corner(stride))
         return above + down * (below - above)
 
+    def lines(self, images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """`between`, at every crossing of some columns with some rows: float32 [n, h, w, 3]."""
+        shape = images.shape[:3]
+        x, y = (tf.broadcast_to(line, shape) for line in (x[:, None], y[:, :, None]))
+        pixels = self.between(tf.transpose(images, (0, 3, 1, 2)), x, y)
+        return tf.transpose(pixels, (0, 2, 3, 1))
+
 
 class Products(Sampling):
     """Matrix products with one-hot rows, or with two weights a row."""
@@ -112,6 +132,13 @@ class Products(Sampling):
         mixed = tf.reshape(mixed, (count, height * width, 3, width))
         pixels = tf.reduce_sum(mixed * _weights(x, width)[:, :, None], axis=-1)
         return tf.reshape(tf.transpose(pixels, (0, 2, 1)), images.shape)
+
+    def lines(self, images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """`between`, at every crossing of some columns with some rows: float32 [n, h, w, 3]."""
+        rows = _weights(y[:, :, None], images.shape[1])
+        columns = _weights(x[:, :, None], images.shape[2])
+        # One axis after the other: at a pixel of its own, a photo's line would have 50,000 weights.
+        return tf.einsum("nyh,nxw,nhwc->nyxc", rows, columns, images)
 
 
 def _halves(planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 from effbench.hardware.tensorflow_setup import tf
@@ -21,6 +22,7 @@ from effbench.training.augment.policy import (
     cutout,
     flip,
     mixup,
+    zoom,
 )
 from effbench.training.augment.rng import uniform
 
@@ -311,4 +313,63 @@ def test_the_program_has_static_shapes_and_nothing_but_xla(way):
 
 def test_streams_are_told_apart():
     seeds = {tuple(module._own(SEED, name).numpy()) for name in module._STREAMS}
-    assert len(seeds) == len(module._STREAMS) == 6
+    assert len(seeds) == len(module._STREAMS) == 7
+
+
+# --- random resized crop --------------------------------------------------------------------------
+
+
+def test_zoom_keeps_a_window_of_the_right_area_and_shape():
+    """Of an image whose colours are its coordinates, the corners say which window was kept."""
+    side = 64
+    line = np.arange(side, dtype=np.float32) * 4
+    image = np.stack([*np.meshgrid(line, line), np.zeros((side, side), np.float32)], axis=-1)
+    images = tf.constant(np.broadcast_to(image, (MANY, side, side, 3)))
+    got = zoom(images, SEED, 0.25, sampling.INDICES).numpy() / 4
+    # Between the middles of the first and the last pixel lie 63 of 64 parts of the window.
+    width = (got[:, 0, -1, 0] - got[:, 0, 0, 0]) / 63
+    height = (got[:, -1, 0, 1] - got[:, 0, 0, 1]) / 63
+    inner = (width < 0.97) & (height < 0.97) & (got[:, 0, 0, :2] > 0).all(axis=1)
+    inner &= (got[:, -1, -1, :2] < side - 1).all(axis=1)
+    area, ratio = (width * height)[inner], (width / height)[inner]
+    assert inner.sum() > MANY / 3
+    assert area.min() > 0.23
+    assert area.max() < 1.02
+    assert ratio.min() > 0.72
+    assert ratio.max() < 1.39
+    # The smallest windows and the largest are there.
+    assert np.quantile(width * height, 0.02) == pytest.approx(0.265, abs=0.03)
+    assert (np.abs(np.log(ratio)) > 0.2).any()
+    places = got[:, 0, 0, 0][width < 0.7]
+    assert places.min() < 2
+    assert places.max() > 15
+
+
+def test_zoom_is_pillows_bilinear_resize_of_the_window():
+    images = noise(6, 40)
+    draws = uniform((6, 4), SEED).numpy()
+    got = zoom(floats(images), SEED, 0.1, sampling.INDICES).numpy()
+    for image, result, (area, stretch, x, y) in zip(images, got, draws, strict=True):
+        root = np.sqrt(0.1 + 0.9 * area)
+        stretched = np.exp((stretch - 0.5) * np.log(4 / 3))
+        width, height = min(1, root * stretched) * 40, min(1, root / stretched) * 40
+        left, top = (40 - width) * x, (40 - height) * y
+        box = (left, top, left + width, top + height)
+        expected = Image.fromarray(image).resize((40, 40), Image.Resampling.BILINEAR, box)
+        # Pillow looks no further than the window; at its border this looks at the pixels beside it.
+        inside = np.abs(result - np.asarray(expected, np.float32))[6:-6, 6:-6]
+        assert inside.max() <= 2
+
+
+def test_a_tpu_zooms_to_the_same_and_nothing_else_changes():
+    images = noise(8, 16)
+    one, other = (
+        zoom(floats(images), SEED, 0.3, way).numpy()
+        for way in (sampling.INDICES, sampling.PRODUCTS)
+    )
+    assert np.abs(one - other).max() <= 1  # rounded
+    plain = run(Policy(flip=True, cutout=0.2), images)[0]
+    both = run(Policy(flip=True, cutout=0.2, zoom=1e-9), images)[0]
+    assert plain.shape == both.shape
+    compiled = run(Policy(zoom=0.3), images, jit_compile=True)[0]
+    assert np.abs(compiled - run(Policy(zoom=0.3), images)[0]).max() <= 1

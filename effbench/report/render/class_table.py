@@ -1,0 +1,58 @@
+"""How well each class is known, as a table."""
+
+from __future__ import annotations
+
+from effbench.report.per_class import PerClass, Rate
+from effbench.tables import Column, Table
+
+# Of more classes, those that are known least are shown; the JSON has them all.
+MOST = 50
+
+
+def table(per_class: PerClass, of: str = "") -> Table:
+    """A line for each class, or of many for those with the lowest F1.
+
+    Args:
+        per_class: the figures.
+        of: the row that they are of, for the caption; "" where there is only one.
+    """
+    shown = per_class.classes
+    caption = f"Classes{f' of {of}' if of else ''}"
+    if len(shown) > MOST:
+        caption += f": the {MOST} of {len(shown):,} with the lowest F1"
+        shown = per_class.weakest[:MOST]
+    columns = (
+        Column("Class", words=True),
+        Column("images"),
+        Column("recall"),
+        Column("precision", rank=1),
+        Column("F1", rank=2),
+    )
+    rows = (
+        (
+            figures.name,
+            f"{figures.images:,}",
+            *map(_text, (figures.recall, figures.precision, figures.f1)),
+        )
+        for figures in shown
+    )
+    return Table(caption, columns, tuple(rows))
+
+
+def sentence(per_class: PerClass) -> str:
+    """What the classes come to on average."""
+    said = (
+        f"Balanced accuracy {per_class.balanced_accuracy:.2f} %, "
+        f"macro-F1 {per_class.macro_f1:.2f} %"
+    )
+    if per_class.roc_auc is not None:
+        second = per_class.classes[1].name
+        said += (
+            f"; of {second}: ROC-AUC {per_class.roc_auc:.4f}, "
+            f"average precision {per_class.average_precision:.4f}"
+        )
+    return f"{said}."
+
+
+def _text(rate: Rate | None) -> str:
+    return f"{rate.value:.2f} [{rate.low:.2f}, {rate.high:.2f}]" if rate else "-"

@@ -1,0 +1,82 @@
+"""Images that are too many to be held: pieces of them, each read while the one before is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from effbench.data.splits import Rows
+
+# Of the pixels of a piece; two pieces and a copy on the device are in memory at a time.
+PIECE_BYTES = 2**28
+
+Item = TypeVar("Item")
+Piece = TypeVar("Piece")
+
+
+def batches_at_once(rows: Rows, batch: int, multiple: int = 1) -> int:
+    """Batches of a piece: as many as `PIECE_BYTES` hold, a multiple of `multiple`."""
+    size = batch * int(np.prod(rows.shape[1:]))
+    return max(1, PIECE_BYTES // (size * multiple)) * multiple
+
+
+def gathered(rows: Rows, positions: np.ndarray) -> np.ndarray:
+    """The images at positions int [batches, batch]: uint8 [batches, batch, h, w, 3]."""
+    return rows[positions.ravel()].reshape(*positions.shape, *rows.shape[1:])
+
+
+def ahead(make: Callable[[Item], Piece], items: Iterable[Item]) -> Iterator[Piece]:
+    """What `make` returns for each item; it makes the next one in a thread meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[Piece] | None = None
+        for item in items:
+            following = thread.submit(make, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+
+class StepFeed:
+    """The images of training steps that follow one another."""
+
+    def __init__(self, rows: Rows, batch: int) -> None:
+        """Steps take `batch` of the images in `rows`."""
+        self._rows = rows
+        self._block = batches_at_once(rows, batch)
+        self._thread = ThreadPoolExecutor(1)
+        self._order = np.empty(0)
+        self._blocks: dict[int, Future[np.ndarray]] = {}
+
+    def most(self, first: int) -> int:
+        """How many steps from `first` on `pixels` can give at once."""
+        return self._block - first % self._block
+
+    def pixels(self, order: np.ndarray, first: int, last: int) -> np.ndarray:
+        """The images of some steps of an epoch; those of the steps after them are read meanwhile.
+
+        Args:
+            order: int32 [steps, batch], the epoch's batches.
+            first: index in `order` of the first step.
+            last: index after the last step, `most(first)` more at most.
+
+        Returns:
+            uint8 [last - first, batch, h, w, 3].
+        """
+        if self._order is not order:
+            self._order, self._blocks = order, {}
+        number = first // self._block
+        near = {block: self._piece(block) for block in (number, number + 1)}
+        self._blocks = {block: piece for block, piece in near.items() if piece is not None}
+        begin = number * self._block
+        return self._blocks[number].result()[first - begin : last - begin]
+
+    def _piece(self, block: int) -> Future[np.ndarray] | None:
+        positions = self._order[block * self._block : (block + 1) * self._block]
+        if block in self._blocks or not len(positions):
+            return self._blocks.get(block)
+        return self._thread.submit(gathered, self._rows, positions)

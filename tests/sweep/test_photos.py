@@ -1,0 +1,170 @@
+"""Photos from a folder: named, trained on, recorded and reported, with and without a test split."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.options import sweep_options
+from support.photos import photos
+
+from effbench.config.geometry import Geometry
+from effbench.data import datasets
+from effbench.errors import UsageError
+from effbench.records import validate
+from effbench.records.store import Store
+from effbench.report import build
+from effbench.report.render import document
+from effbench.report.select import Selection
+from effbench.sweep import run_job
+from effbench.sweep.rerun import rerun
+from effbench.sweep.resolve import resolve
+from effbench.training.job import JOB, Job
+
+FLAGS = {"variants": "B0", "weights": "none", "device": "cpu", "image_size": 32, "epochs": 2}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder that the reader of photos knows, whose photos have no test split."""
+    path = tmp_path / "my ants & bees"
+    path.mkdir()
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
+    known = {path: photos(2, test=False), tmp_path / "tested.csv": photos(7)}
+    (tmp_path / "tested.csv").write_text("file_name,label\n")
+
+    def load(directory: Path, report: object) -> object:
+        return known[directory]
+
+    monkeypatch.setitem(sys.modules, "effbench.data.photos", SimpleNamespace(load=load))
+    return path
+
+
+def run(data: Path, results: Path, **flags: object) -> Store:
+    request = resolve(sweep_options(data=str(data), **FLAGS, **flags))
+    job = Job(request.specs, results, request.data_dir, None, "", "cpu", 0.0)
+    messages = []
+    run_job.run(JOB.validate_json(JOB.dump_json(job)), messages.append, lambda: False)
+    assert sum(message.saved for message in messages) == len(request.specs)
+    return Store(results)
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_a_path_is_a_name_that_a_key_can_have(folder, monkeypatch):
+    assert datasets.source(str(folder)) == ("my_ants_bees", folder)
+    assert datasets.source(str(folder.parent / "tested.csv"))[0] == "tested"
+    monkeypatch.chdir(folder.parent)
+    assert datasets.source("tested.csv") == ("tested", folder.parent / "tested.csv")
+    digits = folder / "digits"
+    digits.mkdir()
+    # Not the dataset of that name.
+    assert datasets.source(str(digits)) == ("digits_photos", digits)
+    assert datasets.source("digits") == ("digits", None)
+    assert datasets.source("cifar10", Path("somewhere")) == ("cifar10", Path("somewhere").resolve())
+
+
+def test_what_is_neither_a_name_nor_a_path_is_refused(folder):
+    for wrong in ("mnist", str(folder / "nowhere"), __file__):
+        with pytest.raises(UsageError) as caught:
+            datasets.source(wrong)
+        assert str(caught.value) == (
+            f"unknown dataset: {wrong}; choose from cifar10, digits, random; or name a folder of "
+            "photos, or a .csv table of them"
+        )
+    with pytest.raises(UsageError, match="leave out --data-dir"):
+        datasets.source(str(folder), folder)
+
+
+def test_a_run_knows_its_classes_and_where_the_photos_are(folder):
+    request = resolve(sweep_options(data=str(folder), **FLAGS))
+    (spec,) = request.specs
+    assert request.data_dir == folder
+    assert (spec.data, spec.classes) == ("my_ants_bees", 2)
+    assert spec.key.startswith("B0-none-32-case-study-my_ants_bees-s0-")
+    cropped = resolve(sweep_options(data=str(folder), settings=("geometry=crop",), **FLAGS))
+    assert cropped.specs[0].key != spec.key
+    assert cropped.specs[0].recipe.photo_geometry == Geometry("crop")
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (
+            {"data": "digits", "settings": ("geometry=pad",)},
+            "geometry and filter are for photos, which have sizes of their own: pad, bilinear for "
+            "digits; leave them out: its images are squashed, bilinearly, by the network itself",
+        ),
+        (
+            {"feature_cache": False},
+            "--no-feature-cache is for images that are held in memory: photos in ",
+        ),
+        ({"limit": 1}, "--limit takes 2 (an image of each class) to 47 images: 1"),
+        (
+            {"settings": ("geometry=stretch",)},
+            "--set geometry takes another value: stretch; choose from squash, crop, pad",
+        ),
+        (
+            {"settings": ("class_weights=some",)},
+            "--set class_weights takes another value: some; choose from none, balanced",
+        ),
+    ],
+)
+def test_what_does_not_suit_the_images_is_refused(flags, line, folder):
+    with pytest.raises(UsageError) as caught:
+        resolve(sweep_options(**{"data": str(folder), **FLAGS, **flags}))
+    assert str(caught.value).startswith(line)
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def test_without_a_test_split_nothing_is_called_a_test_accuracy(folder, tmp_path):
+    store = run(folder, tmp_path / "results", settings=("class_weights=balanced",))
+    (result,) = store.load(checked=True).results
+    assert result.classes == ("class 0", "class 1")
+    assert (result.images.test, result.reported.test) == (0, None)
+    arrays = store.predictions(result)
+    assert {name.partition("_")[0] for name in arrays} == {"validation"}
+    assert arrays["validation_name"][1] == "class 1/1.jpg"
+    assert arrays["validation_probability"].shape == (12, 2)
+    assert not validate.problems(store.directory).errors
+
+    report = build.read(store, Selection())
+    (section,) = report.sections
+    (row,) = section.rows
+    assert row.metric.name == "val_accuracy"
+    assert {*row.accuracies} == {"val_accuracy"}  # and no top-5 of two classes
+    text = document.render(report, "markdown")
+    assert "There is no test split: the figures are of the validation images" in text
+    first = text.split("\n\n")[1]
+    assert first.startswith("There is no test split")
+    assert "acc-test" not in text
+    assert "test accuracy" not in text.lower().replace("test_accuracy", "")
+    again = rerun(result)
+    assert "--data my_ants_bees" in again.command
+    assert "class_weights=balanced" in again.command
+    assert any("give the path of that folder of photos" in hint for hint in again.hints)
+
+
+def test_photos_of_a_table_are_tested_and_each_class_is_known(folder, tmp_path):
+    store = run(folder.parent / "tested.csv", tmp_path / "results", seeds="0-1")
+    results = store.load(checked=True).results
+    assert [result.spec.classes for result in results] == [7, 7]
+    assert results[0].images.test == len(store.predictions(results[0])["test_label"]) == 12
+    assert not validate.problems(store.directory).errors
+    (section,) = build.read(store, Selection()).sections
+    (row,) = section.rows
+    assert "val_top5_accuracy" in row.accuracies
+    assert row.per_class is not None
+    assert [figures.name for figures in row.per_class.classes] == [f"class {n}" for n in range(7)]
+    assert np.isclose(row.flat["balanced_accuracy"], row.per_class.balanced_accuracy)
+
+
+def test_photos_that_changed_since_are_no_run_of_the_sweep(folder, tmp_path):
+    request = resolve(sweep_options(data=str(folder), **FLAGS))
+    job = Job(request.specs, tmp_path, folder.parent / "tested.csv", None, "", "cpu", 0.0)
+    with pytest.raises(run_job.DataError, match="no longer what the sweep began with"):
+        run_job.run(job, lambda _: None, lambda: False)
