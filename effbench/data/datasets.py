@@ -225,9 +225,7 @@ DATASETS: Mapping[str, DatasetSource] = {
     "cifar10": DatasetSource(
         _load("cifar10"), _at_hand("cifar10"), classes=_CIFAR10_CLASSES, counts=_CIFAR10_COUNTS
     ),
-    "cifar100": DatasetSource(
-        _load("cifar100"), _at_hand("cifar100"), classes=None, counts=_CIFAR10_COUNTS
-    ),
+    "cifar100": DatasetSource(_load("cifar100"), _at_hand("cifar100"), classes=None),
     "flowers102": DatasetSource(_load("flowers102"), lambda _: None, classes=None, side=None),
     "cars": DatasetSource(_load("cars"), lambda _: None, classes=None, side=None),
     "digits": DatasetSource(
