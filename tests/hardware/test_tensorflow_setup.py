@@ -27,6 +27,8 @@ print(json.dumps({
         if name.partition(".")[0] == "keras" and "tf_keras" not in (module.__file__ or "tf_keras")
     )[:5],
     "flag": os.environ["TF_USE_LEGACY_KERAS"],
+    "loaded": sorted({"jax", "pandas"} & set(sys.modules)),
+    "at hand": __import__("pandas").DataFrame.__name__,
 }))
 """
 
@@ -55,6 +57,11 @@ def test_keras_2_is_picked(probe):
 def test_keras_3_is_not_imported(probe):
     """It costs seconds and memory in every worker, and its classes are not those of Keras 2."""
     assert probe[0]["three"] == []
+
+
+def test_what_tensorflow_would_load_for_its_types_alone_is_not_loaded_but_stays_at_hand(probe):
+    assert probe[0]["loaded"] == []
+    assert probe[0]["at hand"] == "DataFrame"
 
 
 def test_the_case_studys_optimizer_and_schedule_are_there(probe):
