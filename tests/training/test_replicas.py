@@ -1,4 +1,4 @@
-"""Replicas: eight parts of a CPU come to what one device comes to, image by image."""
+"""Replicas: parts of a CPU come to what one device comes to, image by image."""
 
 import json
 import os
@@ -28,14 +28,14 @@ SMALL = "--cpu --variants B0 --weights none --data digits --limit 43 --epochs 2 
 SECONDS = 400
 
 
-# --- the programs, one device against eight ------------------------------------------------------
+# --- the programs, one device against four -------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict]:
-    """What `eight.py` found on one device and on eight."""
+    """What `several.py` found on one device and on four."""
     done = subprocess.run(
-        (sys.executable, "-m", "support.eight"),
+        (sys.executable, "-m", "support.several"),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
@@ -57,60 +57,60 @@ def close(ours: list[dict], theirs: list[dict]) -> None:
 
 
 @pytest.mark.parametrize("how", ["whole", "packed"])
-def test_a_whole_network_on_eight_replicas_is_one_on_one(found, how):
-    one, eight = found["1"]["whole"], found["8"][how]
-    close(one["history"], eight["history"])
-    for ours, theirs in zip(one["weights"], eight["weights"], strict=True):
+def test_a_whole_network_on_four_replicas_is_one_on_one(found, how):
+    one, four = found["1"]["whole"], found["4"][how]
+    close(one["history"], four["history"])
+    for ours, theirs in zip(one["weights"], four["weights"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
     assert one["restored"]
-    assert eight["restored"]
+    assert four["restored"]
 
 
 def test_batchnorm_has_its_own_statistics_on_each_replica(found):
-    one, eight = (found[name]["statistics"] for name in "18")
+    one, four = (found[name]["statistics"] for name in "14")
     assert one["finite"]
-    assert eight["finite"]
-    assert np.isfinite(eight["losses"]).all()
-    assert one["losses"] != eight["losses"]
+    assert four["finite"]
+    assert np.isfinite(four["losses"]).all()
+    assert one["losses"] != four["losses"]
 
 
 def test_an_activation_that_is_compiled_works_on_every_replica(found):
-    one, eight = (found[name]["activated"] for name in "18")
-    assert one == pytest.approx(eight, abs=1e-6)
+    one, four = (found[name]["activated"] for name in "14")
+    assert one == pytest.approx(four, abs=1e-6)
     assert max(one) > 1 > min(one)
 
 
-def test_heads_on_eight_replicas_are_heads_on_one(found):
-    one, eight = (found[name]["heads"] for name in "18")
-    for ours, theirs in zip(one["history"], eight["history"], strict=True):
+def test_heads_on_four_replicas_are_heads_on_one(found):
+    one, four = (found[name]["heads"] for name in "14")
+    for ours, theirs in zip(one["history"], four["history"], strict=True):
         close(ours, theirs)
-    np.testing.assert_allclose(one["kernels"], eight["kernels"], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(one["kernels"], four["kernels"], rtol=1e-3, atol=1e-5)
     assert one["kernels"][0] != one["kernels"][1]
 
 
 def test_with_the_network_in_every_step_too(found):
-    one, eight = (found[name]["in every step"] for name in "18")
-    close(one["history"], eight["history"])
-    np.testing.assert_allclose(one["logits"], eight["logits"], rtol=1e-3, atol=1e-4)
+    one, four = (found[name]["in every step"] for name in "14")
+    close(one["history"], four["history"])
+    np.testing.assert_allclose(one["logits"], four["logits"], rtol=1e-3, atol=1e-4)
     assert np.std(one["logits"], axis=0).max() > 0.1, "all images look the same"
 
 
 def test_every_program_is_traced_once_for_all_epochs_and_seeds(found):
-    for name in "18":
+    for name in "14":
         assert found[name]["heads"]["traces"] == [1]
         assert found[name]["heads"]["evaluator traces"] == 1
 
 
 @pytest.mark.parametrize("images", [1, 127, 128, 129, 1001])
 def test_evaluation_counts_every_image_once_and_in_its_place(found, images):
-    for name in "18":
+    for name in "14":
         logits = found[name]["counted"][str(images)]
         assert logits["images"] == list(range(images))
         assert logits["last"] == [10 * image for image in range(images)]
 
 
 def test_features_of_a_batch_are_divided_and_joined_in_order(found):
-    for name, copies in (("1", 1), ("8", 8)):
+    for name, copies in (("1", 1), ("4", 4)):
         assert found[name]["extracted"]["right"]
         # Each replica's program was traced once, for its part of 32 of a batch of 256.
         assert found[name]["extracted"]["shapes"] == [[32, 32, 32, 3]] * copies
@@ -118,7 +118,7 @@ def test_features_of_a_batch_are_divided_and_joined_in_order(found):
 
 def test_every_replica_hears_what_every_host_says(found):
     assert found["1"]["told"] == [[3, 4]]
-    assert found["8"]["told"] == [[3, 4]] * 8
+    assert found["4"]["told"] == [[3, 4]] * 4
 
 
 # --- whole sweeps --------------------------------------------------------------------------------

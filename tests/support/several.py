@@ -1,4 +1,4 @@
-"""Programs on one device and on eight, in a process of its own: CPUs are divided at the start.
+"""Programs on one device and on four, in a process of its own: CPUs are divided at the start.
 
 Prints what came out as JSON; `test_replicas.py` reads it.
 """
@@ -33,7 +33,7 @@ from effbench.training import (
 from effbench.training.evaluate import Evaluator
 from effbench.training.job import Job
 
-WIDTH, TRAIN, VALIDATION = 64, 300, 70  # 300 does not divide by 32, nor 70 by 128 or 8
+WIDTH, TRAIN, VALIDATION = 64, 300, 70  # 300 does not divide by 32, nor 70 by 128 or 4
 RECIPE = replace(RECIPES["case-study"], epochs=3, batch_size=32)
 
 
@@ -153,7 +153,7 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
             saved = tiny.hooks(Path(folder)).keeper.load()
         before = trainer.state()
         trainer.restore(saved.variables)
-        # The mean of eight equal floats may be another one, by a bit.
+        # The mean of four equal floats may be another one, by a bit.
         same = all(np.allclose(*pair) for pair in zip(before, trainer.state(), strict=True))
     return {
         "history": [asdict(row) for row in trained.history],
@@ -190,15 +190,15 @@ def activated(layout: Layout) -> list[float]:
 
 def main() -> None:
     variable_packing.MOST = 0  # as on a TPU, which packs what has too many variables
-    eight = devices.connect("cpu", replicas=8)
-    assert [eight.replicas, eight.threads, eight.hosts] == [8, 1, 1]
-    layouts = {"1": Layout("/CPU:0"), "8": eight.layout}
+    four = devices.connect("cpu", replicas=4)
+    assert [four.replicas, four.threads, four.hosts] == [4, 1, 1]
+    layouts = {"1": Layout("/CPU:0"), "4": four.layout}
     results = {
         name: {
             "heads": heads(layout),
             "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
             "extracted": extracted(layout),
-            "in every step": in_every_step(replace(eight, layout=layout)),
+            "in every step": in_every_step(replace(four, layout=layout)),
             "whole": whole(layout, "cpu"),
             "statistics": statistics(layout),
             "activated": activated(layout),
@@ -206,7 +206,7 @@ def main() -> None:
         }
         for name, layout in layouts.items()
     }
-    results["8"]["packed"] = whole(eight.layout, "tpu")  # one is one unpacked: `test_packing`
+    results["4"]["packed"] = whole(four.layout, "tpu")  # one is one unpacked: `test_packing`
     json.dump(results, sys.stdout)
 
 
