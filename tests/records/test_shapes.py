@@ -70,6 +70,8 @@ def test_images_that_contradict_the_rest_are_found(changes, text, store):
     [
         ("validation_label", np.zeros(20, np.uint8), "validation_label: expected uint16 (20,)"),
         ("validation_name", np.array(["a"] * 19), "validation_name: expected 20 texts"),
+        ("validation_group", np.zeros(19, np.int32), "validation_group: expected integers (20,)"),
+        ("validation_group", np.zeros(20, np.float32), "integers (20,), found float32 (20,)"),
         ("test_rank", np.zeros(20, np.uint16), "arrays of test, of which the record has no scores"),
     ],
 )
@@ -79,3 +81,18 @@ def test_predictions_of_another_shape_are_found(name, array, text, store):
     saved = store.save_predictions(record.spec.key, arrays)
     store.save(replace(record, predictions=saved))
     assert any(text in line for line in errors(store))
+
+
+def test_runs_on_the_same_data_have_the_same_groups(store):
+    for seed, group in enumerate((np.arange(20), np.arange(20), np.arange(20) // 2)):
+        record = photos(store, 3, seed=seed)
+        arrays = store.predictions(record) | {"test_group": group}
+        saved = store.save_predictions(record.spec.key, arrays)
+        store.save(replace(record, predictions=saved))
+    (line,) = errors(store)
+    assert line.startswith("other images or labels of the same data")
+
+
+def test_records_of_before_say_nothing_of_where_splits_came_from(store):
+    images = photos(store, 3).images
+    assert (images.skipped, images.made, images.split_sha256) == (0, (), "")
