@@ -45,6 +45,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a run's model: from images of any size to probabilities of classes, in float32."""
+    from effbench.records.caveats import details
     from effbench.records.store import Store
 
     store = Store(results)
@@ -55,9 +56,10 @@ def export(
 
         order = writer.ExportOrder(store, record, format.value, output, force, weights_dir)
         done = writer.export(order, partial(display.step, "export"))
+    marks = f"; marks: {details(record.marks)}" if record.marks else ""
     say(
         f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "
-        f"{done.difference:.1e} from the probabilities of the run's network in float32"
+        f"{done.difference:.1e} from the probabilities of the run's network in float32{marks}"
     )
 
 
