@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.records import complete, spec
 
+from effbench.data.datasets import DATASETS
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.records.validate import problems
@@ -55,7 +56,7 @@ def test_a_row_of_the_table_names_its_classes_itself(store):
     ("changes", "text"),
     [
         ({"classes": ("a", "b", "c", "d")}, "classes: expected 4, found 3"),
-        ({"classes": ()}, "data: expected one of cifar10, digits, random, found birds without "),
+        ({"classes": ()}, f"data: expected one of {', '.join(DATASETS)}, found birds without "),
         ({"test": 5}, "selected.val_loss.test.total: expected 5, found 0"),
     ],
 )

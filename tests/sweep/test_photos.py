@@ -90,8 +90,8 @@ def test_what_is_neither_a_name_nor_a_path_is_refused(folder):
         with pytest.raises(UsageError) as caught:
             datasets.source(wrong)
         assert str(caught.value) == (
-            f"unknown dataset: {wrong}; choose from cifar10, digits, random; or name a folder of "
-            "photos, or a .csv table of them"
+            f"unknown dataset: {wrong}; choose from {', '.join(datasets.DATASETS)}; "
+            "or name a folder of photos, or a .csv table of them"
         )
     with pytest.raises(UsageError, match="leave out --data-dir"):
         datasets.source(str(folder), folder)
@@ -187,7 +187,7 @@ def test_photos_of_a_table_are_tested_and_each_class_is_known(folder, tmp_path):
     assert "val_top5_accuracy" in row.accuracies
     assert row.per_class is not None
     assert [figures.name for figures in row.per_class.classes] == [f"class {n}" for n in range(7)]
-    assert np.isclose(row.flat["balanced_accuracy"], row.per_class.balanced_accuracy)
+    assert np.isclose(row.columns["balanced_accuracy"], row.per_class.balanced_accuracy)
 
 
 def test_photos_that_changed_since_are_no_run_of_the_sweep(folder, tmp_path):
