@@ -20,7 +20,7 @@ from effbench.report.charts import drawing
 from effbench.report.mistakes import IMAGES_LISTED
 from effbench.report.render import document, page
 from effbench.report.select import Selection
-from effbench.sweep import run_job
+from effbench.sweep import run_job, worker_process
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 from effbench.training.job import JOB, Job
@@ -237,6 +237,16 @@ def test_what_is_known_of_the_images_is_in_the_record_and_wherever_it_is_shown(t
     assert facts["images"].endswith(" test; 1 file could not be read")
     assert facts["splits"] == f"{made[0].lower()}{made[1:-1]}; sha256 {images.split_sha256}"
     assert rerun(result).command.endswith(" --skip-unreadable")
+
+
+def test_the_worker_is_told_what_the_command_line_says(table, run, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(worker_process, "work", lambda job, *_: jobs.append(job))
+    words = "sweep --cpu --variants B0 --weights none --skip-unreadable --cache-gb 2.5 --data"
+    done = run(*words.split(), table, "--results", table.parent / "results")
+    assert done.code == 0, done.err
+    (job,) = (JOB.validate_json(JOB.dump_json(job)) for job in jobs)
+    assert (job.data_dir, job.skip_unreadable, job.execution.cache_gb) == (table, True, 2.5)
 
 
 def test_room_for_pixels_is_asked_for_before_hours_are_spent(table, tmp_path):
