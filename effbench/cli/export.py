@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, out, say, show, warn
-from effbench.cli.options import ExportFormat, ResultsOption
-from effbench.errors import DataError
+from effbench.cli.console import Display, err, out, say, show, warn
+from effbench.cli.options import ExportFormat, ResultsOption, only
+from effbench.errors import DataError, UsageError
 from effbench.stderr import hushed
 from effbench.tables import Column, Table
 
@@ -41,6 +45,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a run's model: from images of any size to probabilities of classes, in float32."""
+    from effbench.records.caveats import details
     from effbench.records.store import Store
 
     store = Store(results)
@@ -51,34 +56,91 @@ def export(
 
         order = writer.ExportOrder(store, record, format.value, output, force, weights_dir)
         done = writer.export(order, partial(display.step, "export"))
+    marks = f"; marks: {details(record.marks)}" if record.marks else ""
     say(
         f"{done.path}: {done.size / 1e6:,.1f} MB; on {done.images} images at most "
-        f"{done.difference:.1e} from the probabilities of the run's network in float32"
+        f"{done.difference:.1e} from the probabilities of the run's network in float32{marks}"
     )
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="What 'effbench export' wrote.")],
     images: Annotated[
-        list[Path], typer.Argument(help="Files of images of any size.", metavar="IMAGE...")
+        list[Path],
+        typer.Argument(help="Files of images of any size, or folders of them.", metavar="IMAGE..."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, a line for each image.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write the CSV to a file.")
+    ] = None,
 ) -> None:
     """Say what an exported model sees in images: five classes, the likeliest first."""
-    with hushed():
-        from effbench.export.predict import predict
+    only("formats", {"json": as_json, "csv" if as_csv else "output": as_csv or bool(output)})
+    if output and output.suffix != ".csv":
+        raise UsageError("--output must end in .csv", str(output), "name a file for the CSV")
+    quiet = not (output and err.is_terminal)
+    problems: list[DataError] = []
+    with Display(err, 0, quiet=quiet, verbose=False) as display:
+        with hushed():
+            from effbench.export.predict import predict
 
-        outcomes = predict(model, images)
-    problems = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
-    predictions = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
-    _print(predictions, as_json)
-    for problem in problems:
-        warn(str(problem))
+            outcomes = predict(model, images, partial(display.step, "predict"))
+        predictions = _good(outcomes, problems)
+        if output:
+            _write(predictions, output)
+        elif as_csv:
+            for line in _csv(predictions):
+                print(line, end="")
+        else:
+            _print(predictions, as_json)
     if problems:
         raise typer.Exit(problems[0].exit_code)
 
 
-def _print(predictions: list[Prediction], as_json: bool) -> None:
+def _good(
+    outcomes: Iterable[Prediction | DataError], problems: list[DataError]
+) -> Iterator[Prediction]:
+    """The predictions; what is no image is said, and added to `problems`."""
+    for outcome in outcomes:
+        if isinstance(outcome, DataError):
+            warn(str(outcome))
+            problems.append(outcome)
+        else:
+            yield outcome
+
+
+def _csv(predictions: Iterable[Prediction]) -> Iterator[str]:
+    """A line of titles, then one for each image with its classes, the likeliest first."""
+    rows = iter(predictions)
+    first = next(rows, None)
+    titles = ["file_name", "class", "probability"]
+    ranks = range(2, len(first.top) + 1 if first else 2)
+    yield _line([*titles, *(f"{title}_{rank}" for rank in ranks for title in titles[1:])])
+    for prediction in chain([first] if first else [], rows):
+        cells = (cell for name, value in prediction.top for cell in (name, f"{value:.6g}"))
+        yield _line([str(prediction.image), *cells])
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _write(predictions: Iterable[Prediction], path: Path) -> None:
+    from effbench.files import open_atomically
+
+    images = -1  # the first line is of titles
+    with open_atomically(path) as file:
+        for line in _csv(predictions):
+            # Names that are no UTF-8 keep their bytes.
+            file.write(line.encode("utf-8", "surrogateescape"))
+            images += 1
+    say(f"{path}: {images:,} images")
+
+
+def _print(predictions: Iterable[Prediction], as_json: bool) -> None:
     if as_json:
         rows = [
             {

@@ -66,6 +66,12 @@ def sweep(
             help="Training images; a quarter of it (at least 10) of the others.",
         ),
     ] = None,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable", help="Leave out photos that cannot be read; tables say how many."
+        ),
+    ] = False,
     recipe: Annotated[
         str, typer.Option(metavar="NAME", help=f"One of {', '.join(RECIPES)}.")
     ] = "case-study",
@@ -126,6 +132,14 @@ def sweep(
             help="Compute features once, or run the backbone in every step.",
         ),
     ] = True,
+    cache_gb: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Gigabytes for the pixels of photos. Default: half of the free disk.",
+        ),
+    ] = None,
     oom_retry: Annotated[
         bool,
         typer.Option(
@@ -155,7 +169,7 @@ def sweep(
             image_size=image_size,
             seeds=seeds,
         ),
-        ImageOptions(data=data, data_dir=data_dir, limit=limit),
+        ImageOptions(data=data, data_dir=data_dir, limit=limit, skip_unreadable=skip_unreadable),
         TrainingOptions(
             recipe=recipe,
             epochs=epochs,
@@ -177,6 +191,7 @@ def sweep(
             force=force,
             checkpoint_minutes=checkpoint_minutes,
             tensorboard=tensorboard,
+            cache_gb=cache_gb,
         ),
     )
     store = Store(results)

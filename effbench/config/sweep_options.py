@@ -35,11 +35,13 @@ class ImageOptions:
         data: name of a dataset, or the path of a folder of photos or of their table.
         data_dir: where its files are.
         limit: number of training images.
+        skip_unreadable: leave out photos that cannot be read, instead of refusing them all.
     """
 
     data: str = "cifar10"
     data_dir: Path | None = None
     limit: int | None = None
+    skip_unreadable: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class ExecutionOptions:
         force: run again what is finished.
         checkpoint_minutes: time between two checkpoints of a network that trains as a whole.
         tensorboard: writes logs for TensorBoard.
+        cache_gb: gigabytes that the pixels of photos may take; None for half of the free disk.
     """
 
     feature_cache: bool = True
@@ -99,6 +102,7 @@ class ExecutionOptions:
     force: bool = False
     checkpoint_minutes: float = 10.0
     tensorboard: bool = False
+    cache_gb: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from effbench.data import photos
 from effbench.data.listing import ListedImage, Listing
-from effbench.data.photos import PhotoDataset
 from effbench.data.published_files import PublishedFile, obtained, unpacked
+from effbench.data.splits import Dataset
 from effbench.progress import Report
 
 _URL = "https://ai.stanford.edu/~jkrause"
@@ -41,7 +41,7 @@ HINT = (
 )
 
 
-def load(directory: Path | None, report: Report) -> PhotoDataset:
+def load(directory: Path | None, report: Report) -> Dataset:
     """The cars, with the names of their models, as `datasets.load` describes it."""
     from scipy.io import loadmat
 

@@ -56,7 +56,7 @@ def load(directory: Path | None, report: Report) -> Dataset:
         stratify=whole.labels,
     )
     dataset = hashed(whole.take(train), whole.take(validation), test)
-    return replace(dataset, classes=CLASSES)
+    return replace(dataset, classes=CLASSES, made=("validation",))
 
 
 def at_hand(directory: Path | None) -> Split | None:

@@ -23,7 +23,13 @@ NUMBERS = tuple("0123456789")
 _LONGEST = 60
 
 
-def load(name: str, directory: Path | None = None, report: Report = silent) -> Dataset:
+def load(
+    name: str,
+    directory: Path | None = None,
+    report: Report = silent,
+    *,
+    skip_unreadable: bool = False,
+) -> Dataset:
     """The dataset called `name`.
 
     Args:
@@ -31,6 +37,7 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
         directory: where its files are; by default Keras's cache and ours are searched, then it
             is downloaded.
         report: told of a download as it comes.
+        skip_unreadable: leaves out photos in `directory` that cannot be read.
 
     Raises:
         DataError: it is missing or damaged.
@@ -44,7 +51,7 @@ def load(name: str, directory: Path | None = None, report: Report = silent) -> D
         raise _unknown(name)
     from effbench.data.photos import load as load_photos
 
-    return load_photos(directory, report)
+    return load_photos(directory, report, skip_unreadable=skip_unreadable)
 
 
 def source(data: str, directory: Path | None = None) -> tuple[str, Path | None]:
@@ -100,7 +107,8 @@ def at_hand(name: str, directory: Path | None = None) -> Split | None:
         return DATASETS[name].at_hand(directory)
     if directory is None:
         return None
-    dataset = load(name, directory)
+    # Those that cannot be read were refused, or judge nothing.
+    dataset = load(name, directory, skip_unreadable=True)
     return dataset.test or dataset.validation
 
 

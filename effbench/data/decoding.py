@@ -49,10 +49,14 @@ class Picture:
     format: str
 
 
-def decode(content: bytes) -> Picture:
+def decode(content: bytes, formats: tuple[str, ...] = FORMATS) -> Picture:
     """The first frame of an image as RGB.
 
     16 bits a channel are rounded to 8; CMYK becomes RGB without its colour profile.
+
+    Args:
+        content: the file.
+        formats: those of Pillow that may be read.
 
     Raises:
         UnreadableImageError: it is empty, cut off, damaged, of no known format, or a decompression
@@ -64,7 +68,7 @@ def decode(content: bytes) -> Picture:
         with warnings.catch_warnings():
             # Pillow warns of half the pixels that it refuses, and of damaged EXIF.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            with Image.open(io.BytesIO(content), formats=formats) as opened:
                 opened.load()
                 name = opened.format or ""
                 return Picture(_rgb(ImageOps.exif_transpose(opened)), name)

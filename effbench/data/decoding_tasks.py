@@ -110,10 +110,10 @@ class FitTask:
 
     def _written(self, descriptor: int, row: PixelRow) -> WrittenRow:
         try:
-            content = _content(row.path)
-            if hashlib.sha256(content).hexdigest() != row.sha256:
+            held = content(row.path)
+            if hashlib.sha256(held).hexdigest() != row.sha256:
                 return WrittenRow("", "it has changed meanwhile")
-            pixels = fitted(decode(content).image, self.size, self.geometry).tobytes()
+            pixels = fitted(decode(held).image, self.size, self.geometry).tobytes()
         except UnreadableImageError as error:
             return WrittenRow("", str(error))
         try:
@@ -142,7 +142,7 @@ Task = LookTask | FitTask | HashTask
 TASK: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="kind")])
 
 
-def _content(path: str) -> bytes:
+def content(path: str) -> bytes:
     """The bytes of a file.
 
     Raises:
@@ -161,12 +161,12 @@ def _content(path: str) -> bytes:
 
 def _look(path: str) -> Look:
     try:
-        content = _content(path)
+        held = content(path)
     except UnreadableImageError as error:
         return Look(problem=str(error))
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = hashlib.sha256(held).hexdigest()
     try:
-        picture = decode(content)
+        picture = decode(held)
     except UnreadableImageError as error:
         return Look(sha256, problem=str(error))
     return Look(sha256, picture.format, *picture.image.size, _pixels(picture))
@@ -181,6 +181,6 @@ def _perceptual_hash(path: str) -> str:
     import imagehash
 
     try:
-        return str(imagehash.phash(decode(_content(path)).image))
+        return str(imagehash.phash(decode(content(path)).image))
     except UnreadableImageError:
         return ""

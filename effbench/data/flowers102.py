@@ -12,8 +12,8 @@ import numpy as np
 
 from effbench.data import photos
 from effbench.data.listing import ListedImage, Listing, ordered
-from effbench.data.photos import PhotoDataset
 from effbench.data.published_files import PublishedFile, obtained, unpacked
+from effbench.data.splits import Dataset
 from effbench.progress import Report
 
 _URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
@@ -32,7 +32,7 @@ HINT = (
 )
 
 
-def load(directory: Path | None, report: Report) -> PhotoDataset:
+def load(directory: Path | None, report: Report) -> Dataset:
     """The flowers, their labels from "1" to "102", as `datasets.load` describes it."""
     from scipy.io import loadmat
 

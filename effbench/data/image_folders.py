@@ -63,6 +63,15 @@ def read(root: Path) -> Listing:
     return Listing(root, tuple(images), ordered(classes), walk.hidden, tuple(sorted(names)))
 
 
+def files(root: Path) -> list[str]:
+    """The names of all files in a folder and in those within it, hidden ones passed over.
+
+    Raises:
+        DataError: links go in a circle, or a folder cannot be read.
+    """
+    return list(_Walk(root).files(""))
+
+
 @dataclass
 class _Walk:
     """Reads folders below a root, and counts what is hidden in them once."""

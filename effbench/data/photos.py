@@ -70,21 +70,6 @@ class PhotoFiles:
         return pixel_cache.rows(files, size, geometry, cache.pixels(), cache_gb, report)
 
 
-@dataclass(frozen=True)
-class PhotoDataset(Dataset):
-    """A dataset of photos.
-
-    Attributes:
-        made: names of the splits that the source did not make.
-        split_sha256: of all names, labels and splits.
-        skipped: names of the unreadable images that were left out.
-    """
-
-    made: tuple[str, ...] = ()
-    split_sha256: str = ""
-    skipped: tuple[str, ...] = ()
-
-
 def listed(source: Path) -> Listing:
     """The images that a folder or a CSV names.
 
@@ -98,7 +83,7 @@ def listed(source: Path) -> Listing:
     raise DataError("no such folder or CSV", some([str(source)]), image_folders.LAYOUT)
 
 
-def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> PhotoDataset:
+def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Dataset:
     """The images of a folder or a CSV, split.
 
     Args:
@@ -113,7 +98,7 @@ def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Phot
     return of(listed(source), report, skip_unreadable=skip_unreadable)
 
 
-def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> PhotoDataset:
+def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> Dataset:
     """The images of a listing, split, as `load` describes it."""
     seen = survey(listing, report)
     if not skip_unreadable:
@@ -163,7 +148,7 @@ def check_classes(seen: Survey) -> None:
         )
 
 
-def _dataset(seen: Survey, division: Division) -> PhotoDataset:
+def _dataset(seen: Survey, division: Division) -> Dataset:
     number = {name: label for label, name in enumerate(seen.listing.classes)}
     labels = np.array([number[image.label] for image in division.images])
     labels = labels.astype(label_dtype(len(number)))
@@ -172,13 +157,17 @@ def _dataset(seen: Survey, division: Division) -> PhotoDataset:
         tuple(image.name for image in division.images),
         tuple(row.look.sha256 for row in seen.images),
     )
+    groups = _groups(division)
     splits = np.array([image.split for image in division.images])
     parts = [np.flatnonzero(splits == split) for split in SPLITS]
     train, validation, test = (
-        Split(whole.take(indices), labels[indices], indices) for indices in parts
+        Split(whole, labels, np.arange(len(labels)), groups=groups).take(indices)
+        for indices in parts
     )
-    content = division.sha256 + "".join(whole.hashes)
-    return PhotoDataset(
+    # The groups too, as how sure a figure is depends on them.
+    known = "" if groups is None else repr(groups.tolist())
+    content = division.sha256 + "".join(whole.hashes) + known
+    return Dataset(
         train,
         validation,
         test if len(test.labels) else None,
@@ -188,3 +177,13 @@ def _dataset(seen: Survey, division: Division) -> PhotoDataset:
         division.sha256,
         tuple(row.listed.name for row in seen.unreadable),
     )
+
+
+def _groups(division: Division) -> np.ndarray | None:
+    """The number of each image's group, int32 [images]; None where no image is in a group."""
+    if not any(image.group for image in division.images):
+        return None
+    # Names of files are in no group's name: they begin with a zero byte here.
+    names = [image.group or f"\0{image.name}" for image in division.images]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int32)

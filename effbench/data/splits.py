@@ -61,8 +61,13 @@ class Photos(Protocol):
     def __getitem__(self, chosen: Array) -> Photos:
         """The images at positions int [m]."""
 
-    def sized(self, size: int, geometry: Geometry, report: Report) -> Rows:
-        """All of them as squares of `size` pixels; `report` is told of the work as it is done."""
+    def sized(
+        self, size: int, geometry: Geometry, report: Report, cache_gb: float | None = None
+    ) -> Rows:
+        """All of them as squares of `size` pixels; `report` is told of the work as it is done.
+
+        The cache of all pixels may take `cache_gb` gigabytes; None for half of the free disk.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,15 @@ class Split:
         labels: [n], 0 to below the number of classes, of the dtype that `label_dtype` says.
         index: int64 [n], positions in the files the images come from.
         names: names of the files that rows were made of, [n]; else empty.
+        groups: int32 [n], the group of each image, where images come in groups; else None. An image
+            that stands alone has a group of its own.
     """
 
     images: Array | Photos | Rows
     labels: Array
     index: Array
     names: tuple[str, ...] = ()
+    groups: Array | None = None
 
     @property
     def pixels(self) -> Array | Rows:
@@ -90,7 +98,8 @@ class Split:
     def take(self, chosen: Array) -> Split:
         """The images at `chosen` (int [m])."""
         names = tuple(self.names[position] for position in chosen) if self.names else ()
-        return Split(self.images[chosen], self.labels[chosen], self.index[chosen], names)
+        groups = None if self.groups is None else self.groups[chosen]
+        return Split(self.images[chosen], self.labels[chosen], self.index[chosen], names, groups)
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,9 @@ class Dataset:
         test: those that nothing is chosen by; None where there are none.
         sha256: the hash of the whole, before any limit.
         classes: the names of the labels, in their order.
+        made: names of the splits that the source did not make.
+        split_sha256: the hash of all names, labels and splits of photos; else "".
+        skipped: names of the unreadable images that were left out.
     """
 
     train: Split
@@ -110,6 +122,9 @@ class Dataset:
     test: Split | None
     sha256: str
     classes: tuple[str, ...]
+    made: tuple[str, ...] = ()
+    split_sha256: str = ""
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.classes) <= MOST_CLASSES:
@@ -135,13 +150,15 @@ class Dataset:
         """Whether the images are arrays, of a size of their own."""
         return isinstance(self.train.images, Array)
 
-    def sized(self, size: int, geometry: Geometry, report: Report) -> Dataset:
+    def sized(
+        self, size: int, geometry: Geometry, report: Report, cache_gb: float | None = None
+    ) -> Dataset:
         """The same with photos as rows of one size; arrays stay as they are."""
 
         def sized(split: Split) -> Split:
             if not isinstance(split.images, Photos):
                 return split
-            images = split.images.sized(size, geometry, report)
+            images = split.images.sized(size, geometry, report, cache_gb)
             return replace(split, images=images, names=split.images.names)
 
         test = self.test and sized(self.test)

@@ -1,17 +1,25 @@
-"""Classes of images in files, by an exported model alone."""
+"""Classes of images in files and folders, by an exported model alone, as they are read."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from effbench.cpu import cores
+from effbench.data import image_folders
+from effbench.data.decoding import ENDINGS, FORMATS, UnreadableImageError, decode
+from effbench.data.decoding_tasks import content
+from effbench.data.listing import printable
 from effbench.errors import DataError
 from effbench.export import formats
+from effbench.export.formats import Classify
+from effbench.progress import Report, Step, silent
 
 TOP = 5
 
@@ -29,55 +37,97 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
 
 
-def predict(model: Path, images: Sequence[Path]) -> list[Prediction | DataError]:
-    """Classifies each image, or says what is wrong with it.
+@dataclass(frozen=True)
+class _File:
+    """A file, and whether it must be an image: if it was named, or is called like one."""
+
+    path: Path
+    meant: bool
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """A file's pixels, uint8 [h, w, 3], or what is wrong with it."""
+
+    file: _File
+    pixels: np.ndarray | None = None
+    problem: str = ""
+
+
+def predict(
+    model: Path, images: Sequence[Path], report: Report = silent
+) -> Iterator[Prediction | DataError]:
+    """Classifies each image, or says what is wrong with it, one after the other in their order.
+
+    A folder stands for the images in it and in all folders within it, by their names. Hidden ones
+    are passed over, and so are files that neither are images nor are named like one.
 
     Args:
         model: what `effbench export` wrote, in any format.
-        images: files that Pillow opens.
+        images: files of images, and folders.
+        report: told of the progress, in files.
 
     Raises:
         EffbenchError: there is no such model.
+        DataError: a folder is empty or cannot be read.
     """
     classify = formats.read(model)
-    return [_one(classify, path) for path in images]
+    return _outcomes(classify, [file for path in images for file in _files(path)], report)
 
 
-def _one(classify: formats.Classify, path: Path) -> Prediction | DataError:
+def _files(path: Path) -> Iterator[_File]:
+    if not path.is_dir():
+        yield _File(path, meant=True)
+        return
+    names = image_folders.files(path)
+    if not names:
+        raise DataError("a folder without files", printable(str(path)), "name one with images")
+    for name in names:
+        file = path / name
+        yield _File(file, file.suffix.lower() in ENDINGS)
+
+
+def _outcomes(
+    classify: Classify, files: Sequence[_File], report: Report
+) -> Iterator[Prediction | DataError]:
+    for done, image in enumerate(_decoded(files), 1):
+        if image.pixels is not None:
+            # One at a time: many at once are no faster, and each would depend on those beside it,
+            # in the last digits.
+            ranked = sorted(classify(image.pixels).items(), key=lambda item: -item[1])
+            yield Prediction(image.file.path, tuple(ranked[:TOP]))
+        elif image.file.meant:
+            rule = f"cannot read {printable(str(image.file.path))}"
+            hint = "give the file of an image, such as PNG or JPEG"
+            yield DataError(rule, image.problem, hint)
+        report(Step("predict", done, len(files), "files"))
+
+
+def _decoded(files: Iterable[_File]) -> Iterator[_Decoded]:
+    """The files in their order, of which only a few are in memory."""
+    ahead = 2 * cores()
+    waiting: deque[Future[_Decoded]] = deque()
+    # Decoders turn warnings off and on again, all threads at once: here they are off throughout.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(cores()) as threads:
+        for file in files:
+            waiting.append(threads.submit(_read, file))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _read(file: _File) -> _Decoded:
     try:
-        probabilities = classify(pixels(path))
-    except DataError as error:
-        return error
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    return Prediction(path, tuple(ranked[:TOP]))
+        return _Decoded(file, pixels(file.path))
+    except UnreadableImageError as error:
+        return _Decoded(file, problem=str(error))
 
 
 def pixels(path: Path) -> np.ndarray:
-    """An image as it is meant to be seen: uint8 [h, w, 3], RGB, turned as its EXIF says.
-
-    Of several frames it is the first; transparency is ignored.
+    """An image as those are that a model trains on, see `decoding.decode`: uint8 [h, w, 3], RGB.
 
     Raises:
-        DataError: it cannot be read, is too large for Pillow, or has more than 8 bits a channel.
+        UnreadableImageError: it cannot be read.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-                if upright.mode[0] in "IF":  # Pillow would clip what is above 255
-                    hint = "save it with 8 bits a channel"
-                    raise DataError(f"cannot use {path}", f"mode {upright.mode}", hint)
-                return np.asarray(upright.convert("RGB"))
-    except DataError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"cannot use {path}", str(error), "make the image smaller") from error
-    # Pillow's many readers raise whatever they happen to hit in a broken file.
-    except Exception as error:
-        hint = "give the file of an image, such as PNG or JPEG"
-        raise DataError(
-            f"cannot read {path}",
-            getattr(error, "strerror", None) or str(error) or type(error).__name__,
-            hint,
-        ) from error
+    return np.asarray(decode(content(str(path)), (*FORMATS, "TIFF")).image)

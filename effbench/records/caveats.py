@@ -96,7 +96,9 @@ def _direct(spec: RunSpec, _: Recipe) -> str | None:
     return "" if spec.recipe.way.frozen_backbone and not spec.feature_cache else None
 
 
+# Those that a record adds, or may add, to what its spec says.
 MICRO_BATCHES = "micro-batches"
+SKIPPED = "unreadable files skipped"
 
 CAVEATS = (
     Caveat(
@@ -108,6 +110,11 @@ CAVEATS = (
         "limited",
         "fewer images or epochs than the recipe says; not comparable with a full run",
         _limited,
+    ),
+    Caveat(
+        SKIPPED,
+        "files that were meant to be images could not be read, and neither trained nor judged",
+        lambda *_: None,
     ),
     Caveat(
         "weights not a release",

@@ -106,10 +106,14 @@ def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str
     for split, scores in result.reported.splits.items():
         for line in _counts(ranks[f"{split}_rank"], scores):
             yield f"{split}: {line}"
-        rank, group = ranks[f"{split}_rank"], ranks.get(f"{split}_group")
-        if group is not None and (group.dtype.kind not in "iu" or group.shape != rank.shape):
-            expected = f"expected integers {rank.shape}, found {group.dtype} {group.shape}"
-            yield f"{split}_group: {expected}"
+        yield from _groups(split, len(ranks[f"{split}_rank"]), ranks)
+
+
+def _groups(split: str, images: int, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    group = arrays.get(f"{split}_group")
+    if group is not None and (group.dtype.kind not in "iu" or group.shape != (images,)):
+        expected = f"expected integers {(images,)}, found {group.dtype} {group.shape}"
+        yield f"{split}_group: {expected}"
 
 
 def _shapes(
@@ -118,6 +122,7 @@ def _shapes(
     names = arrays.get(f"{split}_name")
     if names is not None and (names.shape != (images,) or names.dtype.kind != "U"):
         yield f"{split}_name: expected {images} texts, found {names.dtype} {names.shape}"
+    yield from _groups(split, images, arrays)
     for name, (shape, dtype) in shapes(classes).items():
         array = arrays.get(f"{split}_{name}")
         expected = f"{dtype} {(images, *shape)}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
+from effbench.data.splits import SPLIT_SEED
 from effbench.failures import handling
 from effbench.records import caveats
 from effbench.records.caveats import details
@@ -24,6 +25,15 @@ def no_test(rules: Iterable[str]) -> str:
     """
     looked = any(rule != "final" for rule in rules)
     return f"the figures are of the validation images{', which also chose the epoch' * looked}"
+
+
+def of_made(made: Sequence[str]) -> str:
+    """Which splits are effbench's own, and how it made them; "" for none."""
+    if not made:
+        return ""
+    *others, last = made
+    names = f"{', '.join(others)} and {last} splits were" if others else f"{last} split was"
+    return f"the {names} made by effbench: stratified, seed {SPLIT_SEED}"
 
 
 def of_spec(spec: RunSpec) -> Facts:
@@ -111,11 +121,17 @@ def of_result(result: RunResult) -> Facts:
     if not images.test:
         yield "no test split", no_test([reported.rule])
     test = f"{images.test:,} test" if images.test else "no test"
+    files = f"{images.skipped:,} file{'s' * (images.skipped != 1)}"
+    skipped = f"; {files} could not be read" if images.skipped else ""
     yield (
         "images",
         f"{images.train:,} of {images.train_available:,} training, "
-        f"{images.validation:,} validation, {test}",
+        f"{images.validation:,} validation, {test}{skipped}",
     )
+    if images.made or images.split_sha256:
+        origin = of_made(images.made) or "the data have them themselves"
+        digest = f"; sha256 {images.split_sha256}" if images.split_sha256 else ""
+        yield "splits", f"{origin}{digest}"
     file = f"{made.weights_file}, sha256 {made.weights_sha256}; " if made.weights_file else ""
     yield "verified", f"{file}{made.weights_verified}"
     replicas = f", {made.replicas} replicas" if made.replicas > 1 else ""

@@ -15,9 +15,8 @@ from effbench.records.record import Record, RunFailure, RunResult
 from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
-# The arrays of `record.Predictions` that say which images were classified right.
-# The arrays that say which images belong together; only data with groups have them.
-GROUPS = ("validation_group", "test_group")
+# The arrays of `record.Predictions` that say which images were classified right, and those that say
+# which belong together; only data with groups have these.
 Ranks = Mapping[str, np.ndarray]
 
 

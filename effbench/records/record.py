@@ -91,7 +91,9 @@ class Images:
     """How many images were used, and how many training images there are.
 
     `test` is 0 where the data have no test images. `classes` names the labels where no row of
-    `datasets.DATASETS` does.
+    `datasets.DATASETS` does. `skipped` is how many unreadable files were left out, `made` names the
+    splits that the data do not have themselves, and `split_sha256` is the hash of all names, labels
+    and splits of photos.
     """
 
     train: int
@@ -99,6 +101,9 @@ class Images:
     test: int
     train_available: int
     classes: tuple[str, ...] = ()
+    skipped: int = 0
+    made: tuple[str, ...] = ()
+    split_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,11 +192,15 @@ class RunResult:
 
     @property
     def marks(self) -> dict[str, str]:
-        """The marks of its spec, and one more if lack of memory changed the micro-batch."""
+        """The marks of its spec, and what only became known as it ran.
+
+        Unreadable files may have been left out; lack of memory may have changed the micro-batch.
+        """
         micro = self.provenance.micro_batch
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
         changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
-        return caveats.of_spec(self.spec, self.standard) | changed
+        skipped = {caveats.SKIPPED: f"{self.images.skipped:,}"} if self.images.skipped else {}
+        return caveats.of_spec(self.spec, self.standard) | skipped | changed
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from effbench.records.record import Record, RunResult
 from effbench.records.store import FAILURE, HISTORY, RECORD, Store
 
 # The arrays of each split that must be equal in all runs with the same data and limit.
-_SAME = ("index", "label")
+_SAME = ("index", "label", "group")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def _predictions(
     findings = [Finding(path, line) for line in of_predictions(result, arrays)]
     if not findings:
         names = [f"{split}_{name}" for split in result.splits for name in _SAME]
-        images = sha256(b"".join(arrays[name].tobytes() for name in names)).hexdigest()
+        held = (arrays[name].tobytes() for name in names if name in arrays)
+        images = sha256(b"".join(held)).hexdigest()
         data = (result.spec.data_sha256, result.spec.limit)
         other, others = seen.setdefault(data, (path, images))
         if others != images:

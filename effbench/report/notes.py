@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from effbench.records import describe
 from effbench.records.caveats import CAVEATS
 from effbench.report import published
 from effbench.report.rows import Row
@@ -17,6 +18,7 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
         *_figures(rows),
         *_comparison(rows, few),
         *_selection(rows),
+        *_splits(rows),
         *_published(rows),
         *_marks(rows),
         *_cost(rows),
@@ -93,6 +95,11 @@ def _selection(rows: Sequence[Row]) -> list[str]:
         f"{rows[0].metric.title.lower()} is {fmean(gained):+.2f} points from it on average"
         + (" (column test_accuracy_by_final)." if rows[0].metric.split == "test" else ".")
     ]
+
+
+def _splits(rows: Sequence[Row]) -> list[str]:
+    made = dict.fromkeys(result.images.made for row in rows for result in row.results)
+    return [f"{text[0].upper()}{text[1:]}." for text in map(describe.of_made, made) if text]
 
 
 def _published(rows: Sequence[Row]) -> list[str]:

@@ -35,6 +35,8 @@ def rerun(record: Record) -> Rerun:
         words += [flag, str(value)]
     if spec.recipe.way.frozen_backbone and not spec.feature_cache:
         words.append("--no-feature-cache")
+    if isinstance(record, RunResult) and record.images.skipped:
+        words.append("--skip-unreadable")
     return Rerun(shlex.join(words), tuple(_hints(record)))
 
 

@@ -72,10 +72,12 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     """
     rows = _rows(options)
     data, data_dir = datasets.source(options.images.data, options.images.data_dir)
+    _for_photos(data, options)
     target = _target(options.device)
     trained = [_recipe(rows, variant, target.replicas) for variant, _ in rows.networks]
     # After all that is cheap to check: it may have to be downloaded.
-    dataset = datasets.load(data, data_dir, report).limited(options.images.limit)
+    whole = datasets.load(data, data_dir, report, skip_unreadable=options.images.skip_unreadable)
+    dataset = whole.limited(options.images.limit)
     _fit_for(dataset, trained, options)
     images = len(dataset.train.labels)
     specs = tuple(
@@ -100,6 +102,21 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         for spec in specs:
             _suits(spec, images, target.replicas or 1)
     return Request(specs, options, rows.source, target, data_dir)
+
+
+def _for_photos(data: str, options: SweepOptions) -> None:
+    """Makes sure that flags for photos are given for photos only.
+
+    Raises:
+        UsageError: they are not.
+    """
+    for flag, given, suits in (
+        # What was published is whole, or it is not what was published.
+        ("--skip-unreadable", options.images.skip_unreadable, data not in datasets.DATASETS),
+        ("--cache-gb", options.execution.cache_gb is not None, datasets.of_photos(data)),
+    ):
+        if given and not suits:
+            raise UsageError(f"{flag} is for photos", f"--data {data}", "leave it out")
 
 
 def _fit_for(dataset: Dataset, trained: Sequence[Recipe], options: SweepOptions) -> None:

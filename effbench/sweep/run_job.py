@@ -54,10 +54,12 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     _agree(device.layout, job)
     startup = watch.lap()
     report(Step("build"))
-    whole = datasets.load(spec.data, job.data_dir, report)
+    whole = datasets.load(spec.data, job.data_dir, report, skip_unreadable=job.skip_unreadable)
     _unchanged(spec, whole)
     recipe = spec.recipe
-    dataset = whole.limited(spec.limit).sized(spec.image_size, recipe.photo_geometry, report)
+    dataset = whole.limited(spec.limit).sized(
+        spec.image_size, recipe.photo_geometry, report, job.execution.cache_gb
+    )
     outcome = methods.of(recipe).train(
         Setting(job, dataset, device, watch, startup, report, stopped)
     )
@@ -84,6 +86,9 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         test=len(dataset.test.labels) if dataset.test else 0,
         train_available=len(whole.train.labels),
         classes=() if datasets.names_classes(spec.data) else dataset.classes,
+        skipped=len(whole.skipped),
+        made=whole.made,
+        split_sha256=whole.split_sha256,
     )
     store = Store(job.results)
     for run_spec, result in outcome.runs:
@@ -147,4 +152,6 @@ def _per_image(dataset: Dataset, logits: Logits) -> dict[str, np.ndarray]:
         arrays |= evaluate.per_image(name, values, split.labels)
         if split.names:
             arrays[f"{name}_name"] = np.array(split.names)
+        if split.groups is not None:
+            arrays[f"{name}_group"] = split.groups
     return arrays

@@ -332,5 +332,5 @@ def test_an_impossible_limit_is_refused(limit, digits):
 
 
 def test_an_unknown_dataset_is_refused_with_the_choice():
-    with pytest.raises(UsageError, match="unknown dataset: mnist; choose from cifar10, digits"):
+    with pytest.raises(UsageError, match="unknown dataset: mnist; choose from cifar10, cifar100, "):
         datasets.load("mnist")

@@ -16,8 +16,8 @@ from support.server import serving
 
 from effbench import cache
 from effbench.data import cars, flowers102
-from effbench.data.photos import PhotoDataset
 from effbench.data.published_files import PublishedFile, unpacked
+from effbench.data.splits import Dataset
 from effbench.errors import DataError
 from effbench.progress import silent
 
@@ -111,7 +111,7 @@ def module(request, monkeypatch, tmp_path) -> Iterator[ModuleType]:
         yield found
 
 
-def check(dataset: PhotoDataset, module: ModuleType) -> None:
+def check(dataset: Dataset, module: ModuleType) -> None:
     assert dataset.made == ("validation",)
     sizes = [len(split.images) for split in dataset.splits]
     if module is flowers102:

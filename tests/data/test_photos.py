@@ -8,8 +8,7 @@ from support.pictures import fill, noise, put
 from effbench.config.geometry import Geometry
 from effbench.data import photos
 from effbench.data.fitting import fitted
-from effbench.data.photos import PhotoDataset
-from effbench.data.splits import Split
+from effbench.data.splits import Dataset, Split
 from effbench.errors import DataError
 from effbench.progress import silent
 
@@ -25,7 +24,7 @@ def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def load(root: Path, skip: bool = False) -> PhotoDataset:
+def load(root: Path, skip: bool = False) -> Dataset:
     return photos.load(root, silent, skip_unreadable=skip)
 
 
@@ -129,6 +128,61 @@ def test_unreadable_images_are_refused_by_name(tmp_path):
     for number in range(7):
         put(root / f"train/ants/{number}.gif", b"")
     assert " and 4 more; " in refused(root)
+
+
+def test_the_hash_says_which_images_were_left_out(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 20, "b": 20})
+    whole = load(root)
+    path = root / "a/0007.png"
+    content = path.read_bytes()
+    path.write_bytes(content[:50])
+    skipped = load(root, skip=True)
+    path.unlink()
+    assert skipped.skipped == ("a/0007.png",)
+    assert skipped.sha256 == load(root).sha256  # the same images, so the same data
+    assert skipped.sha256 != whole.sha256
+    assert skipped.split_sha256 == load(root).split_sha256 != whole.split_sha256
+
+
+def test_groups_of_a_table_stay_with_their_images(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 30, "b": 30})
+    names = [f"{label}/{number:04d}.png" for label in "ab" for number in range(30)]
+    groups = {name: f"pair {name[0]}{int(name[2:6]) // 2}" for name in names[:-4]}
+
+    def table(column: bool) -> Path:
+        lines = [f"{name},{name[0]}" + f",{groups.get(name, '')}" * column for name in names]
+        head = "file_name,label" + ",group" * column
+        return put(root / "t.csv", "\n".join([head, *lines]).encode())
+
+    alone = load(table(column=False))
+    assert [split.groups for split in alone.splits] == [None] * 3
+    dataset = load(table(column=True))
+    assert dataset.sha256 != alone.sha256
+    seen = {}
+    for whole in (dataset, dataset.limited(20)):
+        for split in whole.splits:
+            assert split.groups.dtype == np.int32
+            for name, group in zip(split.images.names, split.groups, strict=True):
+                assert seen.setdefault(groups.get(name, name), group) == group
+    assert len({*seen.values()}) == len(seen) == 28 + 4
+    part = dataset.train.take(np.array([4, 1]))
+    np.testing.assert_array_equal(part.groups, dataset.train.groups[[4, 1]])
+
+
+def test_groups_are_part_of_the_data_where_all_splits_are_given(tmp_path):
+    root = fill(tmp_path / "photos", THREE)
+    names = sorted(path.relative_to(root) for path in root.rglob("*.png"))
+
+    def sha256(pairs: int) -> tuple[str, str]:
+        rows = [f"{name},{name.parts[1]},{name.parts[0]},{name.parent}" for name in names[:pairs]]
+        rows += [f"{name},{name.parts[1]},{name.parts[0]}," for name in names[pairs:]]
+        content = "\n".join(["file_name,label,split,group", *rows]).encode()
+        dataset = load(put(root / "t.csv", content))
+        return dataset.sha256, dataset.split_sha256
+
+    one, other = sha256(4), sha256(6)
+    assert one[0] != other[0] != load(root).sha256 == sha256(0)[0]
+    assert one[1] == other[1] == load(root).split_sha256
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """What `effbench predict` says of images, and of what is none."""
 
+import csv
+import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +11,14 @@ import pytest
 from PIL import Image
 from support.classifiers import NAMES, image, tiny
 from support.commandline import one_line
+from support.pictures import encoded, put
 
 from effbench.cli import export
-from effbench.errors import DataError
+from effbench.cpu import cores
+from effbench.data.image_folders import files
+from effbench.export import predict as module
 from effbench.export.formats import FORMATS
-from effbench.export.predict import pixels
+from effbench.export.predict import pixels, predict
 
 MODEL = tiny()
 
@@ -91,19 +97,26 @@ def test_a_photograph_stands_as_its_camera_was_held(tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "turned.png"), np.rot90(image(6, 9), -1))
 
 
-def test_an_image_with_more_than_8_bits_is_refused_rather_than_clipped(tmp_path):
+def test_an_image_with_more_than_8_bits_is_scaled_rather_than_clipped(tmp_path):
     Image.fromarray(np.full((4, 4), 30_000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="mode I;16; save it with 8 bits a channel"):
-        pixels(tmp_path / "deep.png")
+    assert (pixels(tmp_path / "deep.png") == round(30_000 * 255 / 65_535)).all()
 
 
-@pytest.mark.parametrize("limit", [800, 400])
-def test_an_image_that_is_too_large_is_one_line(limit, run, model, png, monkeypatch):
-    """Pillow warns above its limit, and refuses above twice that."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+def test_white_is_behind_what_is_transparent_as_where_models_train(tmp_path):
+    seen = Image.fromarray(image(6, 9)).convert("RGBA")
+    seen.putalpha(Image.fromarray(np.eye(6, 9, dtype=np.uint8) * 255))
+    seen.save(tmp_path / "holes.png")
+    expected = np.where(np.eye(6, 9, dtype=bool)[..., None], image(6, 9), 255)
+    np.testing.assert_array_equal(pixels(tmp_path / "holes.png"), expected)
+
+
+def test_an_image_that_is_too_large_is_one_line(run, model, png, monkeypatch):
+    """Pillow refuses above twice its limit, as it does where models train."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600)
+    assert run("predict", model, png).code == 0
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)
     done = run("predict", model, png)
     one_line(done, 1, "Image size (1200 pixels) exceeds limit")
-    assert done.err.endswith("make the image smaller\n")
 
 
 def test_what_is_no_image_is_named_and_the_others_are_predicted(run, model, png, tmp_path):
@@ -111,7 +124,9 @@ def test_what_is_no_image_is_named_and_the_others_are_predicted(run, model, png,
     text.write_text("no image")
     cut = tmp_path / "cut.png"
     cut.write_bytes(png.read_bytes()[:2000])
-    done = run("predict", model, text, png, cut, tmp_path, tmp_path / "none.png")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = run("predict", model, text, png, cut, pipe, tmp_path / "none.png")
     assert done.code == 1
     assert [line.split("\t")[1] for line in done.out.splitlines()] == [
         name for name, _ in expected(png)
@@ -121,9 +136,9 @@ def test_what_is_no_image_is_named_and_the_others_are_predicted(run, model, png,
     for line, (path, why) in zip(
         lines,
         (
-            (text, "cannot identify image file"),
+            (text, "not a JPEG, PNG"),
             (cut, "truncated"),
-            (tmp_path, "Is a directory"),
+            (pipe, "not a file"),
             (tmp_path / "none.png", "No such file"),
         ),
         strict=True,
@@ -133,6 +148,86 @@ def test_what_is_no_image_is_named_and_the_others_are_predicted(run, model, png,
         assert line.endswith("give the file of an image, such as PNG or JPEG")
     alone = run("predict", model, text, "--json")
     assert (alone.code, json.loads(alone.out)) == (1, [])
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Photos in folders, and what else there is in folders."""
+    root = tmp_path / "new photos"
+    sizes = [(30, 20)] * 40 + [(20, 30)] * 3 + [(30, 20)] * 2
+    for number, size in enumerate(sizes):
+        content = encoded(Image.fromarray(image(*size, number)))
+        put(root / ("b" if number % 2 else "a/deeper") / f"{number:03d}.png", content)
+    for hidden in (".hidden/x.png", "a/.y.png", "Thumbs.db", "a/notes.txt"):
+        put(root / hidden, b"none of these is meant to be an image")
+    put(
+        root / 'a/line\nbreak, "quoted" é.png', image_bytes := encoded(Image.fromarray(image(9, 9)))
+    )
+    put(root / "b/an image.dat", image_bytes)
+    return root
+
+
+def table(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_a_folder_is_predicted_to_its_depth_in_the_order_of_its_names(run, model, folder):
+    done = run("predict", "--csv", model, folder)
+    assert (done.code, done.err) == (0, "")
+    titles, *rows = table(done.out)
+    assert titles[:5] == ["file_name", "class", "probability", "class_2", "probability_2"]
+    assert titles[9:] == ["class_5", "probability_5"]
+    paths = [Path(row[0]) for row in rows]
+    assert paths == [folder / name for name in files(folder) if not name.endswith("notes.txt")]
+    assert len(paths) == 45 + 2
+    for path, row in zip(paths, rows, strict=True):
+        (names, values) = zip(*expected(path), strict=True)
+        assert tuple(row[1::2]) == names
+        np.testing.assert_allclose([float(value) for value in row[2::2]], values, rtol=1e-4)
+
+
+def test_a_csv_is_written_whole_and_what_is_no_image_is_not_in_it(run, model, folder, tmp_path):
+    put(folder / "b/000.png", b"\x89PNG")
+    put(folder / "a/empty.JPG", b"")
+    path = tmp_path / "out.csv"
+    done = run("predict", model, folder, "--output", path)
+    assert (done.code, done.out) == (1, f"{path}: 47 images\n")
+    assert [line.split(": ")[1:3] for line in done.err.splitlines()] == [
+        [
+            f"cannot read {folder}/a/empty.JPG",
+            "0 bytes; give the file of an image, such as PNG or JPEG",
+        ],
+        [
+            f"cannot read {folder}/b/000.png",
+            "not a JPEG, PNG, GIF, BMP or WebP; give the file of an image, such as PNG or JPEG",
+        ],
+    ]
+    assert len(table(path.read_text("utf-8"))) == 1 + 47
+    before = path.read_bytes()
+    one_line(run("predict", folder, folder, "--output", path), 1, "a folder of something else")
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_few_images_are_in_memory(model, folder, monkeypatch):
+    """However many there are: what is read ahead is counted when the first answer is there."""
+    read = []
+    monkeypatch.setattr(module, "pixels", lambda path: read.append(path) or image(30, 20))
+    outcomes = predict(model, [folder] * 50)
+    next(outcomes)
+    assert len(read) <= 2 * cores() + 2 < 50 * 47 // 4
+
+
+def test_what_cannot_be_predicted_or_written_is_one_line(run, model, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    one_line(run("predict", model, tmp_path / "empty"), 1, "a folder without files: ")
+    one_line(run("predict", model, folder, "--output", "x.txt"), 2, "--output must end in .csv")
+    one_line(run("predict", model, folder, "--csv", "--json"), 2, "--json --csv")
+    (folder / "b/loop").symlink_to(folder)
+    one_line(run("predict", model, folder), 1, "a link leads back to a folder around it")
 
 
 # --- models ---------------------------------------------------------------------------------------

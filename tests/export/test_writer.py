@@ -23,6 +23,7 @@ from effbench.data import datasets
 from effbench.export import classifier, load, writer
 from effbench.export.formats import FORMATS
 from effbench.hardware.tensorflow_setup import tf
+from effbench.records.caveats import details
 from effbench.records.store import Store
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -86,6 +87,7 @@ def test_an_exported_run_predicts_what_the_run_did(
     path = Path(f"{key}{FORMATS[name].suffix}")
     assert done.out.splitlines()[-1].startswith(f"{path}: 3")
     assert "on 4 images at most " in done.out
+    assert done.out.rstrip().endswith(f"float32; marks: {details(record.marks)}")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     predicted = run("predict", path, *images, "--json")
     assert (predicted.code, predicted.err) == (0, "")

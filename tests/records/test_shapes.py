@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.records import complete, spec
 
+from effbench.data.datasets import DATASETS
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.records.validate import problems
@@ -55,7 +56,7 @@ def test_a_row_of_the_table_names_its_classes_itself(store):
     ("changes", "text"),
     [
         ({"classes": ("a", "b", "c", "d")}, "classes: expected 4, found 3"),
-        ({"classes": ()}, "data: expected one of cifar10, digits, random, found birds without "),
+        ({"classes": ()}, f"data: expected one of {', '.join(DATASETS)}, found birds without "),
         ({"test": 5}, "selected.val_loss.test.total: expected 5, found 0"),
     ],
 )
@@ -70,6 +71,8 @@ def test_images_that_contradict_the_rest_are_found(changes, text, store):
     [
         ("validation_label", np.zeros(20, np.uint8), "validation_label: expected uint16 (20,)"),
         ("validation_name", np.array(["a"] * 19), "validation_name: expected 20 texts"),
+        ("validation_group", np.zeros(19, np.int32), "validation_group: expected integers (20,)"),
+        ("validation_group", np.zeros(20, np.float32), "integers (20,), found float32 (20,)"),
         ("test_rank", np.zeros(20, np.uint16), "arrays of test, of which the record has no scores"),
     ],
 )
@@ -79,3 +82,18 @@ def test_predictions_of_another_shape_are_found(name, array, text, store):
     saved = store.save_predictions(record.spec.key, arrays)
     store.save(replace(record, predictions=saved))
     assert any(text in line for line in errors(store))
+
+
+def test_runs_on_the_same_data_have_the_same_groups(store):
+    for seed, group in enumerate((np.arange(20), np.arange(20), np.arange(20) // 2)):
+        record = photos(store, 3, seed=seed)
+        arrays = store.predictions(record) | {"test_group": group}
+        saved = store.save_predictions(record.spec.key, arrays)
+        store.save(replace(record, predictions=saved))
+    (line,) = errors(store)
+    assert line.startswith("other images or labels of the same data")
+
+
+def test_records_of_before_say_nothing_of_where_splits_came_from(store):
+    images = photos(store, 3).images
+    assert (images.skipped, images.made, images.split_sha256) == (0, (), "")

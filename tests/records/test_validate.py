@@ -11,6 +11,7 @@ import pytest
 from support.records import complete, failure, spec
 
 from effbench.config.run_spec import RunSpec
+from effbench.data.datasets import DATASETS
 from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.records.record import SCHEMA
@@ -156,7 +157,7 @@ def known(**changes: object) -> RunSpec:
     ("changes", "text"),
     [
         ({"recipe": "mine"}, "recipe: expected one of case-study, case-study-2021, finetune, "),
-        ({"data": "mnist"}, "data: expected one of cifar10, digits, random, found mnist"),
+        ({"data": "mnist"}, f"data: expected one of {', '.join(DATASETS)}, found mnist"),
         ({"precision": "float8"}, "precision: expected one of float32, mixed_bfloat16, found fl"),
         ({"weights": replace(spec().weights, name="jft")}, "weights: expected one of imagenet"),
     ],

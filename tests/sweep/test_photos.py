@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from support.options import sweep_options
 from support.photos import photos
+from support.pictures import fill, put
 
 from effbench.config.geometry import Geometry
 from effbench.data import datasets
-from effbench.errors import UsageError
-from effbench.records import validate
+from effbench.errors import DataError, DiskError, UsageError
+from effbench.records import describe, validate
 from effbench.records.store import Store
 from effbench.report import build
-from effbench.report.render import document
+from effbench.report.charts import drawing
+from effbench.report.mistakes import IMAGES_LISTED
+from effbench.report.render import document, page
 from effbench.report.select import Selection
-from effbench.sweep import run_job
+from effbench.sweep import run_job, worker_process
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 from effbench.training.job import JOB, Job
@@ -34,16 +37,32 @@ def folder(tmp_path, monkeypatch) -> Path:
     known = {path: photos(2, test=False), tmp_path / "tested.csv": photos(7)}
     (tmp_path / "tested.csv").write_text("file_name,label\n")
 
-    def load(directory: Path, report: object) -> object:
+    def load(directory: Path, report: object, *, skip_unreadable: bool) -> object:
         return known[directory]
 
     monkeypatch.setitem(sys.modules, "effbench.data.photos", SimpleNamespace(load=load))
     return path
 
 
+@pytest.fixture
+def table(tmp_path, monkeypatch) -> Path:
+    """A real table of photos: pairs of a group, one alone, one that cannot be read, no splits."""
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / "cache"))
+    root = fill(tmp_path / "photos", {"a": 61, "b": 60})
+    put(root / "b/broken.jpg", b"")
+    rows = [f"{name}/{n:04d}.png,{name},{name}{n // 2}\n" for name in "ab" for n in range(60)]
+    rows += ["a/0060.png,a,\n", "b/broken.jpg,b,b0\n"]
+    return put(root / "twins.csv", "".join(["file_name,label,group\n", *rows]).encode())
+
+
 def run(data: Path, results: Path, **flags: object) -> Store:
-    request = resolve(sweep_options(data=str(data), **FLAGS, **flags))
-    job = Job(request.specs, results, request.data_dir, None, "", "cpu", 0.0)
+    options = sweep_options(data=str(data), **FLAGS, **flags)
+    request = resolve(options)
+    job = Job(
+        *(request.specs, results, request.data_dir, None, "", "cpu", 0.0),
+        skip_unreadable=options.images.skip_unreadable,
+        execution=options.execution,
+    )
     messages = []
     run_job.run(JOB.validate_json(JOB.dump_json(job)), messages.append, lambda: False)
     assert sum(message.saved for message in messages) == len(request.specs)
@@ -71,8 +90,8 @@ def test_what_is_neither_a_name_nor_a_path_is_refused(folder):
         with pytest.raises(UsageError) as caught:
             datasets.source(wrong)
         assert str(caught.value) == (
-            f"unknown dataset: {wrong}; choose from cifar10, digits, random; or name a folder of "
-            "photos, or a .csv table of them"
+            f"unknown dataset: {wrong}; choose from {', '.join(datasets.DATASETS)}; "
+            "or name a folder of photos, or a .csv table of them"
         )
     with pytest.raises(UsageError, match="leave out --data-dir"):
         datasets.source(str(folder), folder)
@@ -100,6 +119,14 @@ def test_a_run_knows_its_classes_and_where_the_photos_are(folder):
         (
             {"feature_cache": False},
             "--no-feature-cache is for images that are held in memory: photos in ",
+        ),
+        (
+            {"data": "digits", "skip_unreadable": True},
+            "--skip-unreadable is for photos: --data digits; leave it out",
+        ),
+        (
+            {"data": "digits", "cache_gb": 1.0},
+            "--cache-gb is for photos: --data digits; leave it out",
         ),
         ({"limit": 1}, "--limit takes 2 (an image of each class) to 47 images: 1"),
         (
@@ -160,7 +187,7 @@ def test_photos_of_a_table_are_tested_and_each_class_is_known(folder, tmp_path):
     assert "val_top5_accuracy" in row.accuracies
     assert row.per_class is not None
     assert [figures.name for figures in row.per_class.classes] == [f"class {n}" for n in range(7)]
-    assert np.isclose(row.flat["balanced_accuracy"], row.per_class.balanced_accuracy)
+    assert np.isclose(row.columns["balanced_accuracy"], row.per_class.balanced_accuracy)
 
 
 def test_photos_that_changed_since_are_no_run_of_the_sweep(folder, tmp_path):
@@ -168,3 +195,60 @@ def test_photos_that_changed_since_are_no_run_of_the_sweep(folder, tmp_path):
     job = Job(request.specs, tmp_path, folder.parent / "tested.csv", None, "", "cpu", 0.0)
     with pytest.raises(run_job.DataError, match="no longer what the sweep began with"):
         run_job.run(job, lambda _: None, lambda: False)
+
+
+def test_what_is_known_of_the_images_is_in_the_record_and_wherever_it_is_shown(table, tmp_path):
+    with pytest.raises(DataError, match=r"1 of 122 images cannot be read: b/broken\.jpg"):
+        resolve(sweep_options(data=str(table), **FLAGS))
+    store = run(table, tmp_path / "results", skip_unreadable=True, cache_gb=1.0)
+    (result,) = store.load(checked=True).results
+    images = result.images
+    dataset = datasets.load("twins", table, skip_unreadable=True)
+    assert (images.skipped, images.split_sha256) == (1, dataset.split_sha256)
+    assert images.made == ("train", "validation", "test")
+    assert result.marks["unreadable files skipped"] == "1"
+
+    arrays = store.predictions(result)
+    for name, split in dataset.held_out.items():
+        groups = arrays[f"{name}_group"]
+        np.testing.assert_array_equal(groups, split.groups)
+        twins = [file[:2] + str(int(file[2:6]) // 2) for file in arrays[f"{name}_name"]]
+        assert len(set(zip(groups, twins, strict=True))) == len({*groups}) < len(groups)
+    assert not validate.problems(store.directory).errors
+
+    report = build.read(store, Selection())
+    (row,) = report.sections[0].rows
+    assert row.samples["test_accuracy"].groups is not None
+    made = "The train, validation and test splits were made by effbench: stratified, seed 42."
+    skipped = "unreadable files skipped: files that were meant to be images could not be read"
+    assert made in report.sections[0].notes
+    assert any(note.startswith(skipped) for note in report.sections[0].notes)
+    for style in document.STYLES:
+        assert "unreadable files skipped" in document.render(report, style)
+    for style in ("csv", "json", "markdown"):
+        assert "unreadable files skipped (1)" in document.render(report, style)
+    html = page.render(report, [*drawing.draw(store, report.sections)], table)
+    assert "unreadable files skipped (1)" in html
+    assert made in html
+    wrong = int((arrays["test_rank"] > 0).sum())
+    assert html.count("data:image/png") == min(wrong, IMAGES_LISTED) > 0
+    facts = dict(describe.of_result(result))
+    assert facts["marks"].endswith("unreadable files skipped (1)")
+    assert facts["images"].endswith(" test; 1 file could not be read")
+    assert facts["splits"] == f"{made[0].lower()}{made[1:-1]}; sha256 {images.split_sha256}"
+    assert rerun(result).command.endswith(" --skip-unreadable")
+
+
+def test_the_worker_is_told_what_the_command_line_says(table, run, monkeypatch):
+    jobs = []
+    monkeypatch.setattr(worker_process, "work", lambda job, *_: jobs.append(job))
+    words = "sweep --cpu --variants B0 --weights none --skip-unreadable --cache-gb 2.5 --data"
+    done = run(*words.split(), table, "--results", table.parent / "results")
+    assert done.code == 0, done.err
+    (job,) = (JOB.validate_json(JOB.dump_json(job)) for job in jobs)
+    assert (job.data_dir, job.skip_unreadable, job.execution.cache_gb) == (table, True, 2.5)
+
+
+def test_room_for_pixels_is_asked_for_before_hours_are_spent(table, tmp_path):
+    with pytest.raises(DiskError, match="--cache-gb"):
+        run(table, tmp_path / "results", skip_unreadable=True, cache_gb=1e-5)
