@@ -146,11 +146,12 @@ def left_out(titles: Iterable[str]) -> None:
         say(Text(f"A wider terminal also shows {names}.", "dim"))
 
 
-def say(text: str | Text, start: str | Text = "", console: Console = out) -> None:
+def say(text: str | Text, start: str | Text = "", console: Console | None = None) -> None:
     """Prints a text beside its start: a terminal breaks it between words and indents what goes on.
 
     Where there is no terminal, it is one line.
     """
+    console = console or out
     text, start = Text.assemble(text), Text.assemble(start)
     if not console.is_terminal:
         console.print(start + text, soft_wrap=True)
