@@ -2,7 +2,7 @@
 
 What a test of a whole sweep asks for, to be killed, resumed, refused and told apart, does not
 depend on how deep a network is; how long it takes to trace and compile one does.
-`bench/test_step.py` and `models/` have the networks as users have them.
+`models/`, `tpu_plan/test_planner.py` and the slow tests have the networks as users have them.
 """
 
 import os

@@ -10,7 +10,7 @@ import pytest
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 
-# A stage of B0 is compiled in two thirds of the time; `bench/test_step.py` has it as users do.
+# A stage of B0 is compiled in two thirds of the time.
 QUICKLY = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
