@@ -48,7 +48,7 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shallow_networks() -> Iterator[None]:
-    """B0 and B1 of one block a stage, for the tests of a file whose subject is not the network."""
+    """B0 and B1 of few blocks, for the tests of a file whose subject is not the network."""
     with pytest.MonkeyPatch.context() as patch:
         shallow.networks(patch)
         yield

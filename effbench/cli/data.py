@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict
 from functools import partial
@@ -16,6 +14,7 @@ from rich.text import Text
 from effbench.cli.console import Display, err, left_out, notes, say, show
 from effbench.cli.interruption import interrupted
 from effbench.errors import DataError
+from effbench.tables import Column, Table, comma_separated
 
 if TYPE_CHECKING:
     from effbench.data.inspection import Inspected
@@ -93,14 +92,11 @@ def _write_split(inspected: Inspected, path: Path) -> None:
         problem = inspected.inspection.problems[-1]
         raise DataError("there is no split to write", problem, f"{path} was not written")
     images = inspected.division.images
-    titles = ["file_name", "label", "split"]
-    titles += ["group"] if any(image.group for image in images) else []
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(titles)
-    for image in images:
-        cells = (image.name, image.label, image.split, image.group)
-        writer.writerow(cells[: len(titles)])
-    write_atomically(path, text.getvalue().encode())
+    titles = ("file_name", "label", "split", "group")
+    rows = tuple((image.name, image.label, image.split, image.group) for image in images)
+    table = Table("", tuple(map(Column, titles)), rows)
+    if not any(image.group for image in images):
+        table = table.only(titles[:-1])
+    write_atomically(path, comma_separated(table).encode())
     root = inspected.survey.listing.root
     say(f"{path}: its names start from {root}; put it there to use it as --data", console=err)

@@ -34,7 +34,7 @@ TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
 def load(directory: Path | None, report: Report) -> Dataset:
     """CIFAR-10 in the case study's split, as `datasets.load` describes it."""
     url = os.environ.get("EFFBENCH_CIFAR10_URL") or URL
-    read = ARCHIVE.reader(directory or local_copy() or ARCHIVE.downloaded(url, report))
+    read = ARCHIVE.opened(directory, url, report)
     whole = ARCHIVE.images(read, TRAIN_MD5)
     # The permutation inside train_test_split(test_size=0.1, random_state=42).
     order = np.random.RandomState(SPLIT_SEED).permutation(len(whole.labels))
@@ -45,10 +45,4 @@ def load(directory: Path | None, report: Report) -> Dataset:
 
 def at_hand(directory: Path | None) -> Split | None:
     """The test images, as `datasets.at_hand` describes it."""
-    source = directory or local_copy()
-    return ARCHIVE.images(ARCHIVE.reader(source), TEST_MD5) if source else None
-
-
-def local_copy() -> Path | None:
-    """Keras's copy or ours, folder or archive; None where there is none."""
-    return ARCHIVE.local_copy()
+    return ARCHIVE.at_hand(directory, TEST_MD5)

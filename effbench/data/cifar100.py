@@ -47,7 +47,7 @@ def load(directory: Path | None, report: Report) -> Dataset:
     from sklearn.model_selection import train_test_split
 
     url = os.environ.get("EFFBENCH_CIFAR100_URL") or URL
-    read = ARCHIVE.reader(directory or ARCHIVE.local_copy() or ARCHIVE.downloaded(url, report))
+    read = ARCHIVE.opened(directory, url, report)
     whole, test = ARCHIVE.images(read, TRAIN_MD5), ARCHIVE.images(read, TEST_MD5)
     train, validation = train_test_split(
         np.arange(len(whole.labels)),
@@ -61,5 +61,4 @@ def load(directory: Path | None, report: Report) -> Dataset:
 
 def at_hand(directory: Path | None) -> Split | None:
     """The test images, as `datasets.at_hand` describes it."""
-    source = directory or ARCHIVE.local_copy()
-    return ARCHIVE.images(ARCHIVE.reader(source), TEST_MD5) if source else None
+    return ARCHIVE.at_hand(directory, TEST_MD5)

@@ -66,6 +66,15 @@ class CifarArchive:
         path = cache.downloads() / self.name
         return download(url, path, self.md5, DataError, self.hint, report)
 
+    def opened(self, directory: Path | None, url: str, report: Report) -> Read:
+        """A reader of what is in `directory`, else of a local copy, else of a download."""
+        return self.reader(directory or self.local_copy() or self.downloaded(url, report))
+
+    def at_hand(self, directory: Path | None, published: Mapping[str, str]) -> Split | None:
+        """The images of some files, as `images` returns them; None where no copy is here."""
+        source = directory or self.local_copy()
+        return self.images(self.reader(source), published) if source else None
+
     def reader(self, source: Path) -> Read:
         """A function from a file's name to its bytes, for a folder or an archive."""
         folders = [source, source / self.folder]

@@ -83,6 +83,6 @@ def _cache() -> Check:
 
 
 def _data() -> Check:
-    copy = cifar10.local_copy()
+    copy = cifar10.ARCHIVE.local_copy()
     text = str(copy) if copy else "not on this machine; it is downloaded when first used"
     return Check("cifar10", True, text)

@@ -10,16 +10,13 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from effbench import files
+from effbench import files, locks
 from effbench.files import writing
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models.backbone import Forward
@@ -120,7 +117,7 @@ def extract(
         DiskError: a chunk cannot be kept.
     """
     home = folder / about.key
-    with _locked(home, report):
+    with locks.held(home / ".lock", report, "another process computes these features"):
         about_path = home / "about.json"
         if not about_path.exists():
             files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
@@ -150,23 +147,6 @@ def _forward(compiled: Forward, images: np.ndarray, batch: int) -> np.ndarray:
     padded[: len(images)] = images
     rows: np.ndarray = compiled(tf.constant(padded)).numpy()[: len(images)]
     return rows
-
-
-@contextmanager
-def _locked(home: Path, report: Report) -> Iterator[None]:
-    """Holds a set's folder against other processes; waits for the one that has it."""
-    lock = FileLock(home / ".lock")
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            report(Step("wait", note="another process computes these features"))
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _read(home: Path, number: int) -> np.ndarray | None:

@@ -72,7 +72,7 @@ def test_cifar10_is_read_from_where_it_is(place, files, tmp_path):
 
 @pytest.mark.parametrize("inner", [f"{FOLDER}-target/{FOLDER}", FOLDER])
 def test_cifar10_is_found_in_the_cache_of_keras(inner, files, tmp_path):
-    assert cifar10.local_copy() is None
+    assert cifar10.ARCHIVE.local_copy() is None
     write(tmp_path / "keras" / "datasets" / inner, files)
     check(datasets.load("cifar10"), 20)
 

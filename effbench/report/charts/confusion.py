@@ -17,7 +17,7 @@ from effbench.report.charts.figure import (
     stem,
     tooltips,
 )
-from effbench.report.mistakes import PAIRS_LISTED, most_confused, normalised
+from effbench.report.mistakes import PAIRS_LISTED, Confused, most_confused, normalised
 from effbench.report.sections import Section
 
 CELL = 26
@@ -40,14 +40,12 @@ def figures(
         for label, counts in zip(section.labels, confusions, strict=True)
         if counts is not None
     }
-    worst = max(
-        (pair.share for confusion in present.values() for pair in most_confused(confusion)),
-        default=0,
-    )
+    confused = {label: most_confused(counts) for label, counts in present.items()}
+    worst = max((pair.share for pairs in confused.values() for pair in pairs), default=0)
     scale = 100 * worst or 1
     chart = spec(_bars(scale) if many else _chart(classes, scale))
     for label, counts in present.items():
-        pairs = most_confused(counts)
+        pairs = confused[label]
         most = (
             f"Most often, {classes[pairs[0].label]} is taken for {classes[pairs[0].answer]}: "
             f"{100 * pairs[0].share:.1f} % of its images."
@@ -61,7 +59,7 @@ def figures(
             most,
             NOTE_ON_PAIRS if many else NOTE,
             COLUMNS,
-            list((_pairs if many else _matrix)(counts, classes)),
+            list(_pairs(pairs, counts, classes) if many else _matrix(counts, classes)),
             chart,
         )
 
@@ -78,8 +76,10 @@ def _matrix(counts: csr_array, classes: Sequence[str]) -> Iterator[dict[str, Val
             }
 
 
-def _pairs(counts: csr_array, classes: Sequence[str]) -> Iterator[dict[str, Value]]:
-    for pair in most_confused(counts):
+def _pairs(
+    pairs: Sequence[Confused], counts: csr_array, classes: Sequence[str]
+) -> Iterator[dict[str, Value]]:
+    for pair in pairs:
         yield {
             "label": classes[pair.label],
             "answer": classes[pair.answer],
@@ -87,7 +87,7 @@ def _pairs(counts: csr_array, classes: Sequence[str]) -> Iterator[dict[str, Valu
             "images": int(counts[pair.label, pair.answer]),
             "pair": f"{classes[pair.label]} → {classes[pair.answer]}",
         }
-    if not most_confused(counts):  # a plot has a record at least
+    if not pairs:  # a plot has a record at least
         yield {"label": "", "answer": "", "share": 0.0, "images": 0, "pair": "none"}
 
 
