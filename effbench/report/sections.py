@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from effbench.records.caveats import details
 from effbench.report import cost, letters
 from effbench.report.hits import Metric
 from effbench.report.notes import notes
@@ -169,12 +170,19 @@ def labels(rows: Sequence[Row], unsaid: Collection[str] = ()) -> tuple[str, ...]
     known: list[tuple[object, ...]] = [(flat["variant"],) for flat in flats]
     said = [[str(flat["variant"])] for flat in flats]
     for name in _TELLING:
-        values: dict[tuple[object, ...], set[object]] = {}
-        for flat, parts in zip(flats, known, strict=True):
-            values.setdefault(parts, set()).add(flat[name])
-        for index, flat in enumerate(flats):
-            if len(values[known[index]]) > 1:
-                known[index] = (*known[index], flat[name])
-                if name not in unsaid:
-                    said[index].append(str(flat[name] or "as it is"))
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for index, parts in enumerate(known):
+            alike.setdefault(parts, []).append(index)
+        for indices in alike.values():
+            if len({flats[index][name] for index in indices}) == 1:
+                continue
+            shared = set.intersection(*(set(rows[index].marks.items()) for index in indices))
+            for index in indices:
+                known[index] = (*known[index], flats[index][name])
+                text = str(flats[index][name])
+                if name == "details":  # what none of the others has, if anything
+                    marks = rows[index].marks.items()
+                    text = details({mark: much for mark, much in marks if (mark, much) not in shared})
+                if text and name not in unsaid:
+                    said[index].append(text)
     return tuple(map(" ".join, said))
