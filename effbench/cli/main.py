@@ -10,6 +10,7 @@ from typing import NoReturn
 from effbench.cli.interruption import NOTHING
 from effbench.errors import EffbenchError, Interrupted, one_line
 from effbench.failures import FailureKind
+from effbench.lean_imports import lean
 
 
 def main() -> None:
@@ -37,7 +38,8 @@ def _run() -> int:
     """The exit code of the command; imported here, so that Ctrl-C is heard while they load."""
     from typer.exceptions import TyperException
 
-    from effbench.cli.app import app
+    with lean(missing=()):
+        from effbench.cli.app import app
 
     try:
         return app(standalone_mode=False) or 0

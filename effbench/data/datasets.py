@@ -170,9 +170,12 @@ def _at_hand(module: str) -> Callable[[Path | None], Split | None]:
 def _digits(_: Path | None, __: Report) -> Dataset:
     """Scikit-learn's 8x8 handwritten digits, part of its package."""
     import numpy as np
-    from sklearn.datasets import load_digits
 
+    from effbench import lean_imports
     from effbench.data.splits import SPLIT_SEED, Split, hashed
+
+    with lean_imports.scikit_learn():
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     grey = np.round(digits.images * (255 / 16)).astype(np.uint8)

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from effbench import lean_imports
 from effbench.config.geometry import Geometry
 from effbench.errors import DataError, UsageError
 from effbench.progress import Report
@@ -196,7 +197,8 @@ def label_dtype(classes: int) -> type[np.uint8 | np.uint16]:
 
 
 def _stratified(split: Split, size: int) -> Split:
-    from sklearn.utils import resample
+    with lean_imports.scikit_learn():
+        from sklearn.utils import resample
 
     if size >= len(split.labels):
         return split

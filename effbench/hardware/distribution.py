@@ -74,7 +74,7 @@ class Layout:
 
     def fused(self, program: Program) -> Program:
         """A part of a program that updates variables: compiled, so that it reads each once."""
-        return tf.function(program, jit_compile=True)
+        return tf.function(program, jit_compile=True, autograph=False)
 
 
 ALONE = Layout()

@@ -6,9 +6,8 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from effbench import lean_imports
 from effbench.hardware import tpu
 
 # keras-efficientnet-v2 and TensorFlow Addons are Keras 2 code; read when tf.keras is first used.
@@ -17,35 +16,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 for _name, _value in tpu.environment().items():
     os.environ.setdefault(_name, _value)
 
-
-@contextmanager
-def _unseen(*packages: str) -> Iterator[None]:
-    """Hides packages that are not loaded yet: an import of one fails as if it were not there."""
-    hidden = [package for package in packages if package not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for package in hidden:
-            del sys.modules[package]
-
-
 # TensorFlow and Keras load these, where they are there, only to take their types as well: a quarter
 # of the time that every process takes to start.
-with _unseen("jax", "pandas", "scipy"):
+with lean_imports.lean(missing=("jax", "pandas", "scipy")), warnings.catch_warnings():
+    # TensorFlow Addons announces its end of life, and that it was not tested with this TensorFlow;
+    # we know both.
+    warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow_addons")
     import tensorflow as tf
 
     tf.keras.Model  # noqa: B018 (Keras is loaded when it is first used)
 
-# tensorflow_addons names some of Keras's modules where Keras 2 had them until TensorFlow 2.16.
-# tf-keras still has them; Keras 3, found there instead, lacks one and takes 1.5 s to load.
-for _name in ("", ".backend", ".engine", ".engine.keras_tensor", ".utils", ".utils.tf_utils"):
-    sys.modules.setdefault(f"keras.src{_name}", importlib.import_module(f"tf_keras.src{_name}"))
-import keras_efficientnet_v2  # noqa: E402 (after the choice of Keras)
-
-with warnings.catch_warnings():
-    # It announces its end of life, and that it was not tested with this TensorFlow; we know both.
-    warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow_addons")
+    # tensorflow_addons names some of Keras's modules where Keras 2 had them until TensorFlow 2.16.
+    # tf-keras still has them; Keras 3, found there instead, lacks one and takes 1.5 s to load.
+    for _name in ("", ".backend", ".engine", ".engine.keras_tensor", ".utils", ".utils.tf_utils"):
+        sys.modules.setdefault(f"keras.src{_name}", importlib.import_module(f"tf_keras.src{_name}"))
+    import keras_efficientnet_v2  # after the choice of Keras
     import tensorflow_addons as tfa
 
 keras = tf.keras

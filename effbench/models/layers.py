@@ -45,7 +45,7 @@ def swish(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     return tf.nn.silu(x), lambda upstream: _swish_gradient(x, upstream)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _swish_gradient(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     share = tf.sigmoid(x)
     return upstream * share * (1 + x * (1 - share))

@@ -182,7 +182,9 @@ def labels(rows: Sequence[Row], unsaid: Collection[str] = ()) -> tuple[str, ...]
                 text = str(flats[index][name])
                 if name == "details":  # what none of the others has, if anything
                     marks = rows[index].marks.items()
-                    text = details({mark: much for mark, much in marks if (mark, much) not in shared})
+                    text = details(
+                        {mark: much for mark, much in marks if (mark, much) not in shared}
+                    )
                 if text and name not in unsaid:
                     said[index].append(text)
     return tuple(map(" ".join, said))

@@ -121,7 +121,7 @@ def extract(
         about_path = home / "about.json"
         if not about_path.exists():
             files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
-        compiled = tf.function(run)
+        compiled = tf.function(run, autograph=False)
         chunks: list[np.ndarray] = []
         cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):

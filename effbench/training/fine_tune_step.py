@@ -246,7 +246,7 @@ class NetworkTrainer:
         )
         gradients = self._gradients(stage)
         if self._task.device == "gpu":  # a TPU's strategy compiles all; on a CPU, XLA is slow
-            gradients = tf.function(gradients, jit_compile=True)
+            gradients = tf.function(gradients, jit_compile=True, autograph=False)
         apply = layout.fused(partial(self._apply, recipe))
 
         def program(

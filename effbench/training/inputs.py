@@ -93,7 +93,7 @@ def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> ba
         model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
     )
     # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
-    return tf.function(run, jit_compile=True) if device.kind == "gpu" else run
+    return tf.function(run, jit_compile=True, autograph=False) if device.kind == "gpu" else run
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Photos that are blurred or sharp: a set of two classes made of any folder of photos.
 
 `python tests/support/blurred.py PHOTOS FOLDER` writes each photo twice, as it is and blurred by a
-Gaussian of 1 to 3 of its pixels, and a table of them in FOLDER/images.csv. A photo and its blurred
-twin are a group, so that no network can tell them apart by knowing the photo.
+Gaussian of 1 to 3 of its pixels, and a table of them beside them, named as FOLDER is. A photo and
+its blurred twin are a group, so that no network can tell them apart by knowing the photo.
 """
 
 import csv
@@ -29,7 +29,7 @@ def write(photos: Path, folder: Path) -> None:
             name = f"{group:04}-{label}.jpg"
             pixels.save(folder / name, quality=QUALITY)
             rows.append((name, label, group))
-    with (folder / "images.csv").open("w", newline="") as file:
+    with (folder / f"{folder.name}.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("file_name", "label", "group"))
         table.writerows(rows)
