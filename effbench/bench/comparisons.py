@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,22 +103,29 @@ def _probe(options: SweepOptions, listen: Listen) -> TimingComparison:
 def _sweep(options: SweepOptions, feature_cache: bool, listen: Listen) -> tuple[RunResult, float]:
     """One sweep with nothing cached before, and its seconds."""
     options = replace(options, execution=replace(options.execution, feature_cache=feature_cache))
-    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
-        before = os.environ.get("EFFBENCH_CACHE")
-        os.environ["EFFBENCH_CACHE"] = folder
-        try:
-            started = time.perf_counter()
-            store = Store(Path(folder))
-            scheduler.run(resolve(options), store, listen)
-            seconds = time.perf_counter() - started
-        finally:
-            del os.environ["EFFBENCH_CACHE"]
-            if before is not None:
-                os.environ["EFFBENCH_CACHE"] = before
+    with empty_cache() as folder:
+        started = time.perf_counter()
+        store = Store(folder)
+        scheduler.run(resolve(options), store, listen)
+        seconds = time.perf_counter() - started
         records = store.load()
     if records.failures:
         raise EffbenchError("a run failed", records.failures[0].message, "mend that first")
     return records.results[0], seconds
+
+
+@contextmanager
+def empty_cache() -> Iterator[Path]:
+    """Gives this process, and those that it starts, an empty cache: a folder for a while."""
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        before = os.environ.get("EFFBENCH_CACHE")
+        os.environ["EFFBENCH_CACHE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            del os.environ["EFFBENCH_CACHE"]
+            if before is not None:
+                os.environ["EFFBENCH_CACHE"] = before
 
 
 def heads(rounds: int) -> TimingComparison:
@@ -126,7 +134,7 @@ def heads(rounds: int) -> TimingComparison:
     Args:
         rounds: how often each is timed; the fastest counts.
     """
-    timings = _best(
+    timings = best(
         {
             "one head": ("heads", 1),
             "five heads": ("heads", 5),
@@ -157,7 +165,7 @@ def features(rows: Sequence[Variant], images: int, rounds: int) -> TimingCompari
 
 
 def _features(variant: Variant, images: int, rounds: int) -> TimingComparison:
-    timings = _best(
+    timings = best(
         {
             "effbench, compilation and cache included": ("extraction", variant.name, images),
             "bare loop": ("bare_loop", variant.name, images, False),
@@ -199,7 +207,7 @@ def _one_table(comparisons: dict[str, TimingComparison]) -> TimingComparison:
 Work = tuple[str | int | bool, ...]  # the name of a function of `workloads`, and its arguments
 
 
-def _best(work: dict[str, Work], rounds: int) -> tuple[Timing, ...]:
+def best(work: dict[str, Work], rounds: int) -> tuple[Timing, ...]:
     """Each piece of work in turn, `rounds` times over, in fresh processes; the fastest of each."""
     best: dict[str, Timing] = {}
     for _ in range(rounds):

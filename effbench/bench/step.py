@@ -94,8 +94,8 @@ def cases(options: StepOptions) -> list[Case]:
         UsageError: there is no such thing.
     """
     rows = select(options.variants)
-    sizes = _numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048)
-    batches = _numbers("--batch-size", options.batch_sizes, 1, 2**16)
+    sizes = numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048)
+    batches = numbers("--batch-size", options.batch_sizes, 1, 2**16)
     precisions = _listed(options.precisions)
     for precision in precisions:
         if precision not in PRECISIONS:
@@ -285,13 +285,18 @@ def _listed(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
-def _numbers(flag: str, text: str, low: int, high: int) -> list[int]:
+def numbers(flag: str, text: str, low: int, high: int) -> list[int]:
+    """Comma-separated whole numbers, each once.
+
+    Raises:
+        UsageError: they are none, or not from `low` to `high`.
+    """
     try:
-        numbers = [int(part) for part in _listed(text)]
+        values = [int(part) for part in _listed(text)]
     except ValueError:
-        numbers = [low - 1]
-    if min(numbers) < low or max(numbers) > high:
+        values = [low - 1]
+    if min(values) < low or max(values) > high:
         raise UsageError(
             f"{flag} takes whole numbers from {low} to {high}", text, "write e.g. 96,224"
         )
-    return numbers
+    return values

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
+from effbench.data import datasets
+from effbench.data.splits import Rows
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
 from effbench.progress import silent
 from effbench.training import feature_cache, linear_probe, optimizers
 from effbench.training.evaluate import Evaluator
+from effbench.training.feeding import StepFeed
+from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 
 RECIPE = RECIPES["case-study"]
+_PHOTOS = "photos"  # no row of `DATASETS`
 TRAIN, HELD_OUT, WIDTH, CLASSES = 45_000, 5_000, 1280, 10
 
 
@@ -96,6 +103,61 @@ def bare_loop(name: str, images: int, compiled: bool) -> float:
     for start in range(0, images, batch):
         run(tf.constant(pixels[start : start + batch])).numpy()
     return time.perf_counter() - began
+
+
+def decoded(folder: str, size: int) -> float:
+    """Photos into an empty cache of pixels; their list, hashes and splits are made before."""
+    dataset = datasets.load(_PHOTOS, Path(folder))
+    began = time.perf_counter()
+    dataset.sized(size, RECIPE.photo_geometry, silent)
+    return time.perf_counter() - began
+
+
+def fed(folder: str, size: int, batch: int, batches: int) -> float:
+    """So many batches of decoded photos, epoch after epoch in another order, as steps get them."""
+    rows, _ = _training_rows(folder, size)
+    feed, done = StepFeed(rows, batch), 0
+    began = time.perf_counter()
+    while done < batches:
+        order = _epoch(len(rows), batch, done)
+        for step in range(min(len(order), batches - done)):
+            feed.pixels(order, step, step + 1)
+            done += 1
+    return time.perf_counter() - began
+
+
+def trained(folder: str, size: int, batch: int, steps: int) -> float:
+    """So many training steps of B0 on decoded photos, after the first, which compiles it."""
+    devices.connect("cpu", beside=False)
+    (rows, labels), variant = _training_rows(folder, size), VARIANTS["B0"]
+    recipe = replace(RECIPES["finetune"], batch_size=batch)
+    feed = StepFeed(rows, batch)
+    model, noise = backbone.trainable(variant, "float32", recipe.survival)
+    task = FineTuneTask(tf.identity, labels, recipe, variant.rescale, 0, batch, "cpu", feed=feed)
+    trainer = NetworkTrainer(model, noise, task)
+    stage = schedule.split(recipe, size)[-1]
+    order, done = _epoch(len(rows), batch, 0), 0
+    began = time.perf_counter()
+    while done <= steps:
+        trainer.run(stage, order, done % len(order), done % len(order) + 1, done)
+        began = began if done else time.perf_counter()
+        done += 1
+    return time.perf_counter() - began
+
+
+def _training_rows(folder: str, size: int) -> tuple[Rows, np.ndarray]:
+    """The training images of a folder that was decoded before, and their labels."""
+    dataset = datasets.load(_PHOTOS, Path(folder)).sized(size, RECIPE.photo_geometry, silent)
+    rows = dataset.train.pixels
+    assert isinstance(rows, Rows)
+    return rows, dataset.train.labels
+
+
+def _epoch(images: int, batch: int, seed: int) -> np.ndarray:
+    """The batches of an epoch in a random order: int32 [steps, batch]."""
+    steps = images // batch
+    order = np.random.default_rng(seed).permutation(images)[: steps * batch]
+    return order.astype(np.int32).reshape(steps, batch)
 
 
 def _features() -> tuple[np.ndarray, np.ndarray]:

@@ -105,6 +105,22 @@ def bench_features(
     _print_comparison(comparisons.features(select(variants), images, rounds))
 
 
+@bench_app.command("photos", cls=Command)
+def bench_photos(
+    images: Annotated[
+        str, typer.Option(help="Synthetic photos, comma-separated for several folders.")
+    ] = "5000,50000",
+    image_size: Annotated[int, typer.Option(min=32, help="Pixels they are decoded to.")] = 96,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of a step.")] = 32,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of B0.")] = 20,
+) -> None:
+    """Time the decoding of photos, their feeding to training steps, and the steps."""
+    from effbench.bench import photo_timing, step
+
+    counts = step.numbers("--images", images, 1_000, 1_000_000)
+    _print_comparison(photo_timing.photos(counts, image_size, batch_size, steps))
+
+
 @bench_app.command("report", cls=Command)
 def bench_report(
     runs: Annotated[int, typer.Option(min=1, help="Copies of finished runs.")] = 1000,

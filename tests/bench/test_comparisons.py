@@ -62,7 +62,7 @@ def test_probe_leaves_the_cache_alone(probed) -> None:
 
 
 def test_extraction_and_the_bare_loop_are_timed() -> None:
-    timings = comparisons._best(
+    timings = comparisons.best(
         {"ours": ("extraction", "B0", 32), "bare": ("bare_loop", "B0", 32, False)}, rounds=1
     )
     assert [timing.what for timing in timings] == ["ours", "bare"]
@@ -92,7 +92,7 @@ def test_features_of_every_variant_are_timed_in_one_table(monkeypatch, run) -> N
     def best(work: dict[str, tuple[object, ...]], _: int) -> tuple[comparisons.Timing, ...]:
         return tuple(comparisons.Timing(what, float(index + 1)) for index, what in enumerate(work))
 
-    monkeypatch.setattr(comparisons, "_best", best)
+    monkeypatch.setattr(comparisons, "best", best)
     (alone, both) = (run("bench", "features", "--variants", names).out for names in ("B0", "B0,B1"))
     assert "\nbare loop " in alone
     assert "B0: " not in alone
