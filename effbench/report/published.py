@@ -227,21 +227,22 @@ CURVES = Published(
     CASE_STUDY.notes,
     flaws,
 )
+IMAGENET = Published(
+    "imagenet",
+    "imagenet_results.csv",
+    "ImageNet, as tested with keras-efficientnet-v2",
+    ImagenetResult,
+    notes=(
+        "images were resized bicubically",
+        "reported_top1 is by those who trained the weights; for T, at 288 pixels",
+    ),
+)
 TABLES: Mapping[str, Published[PublishedRow]] = {
     table.name: table
     for table in (
         CASE_STUDY,
         CURVES,
-        Published(
-            "imagenet",
-            "imagenet_results.csv",
-            "ImageNet, as tested with keras-efficientnet-v2",
-            ImagenetResult,
-            notes=(
-                "images were resized bicubically",
-                "reported_top1 is by those who trained the weights; for T, at 288 pixels",
-            ),
-        ),
+        IMAGENET,
         Published(
             "paper-transfer",
             "paper_transfer_results.csv",
@@ -264,6 +265,12 @@ TABLES: Mapping[str, Published[PublishedRow]] = {
 def case_study() -> dict[tuple[str, int, str], CaseStudyResult]:
     """The case study's results, by variant, image size and weights."""
     return {(row.variant, row.image_size, row.weights): row for row in CASE_STUDY.rows}
+
+
+@cache
+def imagenet() -> dict[tuple[str, str], ImagenetResult]:
+    """ImageNet accuracies by variant and release."""
+    return {(row.variant, row.weights): row for row in IMAGENET.rows}
 
 
 @cache

@@ -29,7 +29,7 @@ class Figure:
     """One plot.
 
     Attributes:
-        kind: "intervals", "pareto", "curves", "classes" or "confusion".
+        kind: "intervals", "pareto", "transfer", "curves", "classes" or "confusion".
         name: the name of its files, without a suffix.
         title: what is to be seen.
         summary: the same in words, for those who do not see it.
@@ -80,6 +80,16 @@ def dimmed() -> alt.OpacityValue:
     """The opacity: full for the row that a reader points at, and for all while there is none."""
     other = f"{PICKED} !== '' && {PICKED} !== datum.row"
     return alt.OpacityValue(condition={"test": other, "value": 0.2}, value=1)
+
+
+def names(points: alt.Chart) -> alt.Chart:
+    """The names of points, in their field `label`, where `labels.place` put them."""
+    return points.mark_text(
+        align=alt.ExprRef("datum.align"),
+        dx=alt.ExprRef("datum.dx"),
+        dy=alt.ExprRef("datum.dy"),
+        aria=False,
+    ).encode(text="label:N", opacity=dimmed())
 
 
 def tooltips(columns: Mapping[str, str]) -> list[alt.Tooltip]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -17,21 +16,19 @@ from effbench.report.charts.figure import (
     Figure,
     dimmed,
     interval,
+    names,
     rounded,
-    span,
     spec,
     stem,
     tooltips,
 )
+from effbench.report.charts.plane import HEIGHT, Plane, Scale, drawn
 from effbench.report.cost import COSTS
 from effbench.report.rows import Accuracy, Row
 from effbench.report.sections import Section
 from effbench.report.summary import listed
 
-HEIGHT = 205
 NOTE = "Bars are 95 % intervals; dashes join the rows that no other matches at lower cost."
-# Pixels by which a name may stick out.
-BESIDE = 40
 # Costs that span more are drawn on a logarithmic scale.
 LINEAR = 4
 
@@ -75,9 +72,11 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
         if cost is not None
     ]
     x = [point.cost for point in points]
-    across = _Scale.over(x, log=max(x) > LINEAR * min(x) > 0)
-    up = _Scale.over([bound for point in points for bound in point.bounds], log=False)
-    named = _labels(points, across, up)
+    plane = Plane(
+        Scale.over(x, log=max(x) > LINEAR * min(x) > 0),
+        Scale.over([value for point in points for value in drawn(point.accuracy)]),
+    )
+    named = _labels(points, plane)
     measured = COSTS[axis.column]
     records = [
         {
@@ -110,42 +109,30 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
         NOTE,
         columns,
         records,
-        spec(_chart(axis.title, across, up, columns, several=several)),
+        spec(_chart(axis.title, plane, columns, several=several)),
     )
 
 
-def _labels(points: Sequence[_Point], across: _Scale, up: _Scale) -> dict[int, labels.Label]:
+def _labels(points: Sequence[_Point], plane: Plane) -> dict[int, labels.Label]:
     """Labels clear of whiskers and the front's lines; the front comes first, then the better."""
-
-    def left(point: _Point) -> float:
-        return across(point.cost) * WIDTH
-
-    def top(accuracy: float) -> float:
-        return (1 - up(accuracy)) * HEIGHT
-
-    taken = [
-        labels.Box(left(point), top(max(point.bounds)), left(point), top(min(point.bounds)))
-        for point in points
-    ]
+    taken = [plane.whisker(point.cost, point.accuracy) for point in points]
     front = sorted((point for point in points if point.front), key=lambda point: point.cost)
     for point, after in pairwise(front):
-        y = top(point.accuracy.mean)
-        taken.append(labels.Box(left(point), y, left(after), y))
-        taken.append(labels.Box(left(after), top(after.accuracy.mean), left(after), y))
-    positions = [(left(point), top(point.accuracy.mean)) for point in points]
+        corner = (after.cost, point.accuracy.mean)
+        taken.append(plane.line((point.cost, point.accuracy.mean), corner))
+        taken.append(plane.line(corner, (after.cost, after.accuracy.mean)))
+    positions = [plane.at(point.cost, point.accuracy.mean) for point in points]
     order = sorted(
         range(len(points)),
         key=lambda index: (not points[index].front, -points[index].accuracy.mean),
     )
-    frame = labels.Box(0, 0, WIDTH + BESIDE, HEIGHT)
-    return labels.place(positions, [point.label for point in points], order, taken, frame)
+    return labels.place(positions, [point.label for point in points], order, taken, plane.frame)
 
 
-def _chart(
-    title: str, across: _Scale, up: _Scale, columns: dict[str, str], *, several: bool
-) -> Chart:
-    x = alt.X("cost:Q", title=title, scale=across.scale, axis=alt.Axis(tickCount=5, grid=False))
-    y = alt.Y(title=columns["accuracy"], scale=up.scale, axis=alt.Axis(tickCount=5))
+def _chart(title: str, plane: Plane, columns: dict[str, str], *, several: bool) -> Chart:
+    axis = alt.Axis(tickCount=5, grid=False)
+    x = alt.X("cost:Q", title=title, scale=plane.across.scale, axis=axis)
+    y = alt.Y(title=columns["accuracy"], scale=plane.up.scale, axis=alt.Axis(tickCount=5))
     base = alt.Chart().encode(x=x, y=y.field("accuracy").type("quantitative"))
     coloured = base
     if several:
@@ -162,14 +149,8 @@ def _chart(
     points = coloured.mark_circle(size=60, opacity=1).encode(
         opacity=dimmed(), tooltip=tooltips(columns)
     )
-    names = base.mark_text(
-        align=alt.ExprRef("datum.align"),
-        dx=alt.ExprRef("datum.dx"),
-        dy=alt.ExprRef("datum.dy"),
-        aria=False,
-    ).encode(text="label:N", opacity=dimmed())
     return (
-        alt.layer(front, whiskers, points, names)
+        alt.layer(front, whiskers, points, names(base))
         .add_params(alt.param(name=PICKED, value=""))
         .properties(width=WIDTH, height=HEIGHT)
     )
@@ -188,39 +169,3 @@ class _Point:
     def accuracy(self) -> Accuracy:
         """The accuracy by which rows are told apart."""
         return self.row.accuracy
-
-    @property
-    def bounds(self) -> list[float]:
-        """All values of the accuracy that are drawn."""
-        accuracy = self.accuracy
-        return [
-            value for value in (accuracy.mean, accuracy.low, accuracy.high) if value is not None
-        ]
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """A domain; called with a value, it says where in the domain that is, 0 to 1."""
-
-    low: float
-    high: float
-    log: bool
-
-    @classmethod
-    def over(cls, values: Sequence[float], log: bool) -> _Scale:
-        """The scale over some values, with room for the marks at both ends."""
-        if log:
-            low, high = span([math.log10(value) for value in values], 0.12)
-            return cls(10**low, 10**high, log)
-        return cls(*span(values, 0.12), log)
-
-    def __call__(self, value: float) -> float:
-        change = math.log10 if self.log else float
-        low, high = change(self.low), change(self.high)
-        return (change(value) - low) / (high - low)
-
-    @property
-    def scale(self) -> alt.Scale:
-        """The same scale for Vega-Lite."""
-        bounds = [self.low, self.high]
-        return alt.Scale(type="log" if self.log else "linear", domain=bounds, nice=False)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from effbench.errors import one_line
 from effbench.records.record import RunFailure
-from effbench.report import summary
+from effbench.report import summary, transfer
 from effbench.report.build import LEFT_OUT, Report
 from effbench.report.render import columns, pair_table
 from effbench.report.rows import Row, tidy
 from effbench.report.sections import Pair, Section
 from effbench.report.select import split
+from effbench.report.transfer import Transfer
 from effbench.tables import Column, Table, comma_separated, in_latex, in_markdown, latex, markdown
 
 # How the notes on each column begin.
@@ -52,6 +53,8 @@ def _markdown(report: Report, wanted: Wanted) -> str:
         parts.append(in_markdown(" ".join(summary.sentences(section))))
         for table in tables(section, wanted):
             parts += [f"**{table.caption}**" if table.caption else "", markdown(table)]
+        if answers := " ".join(transfer.answers(section)):
+            parts += [f"**{transfer.QUESTION}**", in_markdown(answers)]
         parts.append("\n".join(f"- {in_markdown(note)}" for note in notes(section, wanted)))
     for title, lines in endings(report):
         parts += [f"### {title}", "\n".join(f"- {in_markdown(line)}" for line in lines)]
@@ -70,6 +73,8 @@ def _latex(report: Report, wanted: Wanted) -> str:
                 latex(table),
                 r"\end{table}",
             ]
+        if answers := " ".join(transfer.answers(section)):
+            parts.append(in_latex(f"{transfer.QUESTION} {answers}"))
         parts += [
             r"\begin{itemize}",
             *(rf"\item {in_latex(note)}" for note in notes(section, wanted)),
@@ -122,6 +127,11 @@ def _json(report: Report, wanted: Wanted) -> str:
             "pairs": [
                 _plain(section, pair) for section in report.sections for pair in section.pairs
             ],
+            "transfer": [
+                _transfer(section, networks)
+                for section in report.sections
+                for networks in transfer.of(section)
+            ],
             "notes": {section.title: section.notes for section in report.sections},
             "failures": [
                 {"key": failure.spec.key, "kind": failure.kind, "message": failure.message}
@@ -163,6 +173,23 @@ def _plain(section: Section, pair: Pair) -> dict[str, object]:
         "real": pair.real,
         "verdict": pair.verdict,
         "test": difference.test,
+    }
+
+
+def _transfer(section: Section, networks: Transfer) -> dict[str, object]:
+    """The networks of a recipe by the groups of their rows; ImageNet's top-1 is percent."""
+    tau = networks.tau
+    return {
+        "section": section.title,
+        "recipe": networks.recipe,
+        "imagenet_top1": {section.rows[index].group: top1 for index, top1 in networks.top1.items()},
+        "tau": tau and tau.value,
+        "tau_low": tau and tau.low,
+        "tau_high": tau and tau.high,
+        "pairs_compared": networks.compared,
+        "pairs_told_apart": networks.apart,
+        "pairs_in_order": networks.kept,
+        "answer": networks.answer,
     }
 
 

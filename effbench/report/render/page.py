@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import effbench
+from effbench.report import transfer
 from effbench.report.build import LEFT_OUT, Report
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
@@ -69,6 +70,7 @@ def render(
         made=datetime.now(UTC),
         report=report,
         left_out=LEFT_OUT,
+        question=transfer.QUESTION,
         results=[
             result
             for section_view in views

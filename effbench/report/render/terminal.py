@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import RenderableType
 
 from effbench.records.caveats import CAVEATS, Caveat
-from effbench.report import summary
+from effbench.report import summary, transfer
 from effbench.report.build import Report
 from effbench.report.render import columns, pair_table, wrapped
 from effbench.report.render.document import USUAL, Wanted, endings, notes
@@ -59,6 +59,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
             yield from wrapped.lines("".join(legend), width)
             yield grid(replace(pairs, caption=""), width)
             yield ""
+        if answers := " ".join(transfer.answers(section)):
+            yield from wrapped.paragraph(f"{transfer.QUESTION} {answers}", width)
     yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
     for title, texts in endings(report):
         yield from wrapped.points(title, texts, width)

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from effbench.report import summary
+from effbench.report import summary, transfer
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Missed, normalised
@@ -65,6 +65,7 @@ class View:
         after: tables after the plots: cost.
         runs: every seed of every row.
         figures: plots by kind.
+        transfer: what is said of ImageNet accuracy where there is no plot of it; "" for nothing.
         classes: how well the best row knows each class; None without predictions.
         confused: the classes most often confused; None without predictions.
         pictures: the images most often wrong.
@@ -77,6 +78,7 @@ class View:
     after: tuple[Shown, ...]
     runs: Shown
     figures: Mapping[str, tuple[Figure, ...]]
+    transfer: str
     classes: Shown | None
     confused: Shown | None
     pictures: tuple[Picture, ...]
@@ -106,6 +108,7 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
         after=tuple(Shown(table, section.labels) for table in others[-1:]),
         runs=Shown(_table("Runs", _runs(drawing))),
         figures={kind: tuple(figures) for kind, figures in kinds},
+        transfer=next((networks.answer for networks in transfer.of(section)), ""),
         classes=_classes(section),
         confused=(
             Shown(_table("Classes most often confused", _confused(drawing)))

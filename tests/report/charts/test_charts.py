@@ -7,23 +7,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.records import complete, result, scores, spec
+from support.records import RANDOM, complete, released, result, scores, spec
 from typer.testing import CliRunner
 
 from effbench.cli.app import app
 from effbench.config.recipes import RECIPES
+from effbench.config.variants import VARIANTS
 from effbench.errors import UsageError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.report.build import gather, rows
-from effbench.report.charts import curves, intervals, labels, pareto, plot_files
+from effbench.report.charts import (
+    against_imagenet,
+    curves,
+    intervals,
+    labels,
+    pareto,
+    plot_files,
+)
 from effbench.report.charts.drawing import Drawing, draw
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.labels import Box
 from effbench.report.charts.theme import THEMES
+from effbench.report.published import imagenet
 from effbench.report.sections import GROUP_BY, Section, build
 
-KINDS = ("intervals", "pareto", "curves", "confusion")
+KINDS = ("intervals", "pareto", "transfer", "curves", "confusion")
 
 
 def section(*results: RunResult) -> Section:
@@ -61,6 +70,7 @@ def test_a_section_has_every_kind_of_plot(store):
     (drawing,) = drawings(store)
     assert [figure.kind for figure in drawing.figures if figure.kind != "pareto"] == [
         "intervals",
+        "transfer",
         *["curves"] * 3,
         *["confusion"] * 3,
     ]
@@ -140,6 +150,25 @@ def test_devices_have_fronts_of_their_own():
     figure = next(each for each in pareto.figures(found) if each.name.endswith("hours"))
     assert {row["front"] for row in by_row(figure).values()} == {"yes"}
     assert '"field": "device"' in json.dumps(figure.spec)
+
+
+def test_networks_stand_at_their_published_imagenet_accuracy_and_all_have_names():
+    networks = [run(name, 9000 + 40 * place) for place, name in enumerate(VARIANTS)]
+    ours = replace(released("S"), digest="sha256:" + "c" * 64)
+    marked = run("S", 9300, weights=ours, image_size=300)
+    (figure,) = against_imagenet.figures(section(*networks, run(weights=RANDOM)))
+    assert [record["label"] for record in figure.records] == list(VARIANTS)
+    assert [record["top1"] for record in figure.records] == [
+        round(imagenet()[name, released(name).name].top1, 2) for name in VARIANTS
+    ]
+    assert {record["marks"] for record in figure.records} == {""}
+    assert figure.summary.startswith("Kendall's tau of 9 networks is 1.00 (")
+    (figure,) = against_imagenet.figures(section(networks[0], marked))
+    assert figure.records[1]["marks"] == (
+        "weights not a release (sha256:cccccccc, tf), not native size (384)"
+    )
+    assert figure.summary.startswith("2 networks say nothing")
+    assert not list(against_imagenet.figures(section(networks[0])))
 
 
 def test_curves_are_means_and_ranges_over_seeds_over_what_was_published():

@@ -21,7 +21,7 @@ from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.report import build, summary
+from effbench.report import build, summary, transfer
 from effbench.report.charts.drawing import draw
 from effbench.report.render import columns, page, run_details
 from effbench.report.render.document import Wanted
@@ -151,6 +151,15 @@ def test_headings_go_down_one_step_at_a_time(found):
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_the_page_asks_what_imagenet_accuracy_predicts(store, found):
+    alone = Page(render(store, variants="B0"))
+    for page_found, networks in ((found, "2 networks say"), (alone, "1 network says")):
+        assert transfer.QUESTION in page_found.text
+        assert f"{networks} nothing of whether one predicts the other" in page_found.text
+    figures = [each["data-figure"] for each in alone.all("div") if "data-figure" in each]
+    assert not [name for name in figures if name.startswith("transfer")]
 
 
 def test_landmarks_names_and_a_way_past_the_navigation(found):
