@@ -30,8 +30,11 @@ _PACE = "Images/s"
 _FEEDING = (
     f"{_PACE}: what the network takes on the whole slice. The host reads them from its cache of "
     "pixels. Where it is slower, so is the run: neither that nor the decoding of photos before it "
-    "is in the plan. A batch that trains a whole network is sent to every replica, and each "
-    "augments all of it, which is in Step: cheap at 32 pixels, and not at a photo's."
+    "is in the plan."
+)
+_AUGMENTING = (
+    "Every replica is sent the whole batch, and augments all of it, which is in Step: cheap at 32 "
+    "pixels, and not at a photo's."
 )
 
 _WORDS = ("Model", "From")
@@ -139,6 +142,7 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
     """What a reader has to know."""
     versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
     spec, data = rows[0].spec, rows[0].data
+    photos, frozen = data.side is None, [row.spec.recipe.way.frozen_backbone for row in rows]
     searched = any(row.largest is not None for row in rows)
     peaks = "; ".join(
         f"{tpu.name} {tpu.flops_per_second / 1e12:g} TFLOP/s and "
@@ -160,7 +164,8 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
         "head, or "
         "every step of the whole network, and every evaluation. Not in it: start-up, compilation, "
         "downloads, host work and the launching of each call, all-reduce.",
-        *([_FEEDING] if data.side is None else []),
+        *([_FEEDING] if photos else []),
+        *([_AUGMENTING] if photos and not all(frozen) else []),
         f"Published peaks of a replica: {peaks}.",
         *([LARGEST] * searched),
     ]

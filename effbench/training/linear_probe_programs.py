@@ -65,13 +65,13 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
             everything - arrays[0].nbytes,
         ),
     ]
-    evaluations = (
+    for name, split, heads, calls in (
         ("validation", 1, 1, recipe.epochs),
         ("last validation", 1, len(SELECTIONS), 1),
         ("test", 2, len(SELECTIONS), 1),
-    )
-    # Of photos without a test split, there are two splits.
-    for name, split, heads, calls in evaluations[: len(counts)]:
+    ):
+        if split == len(counts):  # there is no test split
+            continue
         evaluator = evaluators[split - 1]
         # One batch of it, which looks up no more than it needs: what a loop does before it begins,
         # with the whole array, is in the program with the loop.

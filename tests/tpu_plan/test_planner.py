@@ -307,6 +307,7 @@ def test_what_the_host_must_feed_is_said_of_photos_alone(run, played, folder):
     assert "40,000" in photos
     assert "not in it: " in photos.lower()
     assert "decoding of photos before it" in photos
+    assert "augments all of it" not in photos
     known = run(*ARGUMENTS, "--data", "cifar100").out
     assert "Images/s" not in known
     assert "cifar100, 100 classes; images: 45,000 train, 5,000 validation, 10,000 test; as" in known
@@ -316,7 +317,9 @@ def test_a_set_of_photos_without_a_whole_batch_is_one_line(run, played, folder):
     flags = ("--recipe", "finetune", "--data", folder)
     one_line(run(*ARGUMENTS, *flags), 2, "of which there are 100: a batch of 512; plan a smaller")
     assert played.asked == []
-    assert run(*ARGUMENTS, *flags, "--set", "batch_size=32").code == 0
+    done = run(*ARGUMENTS, *flags, "--set", "batch_size=32")
+    assert done.code == 0
+    assert "augments all of it" in done.out
 
 
 def test_photos_that_cannot_be_trained_on_are_one_line(run, played, tmp_path):
