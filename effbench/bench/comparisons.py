@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effbench import provenance
+from effbench import cache, provenance
 from effbench.config import variants
 from effbench.config.sweep_options import SweepOptions
 from effbench.config.variants import Variant
@@ -58,8 +58,8 @@ LOSS_TOLERANCE = 1e-3
 def probe(options: SweepOptions, listen: Listen) -> TimingComparison:
     """The case study's own way (the backbone in every step) against cached features.
 
-    Both are whole sweeps, one after the other, in empty folders: process, TensorFlow, compilation
-    and scoring are included. Each variant is measured by itself.
+    Both are whole sweeps, one after the other, in empty folders: process, TensorFlow, compilation,
+    scoring and, of photos, decoding are included. Each variant is measured by itself.
 
     Raises:
         EffbenchError: a run failed, or the two ways disagree.
@@ -80,9 +80,10 @@ def _probe(options: SweepOptions, listen: Listen) -> TimingComparison:
     ]
     apart = float(np.abs(losses[0] - losses[1]).max() / np.abs(losses[1]).max())
     scores = [result.reported for result in (cached, direct)]
+    judged = "test" if scores[0].test else "validation"
     agree = f"largest difference of a loss {apart:.1e} of the largest loss"
     hits = [row.judged.correct for row in scores]
-    same = f"test images right: {hits[0]} cached, {hits[1]} direct"
+    same = f"{judged} images right: {hits[0]} cached, {hits[1]} direct"
     if apart > LOSS_TOLERANCE:
         raise EffbenchError("the two ways must agree", f"{agree}; {same}", "report this as a bug")
     spec = cached.spec
@@ -101,7 +102,7 @@ def _probe(options: SweepOptions, listen: Listen) -> TimingComparison:
 
 
 def _sweep(options: SweepOptions, feature_cache: bool, listen: Listen) -> tuple[RunResult, float]:
-    """One sweep with nothing cached before, and its seconds."""
+    """One sweep with nothing computed before, and its seconds; downloads are not repeated."""
     options = replace(options, execution=replace(options.execution, feature_cache=feature_cache))
     with empty_cache() as folder:
         started = time.perf_counter()
@@ -116,8 +117,13 @@ def _sweep(options: SweepOptions, feature_cache: bool, listen: Listen) -> tuple[
 
 @contextmanager
 def empty_cache() -> Iterator[Path]:
-    """Gives this process, and those that it starts, an empty cache: a folder for a while."""
+    """Gives this process, and those that it starts, a cache of their own for a while: a folder.
+
+    It has the downloads of the other, and nothing that was computed.
+    """
     with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        if cache.downloads().is_dir():
+            Path(folder, cache.downloads().name).symlink_to(cache.downloads().resolve())
         before = os.environ.get("EFFBENCH_CACHE")
         os.environ["EFFBENCH_CACHE"] = folder
         try:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from effbench.bench.comparisons import TimingComparison
     from effbench.bench.step_table import StepTables
 
+# Training images that `bench probe` takes where nobody says how many.
+_PROBED = 4_000
 # Characters of a line of a title over a table of steps on a narrow terminal.
 _TITLE = 7
 
@@ -65,13 +67,26 @@ def bench_probe(
     weights: WeightsOption = "none",
     data: DataOption = "random",
     data_dir: DataDirOption = None,
-    limit: Annotated[int, typer.Option(help="Training images.")] = 4000,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"Training images. Default: {_PROBED:,}, or all where there are fewer.",
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of both ways.")] = 25,
     image_size: Annotated[int | None, typer.Option(min=32, help="Default: native.")] = None,
 ) -> None:
-    """Compare cached features with the backbone in every step, set-up included."""
-    from effbench.bench import comparisons
+    """Compare cached features with the backbone in every step, set-up included.
 
+    It reads the images of --data, and holds them in memory.
+    """
+    from effbench.bench import comparisons
+    from effbench.data import datasets
+
+    if limit is None:
+        images, *_ = datasets.outline(*datasets.source(data, data_dir)).counts
+        limit = _PROBED if images > _PROBED else None
     options = SweepOptions(
         NetworkOptions(variants=variants, weights=weights, image_size=image_size),
         ImageOptions(data=data, data_dir=data_dir, limit=limit),
@@ -87,7 +102,10 @@ def bench_probe(
 def bench_heads(
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
 ) -> None:
-    """Compare the training of one head, of five, and Keras's fit, on 45,000 features."""
+    """Compare the training of one head, of five, and Keras's fit, on 45,000 features.
+
+    The features are random numbers: no data is read.
+    """
     from effbench.bench import comparisons
 
     _print_comparison(comparisons.heads(rounds))
@@ -99,7 +117,10 @@ def bench_features(
     images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
 ) -> None:
-    """Compare feature extraction with a bare loop over the model."""
+    """Compare feature extraction with a bare loop over the model.
+
+    The images are random ones of 32 pixels: no data is read.
+    """
     from effbench.bench import comparisons
 
     _print_comparison(comparisons.features(select(variants), images, rounds))
@@ -151,7 +172,10 @@ def bench_step(
         "results/bench-step.md"
     ),
 ) -> None:
-    """Time training steps and inference of networks on the CPU, beside Keras's plain fit."""
+    """Time training steps and inference of networks on the CPU, beside Keras's plain fit.
+
+    The images are random ones of 32 pixels: no data is read.
+    """
     from effbench.bench import step, step_table
 
     step_table.check(output)

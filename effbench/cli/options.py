@@ -71,6 +71,16 @@ DataDirOption = Annotated[
         metavar="PATH", help="Where the data is: CIFAR-10's folder or its tar.gz.", exists=True
     ),
 ]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=32, max=2048, help="Default: each variant's native size."),
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Another number of the recipe; may be repeated."
+    ),
+]
 ResultsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the records.")]
 RescaleOption = Annotated[
     Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")

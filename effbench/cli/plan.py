@@ -10,7 +10,15 @@ from rich.text import Text
 
 from effbench.cli.console import Display, err, left_out, notes, say, show, warn
 from effbench.cli.interruption import interrupted
-from effbench.cli.options import QuietOption, VariantsOption, VerboseOption, only
+from effbench.cli.options import (
+    DataOption,
+    ImageSizeOption,
+    QuietOption,
+    SettingsOption,
+    VariantsOption,
+    VerboseOption,
+    only,
+)
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tpu_slices import SLICES
 
@@ -31,6 +39,9 @@ def plan(
     recipe: Annotated[
         str, typer.Option(help=f"Comma-separated: {', '.join(RECIPES)}.")
     ] = "case-study",
+    data: DataOption = "cifar10",
+    image_size: ImageSizeOption = None,
+    settings: SettingsOption = None,
     batch_per_replica: Annotated[
         int | None,
         typer.Option(min=1, help="Images a replica takes at once. Default: what the run takes."),
@@ -48,12 +59,16 @@ def plan(
 ) -> None:
     """Compile a sweep for TPUs that are not there: what fits, and what it would take."""
     from effbench.tpu_plan import plan_table, planner
+    from effbench.tpu_plan.plan_request import PlanOptions
 
     style = only("formats", {"markdown": markdown, "json": as_json})
-    options = planner.PlanOptions(
+    options = PlanOptions(
         tpus=",".join(tpu_type or ["all"]),
         variants=variants,
         recipes=recipe,
+        data=data,
+        image_size=image_size,
+        settings=tuple(settings or ()),
         batch=batch_per_replica,
         largest=max_batch,
     )

@@ -15,12 +15,14 @@ from effbench.cli.options import (
     DataDirOption,
     DataOption,
     GpuOption,
+    ImageSizeOption,
     Precision,
     QuietOption,
     ReplicasOption,
     Rescale,
     RescaleOption,
     ResultsOption,
+    SettingsOption,
     TpuNameOption,
     TpuOption,
     VariantsOption,
@@ -46,10 +48,7 @@ def sweep(
     weights: WeightsOption = "auto",
     weights_dir: WeightsDirOption = None,
     rescale: RescaleOption = Rescale.auto,
-    image_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=32, max=2048, help="Default: each variant's native size."),
-    ] = None,
+    image_size: ImageSizeOption = None,
     seeds: Annotated[
         str,
         typer.Option(
@@ -90,12 +89,7 @@ def sweep(
         int | None,
         typer.Option(metavar="N", min=0, help="First step of schedule and optimizer. Default: 0."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Another number of the recipe; may be repeated."
-        ),
-    ] = None,
+    settings: SettingsOption = None,
     cpu: CpuOption = False,
     gpu: GpuOption = False,
     tpu: TpuOption = False,

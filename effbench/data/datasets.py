@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effbench.data.outline import Outline
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
 
@@ -128,17 +129,28 @@ def names_classes(name: str) -> bool:
     return name in DATASETS and DATASETS[name].classes is not None
 
 
-def counts(name: str) -> tuple[int, int, int]:
-    """How many training, validation and test images a dataset has, as was published.
+def outline(name: str, directory: Path | None = None) -> Outline:
+    """How much there is of the dataset called `name`; no image is read, and nothing downloaded.
+
+    Args:
+        name: as for `load`.
+        directory: where photos are that are no row of `DATASETS`.
 
     Raises:
+        DataError: photos cannot be trained on.
         UsageError: there is no such dataset, or nothing was published.
     """
     row = DATASETS.get(name)
-    if row is None or row.counts is None:
+    if row is None:
+        if directory is None:
+            raise _unknown(name)
+        from effbench.data.photos import outline as outline_photos
+
+        return outline_photos(directory)
+    if row.counts is None:
         known = ", ".join(name for name, row in DATASETS.items() if row.counts)
         raise UsageError("no published counts of images", name, f"choose from {known}")
-    return row.counts
+    return Outline(row.counts, len(row.classes) if row.classes else row.class_count, row.side)
 
 
 def listed() -> str:
@@ -211,8 +223,9 @@ class DatasetSource:
         at_hand: its test images, as `datasets.at_hand` returns them.
         note: what help says of it; "" for nothing.
         classes: names of the labels; None where the data say them, and so must every record.
-        counts: how many training, validation and test images there are, as was published; None
-            where no plan is made for it.
+        class_count: how many the labels are of, where `classes` does not say it.
+        counts: how many training, validation and test images there are, as was published and as
+            `load` splits them; None where no plan is made for it.
         side: height and width of its images, pixels; None for photos, which have their own.
     """
 
@@ -220,6 +233,7 @@ class DatasetSource:
     at_hand: Callable[[Path | None], Split | None]
     note: str = ""
     classes: tuple[str, ...] | None = NUMBERS
+    class_count: int = len(NUMBERS)
     counts: tuple[int, int, int] | None = None
     side: int | None = 32
 
@@ -236,9 +250,27 @@ DATASETS: Mapping[str, DatasetSource] = {
     "cifar10": DatasetSource(
         _load("cifar10"), _at_hand("cifar10"), classes=_CIFAR10_CLASSES, counts=_CIFAR10_COUNTS
     ),
-    "cifar100": DatasetSource(_load("cifar100"), _at_hand("cifar100"), classes=None),
-    "flowers102": DatasetSource(_load("flowers102"), lambda _: None, classes=None, side=None),
-    "cars": DatasetSource(_load("cars"), lambda _: None, classes=None, side=None),
+    "cifar100": DatasetSource(
+        *(_load("cifar100"), _at_hand("cifar100")),
+        classes=None,
+        class_count=100,
+        counts=_CIFAR10_COUNTS,
+    ),
+    # Of the 2,040 and 8,144 images that train, a tenth is held out.
+    "flowers102": DatasetSource(
+        *(_load("flowers102"), lambda _: None),
+        classes=None,
+        class_count=102,
+        counts=(1_836, 204, 6_149),
+        side=None,
+    ),
+    "cars": DatasetSource(
+        *(_load("cars"), lambda _: None),
+        classes=None,
+        class_count=196,
+        counts=(7_329, 815, 8_041),
+        side=None,
+    ),
     "digits": DatasetSource(
         _digits,
         lambda _: _digits(None, silent).test,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import PIL
@@ -81,6 +82,20 @@ def decode(content: bytes, formats: tuple[str, ...] = FORMATS) -> Picture:
     except Exception as error:  # decoders of damaged files raise errors of any kind
         reason = one_line(str(error)) or type(error).__name__
         raise UnreadableImageError(f"damaged: {reason}") from error
+
+
+def begins_like_an_image(path: Path) -> bool:
+    """Whether a file is of one of `FORMATS`, by its first bytes; it may still be damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Opening a pipe would wait for ever.
+            if not path.is_file():
+                return False
+            with Image.open(path, formats=FORMATS):
+                return True
+    except Exception:  # as in `decode`
+        return False
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -155,7 +155,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
     except DataError as error:
         problems.append(str(error))
     try:
-        photos.check_classes(seen)
+        photos.check_classes(seen.listing.classes, (row.listed for row in seen.images))
         division = photos.divided(seen)
     except DataError as error:
         problems.append(str(error))

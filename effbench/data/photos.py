@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +13,14 @@ import numpy as np
 from effbench import cache
 from effbench.config.geometry import Geometry
 from effbench.data import image_folders, image_table, pixel_cache
-from effbench.data.listing import SPLITS, Listing, some
+from effbench.data.decoding import begins_like_an_image
+from effbench.data.listing import SPLITS, ListedImage, Listing, some
+from effbench.data.outline import Outline
 from effbench.data.pixel_cache import ImageFile
 from effbench.data.pixel_rows import PixelRows
 from effbench.data.splits import Dataset, Split, label_dtype
 from effbench.data.splitting import Division, divide
-from effbench.data.survey import Survey, survey
+from effbench.data.survey import Survey, named_like_an_image, survey
 from effbench.errors import DataError
 from effbench.progress import Report
 
@@ -103,8 +107,34 @@ def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> Da
     seen = survey(listing, report)
     if not skip_unreadable:
         check_readable(seen)
-    check_classes(seen)
+    check_classes(listing.classes, (row.listed for row in seen.images))
     return _dataset(seen, divided(seen))
+
+
+def outline(source: Path) -> Outline:
+    """How much a folder or a CSV holds, in the splits that `load` would make.
+
+    No image is decoded. So one that cannot be read is counted, and those with the same pixels,
+    which `load` keeps on one side, may be on two: a few images more or less in a split.
+
+    Args:
+        source: as for `load`.
+
+    Raises:
+        DataError: it cannot be trained on; the message says why.
+    """
+    listing = listed(source)
+    images = [
+        image
+        for image in listing.images
+        if listing.certain
+        or named_like_an_image(image.name)
+        or begins_like_an_image(listing.root / image.name)
+    ]
+    check_classes(listing.classes, images)
+    division = divide(images, [image.name for image in images])
+    counts = Counter(image.split for image in division.images)
+    return Outline(tuple(counts[split] for split in SPLITS if counts[split]), len(listing.classes))
 
 
 def divided(seen: Survey) -> Division:
@@ -132,16 +162,19 @@ def check_readable(seen: Survey) -> None:
     )
 
 
-def check_classes(seen: Survey) -> None:
+def check_classes(classes: Sequence[str], images: Iterable[ListedImage]) -> None:
     """Checks that there are classes to tell apart.
+
+    Args:
+        classes: all that the source names.
+        images: those that can be read.
 
     Raises:
         DataError: there are less than two, or one has no images.
     """
-    classes = seen.listing.classes
     if len(classes) < 2:
         raise DataError("there must be two classes or more", some(classes), image_folders.LAYOUT)
-    empty = sorted(set(classes) - {row.listed.label for row in seen.images})
+    empty = sorted(set(classes) - {image.label for image in images})
     if empty:
         raise DataError(
             "classes without a readable image", some(empty), "add images, or remove the class"

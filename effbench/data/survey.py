@@ -84,7 +84,7 @@ def survey(listing: Listing, report: Report) -> Survey:
     looks = _looks(listing, report)
     rows = [SurveyedImage(image, looks[image.name]) for image in listing.images]
     bad = [row for row in rows if row.look.problem]
-    meant = [row for row in bad if listing.certain or _meant(row.listed.name)]
+    meant = [row for row in bad if listing.certain or named_like_an_image(row.listed.name)]
     strange = {row.listed.name for row in bad} - {row.listed.name for row in meant}
     return Survey(
         listing,
@@ -94,7 +94,8 @@ def survey(listing: Listing, report: Report) -> Survey:
     )
 
 
-def _meant(name: str) -> bool:
+def named_like_an_image(name: str) -> bool:
+    """Whether a file of this name was meant to be an image."""
     return PurePosixPath(name).suffix.lower() in ENDINGS
 
 

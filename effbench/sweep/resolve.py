@@ -21,6 +21,9 @@ from effbench.progress import Report, silent
 from effbench.sweep.seeds import parse_seeds
 from effbench.training import choices
 
+# Of photos whose backbone runs in every step.
+HELD_BYTES = 2 * 10**9
+
 
 @dataclass(frozen=True)
 class Target:
@@ -74,18 +77,22 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     data, data_dir = datasets.source(options.images.data, options.images.data_dir)
     _for_photos(data, options)
     target = _target(options.device)
-    trained = [_recipe(rows, variant, target.replicas) for variant, _ in rows.networks]
+    trained = [
+        recipe_of(rows.recipe, variant, rows.settings, target.replicas)
+        for variant, _ in rows.networks
+    ]
     # After all that is cheap to check: it may have to be downloaded.
     whole = datasets.load(data, data_dir, report, skip_unreadable=options.images.skip_unreadable)
     dataset = whole.limited(options.images.limit)
-    _fit_for(dataset, trained, options)
+    sizes = [options.networks.image_size or variant.image_size for variant, _ in rows.networks]
+    _fit_for(dataset, trained, max(sizes), options)
     images = len(dataset.train.labels)
     specs = tuple(
         RunSpec(
             variant=variant.name,
             weights=weights,
-            image_size=options.networks.image_size or variant.image_size,
-            recipe=_whole(recipe, rows.settings, images),
+            image_size=size,
+            recipe=with_epochs_for_steps(recipe, rows.settings, images),
             data=data,
             data_sha256=dataset.sha256,
             limit=options.images.limit,
@@ -95,7 +102,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
             micro_batch=options.device.micro_batch,
             classes=len(dataset.classes),
         )
-        for (variant, weights), recipe in zip(rows.networks, trained, strict=True)
+        for (variant, weights), recipe, size in zip(rows.networks, trained, sizes, strict=True)
         for seed in rows.seeds
     )
     if rows.recipe.way.whole_batches:
@@ -119,26 +126,44 @@ def _for_photos(data: str, options: SweepOptions) -> None:
             raise UsageError(f"{flag} is for photos", f"--data {data}", "leave it out")
 
 
-def _fit_for(dataset: Dataset, trained: Sequence[Recipe], options: SweepOptions) -> None:
+def _fit_for(dataset: Dataset, trained: Sequence[Recipe], size: int, options: SweepOptions) -> None:
     """Makes sure that what was asked for can be done with the images.
 
+    Args:
+        dataset: the images.
+        trained: the recipe of each variant.
+        size: of the largest images, pixels.
+        options: what was asked for.
+
     Raises:
-        UsageError: it is for photos only, or for images in memory only.
+        UsageError: it is for photos only, or for images that fit in memory.
     """
     cached = options.execution.feature_cache or not trained[0].way.frozen_backbone
-    if not dataset.in_memory and not cached:
+    photos = sum(len(split.labels) for split in dataset.splits)
+    needed = photos * size**2 * 3
+    if not dataset.in_memory and not cached and needed > HELD_BYTES:
         raise UsageError(
-            "--no-feature-cache is for images that are held in memory",
-            f"photos in {options.images.data}",
-            "leave it out: a head on their features is the same",
+            f"--no-feature-cache holds all images in memory, {HELD_BYTES / 1e9:g} GB at most",
+            f"{needed / 1e9:.1f} GB of {photos:,} photos at {size} pixels",
+            "leave it out, as a head on features is the same; or give a smaller --limit",
         )
     for recipe in trained:
-        if dataset.in_memory and recipe.photo_geometry != Geometry():
-            raise UsageError(
-                "geometry and filter are for photos, which have sizes of their own",
-                f"{recipe.geometry}, {recipe.filter} for {options.images.data}",
-                "leave them out: its images are squashed, bilinearly, by the network itself",
-            )
+        if dataset.in_memory:
+            refuse_geometry(recipe, options.images.data)
+
+
+def refuse_geometry(recipe: Recipe, data: str) -> None:
+    """Makes sure that a recipe for images of one size leaves geometry and filter alone.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if recipe.photo_geometry != Geometry():
+        raise UsageError(
+            "geometry and filter are for photos, which have sizes of their own",
+            f"{recipe.geometry}, {recipe.filter} for {data}",
+            "leave them out: its images are squashed, bilinearly, by the network itself",
+        )
 
 
 @dataclass(frozen=True)
@@ -238,13 +263,31 @@ def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
     return given
 
 
-def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
-    """The recipe of one variant, with the numbers that the command line gives instead."""
-    standard = recipes.resolved(rows.recipe.name, variant.name)
+def recipe_of(
+    row: Recipe,
+    variant: Variant,
+    settings: tuple[str, ...],
+    replicas: int | None,
+    per_replica: int | None = None,
+) -> Recipe:
+    """The recipe of one variant, with the numbers that the command line gives instead.
+
+    Args:
+        row: the recipe as its row has it.
+        variant: the variant.
+        settings: texts "key=value" that replace the recipe's numbers.
+        replicas: how many share a batch; None for one program without a strategy.
+        per_replica: images of each replica, where that counts and `settings` name no batch size;
+            None for what is usual.
+
+    Raises:
+        UsageError: a number is impossible.
+    """
+    standard = recipes.resolved(row.name, variant.name)
     usual = standard.way.batch_per_replica
     if usual is not None and replicas is not None:
-        standard = replace(standard, batch_size=usual * replicas)
-    recipe = recipes.changed(standard, rows.settings)
+        standard = replace(standard, batch_size=(per_replica or usual) * replicas)
+    recipe = recipes.changed(standard, settings)
     choices.check(recipe, standard)
     if recipe.batch_size % (replicas or 1):
         raise UsageError(
@@ -255,7 +298,7 @@ def _recipe(rows: _Rows, variant: Variant, replicas: int | None) -> Recipe:
     return recipe
 
 
-def _whole(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
+def with_epochs_for_steps(recipe: Recipe, settings: tuple[str, ...], images: int) -> Recipe:
     """The recipe with as many epochs as the given steps take, unless epochs were given too."""
     given = {setting.partition("=")[0] for setting in settings}
     if recipe.steps is None or "steps" not in given or "epochs" in given:

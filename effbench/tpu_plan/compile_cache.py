@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 import effbench
 from effbench import cache, provenance, subprocesses
 from effbench.config.run_spec import RunSpec, digest
+from effbench.data.outline import Outline
 from effbench.errors import EffbenchError, one_line
 from effbench.files import write_atomically, writing
 from effbench.hardware import tpu
@@ -38,11 +39,15 @@ INSTALL = "run 'pip install --no-deps -r requirements/plan.txt'"
 # The packages that the extra brings.
 PACKAGES = ("jax", "jaxlib", "libtpu")
 
-# Fields of a request that change no program: where it is kept, the name of the recipe, and whether
-# the weights are pretrained. So `scratch` shares the programs of `progressive`.
+# Fields of a request that change no program: where it is kept, what the data are called, the name
+# of the recipe, whether the weights are pretrained, and how the host makes squares of photos. So
+# `scratch` shares the programs of `progressive`.
 _UNSEEN: Mapping[str, Any] = {
     "folder": True,
-    "spec": {"recipe": {"name": True, "pretrained": True}},
+    "spec": {
+        "data": True,
+        "recipe": {"name": True, "pretrained": True, "geometry": True, "filter": True},
+    },
 }
 
 # How long a process may take: the largest network's training step takes minutes on two cores.
@@ -91,12 +96,13 @@ def begin(tpu_slice: Slice, working: Callable[[], None]) -> None:
 
 
 def lower(
-    spec: RunSpec, batch: int | None, replicas: int, working: Callable[[], None]
+    spec: RunSpec, data: Outline, batch: int | None, replicas: int, working: Callable[[], None]
 ) -> tuple[Lowered, ...]:
     """The programs of a run.
 
     Args:
         spec: what the run is.
+        data: how many images of what kind it is on.
         batch: images that a replica takes at once where the network runs, or None for what the run
             takes.
         replicas: how many replicas share the work.
@@ -107,7 +113,7 @@ def lower(
         EffbenchError: no other program can be kept or lowered either.
     """
     home = cache.plans()
-    order = LowerRequest(spec, batch, replicas, home / "programs")
+    order = LowerRequest(spec, data, batch, replicas, home / "programs")
     known = {**provenance.versions(), "jax": provenance.version("jax"), "source": _source()}
     name = digest([LOWER_REQUEST.dump_python(order, mode="json", exclude=_UNSEEN), known])[:24]
     path = home / "lowered" / f"{name}.json"

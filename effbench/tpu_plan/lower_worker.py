@@ -35,7 +35,7 @@ def main() -> int:
     order = LOWER_REQUEST.validate_json(next(child_process.asked()))
     tf.config.set_visible_devices([], "GPU")
     try:
-        run_programs = programs(order.spec, order.batch, order.replicas)
+        run_programs = programs(order.spec, order.data, order.batch, order.replicas)
         done = tuple(_lower(program, order.folder) for program in run_programs)
     except EffbenchError as error:
         print(error, file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from effbench.config.run_spec import RunSpec
+from effbench.data.outline import Outline
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class LowerRequest:
 
     Attributes:
         spec: what the run is; the batch of its recipe is that of all replicas.
+        data: how many images of what kind it is on.
         batch: images that a replica takes at once where the network runs, or None for what the run
             takes.
         replicas: how many replicas share the work.
@@ -23,6 +25,7 @@ class LowerRequest:
     """
 
     spec: RunSpec
+    data: Outline
     batch: int | None
     replicas: int
     folder: Path

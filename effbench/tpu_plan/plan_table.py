@@ -9,6 +9,8 @@ from itertools import groupby
 
 from effbench import provenance
 from effbench.data import datasets
+from effbench.data.listing import SPLITS
+from effbench.data.outline import Outline
 from effbench.hardware.tpu_slices import Slice
 from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
@@ -19,6 +21,21 @@ from effbench.tpu_plan.planner import PlannedRun
 ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of this."
 
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
+
+_BY_NAME = (
+    "counted and split by the names of the files, without a look into them: where photos are equal "
+    "or cannot be read, a sweep may have a few more or less in a split"
+)
+_PACE = "Images/s"
+_FEEDING = (
+    f"{_PACE}: what the network takes on the whole slice. The host reads them from its cache of "
+    "pixels. Where it is slower, so is the run: neither that nor the decoding of photos before it "
+    "is in the plan."
+)
+_AUGMENTING = (
+    "Every replica is sent the whole batch, and augments all of it, which is in Step: cheap at 32 "
+    "pixels, and not at a photo's."
+)
 
 _WORDS = ("Model", "From")
 # The columns that a narrow terminal leaves out; the highest goes first.
@@ -56,6 +73,7 @@ def _table(rows: tuple[PlannedRun, ...], price: float | None) -> PlanTable:
     optional = {
         "Cost": price is not None,
         "Largest": any(row.largest is not None for row in rows),
+        _PACE: rows[0].data.side is None,
     }
     cells = [
         {title: cell for title, cell in _cells(row, price).items() if optional.get(title, True)}
@@ -82,7 +100,7 @@ def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
         "Compiles": "yes" if compiles else "no",
         "HBM": gib(row.peak) if compiles or row.excess else "-",
         "Fits": "no" if row.excess else "yes" if compiles else "-",
-        **dict.fromkeys(("GFLOP", "MB", "Step", "From", "Run", "Cost"), "-"),
+        **dict.fromkeys(("GFLOP", "MB", "Step", "From", _PACE, "Run", "Cost"), "-"),
         "Largest": "-" if row.largest is None else f"{row.largest:,}",
     }
     if main and main.fits:
@@ -90,6 +108,7 @@ def _cells(row: PlannedRun, price: float | None) -> dict[str, str]:
         cells["MB"] = f"{main.bytes_accessed / main.images / 1e6:.1f}"
         cells["Step"] = f"{main.seconds * 1e3:.2f}"
         cells["From"] = main.source
+        cells[_PACE] = f"{row.images_per_second:,.0f}"
     if row.seconds:
         cells["Run"] = _minutes(row.seconds)
         cells["Cost"] = _cost(row.seconds, price)
@@ -122,9 +141,8 @@ def _replica(tpu: Slice) -> str:
 def notes(rows: Sequence[PlannedRun]) -> list[str]:
     """What a reader has to know."""
     versions = ", ".join(f"{name} {text}" for name, text in _versions().items())
-    images = " or ".join(
-        f"{sum(datasets.counts(name)):,}" for name in dict.fromkeys(row.spec.data for row in rows)
-    )
+    spec, data = rows[0].spec, rows[0].data
+    photos, frozen = data.side is None, [row.spec.recipe.way.frozen_backbone for row in rows]
     searched = any(row.largest is not None for row in rows)
     peaks = "; ".join(
         f"{tpu.name} {tpu.flops_per_second / 1e12:g} TFLOP/s and "
@@ -132,6 +150,7 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
         for tpu in {row.tpu.name: row.tpu for row in rows}.values()
     )
     return [
+        _about(spec.data, data),
         f"Compiled by {versions}, which is newer than the compiler of TensorFlow's TPU build, for "
         "one replica without the all-reduce.",
         "Batch (images), GFLOP and MB (of HBM traffic) of an image, and Step (milliseconds a call) "
@@ -141,12 +160,23 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
         "arguments, outputs that are not aliased, and code.",
         "From: XLA is the compiler's own estimate; FLOPs or bytes is a roofline, the program's "
         "count over the published peak, where XLA has no estimate or one that no chip can reach.",
-        f"Run: minutes of one seed: features of {images} images and every step of the head, or "
+        f"Run: minutes of one seed: features of {sum(data.counts):,} images and every step of the "
+        "head, or "
         "every step of the whole network, and every evaluation. Not in it: start-up, compilation, "
         "downloads, host work and the launching of each call, all-reduce.",
+        *([_FEEDING] if photos else []),
+        *([_AUGMENTING] if photos and not all(frozen) else []),
         f"Published peaks of a replica: {peaks}.",
         *([LARGEST] * searched),
     ]
+
+
+def _about(name: str, data: Outline) -> str:
+    """How much there is of the data, and how that is known."""
+    counts = dict(zip(SPLITS, data.counts, strict=False))
+    images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in SPLITS)
+    source = "as published" if name in datasets.DATASETS else _BY_NAME
+    return f"Data: {name}, {data.classes:,} classes; images: {images}; {source}."
 
 
 def _versions() -> dict[str, str]:
@@ -179,6 +209,9 @@ def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
     return {
         "variant": row.spec.variant,
         "image_size": row.spec.image_size,
+        "data": row.spec.data,
+        "images": dict(zip(SPLITS, row.data.counts, strict=False)),
+        "classes": row.data.classes,
         "recipe": row.spec.recipe.name,
         "precision": row.spec.precision,
         "batch_size": row.spec.recipe.batch_size,
@@ -189,6 +222,7 @@ def _plain(row: PlannedRun, price: float | None) -> dict[str, object]:
         "excess_bytes": row.excess,
         "problem": row.problem,
         "largest_batch_per_replica": row.largest,
+        "images_per_second": row.images_per_second or None,
         "seconds": row.seconds or None,
         "dollars": row.seconds / 3600 * (price or 0) if priced else None,
         "programs": [asdict(program) for program in row.programs],

@@ -7,44 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from effbench.config import recipes, variants
-from effbench.config.recipes import Recipe
-from effbench.config.run_spec import RunSpec, WeightsId
-from effbench.config.variants import Variant
-from effbench.data import datasets
-from effbench.errors import UsageError
-from effbench.hardware import machine, tpu_slices
+from effbench.config.run_spec import RunSpec
+from effbench.data.outline import Outline
 from effbench.hardware.tpu_slices import Slice
 from effbench.progress import Report, Step
-from effbench.tpu_plan import compile_cache
+from effbench.tpu_plan import compile_cache, plan_request
 from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.estimate import Estimate, estimate
 from effbench.tpu_plan.messages import Compiled
+from effbench.tpu_plan.plan_request import PlanCase, PlanOptions
 
 # Batches among which the largest is looked for. They are multiples of 8, as a vector register has 8
 # rows. Where 8 are no more than a sixteenth, steps are larger: a compilation can take minutes.
 BATCHES = (*range(8, 128, 8), *range(128, 512, 32), *range(512, 65_536, 128))
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """A plan as the command line describes it.
-
-    Attributes:
-        tpus: comma-separated names of `tpu_slices.SLICES`, or "all".
-        variants: comma-separated names, or "all".
-        recipes: comma-separated names.
-        data: name of a row of `datasets.DATASETS` whose counts of images are known.
-        batch: images that a replica takes at once, or None for what the run takes.
-        largest: whether to find the largest batch that fits, too.
-    """
-
-    tpus: str = "all"
-    variants: str = "all"
-    recipes: str = "case-study"
-    data: str = "cifar10"
-    batch: int | None = None
-    largest: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +29,7 @@ class PlannedRun:
     Attributes:
         spec: what the run is, on data that no plan reads.
         tpu: the slice.
+        data: how many images of what kind it is on.
         programs: the estimate of each program, that of the network first; programs after one that
             does not fit may be missing.
         problem: why there is no run, one line; "" if there is.
@@ -63,6 +39,7 @@ class PlannedRun:
 
     spec: RunSpec
     tpu: Slice
+    data: Outline
     programs: tuple[Estimate, ...]
     problem: str
     largest: int | None = None
@@ -83,6 +60,14 @@ class PlannedRun:
         return max((program.peak for program in self.programs), default=0)
 
     @property
+    def images_per_second(self) -> float:
+        """Images that the whole slice's network takes in a second; 0 if it cannot run."""
+        network = self.network
+        if network is None or not network.seconds:
+            return 0.0
+        return network.images * self.tpu.replicas / network.seconds
+
+    @property
     def seconds(self) -> float:
         """Seconds of the TPU's time for the whole run; 0 if it cannot run."""
         return (
@@ -99,60 +84,38 @@ def make(options: PlanOptions, report: Report) -> list[PlannedRun]:
         EffbenchError: something is unknown, or nothing can be compiled or kept.
     """
     compile_cache.check()
-    images, *_ = datasets.counts(options.data)
-    pairs = [
-        (recipes.get(name.strip()), tpu, variant)
-        for name in options.recipes.split(",")
-        for tpu in tpu_slices.select(options.tpus)
-        for variant in variants.select(options.variants)
-    ]
-    for _, tpu, _ in pairs:
-        _check_batch(options.batch, tpu, images)
+    cases = plan_request.cases(options)
     compile_cache.begin(
-        pairs[0][1], lambda: report(Step("load the compiler", 0, len(pairs), "runs"))
+        cases[0].tpu, lambda: report(Step("load the compiler", 0, len(cases), "runs"))
     )
     rows = []
-    for index, (recipe, tpu, variant) in enumerate(pairs):
-        on = f"{variant.name} {tpu.name}"
+    for index, case in enumerate(cases):
+        on = f"{case.variant.name} {case.tpu.name}"
 
         def working(what: str, note: str, index: int = index, on: str = on) -> None:
-            report(Step(f"{on}: {what}", index, len(pairs), "runs", note))
+            report(Step(f"{on}: {what}", index, len(cases), "runs", note))
 
-        rows.append(_row(options, recipe, tpu, variant, working))
+        rows.append(_row(case, options, working))
     return rows
-
-
-def _check_batch(batch: int | None, tpu: Slice, images: int) -> None:
-    if batch is not None and batch * tpu.replicas > images:
-        raise UsageError(
-            f"--batch-per-replica takes up to {images // tpu.replicas:,} on {tpu.name}",
-            f"{batch:,} on each of {tpu.replicas} replicas",
-            f"there are {images:,} training images",
-        )
 
 
 # Is told what is done now, and a note on it.
 Working = Callable[[str, str], None]
 
 
-def _row(
-    options: PlanOptions, recipe: Recipe, tpu: Slice, variant: Variant, working: Working
-) -> PlannedRun:
-    spec = specify(variant, recipe, tpu, options.batch, options.data)
+def _row(case: PlanCase, options: PlanOptions, working: Working) -> PlannedRun:
+    spec = case.spec(options.batch)
     try:
-        estimates = _estimates(spec, options.batch, tpu, working)
+        estimates = _estimates(case, options.batch, working)
     except CrashError as error:
-        return PlannedRun(spec, tpu, (), f"tracing crashed: {error}")
+        return PlannedRun(spec, case.tpu, case.data, (), f"tracing crashed: {error}")
     problems = (f"{program.name}: {program.problem}" for program in estimates if not program.fits)
-    row = PlannedRun(spec, tpu, estimates, next(problems, ""))
+    row = PlannedRun(spec, case.tpu, case.data, estimates, next(problems, ""))
     if not (options.largest or (row.excess and options.batch)):
         return row
 
     def measure(batch: int) -> tuple[int, bool]:
-        bigger = specify(variant, recipe, tpu, batch, options.data)
-        tried = _estimates(
-            bigger, batch, tpu, lambda what, note: working(f"{what}, batch {batch}", note)
-        )
+        tried = _estimates(case, batch, lambda what, note: working(f"{what}, batch {batch}", note))
         wrong = next(
             (program for program in tried if not program.fits and not program.excess), None
         )
@@ -166,45 +129,24 @@ def _row(
         return replace(row, problem=row.problem or f"the largest batch is not known: {error}")
 
 
-def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int:
+def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int | None:
     """The largest batch that fits; the search begins where the row's batch and memory point to."""
+    most = row.data.counts[0] // row.tpu.replicas
+    if most < BATCHES[0]:
+        return None
     first = row.network.images if row.network else BATCHES[0]
     if row.excess:
         first = int(first * row.tpu.hbm / row.peak)
-    images, *_ = datasets.counts(row.spec.data)
-    return largest(measure, images // row.tpu.replicas, row.tpu.hbm, first)
+    return largest(measure, most, row.tpu.hbm, first)
 
 
-def specify(
-    variant: Variant, recipe: Recipe, tpu: Slice, batch: int | None, data: str = "cifar10"
-) -> RunSpec:
-    """The run that `sweep --tpu` would do on a slice."""
-    release = variant.release("auto")
-    recipe = recipes.resolved(recipe.name, variant.name)
-    usual = recipe.way.batch_per_replica
-    if usual is not None:
-        recipe = replace(recipe, batch_size=(batch or usual) * tpu.replicas)
-    return RunSpec(
-        variant=variant.name,
-        weights=WeightsId(release.name, f"md5:{release.md5}", release.rescale),
-        image_size=variant.image_size,
-        recipe=recipe,
-        data=data,
-        data_sha256="",
-        limit=None,
-        seed=0,
-        precision=machine.precision("auto", "tpu"),
-        feature_cache=recipe.way.frozen_backbone,
-        classes=len(datasets.classes(data, 10)),
-    )
-
-
-def _estimates(
-    spec: RunSpec, batch: int | None, tpu: Slice, working: Working
-) -> tuple[Estimate, ...]:
+def _estimates(case: PlanCase, batch: int | None, working: Working) -> tuple[Estimate, ...]:
     """The estimate of each program, up to the first that does not fit."""
     estimates: list[Estimate] = []
-    programs = compile_cache.lower(spec, batch, tpu.replicas, partial(working, "trace", ""))
+    tpu = case.tpu
+    programs = compile_cache.lower(
+        case.spec(batch), case.data, batch, tpu.replicas, partial(working, "trace", "")
+    )
     for number, lowered in enumerate(programs, 1):
         note = f"program {number} of {len(programs)}"
         tell = partial(working, f"compile {lowered.name}", note)

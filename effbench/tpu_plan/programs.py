@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from effbench.config.run_spec import RunSpec
+from effbench.data.outline import Outline
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
@@ -42,13 +43,14 @@ class OneOf(Layout):
         return tf.reshape(rows, (self.replicas, -1, *rows.shape[1:]))[self.number]
 
 
-def programs(spec: RunSpec, batch: int | None, replicas: int) -> list[Program]:
+def programs(spec: RunSpec, data: Outline, batch: int | None, replicas: int) -> list[Program]:
     """The programs of one run; the first is the one in which the network runs.
 
     Weights are random and images black: the values do not change a program.
 
     Args:
         spec: what the run is; the batch of its recipe is that of all replicas.
+        data: how many images of what kind it is on.
         batch: images that a replica takes at once where the network runs, or None for what the run
             takes.
         replicas: how many replicas share the work.
@@ -56,4 +58,4 @@ def programs(spec: RunSpec, batch: int | None, replicas: int) -> list[Program]:
     layout = OneOf(copies=replicas, number=tf.Variable(0))
     device = Device("tpu", "", 1, layout)
     with layout.scope():
-        return methods.of(spec.recipe).programs(spec, batch, device)
+        return methods.of(spec.recipe).programs(spec, data, batch, device)

@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Piece = TypeVar("Piece")
 
 
-def batches_at_once(rows: Rows, batch: int, multiple: int = 1) -> int:
+def batches_at_once(rows: Rows | np.ndarray, batch: int, multiple: int = 1) -> int:
     """Batches of a piece: as many as `PIECE_BYTES` hold, a multiple of `multiple`."""
     size = batch * int(np.prod(rows.shape[1:]))
     return max(1, PIECE_BYTES // (size * multiple)) * multiple

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from effbench.config import schedule
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.data import datasets
+from effbench.data.outline import Outline
 from effbench.hardware.devices import Device
+from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.training import evaluate, fine_tune_step, inputs
-from effbench.training.evaluate import Evaluator
-from effbench.training.replica_program import Program, evaluation, size_of
+from effbench.training import evaluate, feeding, fine_tune_step, inputs
+from effbench.training.evaluate import Evaluator, Lookup
+from effbench.training.replica_program import Program, evaluation, images_of, size_of
 
 
-def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
+def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) -> list[Program]:
     """Lists the programs, as `methods.Method` says.
 
     With `batch`, a step takes that many images on each replica, and the run has more of them in
@@ -31,12 +32,13 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     model, noise = backbone.trainable(
         VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
     )
-    counts = datasets.counts(spec.data)
-    side = datasets.DATASETS[spec.data].side or spec.image_size
-    images = [np.zeros((count, side, side, 3), np.uint8) for count in counts]
+    run = inputs.forward(spec, model, device, evaluate.batch(layout))
+    shapes = [(count, *data.pixels(spec.image_size)) for count in data.counts]
+    images = (_held if data.side else _fed)(shapes, run, layout)
+    count, validation, *test = data.counts
     task = fine_tune_step.FineTuneTask(
-        images=inputs.gathered(images[0], layout),
-        labels=np.zeros(counts[0], np.uint8),
+        images=images.train,
+        labels=np.arange(count) % spec.classes,
         recipe=recipe,
         preprocessing=spec.preprocessing,
         seed=spec.seed,
@@ -49,30 +51,80 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
 
     def planned(stage: schedule.Stage) -> int:
         """Steps of the run itself, whatever the batch of the plan."""
-        return sum(schedule.steps_in_epoch(spec.recipe, counts[0], epoch) for epoch in stage.epochs)
+        return sum(schedule.steps_in_epoch(spec.recipe, count, epoch) for epoch in stage.epochs)
 
-    evaluated = images[1].nbytes + images[2].nbytes
     steps = [
         Program(
             f"step at {stage.image_size}",
             trainer.step(stage),
             (
-                tf.TensorSpec((batch_size,), tf.int32),
+                images_of(images.fed, batch_size),
                 tf.TensorSpec((batch_size,), tf.int32),
                 tf.TensorSpec((2,), tf.int32),
             ),
             batch_size // layout.replicas,
             math.ceil(planned(stage) * whole / batch_size),
-            evaluated,
+            images.beside_step,
         )
         for stage in schedule.split(recipe, spec.image_size)
     ]
     few = evaluate.batch(layout) * layout.replicas
-    small = inputs.backbone(images[1][:few], spec, model, device)
-    rounds = schedule.epochs(spec.recipe, counts[0]) + 1
-    calls = rounds * math.ceil(counts[1] / few) + math.ceil(counts[2] / few)
-    held = size_of(trainer.variables) - size_of(model.variables) + images[0].nbytes + evaluated
+    rounds = schedule.epochs(spec.recipe, count) + 1
+    calls = rounds * math.ceil(validation / few) + sum(math.ceil(part / few) for part in test)
+    held = size_of(trainer.variables) - size_of(model.variables) + images.beside_evaluation
     head = (1, VARIANTS[spec.variant].width, spec.classes)
-    body = evaluation("evaluation", Evaluator(small, few, layout), layout, head, calls)
+    evaluator = Evaluator(images.features, few, layout)
+    body = evaluation("evaluation", evaluator, layout, head, calls, images.fed)
     # The largest first. The last has a loop of one turn.
     return [*reversed(steps), replace(body, held=held, body=body)]
+
+
+@dataclass(frozen=True)
+class _Images:
+    """How images come to the programs.
+
+    Attributes:
+        train: as `FineTuneTask.images`.
+        features: what an `Evaluator` looks features up with.
+        fed: the shape of an image that a program is handed; () where it is given positions.
+        beside_step: bytes of images on the device that a step does not take.
+        beside_evaluation: bytes of images on the device that a turn of evaluation does not take.
+    """
+
+    train: Lookup
+    features: Lookup
+    fed: tuple[int, ...]
+    beside_step: int
+    beside_evaluation: int
+
+
+Shapes = list[tuple[int, int, int, int]]
+
+
+def _held(shapes: Shapes, run: Lookup, layout: Layout) -> _Images:
+    """All of them lie on the device."""
+    train, *evaluated = map(math.prod, shapes)
+    few = evaluate.batch(layout) * layout.replicas
+    return _Images(
+        train=inputs.gathered(np.zeros(shapes[0], np.uint8), layout),
+        features=inputs.gathered(np.zeros((few, *shapes[0][1:]), np.uint8), layout, run),
+        fed=(),
+        beside_step=sum(evaluated),
+        beside_evaluation=train + sum(evaluated),
+    )
+
+
+def _fed(shapes: Shapes, run: Lookup, layout: Layout) -> _Images:
+    """The host hands over those of a step, and those of some turns of evaluation at once."""
+    batch, most = evaluate.batch(layout), max(count for count, *_ in shapes[1:])
+    # A view of one black pixel, which takes no memory.
+    rows = np.broadcast_to(np.uint8(0), shapes[0])
+    piece = feeding.batches_at_once(rows, batch, layout.replicas) // layout.replicas
+    turns = min(piece, math.ceil(most / (batch * layout.replicas)))
+    return _Images(
+        train=tf.identity,
+        features=run,
+        fed=shapes[0][1:],
+        beside_step=0,
+        beside_evaluation=(turns - 1) * batch * math.prod(shapes[0][1:]),
+    )

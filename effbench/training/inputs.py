@@ -112,9 +112,9 @@ def _kept(device: Device) -> Iterator[Path]:
 def direct(
     job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
 ) -> tuple[list[Lookup], int]:
-    """Runs the backbone on the images of every batch, as the case study did."""
+    """Runs the backbone on the images of every batch, as the case study did; all are held."""
     spec, layout = job.specs[0], device.layout
-    train, *held_out = (np.asarray(split.images) for split in dataset.splits)
+    train, *held_out = (split.pixels[:] for split in dataset.splits)
     batch = spec.recipe.batch_size // layout.replicas
     return [
         gathered(train, layout, forward(spec, model, device, batch)),

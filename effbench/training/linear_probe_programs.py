@@ -10,7 +10,7 @@ import numpy as np
 from effbench.config import schedule
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.data import datasets
+from effbench.data.outline import Outline
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
@@ -20,21 +20,20 @@ from effbench.training.evaluate import Evaluator
 from effbench.training.replica_program import Program, evaluation, size_of
 
 
-def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
+def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) -> list[Program]:
     """Lists the programs, as `methods.Method` says."""
     layout = device.layout
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
-    counts = datasets.counts(spec.data)
-    side = datasets.DATASETS[spec.data].side or spec.image_size
+    counts = data.counts
     usual = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
     arrays = [np.zeros((images, variant.width), np.float32) for images in counts]
-    train, validation, test = (inputs.gathered(values, layout) for values in arrays)
-    evaluators = (
-        Evaluator(validation, counts[1], layout),
-        Evaluator(test, counts[2], layout),
-    )
-    labels = [np.zeros(images, np.uint8) for images in counts]
+    train, *held_out = (inputs.gathered(values, layout) for values in arrays)
+    evaluators = [
+        Evaluator(lookup, images, layout)
+        for lookup, images in zip(held_out, counts[1:], strict=True)
+    ]
+    labels = [np.arange(images) % spec.classes for images in counts]
     task = linear_probe.ProbeTask(
         train, labels[0], evaluators[0], labels[1], variant.width, layout, spec.classes
     )
@@ -45,7 +44,7 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         Program(
             "features",
             inputs.forward(spec, model, device, batch or usual),
-            (tf.TensorSpec((batch or usual, side, side, 3), tf.uint8),),
+            (tf.TensorSpec((batch or usual, *data.pixels(spec.image_size)), tf.uint8),),
             batch or usual,
             # The run itself goes chunk by chunk, always with the usual batch.
             math.ceil(sum(counts) / (batch * layout.replicas))
@@ -71,6 +70,8 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
         ("last validation", 1, len(SELECTIONS), 1),
         ("test", 2, len(SELECTIONS), 1),
     ):
+        if split == len(counts):  # there is no test split
+            continue
         evaluator = evaluators[split - 1]
         # One batch of it, which looks up no more than it needs: what a loop does before it begins,
         # with the whole array, is in the program with the loop.

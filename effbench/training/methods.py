@@ -10,6 +10,7 @@ import numpy as np
 
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.data.outline import Outline
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import keras
 from effbench.progress import Report
@@ -32,14 +33,14 @@ class Method:
     Attributes:
         train: trains and scores every run of a job.
         programs: lists the programs that a run executes on each replica, the one with the network
-            first; takes the run, the images that a replica takes at once in that one (None for what
-            the run takes), and the device.
+            first; takes the run, how much data there is, the images that a replica takes at once in
+            that one (None for what the run takes), and the device.
         backbone: builds the backbone of a finished run again; takes its record, the arrays it kept
             of the backbone, a folder to search for weights, and who is told of a download.
     """
 
     train: Callable[[Setting], Outcome]
-    programs: Callable[[RunSpec, int | None, Device], list[Program]]
+    programs: Callable[[RunSpec, Outline, int | None, Device], list[Program]]
     backbone: Callable[[RunResult, list[np.ndarray], Path | None, Report], keras.Model]
 
 

@@ -39,7 +39,12 @@ class Program:
 
 
 def evaluation(
-    name: str, evaluator: Evaluator, layout: Layout, head: tuple[int, int, int], calls: int
+    name: str,
+    evaluator: Evaluator,
+    layout: Layout,
+    head: tuple[int, int, int],
+    calls: int,
+    fed: tuple[int, ...] = (),
 ) -> Program:
     """Logits of one split, batch by batch in a loop.
 
@@ -49,6 +54,7 @@ def evaluation(
         layout: the replica's.
         head: how many heads are evaluated beside each other, of how many features and classes.
         calls: how many calls the whole run makes.
+        fed: as for `images_of`.
     """
     rounds = len(evaluator.batches) // layout.replicas
     batch = evaluate.batch(layout)
@@ -56,13 +62,23 @@ def evaluation(
         name,
         evaluator.share,
         (
-            tf.TensorSpec((rounds, batch), tf.int32),
+            images_of(fed, rounds, batch),
             tf.TensorSpec(head, tf.float32),
             tf.TensorSpec((head[0], head[2]), tf.float32),
         ),
         rounds * batch,
         calls,
     )
+
+
+def images_of(fed: tuple[int, ...], *shape: int) -> tf.TensorSpec:
+    """What a program is given of images: of each its pixels, or its position where `fed` is ().
+
+    Args:
+        fed: the shape of an image that the host hands over.
+        shape: how many images.
+    """
+    return tf.TensorSpec((*shape, *fed), tf.uint8 if fed else tf.int32)
 
 
 def size_of(variables: Iterable[tf.Variable]) -> int:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from support.options import sweep_options
 
+from effbench import cache
 from effbench.bench import comparisons
 from effbench.config.sweep_options import SweepOptions
 from effbench.errors import EffbenchError
+from effbench.files import write_atomically
 from effbench.records.record import RunResult
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -61,6 +63,26 @@ def test_probe_leaves_the_cache_alone(probed) -> None:
     assert list(probed[2].iterdir()) == []
 
 
+def test_probe_computes_all_anew_but_downloads_nothing_twice(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path))
+    for folder in (cache.features(), cache.downloads()):
+        write_atomically(folder / "file", b"kept")
+    seen = []
+
+    def run(*_: object) -> None:
+        seen.extend([cache.directory(), cache.features().exists()])
+        seen.append((cache.downloads() / "file").read_bytes())
+        raise EffbenchError("enough", "seen", "stop")
+
+    monkeypatch.setattr(comparisons.scheduler, "run", run)
+    with pytest.raises(EffbenchError, match="enough"):
+        comparisons._sweep(TINY, True, lambda event: None)
+    assert seen[0] != tmp_path
+    assert seen[1:] == [False, b"kept"]
+    assert (cache.downloads() / "file").read_bytes() == b"kept"
+    assert not seen[0].exists()
+
+
 def test_extraction_and_the_bare_loop_are_timed() -> None:
     timings = comparisons.best(
         {"ours": ("extraction", "B0", 32), "bare": ("bare_loop", "B0", 32, False)}, rounds=1
@@ -86,6 +108,22 @@ def test_every_variant_is_probed_by_itself(probed, monkeypatch) -> None:
         f"{name}: {way}" for name in ("B0", "B1") for way in ways
     ]
     assert len(comparison.findings) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limit"),
+    [((), 4000), (("--data", "digits"), None), (("--data", "digits", "--limit", "30"), 30)],
+)
+def test_a_probe_takes_4000_images_or_all(arguments, limit, monkeypatch, run) -> None:
+    asked = []
+
+    def probe(options: SweepOptions, _: object) -> comparisons.TimingComparison:
+        asked.append(options.images.limit)
+        return comparisons.TimingComparison((), ())
+
+    monkeypatch.setattr(comparisons, "probe", probe)
+    assert run("bench", "probe", *arguments).code == 0
+    assert asked == [limit]
 
 
 def test_features_of_every_variant_are_timed_in_one_table(monkeypatch, run) -> None:

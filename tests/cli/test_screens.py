@@ -12,6 +12,7 @@ from support.records import complete, failure, spec
 from effbench.bench import step, step_table
 from effbench.bench.comparisons import Timing, TimingComparison
 from effbench.cli import bench, console, export, plan
+from effbench.data.outline import Outline
 from effbench.export.predict import Prediction
 from effbench.hardware.tpu_slices import SLICES
 from effbench.records.store import Store
@@ -97,8 +98,9 @@ def test_steps(screen):
     fits(screen, *(f"{row.ratio:.2f}" for row in rows))
 
 
+@pytest.mark.parametrize("data", [Outline((45_000, 5_000, 10_000), 10, 32), Outline((20, 9), 2)])
 @pytest.mark.parametrize("price", [None, 4.0])
-def test_a_plan(price, screen):
+def test_a_plan(price, data, screen):
     estimate = Estimate(
         name="step at 480",
         images=16,
@@ -114,9 +116,9 @@ def test_a_plan(price, screen):
         compile_seconds=103.0,
     )
     rows = [
-        planner.PlannedRun(spec(variant="XL"), SLICES["v3-8"], (estimate,), "", 1024),
+        planner.PlannedRun(spec(variant="XL"), SLICES["v3-8"], data, (estimate,), "", 1024),
         planner.PlannedRun(
-            spec(variant="L"), SLICES["v3-8"], (), "the compiler crashed: " + "why " * 30
+            spec(variant="L"), SLICES["v3-8"], data, (), "the compiler crashed: " + "why " * 30
         ),
     ]
     plan._print(rows, price)

@@ -13,6 +13,7 @@ from effbench import cache
 from effbench.bench import comparisons, step
 from effbench.bench.comparisons import Timing, TimingComparison
 from effbench.config.recipes import RECIPES
+from effbench.data import datasets
 from effbench.export import predict
 from effbench.export.predict import Prediction
 from effbench.files import write_atomically
@@ -38,6 +39,7 @@ def planned() -> list[planner.PlannedRun]:
                 recipe=RECIPES[run["recipe"]],
             ),
             SLICES[run["tpu"]],
+            datasets.outline("cifar10"),
             tuple(Estimate(**program) for program in run["programs"]),
             run["problem"],
             largest=24,

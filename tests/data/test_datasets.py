@@ -17,7 +17,7 @@ from support.cifar import (
     write,
 )
 
-from effbench.data import cifar10, datasets
+from effbench.data import cifar10, cifar100, datasets
 from effbench.data.cifar_archive import unpickle_arrays
 from effbench.data.splits import Dataset
 from effbench.errors import DataError, UsageError
@@ -329,6 +329,18 @@ def test_an_impossible_limit_is_refused(limit, digits):
     with pytest.raises(UsageError) as caught:
         digits.limited(limit)
     assert f"10 (an image of each class) to 1,257 images: {limit};" in str(caught.value)
+
+
+def test_the_outline_of_a_dataset_is_what_its_row_says(digits, tmp_path):
+    outline = datasets.outline("digits")
+    assert outline.counts == tuple(len(split.labels) for split in digits.splits)
+    assert (outline.classes, outline.side) == (10, digits.train.images.shape[1])
+    assert datasets.outline("cifar100").classes == len(cifar100.CLASSES)
+    for name in ("flowers102", "cars"):
+        assert datasets.outline(name).side is None
+    assert datasets.outline("flowers102").pixels(224) == (224, 224, 3)
+    with pytest.raises(UsageError, match="unknown dataset: mine"):
+        datasets.outline("mine")
 
 
 def test_an_unknown_dataset_is_refused_with_the_choice():

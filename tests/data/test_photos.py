@@ -202,6 +202,45 @@ def test_classes_that_cannot_be_learnt(counts, expected, tmp_path):
     assert refused(root).startswith(expected)
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [
+        THREE,
+        {"a": 20, "b": 30},
+        {"train/a": 60, "train/b": 40, "test/a": 3, "test/b": 2},
+        {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1},
+    ],
+)
+def test_the_outline_counts_what_would_be_loaded_and_opens_nothing(folders, tmp_path):
+    root = fill(tmp_path / "photos", folders)
+    dataset = load(root)
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"")
+    outline = photos.outline(root)
+    assert outline.counts == tuple(len(split.labels) for split in dataset.splits)
+    assert (outline.classes, outline.side) == (2, None)
+
+
+@pytest.mark.parametrize("form", ["folder", "table"])
+def test_the_outline_knows_images_whatever_their_names_end_in_and_groups(form, tmp_path):
+    root = fill(tmp_path / "photos", {"a": 30, "b": 30})
+    for number in range(30):
+        (root / f"b/{number:04d}.png").rename(root / f"b/{number:04d}")
+    put(root / "a/notes", b"no image")
+    if form == "table":
+        names = [*(f"a/{n:04d}.png" for n in range(30)), *(f"b/{n:04d}" for n in range(30))]
+        rows = [f"{name},{name[0]},{name[:5]}{int(name[5]) // 3}\n" for name in names]
+        root = put(root / "t.csv", "".join(["file_name,label,group\n", *rows]).encode())
+    assert photos.outline(root).counts == tuple(len(part.labels) for part in load(root).splits)
+
+
+@pytest.mark.parametrize(("folders", "expected"), [({"a": 3}, "two classes"), ({}, "no folders")])
+def test_an_outline_of_what_cannot_be_learnt_is_refused(folders, expected, tmp_path):
+    root = fill(tmp_path, folders)
+    with pytest.raises(DataError, match=expected):
+        photos.outline(root)
+
+
 def test_a_source_that_is_not_there(tmp_path):
     assert refused(tmp_path / "x").startswith(f"no such folder or CSV: {tmp_path}/x; give ")
 

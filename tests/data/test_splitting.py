@@ -2,6 +2,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from effbench.data import datasets
 from effbench.data.listing import ListedImage
 from effbench.data.splitting import FEW_GROUPS, Division, divide
 from effbench.errors import DataError
@@ -56,6 +57,15 @@ def test_a_missing_validation_split_is_a_tenth_of_train():
     assert counts(found)["train", "a"] == 90
     assert counts(found)["validation", "b"] == 5
     assert {image for image in found.images if image.split == "test"} == set(test)
+
+
+@pytest.mark.parametrize(("name", "train"), [("flowers102", 2040), ("cars", 8144)])
+def test_the_tenth_of_a_published_training_part_is_as_large_as_its_row_says(name, train):
+    classes = datasets.outline(name).classes
+    rows = [ListedImage(f"{n:05d}.jpg", str(n % classes), "train") for n in range(train)]
+    test = [ListedImage(f"test/{n}.jpg", str(n), "test") for n in range(classes)]
+    found = Counter(image.split for image in division(rows, test).images)
+    assert (found["train"], found["validation"]) == datasets.outline(name).counts[:2]
 
 
 def test_without_a_test_split_there_is_none():

@@ -196,6 +196,12 @@ def test_a_tpu_resizes_to_the_same_but_for_rounding(size):
     np.testing.assert_allclose(products, plain, atol=5e-5)
 
 
+def test_a_tpu_leaves_images_of_the_right_size_as_they_are():
+    images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
+    plain, products = (preparation.prepare(images, 40, "tf", kind) for kind in ("cpu", "tpu"))
+    np.testing.assert_array_equal(products, plain)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_swish_and_its_gradient_are_those_of_tensorflow(dtype):
     values = tf.cast(np.linspace(-12, 12, 201), dtype)

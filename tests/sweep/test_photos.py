@@ -20,10 +20,13 @@ from effbench.report.charts import drawing
 from effbench.report.mistakes import IMAGES_LISTED
 from effbench.report.render import document, page
 from effbench.report.select import Selection
+from effbench.sweep import resolve as resolve_module
 from effbench.sweep import run_job, worker_process
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 from effbench.training.job import JOB, Job
+
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 
 FLAGS = {"variants": "B0", "weights": "none", "device": "cpu", "image_size": 32, "epochs": 2}
 
@@ -117,10 +120,6 @@ def test_a_run_knows_its_classes_and_where_the_photos_are(folder):
             "digits; leave them out: its images are squashed, bilinearly, by the network itself",
         ),
         (
-            {"feature_cache": False},
-            "--no-feature-cache is for images that are held in memory: photos in ",
-        ),
-        (
             {"data": "digits", "skip_unreadable": True},
             "--skip-unreadable is for photos: --data digits; leave it out",
         ),
@@ -143,6 +142,15 @@ def test_what_does_not_suit_the_images_is_refused(flags, line, folder):
     with pytest.raises(UsageError) as caught:
         resolve(sweep_options(**{"data": str(folder), **FLAGS, **flags}))
     assert str(caught.value).startswith(line)
+
+
+def test_photos_that_do_not_fit_in_memory_are_not_run_in_every_step(folder, monkeypatch):
+    monkeypatch.setattr(resolve_module, "HELD_BYTES", 60 * 32**2 * 3)
+    flags = FLAGS | {"data": str(folder), "feature_cache": False}
+    (spec,) = resolve(sweep_options(**flags)).specs
+    assert not spec.feature_cache
+    with pytest.raises(UsageError, match=r"holds all images .*: 0\.0 GB of 60 photos at 64"):
+        resolve(sweep_options(**flags | {"image_size": 64}))
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -188,6 +196,18 @@ def test_photos_of_a_table_are_tested_and_each_class_is_known(folder, tmp_path):
     assert row.per_class is not None
     assert [figures.name for figures in row.per_class.classes] == [f"class {n}" for n in range(7)]
     assert np.isclose(row.columns["balanced_accuracy"], row.per_class.balanced_accuracy)
+
+
+def test_a_head_is_the_same_with_the_backbone_in_every_step(folder, tmp_path):
+    cached, direct = (
+        run(folder, tmp_path / str(flag), feature_cache=flag).load().results[0]
+        for flag in (True, False)
+    )
+    computed = [result.provenance.features_computed for result in (cached, direct)]
+    assert computed == [60, 0]
+    for ours, theirs in zip(cached.history, direct.history, strict=True):
+        assert ours.train.loss == pytest.approx(theirs.train.loss, rel=1e-3)
+        assert ours.validation.loss == pytest.approx(theirs.validation.loss, rel=1e-3)
 
 
 def test_photos_that_changed_since_are_no_run_of_the_sweep(folder, tmp_path):

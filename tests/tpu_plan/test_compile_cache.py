@@ -14,6 +14,8 @@ from support.records import spec
 
 import effbench
 from effbench import provenance
+from effbench.data import datasets
+from effbench.data.outline import Outline
 from effbench.errors import DiskError, EffbenchError, RelayedError
 from effbench.hardware import tpu as tpus
 from effbench.hardware.tpu_slices import SLICES
@@ -23,6 +25,7 @@ from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.messages import COMPILED, LOWERED, Compiled, Lowered
 
 V3, V2 = SLICES["v3-8"], SLICES["v2-8"]
+CIFAR10 = datasets.outline("cifar10")
 DONE = Compiled("", 1.5, temporaries=3)
 ROWS = (Lowered("features", "a.mlir", 32, 235, 0, "b.mlir", 2),)
 
@@ -151,8 +154,11 @@ def test_programs_are_known_by_all_that_shapes_them(player, tmp_path, monkeypatc
     for name in ("a.mlir", "b.mlir"):
         (programs / name).write_text("module")
 
-    def lower(batch: int | None = None, replicas: int = 8, **changes: object) -> None:
-        assert compile_cache.lower(spec(**changes), batch, replicas, player.working) == ROWS
+    def lower(
+        outline: Outline = CIFAR10, batch: int | None = None, replicas: int = 8, **changes: object
+    ) -> None:
+        asked = spec(**changes), outline, batch, replicas
+        assert compile_cache.lower(*asked, player.working) == ROWS
 
     lower()
     lower()
@@ -167,12 +173,20 @@ def test_programs_are_known_by_all_that_shapes_them(player, tmp_path, monkeypatc
     lower()
     assert player.worked == 6
     lower(recipe=replace(spec().recipe, name="another", pretrained=False))
+    lower(recipe=replace(spec().recipe, geometry="crop", filter="bicubic"))
     assert player.worked == 6
     lower(recipe=replace(spec().recipe, dropout=0.5))
     assert player.worked == 7
+    # Photos, fewer of them, and of other classes; what they are called is all the same.
+    for count, outline in enumerate(
+        (replace(CIFAR10, side=None), Outline((220, 24), 10), Outline((220, 24), 2)), start=8
+    ):
+        for name in ("ants", "bees"):
+            lower(outline, classes=outline.classes, data=name)
+        assert player.worked == count
     (programs / "b.mlir").unlink()
     lower()
-    assert player.worked == 8
+    assert player.worked == 11
 
 
 def test_without_the_extra_it_says_which_command_installs_it(monkeypatch):

@@ -10,20 +10,23 @@ from pathlib import Path
 import pytest
 from support import tiny
 from support.commandline import one_line
+from support.pictures import put
 from support.records import spec
 
 from effbench import cache, provenance
 from effbench.config.recipes import RECIPES
-from effbench.config.variants import VARIANTS
+from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
-from effbench.errors import DiskError, RelayedError, UsageError
+from effbench.data.outline import Outline
+from effbench.errors import DiskError, RelayedError
 from effbench.hardware.tpu_slices import SLICES
 from effbench.models import backbone
 from effbench.progress import silent
 from effbench.tpu_plan import compile_cache, planner, programs
 from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.messages import Compiled, Lowered
-from effbench.tpu_plan.planner import BATCHES, PlanOptions
+from effbench.tpu_plan.plan_request import PlanOptions
+from effbench.tpu_plan.planner import BATCHES
 from effbench.training import variable_packing
 
 GIB = 2**30
@@ -36,13 +39,15 @@ class Played:
     """Programs whose memory and time are known, and a compiler that does as told."""
 
     def __init__(self) -> None:
+        self.asked: list[tuple[RunSpec, Outline]] = []
         self.compiled: list[tuple[str, str]] = []
         self.crash = ""
 
-    def lower(self, spec, batch, replicas, working) -> tuple[Lowered, ...]:
+    def lower(self, spec, data, batch, replicas, working) -> tuple[Lowered, ...]:
         working()
+        self.asked.append((spec, data))
         images = batch or 32
-        steps = 8 * 45_000 // spec.recipe.batch_size
+        steps = 8 * data.counts[0] // spec.recipe.batch_size
         return (
             Lowered("features", f"{spec.variant}-{images}", images, 235, 0, "", 1),
             Lowered("head step", f"head-{replicas}", 16, steps, GIB, "", 1),
@@ -112,10 +117,10 @@ def test_a_crash_of_the_compiler_is_one_row(played):
 
 
 def test_a_crash_of_the_tracing_is_one_row(played, monkeypatch):
-    def crash(spec, *_: object) -> tuple[Lowered, ...]:
+    def crash(spec, data, *_: object) -> tuple[Lowered, ...]:
         if spec.variant == "B0":
             raise CrashError("ended by SIGKILL")
-        return played.lower(spec, None, 8, lambda: None)
+        return played.lower(spec, data, None, 8, lambda: None)
 
     monkeypatch.setattr(compile_cache, "lower", crash)
     rows = planner.make(PlanOptions("v3-8", "B0,B1"), silent)
@@ -191,6 +196,16 @@ def test_the_search_finds_the_largest_whatever_memory_is_like(memory, first):
         (["--batch-per-replica", "6000"], "takes up to 5,625 on v3-8: 6,000 on each of 8"),
         (["--price-per-hour", "-1"], "--price-per-hour"),
         (["--tpu"], "--tpu"),
+        (["--data", "mnist"], "unknown dataset: mnist; choose from cifar10, "),
+        (["--image-size", "31"], "--image-size"),
+        (["--set", "crops=1"], "case-study has no such key to --set: crops=1; keys are "),
+        (["--set", "batch_size=100"], "divides by the 8 replicas: 100; give a multiple of 8"),
+        (["--set", "geometry=crop"], "geometry and filter are for photos, which have sizes"),
+        (
+            ["--data", "digits", "--recipe", "finetune", "--set", "batch_size=1264"],
+            "finetune trains on whole batches of images, of which there are 1,258: a batch of "
+            "1264; plan a smaller one, e.g. --set batch_size=32",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -258,6 +273,69 @@ def test_a_table_for_people_is_narrow_and_whole(more, width, run, played):
     assert not any("…" in line for line in table)
 
 
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Photos without a test split, of which one is no image, and nobody may look into any."""
+    counts = {"train/ants": 60, "train/bees": 40, "val/ants": 6, "val/bees": 4}
+    for name, count in counts.items():
+        for number in range(count):
+            put(tmp_path / "my ants" / name / f"{number}.JPG", b"")
+    put(tmp_path / "my ants" / "train/bees/notes.txt", b"no image")
+    return tmp_path / "my ants"
+
+
+def test_photos_of_ones_own_are_planned_by_how_many_there_are(run, played, folder):
+    done = run(*ARGUMENTS, "--data", folder, "--image-size", 96, "--set", "epochs=3", "--json")
+    assert done.code == 0, done.err
+    ((spec, outline),) = played.asked
+    assert (outline.counts, outline.classes, outline.side) == ((100, 10), 2, None)
+    assert (spec.data, spec.classes, spec.image_size) == ("my_ants", 2, 96)
+    assert (spec.recipe.epochs, spec.recipe.batch_size) == (3, 128)
+    plain = json.loads(done.out)
+    (found,) = plain["runs"]
+    assert found["data"] == "my_ants"
+    assert (found["images"], found["classes"]) == ({"train": 100, "validation": 10}, 2)
+    # 32 on each of 8 replicas in 6.4 ms.
+    assert found["images_per_second"] == pytest.approx(32 * 8 / 6.4e-3)
+    about = "Data: my_ants, 2 classes; images: 100 train, 10 validation, 0 test; counted and split"
+    assert plain["notes"][0].startswith(about)
+
+
+def test_what_the_host_must_feed_is_said_of_photos_alone(run, played, folder):
+    photos = run(*ARGUMENTS, "--data", folder).out
+    assert "Images/s" in photos
+    assert "40,000" in photos
+    assert "not in it: " in photos.lower()
+    assert "decoding of photos before it" in photos
+    assert "augments all of it" not in photos
+    known = run(*ARGUMENTS, "--data", "cifar100").out
+    assert "Images/s" not in known
+    assert "cifar100, 100 classes; images: 45,000 train, 5,000 validation, 10,000 test; as" in known
+
+
+def test_a_set_of_photos_without_a_whole_batch_is_one_line(run, played, folder):
+    flags = ("--recipe", "finetune", "--data", folder)
+    one_line(run(*ARGUMENTS, *flags), 2, "of which there are 100: a batch of 512; plan a smaller")
+    assert played.asked == []
+    done = run(*ARGUMENTS, *flags, "--set", "batch_size=32")
+    assert done.code == 0
+    assert "augments all of it" in done.out
+
+
+def test_photos_that_cannot_be_trained_on_are_one_line(run, played, tmp_path):
+    one_line(run(*ARGUMENTS, "--data", tmp_path), 1, "no folders of classes: ")
+    put(tmp_path / "a/1.png", b"")
+    one_line(run(*ARGUMENTS, "--data", tmp_path), 1, "there must be two classes or more: a; ")
+
+
+def test_too_few_photos_have_no_largest_batch(run, played, tmp_path):
+    for number in range(40):
+        put(tmp_path / f"{'ab'[number % 2]}/{number}.png", b"")
+    (found,) = json.loads(run(*ARGUMENTS, "--data", tmp_path, "--max-batch", "--json").out)["runs"]
+    assert found["images"]["train"] == 28
+    assert found["largest_batch_per_replica"] is None
+
+
 # --- the real compiler ---------------------------------------------------------------------------
 
 # What the recipes ask for, and what they do not.
@@ -318,7 +396,7 @@ def test_every_part_of_a_training_step_compiles_for_a_v3(monkeypatch, most, chan
     monkeypatch.setattr(variable_packing, "MOST", most)
     monkeypatch.setattr(backbone, "trainable", lambda *_: tiny.build())
     asked = spec(recipe=replace(RECIPES["progressive"], stages=1, **changes), image_size=64)
-    step, _ = programs.programs(asked, 16, 8)
+    step, _ = programs.programs(asked, datasets.outline("cifar10"), 16, 8)
     file = lower_worker._keep(lower_worker.stablehlo(step), cache.plans() / "programs")
     found = compile_cache.compile(file, SLICES["v3-8"], lambda: None)
     assert found.problem == ""
@@ -377,19 +455,3 @@ def test_a_libtpu_that_does_not_load_is_one_line(real, tmp_path):
         patch.setenv("TPU_LIBRARY_PATH", str(broken))
         with pytest.raises(RelayedError, match=r"^libtpu does not load: "):
             compile_cache.begin(SLICES["v2-8"], lambda: None)
-
-
-def test_too_large_a_batch_is_a_usage_error():
-    with pytest.raises(UsageError, match="there are 45,000 training images"):
-        planner._check_batch(20_000, SLICES["v2-8"], 45_000)
-
-
-def test_a_plan_takes_the_counts_of_its_dataset_from_the_table():
-    tpu, variant = SLICES["v2-8"], VARIANTS["B0"]
-    spec = planner.specify(variant, RECIPES["case-study"], tpu, None, "digits")
-    assert (spec.data, spec.classes) == ("digits", 10)
-    assert datasets.counts("digits") == tuple(
-        len(split.labels) for split in datasets.load("digits").splits
-    )
-    with pytest.raises(UsageError, match="no published counts of images: mine"):
-        datasets.counts("mine")

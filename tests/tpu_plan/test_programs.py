@@ -5,23 +5,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support import tiny
 from support.records import spec
 
 from effbench.config.recipes import RECIPES
+from effbench.data import datasets
+from effbench.data.outline import Outline
 from effbench.hardware import distribution
 from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone
 from effbench.tpu_plan import programs
 from effbench.training import evaluate, feature_cache, inputs, linear_probe
 from effbench.training.replica_program import Program
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
 REPLICAS = 8
+CIFAR10 = datasets.outline("cifar10")
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Program]:
     small = spec(image_size=32, precision="mixed_bfloat16")
     try:
-        listed = programs.programs(small, None, REPLICAS)
+        listed = programs.programs(small, CIFAR10, None, REPLICAS)
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
     return {each.name: each for each in listed}
@@ -51,7 +58,7 @@ def test_features_go_by_the_batches_of_the_run(found):
 
 def test_another_batch_is_taken_as_asked():
     small = spec(image_size=32)
-    program = programs.programs(small, 24, REPLICAS)[0]
+    program = programs.programs(small, CIFAR10, 24, REPLICAS)[0]
     assert program.inputs[0].shape == (24, 32, 32, 3)
     assert (program.images, program.calls) == (24, math.ceil(60_000 / (24 * REPLICAS)))
 
@@ -71,6 +78,44 @@ def test_evaluations_are_those_of_the_run(found):
         assert program.images == 16 * turns[name]
         assert program.inputs[1].shape == (heads, 1280, 10)
         assert program.body.images == 16
+
+
+def test_photos_come_at_the_networks_own_size_and_without_a_test_split_nothing_is_tested():
+    """The features of a head; a folder has two splits."""
+    listed = programs.programs(spec(image_size=64, classes=3), Outline((90, 12), 3), None, REPLICAS)
+    names = ["features", "head step", "validation", "last validation"]
+    assert [program.name for program in listed] == names
+    features, step, *evaluations = listed
+    assert features.inputs[0].shape[1:] == (64, 64, 3)
+    assert step.calls == RECIPES["case-study"].epochs
+    assert {program.inputs[1].shape[-1] for program in evaluations} == {3}
+
+
+def test_a_whole_network_is_handed_its_photos_and_looks_others_up(monkeypatch):
+    monkeypatch.setattr(backbone, "trainable", lambda *_: tiny.build())
+    recipe = replace(RECIPES["finetune"], batch_size=32, epochs=2, flip=False, cutout=0.0)
+    asked = spec(recipe=recipe, image_size=64, classes=3)
+    (step, evaluation), (other_step, other_evaluation) = (
+        programs.programs(asked, outline, None, REPLICAS)
+        for outline in (Outline((90, 300), 3), Outline((90, 300, 40), 3, 32))
+    )
+    assert (step.inputs[0].shape, step.inputs[0].dtype) == ((32, 64, 64, 3), tf.uint8)
+    assert (other_step.inputs[0].shape, other_step.inputs[0].dtype) == ((32,), tf.int32)
+    assert evaluation.inputs[0].shape == (1, 16, 64, 64, 3)
+    assert other_evaluation.inputs[0].shape == (1, 16)
+    # Three times 300 images, 128 at once; and 40 test images, where there are any.
+    assert (step.calls, evaluation.calls) == (4, 9)
+    assert (other_step.calls, other_evaluation.calls) == (4, 10)
+    # Beside a step lie the images of the other splits, if any lie there; beside a turn of
+    # evaluation, the two other turns of the 300 that came with it.
+    assert (step.held, other_step.held) == (0, 340 * 32 * 32 * 3)
+    rest = other_evaluation.held - 430 * 32 * 32 * 3
+    assert evaluation.held == rest + 2 * 16 * 64 * 64 * 3
+    # What they are handed is what they take; this network has 8 features.
+    pixels, _, bias = evaluation.inputs
+    head = tf.TensorSpec((1, 8, 3), tf.float32)
+    for program, given in ((step, step.inputs), (evaluation, (pixels, head, bias))):
+        tf.function(program.function).get_concrete_function(*given)
 
 
 def test_a_replica_takes_its_part_as_a_strategys_does():
