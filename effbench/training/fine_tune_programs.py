@@ -14,6 +14,7 @@ from effbench.data import datasets
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
+from effbench.records.record import SELECTIONS
 from effbench.training import evaluate, fine_tune_step, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.replica_program import Program, evaluation, size_of
@@ -69,8 +70,10 @@ def programs(spec: RunSpec, batch: int | None, device: Device) -> list[Program]:
     ]
     few = evaluate.batch(layout) * layout.replicas
     small = inputs.backbone(images[1][:few], spec, model, device)
-    rounds = schedule.epochs(spec.recipe, counts[0]) + 1
-    calls = rounds * math.ceil(counts[1] / few) + math.ceil(counts[2] / few)
+    epochs = schedule.epochs(spec.recipe, counts[0])
+    # At the end, every epoch that a rule chooses once more, if these are not the same.
+    chosen = min(epochs, len(SELECTIONS))
+    calls = (epochs + chosen) * math.ceil(counts[1] / few) + chosen * math.ceil(counts[2] / few)
     held = size_of(trainer.variables) - size_of(model.variables) + images[0].nbytes + evaluated
     head = (1, VARIANTS[spec.variant].width, spec.classes)
     body = evaluation("evaluation", Evaluator(small, few, layout), layout, head, calls)
