@@ -189,6 +189,12 @@ def test_photos_of_a_table_are_tested_and_each_class_is_known(folder, tmp_path):
     assert [figures.name for figures in row.per_class.classes] == [f"class {n}" for n in range(7)]
     assert np.isclose(row.columns["balanced_accuracy"], row.per_class.balanced_accuracy)
 
+    (section,) = build.read(store, Selection(rule="final")).sections
+    (last,) = section.rows
+    assert last.reported_epochs == [len(results[0].history)]
+    right, images, _ = last.per_class.counts
+    assert 100 * right.sum() / images.sum() == pytest.approx(row.by("final"))
+
 
 def test_photos_that_changed_since_are_no_run_of_the_sweep(folder, tmp_path):
     request = resolve(sweep_options(data=str(folder), **FLAGS))
