@@ -37,6 +37,14 @@ class ExportFormat(StrEnum):
     tflite = "tflite"
 
 
+class EpochRule(StrEnum):
+    """Values of --select."""
+
+    val_loss = "val_loss"
+    val_accuracy = "val_accuracy"
+    final = "final"
+
+
 class CacheAction(StrEnum):
     """What to do with the cache."""
 
@@ -84,6 +92,10 @@ SettingsOption = Annotated[
 ResultsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the records.")]
 RescaleOption = Annotated[
     Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")
+]
+SelectOption = Annotated[
+    EpochRule | None,
+    typer.Option(help="Choose every run's epoch by this rule instead of its recipe's."),
 ]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
 GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]

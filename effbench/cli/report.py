@@ -11,7 +11,7 @@ import typer
 
 from effbench.cli.console import err, out, warn
 from effbench.cli.interruption import interrupted
-from effbench.cli.options import ResultsOption, VariantsOption, only
+from effbench.cli.options import ResultsOption, SelectOption, VariantsOption, only
 from effbench.errors import EffbenchError
 
 # Altair takes longer to import than a text table to print.
@@ -60,6 +60,7 @@ def report(
     group_by: Annotated[
         str, typer.Option(help="Columns that the rows of one table share.")
     ] = "recipe,data",
+    select: SelectOption = None,
     price_per_hour: Annotated[
         float | None, typer.Option(min=0, help="Dollars an hour of the machine, for the costs.")
     ] = None,
@@ -82,13 +83,15 @@ def report(
     style = only("formats", given)
     only("these", {"columns": columns is not None, "pairs": pairs})
     wanted = document.Wanted(columns, pairs)
-    selection = Selection(variants, recipe, weights, data, where, sort, group_by)
+    selection = Selection(variants, recipe, weights, data, where, sort, group_by, select)
     store = Store(results)
     contents = build.read(store, selection, price_per_hour)
     for problem in contents.problems:
         warn(problem)
     if csv and contents.failures:
         warn(f"not in the table: {len(contents.failures)} runs that failed")
+    if csv and contents.unscored:
+        warn(f"not in the table: {len(contents.unscored)} runs without scores by {select}")
     if csv and not contents.sections:
         raise EffbenchError("no finished run for a CSV", str(results), "leave --csv out")
     if plots is not None and not contents.sections:
@@ -132,6 +135,7 @@ def compare(
     alpha: Annotated[
         float, typer.Option(min=0, max=1, help="A drop counts below this p (Holm's correction).")
     ] = 0.05,
+    select: SelectOption = None,
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Fail too if a row of BASE could not be checked.")
     ] = False,
@@ -141,7 +145,7 @@ def compare(
     from effbench.report.comparison import compare
     from effbench.report.render import comparison_table
 
-    comparison = compare(base, new)
+    comparison = compare(base, new, select)
     for problem in comparison.problems:
         warn(problem)
     if sys.stdout.isatty() and not as_json:

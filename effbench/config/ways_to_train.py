@@ -26,7 +26,8 @@ class WayToTrain:
         micro_batches: a batch can go through the network in parts.
         saves_progress: the training keeps checkpoints, and saves what it has before it ends.
         tensorboard: the training can write logs for TensorBoard.
-        every_rule: the test images are scored by every rule of selection, not only the recipe's.
+        every_rule: there are epochs to choose from, and every rule of selection leaves its scores
+            and predictions, not only the recipe's.
     """
 
     trained: str
@@ -77,7 +78,7 @@ WAYS: Mapping[str, WayToTrain] = {
         micro_batches=False,
         saves_progress=False,  # heads are trained again sooner than saved
         tensorboard=False,
-        every_rule=True,  # which is cheap
+        every_rule=True,
     ),
     "network": WayToTrain(
         trained="a whole network",
@@ -89,6 +90,6 @@ WAYS: Mapping[str, WayToTrain] = {
         micro_batches=True,
         saves_progress=True,
         tensorboard=True,
-        every_rule=False,
+        every_rule=True,
     ),
 }

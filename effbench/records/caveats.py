@@ -96,9 +96,10 @@ def _direct(spec: RunSpec, _: Recipe) -> str | None:
     return "" if spec.recipe.way.frozen_backbone and not spec.feature_cache else None
 
 
-# Those that a record adds, or may add, to what its spec says.
+# Those that a record, or whoever reads it, may add to what its spec says.
 MICRO_BATCHES = "micro-batches"
 SKIPPED = "unreadable files skipped"
+ANOTHER_RULE = "another rule"
 
 CAVEATS = (
     Caveat(
@@ -125,6 +126,11 @@ CAVEATS = (
         "changed recipe",
         "a number of the recipe was changed on the command line",
         _other_numbers,
+    ),
+    Caveat(
+        ANOTHER_RULE,
+        "the epoch is chosen by another rule than the recipe's",
+        lambda *_: None,
     ),
     Caveat(
         "not native size",

@@ -12,9 +12,10 @@ from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES
 from effbench.data.datasets import DATASETS, names_classes
 from effbench.data.splits import label_dtype
-from effbench.records.record import SELECTIONS, RunResult, Scores
+from effbench.records.prediction_arrays import OF_AN_EPOCH, of_epoch
+from effbench.records.record import SELECTIONS, RunResult, Scores, Selected
 
-# The arrays of each split in `record.Predictions`.
+# The arrays of each split in `prediction_arrays.Predictions`.
 ARRAYS = ("index", "label", "predicted", "rank", "probability")
 
 _KNOWN = {
@@ -69,11 +70,17 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         trained = schedule.images_in_epoch(recipe, images.train, number - 1)
         yield f"history.{number}.train.total", trained, row.train.total
         yield f"history.{number}.validation.total", images.validation, row.validation.total
-    rules = SELECTIONS if recipe.way.every_rule else (recipe.selection,)
-    yield "selected", ", ".join(rules), ", ".join(row.rule for row in result.selected)
+    rules = ", ".join(row.rule for row in result.selected)
+    yield "selected", _rules(result), rules
+    kept = result.predictions.epochs
+    chosen = {row.epoch: row for row in reversed(result.selected)}
+    yield "predictions.epochs", tuple(sorted(chosen)) if kept else (), kept
     for selected in result.selected:
         where = f"selected.{selected.rule}"
         yield f"{where}.test.total", images.test, selected.test.total if selected.test else 0
+        if selected.test and (twin := chosen[selected.epoch].test):
+            yield f"{where}.test.correct", twin.correct, selected.test.correct
+            yield f"{where}.test.top5_correct", twin.top5_correct, selected.test.top5_correct
         if history and selected.rule in SELECTIONS:
             best = min(history, key=SELECTIONS[selected.rule])
             yield f"{where}.epoch", best.epoch, selected.epoch
@@ -86,19 +93,53 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
             yield f"{where}.validation.loss", best.validation.loss, loss
 
 
+def _rules(result: RunResult) -> str:
+    """The rules whose scores a record must have: all, or the recipe's where nothing is chosen."""
+    selection = result.spec.recipe.selection
+    # Those of whole networks had the recipe's alone before other predictions were kept.
+    older = len(result.selected) == 1 and not result.predictions.epochs
+    return ", ".join(SELECTIONS if result.spec.recipe.way.every_rule and not older else [selection])
+
+
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     """A line for everything in the predictions that contradicts the rest of them or the record."""
+    reported = result.reported
+    others = {
+        row.epoch: row
+        for row in result.selected
+        if row.epoch in result.predictions.epochs and row.epoch != reported.epoch
+    }
+    problems = list(_of_epoch(result, reported, arrays))
+    # The epochs share labels and more; what is wrong with these is said once.
+    for epoch, row in others.items() if not problems else ():
+        replaced = {
+            f"{split}_{name}": arrays.get(of_epoch(epoch, f"{split}_{name}"))
+            for split in row.splits
+            for name in OF_AN_EPOCH
+        }
+        there = {name: array for name, array in replaced.items() if array is not None}
+        shared = {name: array for name, array in arrays.items() if name not in replaced}
+        lines = _of_epoch(result, row, shared | there)
+        problems += [f"epoch {epoch}: {line}" for line in lines]
+    yield from problems
+    known = {*reported.splits, *(f"epoch{epoch}" for epoch in others)}
+    more = {name.partition("_")[0] for name in arrays} - known
+    if more:
+        yield f"arrays of {', '.join(sorted(more))}, of which the record has no scores"
+
+
+def _of_epoch(
+    result: RunResult, selected: Selected, arrays: Mapping[str, np.ndarray]
+) -> Iterator[str]:
+    """The same for one epoch, whose arrays have the names that those of the recipe's have."""
     classes = result.spec.classes
-    for split, scores in result.reported.splits.items():
+    for split, scores in selected.splits.items():
         problems = list(_shapes(split, getattr(result.images, split), classes, arrays))
         if not problems:
             split_arrays = {name: arrays[f"{split}_{name}"] for name in ARRAYS}
             lines = (*_images(split_arrays, classes), *_counts(split_arrays["rank"], scores))
             problems = [f"{split}: {line}" for line in lines]
         yield from problems
-    more = {name.partition("_")[0] for name in arrays} - {*result.reported.splits}
-    if more:
-        yield f"arrays of {', '.join(sorted(more))}, of which the record has no scores"
 
 
 def of_ranks(result: RunResult, ranks: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -16,6 +16,13 @@ from effbench.records.record import RunFailure, RunResult
 
 Facts = Iterator[tuple[str, str]]
 
+# The epochs that the rules of `record.SELECTIONS` choose.
+RULES = {
+    "val_loss": "the epoch of the lowest validation loss",
+    "val_accuracy": "the epoch of the best validation accuracy",
+    "final": "the last epoch",
+}
+
 
 def no_test(rules: Iterable[str]) -> str:
     """What a reader must know of figures of data without test images.
@@ -149,4 +156,6 @@ def of_result(result: RunResult) -> Facts:
     yield "peak memory", f"{made.peak_memory / 1e9:.2f} GB"
     yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
     yield "commit", made.commit or "unknown"
-    yield "predictions", f"{result.predictions.file}, sha256 {result.predictions.sha256}"
+    kept = result.predictions
+    epochs = f", of epoch {', '.join(map(str, kept.epochs))}" if kept.epochs else ""
+    yield "predictions", f"{kept.file}{epochs}, sha256 {kept.sha256}"

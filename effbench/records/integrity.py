@@ -15,8 +15,8 @@ from effbench.records.record import Record, RunFailure, RunResult
 from effbench.records.schema import CHANGED, intact
 from effbench.records.store import LOG, Store, predictions_name
 
-# The arrays of `record.Predictions` that say which images were classified right, and those that say
-# which belong together; only data with groups have these.
+# The arrays of a file of predictions that say which images were classified right, and those that
+# say which belong together; only data with groups have these.
 Ranks = Mapping[str, np.ndarray]
 
 
@@ -59,12 +59,14 @@ def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
 def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]:
     """The ranks and groups of a run's predictions, where they can be read, and what is wrong.
 
+    They are of the epoch that the run reports, and None where it has not kept these.
+
     With the record's checksum (`Store.load`), this is as much of `validate` as a report of a
     thousand runs can wait for.
     """
     path = store.path(result)
     findings = _predictions(path, result)
-    if findings:
+    if findings or not result.has_predictions:
         return None, findings
     try:
         ranks = (f"{split}_rank" for split in result.splits)

@@ -13,14 +13,17 @@ from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
 from effbench.failures import FailureKind
 from effbench.records import caveats
+from effbench.records.prediction_arrays import Predictions
 
 SCHEMA = 2
 
+# The rule that takes the last epoch, however good it is.
+LAST = "final"
 # How an epoch is chosen from a history: the lowest of this, the first of equals.
 SELECTIONS: Mapping[str, Callable[[Epoch], float]] = {
     "val_loss": lambda row: row.validation.loss,
     "val_accuracy": lambda row: -row.validation.correct,
-    "final": lambda row: -row.epoch,
+    LAST: lambda row: -row.epoch,
 }
 
 
@@ -104,21 +107,6 @@ class Images:
     skipped: int = 0
     made: tuple[str, ...] = ()
     split_sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """A compressed .npz beside the record, for the weights chosen by the recipe's rule.
-
-    For `validation`, and for `test` if there is one: `<split>_index` (position in the official
-    files), `<split>_label` and `<split>_predicted` (uint8, or uint16 of more than 256 classes),
-    `<split>_rank` (likewise; 0 is a top-1 hit, below 5 a top-5 hit) and `<split>_probability`
-    (float16, [images, classes]). Where images have files of their own, `<split>_name` (text);
-    where they come in groups, `<split>_group` (integers) numbers the group of each.
-    """
-
-    file: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -213,9 +201,23 @@ class RunResult:
         return self.images.classes or datasets.classes(self.spec.data, self.spec.classes)
 
     @property
+    def rule(self) -> str:
+        """The rule of `SELECTIONS` that chooses the epoch that is reported."""
+        return self.spec.recipe.selection
+
+    @property
     def reported(self) -> Selected:
-        """The scores of the epoch that the recipe's rule chooses."""
-        return next(row for row in self.selected if row.rule == self.spec.recipe.selection)
+        """The scores of the epoch that the rule chooses."""
+        return next(row for row in self.selected if row.rule == self.rule)
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether the run has kept the predictions of that epoch."""
+        return True
+
+    def array(self, name: str) -> str:
+        """What the file of predictions calls an array of that epoch."""
+        return name
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,7 +27,8 @@ from effbench.files import (
     write_atomically,
     writing,
 )
-from effbench.records.record import Epoch, Predictions, Record, RunFailure, RunResult
+from effbench.records.prediction_arrays import Predictions
+from effbench.records.record import Epoch, Record, RunFailure, RunResult
 from effbench.records.schema import CHANGED, intact, read_failure, read_result, to_json
 
 RECORD = "record.json"
@@ -204,11 +205,11 @@ class Store:
     def predictions(
         self, result: RunResult, *names: str, optional: Collection[str] = ()
     ) -> dict[str, np.ndarray]:
-        """The named arrays of `record.Predictions`, or all; only what is named is decompressed.
+        """The named arrays of a file of predictions, or all; only what is named is decompressed.
 
         Args:
-            result: the run.
-            names: arrays that every run has; none for all arrays there are.
+            result: the run; the named arrays are of the epoch that it reports.
+            names: arrays that every run has; none for all arrays there are, as they are called.
             optional: arrays that are read where they are there.
 
         Raises:
@@ -217,21 +218,29 @@ class Store:
         path = self.folder(result.spec.key) / result.predictions.file
         try:
             with zipfile.ZipFile(path) as archive:
-                members = [f"{name}.npy" for name in names] or archive.namelist()
-                members += sorted({f"{name}.npy" for name in optional} & {*archive.namelist()})
+                there = [member.removesuffix(".npy") for member in archive.namelist()]
+                arrays = {name: result.array(name) for name in names} or {n: n for n in there}
+                arrays |= {name: name for name in sorted({*optional} & {*there})}
                 return {
-                    member.removesuffix(".npy"): np.lib.format.read_array(
-                        io.BytesIO(archive.read(member)), allow_pickle=False
+                    name: np.lib.format.read_array(
+                        io.BytesIO(archive.read(f"{array}.npy")), allow_pickle=False
                     )
-                    for member in members
+                    for name, array in arrays.items()
                 }
         except _UNREADABLE as error:
             raise DataError(
                 "cannot read predictions", f"{path}: {error}", "run 'effbench validate'"
             ) from error
 
-    def save_predictions(self, key: str, arrays: Mapping[str, np.ndarray]) -> Predictions:
+    def save_predictions(
+        self, key: str, arrays: Mapping[str, np.ndarray], epochs: Iterable[int] = ()
+    ) -> Predictions:
         """Writes a compressed .npz named by its content.
+
+        Args:
+            key: the key of the run.
+            arrays: those of `prediction_arrays.Predictions`.
+            epochs: the epochs that they are of.
 
         Raises:
             DiskError: it cannot be written.
@@ -241,7 +250,7 @@ class Store:
             np.savez_compressed(file, **arrays)
             digest = sha256(file)
             publish(file, folder / predictions_name(digest))
-        return Predictions(predictions_name(digest), digest)
+        return Predictions(predictions_name(digest), digest, tuple(sorted(epochs)))
 
     def save_history(self, key: str, history: Sequence[Epoch]) -> None:
         """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from effbench.errors import EffbenchError
 from effbench.records import integrity
+from effbench.records.describe import RULES
 from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
-from effbench.report import hits, sections
+from effbench.report import epoch_rules, hits, sections
 from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
@@ -49,12 +50,16 @@ class Report:
         problems: files that are not here, and what was left out, a line each.
         left_out: runs that are in no table, since their files cannot be read or contradict one
             another, a line each.
+        rule: the rule of `record.SELECTIONS` that chose every epoch; None for the recipes' own.
+        unscored: runs that are in no table, since they were not scored by that rule, a line each.
     """
 
     sections: tuple[Section, ...]
     failures: tuple[RunFailure, ...]
     problems: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    rule: str | None = None
+    unscored: tuple[str, ...] = ()
 
 
 def read(store: Store, selection: Selection, price: float | None = None) -> Report:
@@ -78,10 +83,18 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
         raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
     chosen = [result for result in records.results if selection.names(result.spec)]
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
-    groups, faults = gather(store, chosen)
+    scored, others = epoch_rules.chosen(chosen, selection.rule)
+    unscored = tuple(f"{run.spec.key}: {epoch_rules.unscored(run)}" for run in others)
+    groups, faults = gather(store, scored)
     left_out = (*records.problems, *faults.left_out)
     every = [replace(row, store=store) for row in rows(groups, price)]
     shown = selection.rows(every)
+    if unscored and not every and not failures:
+        raise EffbenchError(
+            f"no run was scored at {RULES[selection.rule or '']}",
+            f"{len(unscored)} runs, the first {unscored[0]}",
+            "leave --select out to see them",
+        )
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""
         names = _selectable_names(records.results)
@@ -92,7 +105,7 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
         )
     tables = sections.build(shown, split(selection.group_by))
     problems = (*(f"left out: {line}" for line in left_out), *faults.problems)
-    return Report(tuple(tables), failures, problems, left_out)
+    return Report(tuple(tables), failures, problems, left_out, selection.rule, unscored)
 
 
 def gather(store: Store, results: Iterable[RunResult]) -> tuple[Groups, Faults]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
-from effbench.report import build, published, statistics
+from effbench.report import build, epoch_rules, published, statistics
 from effbench.report.build import Faults
 from effbench.report.hits import judging
 from effbench.report.rows import Row
@@ -57,6 +57,7 @@ class Comparison:
         problems: files that are not here, and what was left out, a line each.
         left_out: runs of either side that were not compared, since their files cannot be read or
             contradict one another, a line each.
+        rule: the rule of `record.SELECTIONS` that chose every epoch; None for the recipes' own.
     """
 
     changes: tuple[Change, ...]
@@ -64,6 +65,7 @@ class Comparison:
     only_new: tuple[str, ...]
     problems: tuple[str, ...]
     left_out: tuple[str, ...]
+    rule: str | None = None
 
     @property
     def unchecked(self) -> tuple[str, ...]:
@@ -74,21 +76,26 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Results:
-    """A results directory: its rows, and why others are missing, by readable names."""
+    """A results directory: its rows, and why others are missing, by names of groups."""
 
     rows: Mapping[str, Row]
     failed: Mapping[str, str]
     faults: Faults
 
 
-def compare(base: str, new: str) -> Comparison:
+def compare(base: str, new: str, rule: str | None = None) -> Comparison:
     """Compares NEW with BASE: results directories, or one of them a published table.
 
+    Args:
+        base: a directory, or the name of the table.
+        new: likewise.
+        rule: the rule of `record.SELECTIONS` that chooses every epoch; None for each recipe's.
+
     Raises:
-        UsageError: neither is a results directory.
+        UsageError: neither is a results directory, or the table is of another rule.
         EffbenchError: nothing can be compared.
     """
-    first, second = _read(base), _read(new)
+    first, second = _read(base, rule), _read(new, rule)
     if first and second:
         comparison = _two(first, second)
     elif results := first or second:
@@ -106,7 +113,7 @@ def compare(base: str, new: str) -> Comparison:
             "; left out: ".join((" against ".join(have), *comparison.left_out)),
             "rows compare that have the same variant, weights, size, recipe, data and limit",
         )
-    return comparison
+    return replace(comparison, rule=rule)
 
 
 def _nothing_in(directory: str, results: _Results) -> EffbenchError:
@@ -118,21 +125,25 @@ def _nothing_in(directory: str, results: _Results) -> EffbenchError:
     )
 
 
-def _read(name: str) -> _Results | None:
+def _read(name: str, rule: str | None) -> _Results | None:
     """The results of a directory; None for the published table."""
     directory = Path(name)
     if not directory.is_dir():
         if name == published.CASE_STUDY.name:
+            if rule not in (None, published.CASE_STUDY_RULE):
+                hint = f"leave it out, or take {published.CASE_STUDY_RULE}"
+                raise UsageError(f"{name} has no figures by this rule", f"--select {rule}", hint)
             return None
         hint = f"name a directory, or {published.CASE_STUDY.name}"
         raise UsageError("compare takes results directories, or a published table", name, hint)
     store = Store(directory)
     records = store.load(checked=True)
-    groups, faults = build.gather(store, records.results)
+    scored, others = epoch_rules.chosen(records.results, rule)
+    groups, faults = build.gather(store, scored)
     rows = build.rows(groups)
     failed = {
         failure.spec.group: f"{failure.kind}: {failure.message}" for failure in records.failures
-    }
+    } | {run.spec.group: epoch_rules.unscored(run) for run in others}
     left_out = (*records.problems, *faults.left_out)
     return _Results(_named(rows), failed, replace(faults, left_out=left_out))
 
@@ -170,7 +181,7 @@ def _two(base: _Results, new: _Results) -> Comparison:
                 p=None,
                 remark=_remark(before, after),
                 split=metric.split,
-                rule=after.spec.recipe.selection,
+                rule=after.rule,
             )
         )
     failed = {_readable(group): why for group, why in new.failed.items()} | dict(new.failed)
@@ -262,6 +273,8 @@ def _remark(base: Row, new: Row) -> str:
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != after.get(name)
     ]
+    if not (base.has_predictions or new.has_predictions):
+        differ.append(f"neither side has kept the predictions by {new.rule}")
     return ", ".join(differ)
 
 
@@ -277,6 +290,7 @@ def _settings(row: Row) -> dict[str, str]:
         "feature cache": spec.feature_cache,
         "predictions": "there" if row.samples else "missing",
         **asdict(spec.recipe),
+        "selection": row.rule,
         "device": made.device_name,
         "commit": made.commit,
         **made.versions,

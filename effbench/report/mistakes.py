@@ -106,7 +106,7 @@ def find(store: Store, section: Section) -> Mistakes:
     ]
     present = [answer for answer in fitting if answer]
     remarks = tuple(
-        f"{label}: left out, its predictions are missing, damaged or of other images."
+        f"{label}: left out, its predictions are missing, damaged, or of other images or rules."
         for label, answer in zip(section.labels, fitting, strict=True)
         if answer is None
     )

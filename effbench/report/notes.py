@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from effbench.records import describe
-from effbench.records.caveats import CAVEATS
+from effbench.records.caveats import ANOTHER_RULE, CAVEATS
+from effbench.records.describe import RULES
 from effbench.report import published
 from effbench.report.rows import Row
 from effbench.report.statistics import ALPHA, CONFIDENCE
@@ -27,16 +28,18 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
 
 def _figures(rows: Sequence[Row]) -> list[str]:
     several = any(len(row.results) > 1 for row in rows)
-    mean = "mean ± standard deviation over seeds, " if several else ""
+    mean = "mean ± standard deviation over seeds" if several else ""
     top5 = any("val_top5_accuracy" in row.accuracies for row in rows)
     # Wilson's is for images that stand for themselves.
     units, single = ("groups of images", "") if _in_groups(rows) else ("images", " (Wilson)")
     over = f"over {units}{single}"
     if several:
         over = f"over {units} and seeds, or over {units} for one seed{single}"
+    known = any(accuracy.low is not None for row in rows for accuracy in row.accuracies.values())
+    interval = f"[{100 * CONFIDENCE:.0f} % interval {over}]" if known else ""
+    figures = ", ".join(filter(None, (mean, interval)))
     return [
-        f"Percent; {mean}[{100 * CONFIDENCE:.0f} % interval {over}]"
-        + ("; top-5 is of validation, as in the case study." if top5 else ".")
+        f"Percent; {figures}" + ("; top-5 is of validation, as in the case study." if top5 else ".")
     ]
 
 
@@ -66,7 +69,15 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
             f"One seed only ({', '.join(single)}): how far other seeds would fall is not known; "
             "compared with several it is taken to spread as they do, one with one not at all."
         )
-    bare = [row.group for row in rows if row.samples is None]
+    one_rule = [row.group for row in rows if not row.has_predictions]
+    if one_rule:
+        which = "these rows" if len(one_rule) == len(rows) else ", ".join(one_rule)
+        lines.append(
+            f"The records of {which} keep the predictions of their recipe's rule alone: of "
+            f"{RULES[rows[0].rule]} they have counts, but no interval over seeds, no comparison "
+            "and no figures of classes. Run again with --force, they keep those of every rule."
+        )
+    bare = [row.group for row in rows if row.samples is None and row.has_predictions]
     if bare:
         lines.append(
             "The predictions of at least one run are missing or damaged, so there is no comparison "
@@ -87,11 +98,12 @@ def _selection(rows: Sequence[Row]) -> list[str]:
         for selected in result.selected
         if selected.rule == "final"
     ]
-    if not gained:  # whole networks are tested once, with the weights that are selected
+    if not gained:  # in older records, whole networks have the scores of one rule
         return []
+    whose = "chosen" if ANOTHER_RULE in first[0].marks else "recipe's"
     return [
-        f"epoch: for {len(first)} of {len(runs)} runs the recipe's rule "
-        f"({first[0].spec.recipe.selection}) reports the first epoch; the last one's "
+        f"epoch: for {len(first)} of {len(runs)} runs the {whose} rule "
+        f"({first[0].rule}) reports the first epoch; the last one's "
         f"{rows[0].metric.title.lower()} is {fmean(gained):+.2f} points from it on average"
         + (" (column test_accuracy_by_final)." if rows[0].metric.split == "test" else ".")
     ]

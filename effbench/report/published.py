@@ -11,6 +11,8 @@ from itertools import groupby
 from typing import Annotated, Generic, TypeVar, get_args, get_type_hints
 
 CASE_STUDY_DATA = "cifar10"
+# A name in `record.SELECTIONS`.
+CASE_STUDY_RULE = "val_loss"
 
 # Percentage points of validation accuracy that the chosen epoch may lack: at 90 % of 5,000 images
 # the standard error is 0.42, so twice that may be chance.

@@ -27,7 +27,7 @@ _ORDER = {name: index for index, name in enumerate(VARIANTS)}
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One accuracy of a row, percent, of the epoch that the recipe selects.
+    """One accuracy of a row, percent, of the epoch that its rule selects.
 
     Attributes:
         mean: the mean over seeds.
@@ -112,17 +112,27 @@ class Row:
         return per_class.read(self.store, self.results) if self.store else None
 
     @property
+    def rule(self) -> str:
+        """The rule of `record.SELECTIONS` that chose the epochs."""
+        return self.results[0].rule
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether all its runs have kept the predictions of these epochs."""
+        return all(result.has_predictions for result in self.results)
+
+    @property
     def reported_epochs(self) -> list[int]:
-        """The epochs that the recipe's rule chose, for any seed."""
+        """The epochs that the rule chose, for any seed."""
         return sorted({result.reported.epoch for result in self.results})
 
     def by(self, rule: str) -> float | None:
-        """Mean test accuracy, percent, had a rule of `record.SELECTIONS` chosen the epochs."""
+        """The mean of `accuracy`, had another rule chosen the epochs; None if it is not known."""
         rates = [
-            100 * selected.test.accuracy
+            100 * selected.judged.accuracy
             for result in self.results
             for selected in result.selected
-            if selected.rule == rule and selected.test
+            if selected.rule == rule
         ]
         return fmean(rates) if len(rates) == len(self.results) else None
 
@@ -163,9 +173,12 @@ class Row:
             "limited": self.limited,
             "seeds": len(self.results),
             "epochs": spec.recipe.epochs,
-            "selection": spec.recipe.selection,
+            "selection": self.rule,
             "reported_epochs": ", ".join(map(str, self.reported_epochs)),
-            **{f"test_accuracy_by_{rule}": self.by(rule) for rule in SELECTIONS},
+            **{
+                f"test_accuracy_by_{rule}": self.by(rule) if self.metric.split == "test" else None
+                for rule in SELECTIONS
+            },
             "classes": spec.classes,
             "train_images": first.images.train,
             "train_images_available": first.images.train_available,
@@ -247,6 +260,7 @@ def _published(metric: Metric, result: RunResult) -> float | None:
     """The case study's figure for a full run of the same network, size and weights."""
     spec = result.spec
     known = spec.data == published.CASE_STUDY_DATA and "limited" not in result.marks
+    known = known and result.rule == published.CASE_STUDY_RULE
     if not known or spec.recipe.name not in published.CASE_STUDY.recipes:
         return None
     case = published.case_study().get((spec.variant, spec.image_size, spec.weights.name))

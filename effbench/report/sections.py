@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from effbench.records.caveats import details
+from effbench.records.caveats import ANOTHER_RULE, details
+from effbench.records.describe import RULES
 from effbench.report import cost, letters
 from effbench.report.hits import Metric
 from effbench.report.notes import notes
@@ -83,14 +84,18 @@ def build(rows: Sequence[Row], group_by: Sequence[str] = GROUP_BY) -> list[Secti
         tables.setdefault(key, []).append(row)
     hashes = {(row.spec.data, row.spec.data_sha256) for row in rows}
     return [
-        _section(_title(table[0], key[: len(group_by)], group_by, hashes), table)
+        _section(_title(table, key[: len(group_by)], group_by, hashes), table)
         for key, table in tables.items()
     ]
 
 
 def _title(
-    first: Row, values: Sequence[object], group_by: Sequence[str], hashes: set[tuple[str, str]]
+    rows: Sequence[Row],
+    values: Sequence[object],
+    group_by: Sequence[str],
+    hashes: set[tuple[str, str]],
 ) -> str:
+    first = rows[0]
     spec = first.spec
     title = (" on " if tuple(group_by) == GROUP_BY else ", ").join(map(str, values))
     if "data" not in group_by:
@@ -99,7 +104,14 @@ def _title(
     content = f" of content {spec.data_sha256[:8]}" if versions > 1 else ""
     images = f"{spec.limit:,} images" if spec.limit else ""
     less = first.limited if "recipe" in group_by else images
-    return f"{title}{content}" + (f", limited to {less}" if less else "")
+    limited = f", limited to {less}" if less else ""
+    return f"{title}{content}{limited}{_at(rows)}"
+
+
+def _at(rows: Sequence[Row]) -> str:
+    """Which epochs the rows are of, if another rule than the recipe's has chosen any of them."""
+    chosen = [row.rule for row in rows if ANOTHER_RULE in row.marks]
+    return f", at {RULES[chosen[0]]}" if chosen else ""
 
 
 def _section(title: str, rows: list[Row]) -> Section:

@@ -43,6 +43,7 @@ class Selection:
         where: an expression over columns, e.g. "image_size <= 300 and seeds > 1".
         sort: comma-separated columns, those with a minus in front descending.
         group_by: comma-separated columns that all rows of a table share.
+        rule: the rule of `record.SELECTIONS` that chooses every run's epoch; None for the recipe's.
     """
 
     variants: str = "all"
@@ -52,6 +53,7 @@ class Selection:
     where: str | None = None
     sort: str | None = None
     group_by: str = ",".join(GROUP_BY)
+    rule: str | None = None
 
     def names(self, spec: RunSpec) -> bool:
         """Whether a run has one of the names.

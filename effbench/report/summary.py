@@ -1,4 +1,4 @@
-"""The answer: what a section says, in two to four plain sentences."""
+"""The answer: what a section says, in two to five plain sentences."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy import array_equal
 from effbench.records.caveats import CAVEATS
 from effbench.records.describe import no_test
 from effbench.report.build import Report
+from effbench.report.epoch_rules import decides, lead
 from effbench.report.sections import Pair, Section
 from effbench.report.statistics import CONFIDENCE
 
@@ -19,9 +20,9 @@ _GRAVEST = ("random weights", "limited")
 
 
 def sentences(section: Section) -> Iterator[str]:
-    """The best row, what cannot be told apart from it, the cheapest of these, the worst caveat."""
+    """The best row, its equals, the cheapest of these, what a rule decides, the worst caveat."""
     if section.metric.split != "test":
-        rules = {row.spec.recipe.selection for row in section.rows}
+        rules = {row.rule for row in section.rows}
         yield f"There is no test split: {no_test(rules)}."
     means = [row.accuracy.mean for row in section.rows]
     best = means.index(max(means))
@@ -30,12 +31,22 @@ def sentences(section: Section) -> Iterator[str]:
         yield "There is nothing to compare it with in this table."
     else:
         yield from _others(section, best)
+        yield from decides(section)
     yield from _caveat(section)
 
 
-def of_missing(report: Report) -> str:
-    """What runs that are in no table mean for a report; "" where there are none."""
-    return " ".join(filter(None, (_failed(report), _left_out(report))))
+def opening(report: Report) -> str:
+    """What holds for a whole report: its rule, and runs that are in no table; "" for nothing."""
+    rule = lead(report.rule) if report.rule else ""
+    return " ".join(filter(None, (rule, _unscored(report), _failed(report), _left_out(report))))
+
+
+def _unscored(report: Report) -> str:
+    count = len(report.unscored)
+    if not count:
+        return ""
+    runs = "1 run has" if count == 1 else f"{count} runs have"
+    return f"{runs} no scores of that epoch and {'is' if count == 1 else 'are'} in no table."
 
 
 def _left_out(report: Report) -> str:
@@ -129,6 +140,8 @@ def _why_untested(section: Section, best: int) -> str:
     tested = sum(row.samples is not None for row in section.rows)
     if section.rows[best].samples is not None and tested > 2:
         return f"{len(section.rows)} rows are too many"
+    if not all(row.has_predictions for row in section.rows):
+        return "their records keep the predictions of another rule alone"
     return "predictions are missing"
 
 

@@ -18,10 +18,11 @@ from effbench.errors import DataError, DeviceError, NonFiniteError, WeightsError
 from effbench.hardware import devices
 from effbench.hardware.distribution import Layout
 from effbench.progress import Step
+from effbench.records.prediction_arrays import of_epoch
 from effbench.records.record import SCHEMA, Images, Provenance, RunResult
 from effbench.records.store import Store
 from effbench.training import evaluate, methods
-from effbench.training.interface import Logits, Setting
+from effbench.training.interface import Finished, Setting
 from effbench.training.job import Job, Message, Problem
 
 
@@ -95,7 +96,9 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         if isinstance(result, NonFiniteError):
             send(Message(key=run_spec.key, problem=Problem(result.kind, str(result))))
             continue
-        saved = store.save_predictions(run_spec.key, _per_image(dataset, result.logits))
+        saved = store.save_predictions(
+            run_spec.key, _per_image(run_spec, dataset, result), result.logits
+        )
         store.save_model(run_spec.key, result.weights)
         store.save_history(run_spec.key, result.history)
         store.save(
@@ -144,14 +147,21 @@ def _agree(layout: Layout, job: Job) -> None:
         raise DeviceError("all hosts must do the same runs", f"here {keys}", hint)
 
 
-def _per_image(dataset: Dataset, logits: Logits) -> dict[str, np.ndarray]:
-    """The arrays of `record.Predictions`."""
+def _per_image(spec: RunSpec, dataset: Dataset, result: Finished) -> dict[str, np.ndarray]:
+    """The arrays of `prediction_arrays.Predictions`."""
     arrays: dict[str, np.ndarray] = {}
-    for (name, split), values in zip(dataset.held_out.items(), logits, strict=True):
+    for name, split in dataset.held_out.items():
         arrays[f"{name}_index"] = split.index.astype(np.int32)
-        arrays |= evaluate.per_image(name, values, split.labels)
         if split.names:
             arrays[f"{name}_name"] = np.array(split.names)
         if split.groups is not None:
             arrays[f"{name}_group"] = split.groups
+    plain = next(row.epoch for row in result.selected if row.rule == spec.recipe.selection)
+    for epoch, logits in result.logits.items():
+        for (name, split), values in zip(dataset.held_out.items(), logits, strict=True):
+            of_split = evaluate.per_image(name, values, split.labels)
+            arrays |= {
+                name if epoch == plain else of_epoch(epoch, name): array
+                for name, array in of_split.items()
+            }
     return arrays

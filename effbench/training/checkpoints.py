@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BufferedIOBase
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from effbench.files import publish, scratch_file, sha256
 from effbench.records.record import Epoch
 
 # The format of the files: those of another format, or of other software, are refused.
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 
 
@@ -38,7 +39,6 @@ class State:
         correct: images right at top-1 in this epoch.
         top5_correct: images right at top-5 in this epoch.
         history: the epochs that are finished.
-        best: the epoch whose weights are kept too, by the recipe's selection; 0 for none.
         seconds: seconds of training, over all processes.
         resumed: how often the training went on from a checkpoint.
     """
@@ -50,7 +50,6 @@ class State:
     correct: int = 0
     top5_correct: int = 0
     history: list[Epoch] = field(default_factory=list)
-    best: int = 0
     seconds: float = 0.0
     resumed: int = 0
 
@@ -73,22 +72,26 @@ class Checkpoint:
     Attributes:
         state: the progress of the training.
         variables: as `fine_tune_step.NetworkTrainer.state` returns them, or still to be read.
-        best: weights of the epoch `state.best`; none if that is 0.
+        kept: by epoch, the weights of finished ones that a rule of selection may still choose.
     """
 
     state: State
     variables: Sequence[ArrayLike]
-    best: list[np.ndarray]
+    kept: dict[int, list[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class _About:
-    """What stands in a checkpoint beside its arrays: whose it is, and the state."""
+    """What stands in a checkpoint beside its arrays: whose it is, how many of what, and the state.
+
+    Of `variables` there are so many arrays, and of `kept` so many for each epoch, in this order.
+    """
 
     format: int
     run: str
     software: str
     variables: int
+    kept: dict[int, int]
     state: State
 
 
@@ -157,11 +160,13 @@ class Keeper:
         """
         if not self._kept:
             return
+        kept = {epoch: len(weights) for epoch, weights in checkpoint.kept.items()}
         about = _About(
-            FORMAT, self._run, self._software, len(checkpoint.variables), checkpoint.state
+            FORMAT, self._run, self._software, len(checkpoint.variables), kept, checkpoint.state
         )
         text = json.dumps(asdict(about)).encode()
-        arrays = [np.frombuffer(text, np.uint8), *checkpoint.variables, *checkpoint.best]
+        weights = chain.from_iterable(checkpoint.kept.values())
+        arrays = [np.frombuffer(text, np.uint8), *checkpoint.variables, *weights]
         # Always the same name, so that what a killed process has left there is written over.
         with scratch_file(self._folder / ".writing") as file:
             np.savez(file, *arrays)
@@ -195,7 +200,10 @@ class Keeper:
                 ", ".join(f"{name} {stored[name]}, not {wanted[name]}" for name in differing),
                 f"remove {self._folder} to begin this run anew",
             )
-        return Checkpoint(about.state, arrays[: about.variables], arrays[about.variables :])
+        rest = iter(arrays)
+        variables = list(islice(rest, about.variables))
+        kept = {epoch: list(islice(rest, count)) for epoch, count in about.kept.items()}
+        return Checkpoint(about.state, variables, kept)
 
 
 def _step(path: Path) -> int:

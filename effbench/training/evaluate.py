@@ -133,7 +133,7 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
 
 
 def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The arrays of `record.Predictions` that follow from logits [n, classes], for one split."""
+    """The arrays of `Predictions` that follow from logits [n, classes], for one split."""
     dtype = label_dtype(logits.shape[1])
     return {
         f"{name}_label": labels.astype(dtype),

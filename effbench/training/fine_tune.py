@@ -6,7 +6,7 @@ It is cut into pieces of a few seconds. Between two of them it can be saved and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from effbench.config.schedule import Stage, steps_in_epoch
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Report, Step
-from effbench.records.record import SELECTIONS, Epoch, Scores
+from effbench.records.record import LAST, SELECTIONS, Epoch, Scores
 from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 from effbench.training.evaluate import LOOK, Evaluator, score
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
@@ -58,15 +58,15 @@ class Trained:
 
     Attributes:
         history: an entry an epoch.
-        epoch: the epoch whose weights are selected, counted from 1.
-        weights: the weights of that epoch, in the order of `NetworkTrainer.weights`.
+        epochs: the epoch that each rule of `record.SELECTIONS` chooses, counted from 1.
+        weights: by epoch, the weights of these, in the order of `NetworkTrainer.weights`.
         seconds: seconds of training, over all processes that took part.
         resumed: how often the training went on from a checkpoint.
     """
 
     history: tuple[Epoch, ...]
-    epoch: int
-    weights: list[np.ndarray]
+    epochs: Mapping[str, int]
+    weights: Mapping[int, list[np.ndarray]]
     seconds: float
     resumed: int
 
@@ -93,11 +93,11 @@ def train(
         CheckpointError: there is a checkpoint that is not this run's.
         DiskError: a checkpoint cannot be written.
     """
-    rule, images = SELECTIONS[task.recipe.selection], len(task.labels)
-    state, best = State(), list[np.ndarray]()
+    images = len(task.labels)
+    state, kept = State(), dict[int, list[np.ndarray]]()
     checkpoint = hooks.keeper.load()
     if checkpoint is not None:
-        state, best = checkpoint.state, checkpoint.best
+        state, kept = checkpoint.state, checkpoint.kept
         state.resumed += 1
         trainer.restore(checkpoint.variables)
     resumed = checkpoint is not None
@@ -109,7 +109,7 @@ def train(
     def save() -> None:
         state.seconds = time.monotonic() - began
         variables = [Deferred(variable.numpy) for variable in trainer.variables]
-        hooks.keeper.save(Checkpoint(state, variables, best))
+        hooks.keeper.save(Checkpoint(state, variables, kept))
 
     for stage in stages:
         for epoch in stage.epochs:
@@ -117,9 +117,11 @@ def train(
             # An epoch that was saved after its last step still needs its validation.
             if epoch < state.epoch or not last:
                 continue
+            # No longer those of an epoch that was only the last, or the best, so far.
+            kept = {number: kept[number] for number in _best(state.history).values()}
             _epoch(trainer, task, stage, state, last, save, hooks)
-            weights = trainer.weights()
-            scores = _validate(trainer, weights, validation, epoch + 1)
+            kept[epoch + 1] = trainer.weights()
+            scores = _validate(trainer, kept[epoch + 1], validation, epoch + 1)
             seen = state.place * task.recipe.batch_size
             state.history.append(
                 Epoch(
@@ -129,13 +131,19 @@ def train(
                     scores,
                 )
             )
-            if min(state.history, key=rule) is state.history[-1]:
-                best, state.best = weights, epoch + 1
             state.epoch, state.place = epoch + 1, 0
             state.loss, state.correct, state.top5_correct = 0.0, 0, 0
             hooks.logs.epoch(state.step, state.history)
             hooks.report(_progress(task, stage, state))
-    return Trained(tuple(state.history), state.best, best, time.monotonic() - began, state.resumed)
+    epochs = _best(state.history) | {LAST: state.history[-1].epoch}
+    chosen = {number: kept[number] for number in epochs.values()}
+    return Trained(tuple(state.history), epochs, chosen, time.monotonic() - began, state.resumed)
+
+
+def _best(history: Sequence[Epoch]) -> dict[str, int]:
+    """The epoch that each rule chooses from what is done, but for the last, which changes."""
+    rules = SELECTIONS if history else {}
+    return {rule: min(history, key=key).epoch for rule, key in rules.items() if rule != LAST}
 
 
 def _news(keeper: Keeper, state: State, resumed: bool) -> Iterator[str]:

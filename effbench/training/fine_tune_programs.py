@@ -15,6 +15,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
+from effbench.records.record import SELECTIONS
 from effbench.training import evaluate, feeding, fine_tune_step, inputs
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.replica_program import Program, evaluation, images_of, size_of
@@ -69,8 +70,11 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
         for stage in schedule.split(recipe, spec.image_size)
     ]
     few = evaluate.batch(layout) * layout.replicas
-    rounds = schedule.epochs(spec.recipe, count) + 1
-    calls = rounds * math.ceil(validation / few) + sum(math.ceil(part / few) for part in test)
+    epochs = schedule.epochs(spec.recipe, count)
+    # At the end, every epoch that a rule chooses once more, if these are not the same.
+    chosen = min(epochs, len(SELECTIONS))
+    calls = (epochs + chosen) * math.ceil(validation / few)
+    calls += chosen * sum(math.ceil(part / few) for part in test)
     held = size_of(trainer.variables) - size_of(model.variables) + images.beside_evaluation
     head = (1, VARIANTS[spec.variant].width, spec.classes)
     evaluator = Evaluator(images.features, few, layout)

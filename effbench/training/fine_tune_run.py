@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import effbench
 from effbench.config import schedule
 from effbench.config.variants import VARIANTS
@@ -15,7 +17,7 @@ from effbench.training import fine_tune, inputs
 from effbench.training.checkpoints import Keeper
 from effbench.training.feeding import StepFeed
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
-from effbench.training.interface import Finished, Outcome, Setting, selected
+from effbench.training.interface import Finished, Logits, Outcome, Setting, selected
 from effbench.training.metrics_log import Logs
 
 
@@ -74,11 +76,17 @@ def train(setting: Setting) -> Outcome:
         watch.lap()
 
         report(Step("evaluate"))
-        with trainer.using(done.weights):
-            logits = tuple(trainer.logits(evaluator) for evaluator in evaluators)
-            arrays = [*model.get_weights(), trainer.kernel.numpy(), trainer.bias.numpy()]
-        row = selected(recipe.selection, done.epoch, logits, dataset)
-    finished = Finished((row,), done.history, logits, arrays)
+        logits: dict[int, Logits] = {}
+        arrays = list[np.ndarray]()
+        for epoch, trained in done.weights.items():
+            with trainer.using(trained):
+                logits[epoch] = tuple(trainer.logits(evaluator) for evaluator in evaluators)
+                if epoch == done.epochs[recipe.selection]:
+                    arrays = [*model.get_weights(), trainer.kernel.numpy(), trainer.bias.numpy()]
+        rows = tuple(
+            selected(rule, epoch, logits[epoch], dataset) for rule, epoch in done.epochs.items()
+        )
+    finished = Finished(rows, done.history, logits, arrays)
     return Outcome(
         [(spec, finished)],
         verified,

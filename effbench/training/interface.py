@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from effbench.records.record import Epoch, Seconds, Selected
 from effbench.training import evaluate
 from effbench.training.job import Job
 
-# The logits of the splits that are evaluated, validation first, float32 [images, classes] each.
+# Logits of the splits that are evaluated, validation first, float32 [images, classes] each.
 Logits = tuple[np.ndarray, ...]
 
 
@@ -28,14 +28,14 @@ class Finished:
     Attributes:
         selected: scores of the epochs that rules choose; the recipe's is among them.
         history: an entry an epoch.
-        logits: the logits of the epoch that the recipe's rule chooses.
-        weights: the weights of that epoch, to export: the head's, and before them the network's
-            where all of it was trained.
+        logits: by epoch, the logits of every epoch that a rule chooses.
+        weights: the weights of the epoch that the recipe's rule chooses, to export: the head's, and
+            before them the network's where all of it was trained.
     """
 
     selected: tuple[Selected, ...]
     history: tuple[Epoch, ...]
-    logits: Logits
+    logits: Mapping[int, Logits]
     weights: list[np.ndarray]
 
 

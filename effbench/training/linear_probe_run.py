@@ -98,13 +98,13 @@ def _finished(
     kernels = np.stack([head.weights[index][0] for index in indices.values()])
     biases = np.stack([head.weights[index][1] for index in indices.values()])
     evaluated = [evaluator.logits(kernels, biases) for evaluator in evaluators]
-    logits = dict(zip(SELECTIONS, zip(*evaluated, strict=True), strict=True))
+    epochs = {rule: head.history[index].epoch for rule, index in indices.items()}
+    logits = dict(zip(epochs.values(), zip(*evaluated, strict=True), strict=True))
     try:
         rows = tuple(
-            selected(rule, head.history[index].epoch, logits[rule], dataset)
-            for rule, index in indices.items()
+            selected(rule, epoch, logits[epoch], dataset) for rule, epoch in epochs.items()
         )
     except NonFiniteError as error:
         return error
-    chosen = spec.recipe.selection
-    return Finished(rows, tuple(head.history), logits[chosen], list(head.weights[indices[chosen]]))
+    chosen = indices[spec.recipe.selection]
+    return Finished(rows, tuple(head.history), logits, list(head.weights[chosen]))

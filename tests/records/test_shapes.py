@@ -79,7 +79,7 @@ def test_images_that_contradict_the_rest_are_found(changes, text, store):
 def test_predictions_of_another_shape_are_found(name, array, text, store):
     record = photos(store, 300, test=False)
     arrays = store.predictions(record) | {name: array}
-    saved = store.save_predictions(record.spec.key, arrays)
+    saved = store.save_predictions(record.spec.key, arrays, record.predictions.epochs)
     store.save(replace(record, predictions=saved))
     assert any(text in line for line in errors(store))
 
@@ -88,7 +88,7 @@ def test_runs_on_the_same_data_have_the_same_groups(store):
     for seed, group in enumerate((np.arange(20), np.arange(20), np.arange(20) // 2)):
         record = photos(store, 3, seed=seed)
         arrays = store.predictions(record) | {"test_group": group}
-        saved = store.save_predictions(record.spec.key, arrays)
+        saved = store.save_predictions(record.spec.key, arrays, record.predictions.epochs)
         store.save(replace(record, predictions=saved))
     (line,) = errors(store)
     assert line.startswith("other images or labels of the same data")

@@ -337,7 +337,7 @@ def test_a_record_may_hold_any_words(store):
 
 
 def test_predictions_are_read_by_their_names(store):
-    record = complete(store)
+    record = complete(store, one_rule=True)
     arrays = store.predictions(record)
     assert len(arrays) == 10
     some = store.predictions(record, "test_rank", "test_label")

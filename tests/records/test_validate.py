@@ -220,7 +220,7 @@ def test_predictions_that_contradict_themselves_are_found(name, replaced, text, 
     old = arrays.pop(name)
     if replaced is not None:
         arrays[name] = replaced(old)
-    saved = store.save_predictions(record.spec.key, arrays)
+    saved = store.save_predictions(record.spec.key, arrays, record.predictions.epochs)
     store.save(replace(record, predictions=saved))
     found = errors(store)
     assert any(text in line for line in found), found
@@ -233,7 +233,8 @@ def test_ties_of_rounded_probabilities_are_no_problem(store):
     arrays = store.predictions(record)
     for split in ("validation", "test"):
         arrays[f"{split}_probability"] = np.full((20, 10), 0.1, np.float16)
-    store.save(replace(record, predictions=store.save_predictions(record.spec.key, arrays)))
+    saved = store.save_predictions(record.spec.key, arrays, record.predictions.epochs)
+    store.save(replace(record, predictions=saved))
     assert errors(store) == []
 
 
@@ -241,7 +242,7 @@ def test_runs_on_the_same_data_have_the_same_images(store):
     one, other = sorted((complete(store, seed=seed) for seed in (0, 1)), key=lambda r: r.spec.key)
     arrays = store.predictions(other)
     arrays["test_index"] = arrays["test_index"][::-1]
-    saved = store.save_predictions(other.spec.key, arrays)
+    saved = store.save_predictions(other.spec.key, arrays, other.predictions.epochs)
     store.save(replace(other, predictions=saved))
     named = store.folder(one.spec.key) / one.predictions.file
     one_error(store, store.folder(other.spec.key) / saved.file, f"than in {named}")

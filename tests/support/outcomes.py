@@ -3,7 +3,7 @@
 import numpy as np
 from support.records import result, spec
 
-from effbench.records.record import Images, RunResult, Scores
+from effbench.records.record import SELECTIONS, Images, RunResult, Scores, Selected
 from effbench.records.store import Store
 
 
@@ -26,7 +26,7 @@ def finished(
 ) -> RunResult:
     """Saves a run that gets the images of `test` (bool) right, and of validation the first half.
 
-    `groups` are those of the test images.
+    It does so by every rule. `groups` are those of the test images.
     """
     from dataclasses import replace
 
@@ -36,9 +36,11 @@ def finished(
     if groups is not None:
         arrays["test_group"] = groups
     saved = store.save_predictions(chosen.key, arrays)
-    plain = result(counts(rank_by_split["validation"]), counts(rank_by_split["test"]), spec=chosen)
+    plain = result(spec=chosen)
+    scored = (counts(rank_by_split["validation"]), counts(rank_by_split["test"]))
     record = replace(
         plain,
+        selected=tuple(Selected(rule, 2, *scored) for rule in SELECTIONS),
         images=Images(45_000, len(test) // 2, len(test), 45_000),
         predictions=saved,
     )

@@ -9,11 +9,11 @@ import numpy as np
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import VARIANTS
+from effbench.records.prediction_arrays import Predictions, of_epoch
 from effbench.records.record import (
     SCHEMA,
     Epoch,
     Images,
-    Predictions,
     Provenance,
     RunFailure,
     RunResult,
@@ -124,11 +124,17 @@ def _ranks(counts: Scores) -> np.ndarray:
 
 
 def complete(
-    store: Store, *, test: bool = True, names: tuple[str, ...] = (), **changes: object
+    store: Store,
+    *,
+    test: bool = True,
+    names: tuple[str, ...] = (),
+    one_rule: bool = False,
+    **changes: object,
 ) -> RunResult:
     """Saves a small finished run that agrees with itself, its predictions included.
 
-    `names` are those of the classes of data that are no row; without `test` it has no test split.
+    `names` are those of the classes of data that are no row; without `test` it has no test split;
+    with `one_rule` it has the predictions of its recipe's epoch alone, as records once had.
     """
     recipe = replace(RECIPES["case-study"], epochs=3)
     chosen = spec(**({"recipe": recipe, "limit": 80} | changes))
@@ -152,16 +158,22 @@ def complete(
         "final": epochs - 1,
     }
     shown = epochs_by_rule[chosen.recipe.selection]
+    kept = {shown} if one_rule else {*epochs_by_rule.values()}
     arrays = {}
     dtype = np.uint8 if classes <= 256 else np.uint16
     for index, split in enumerate(("validation", "test")[: 1 + test]):
         arrays |= {
             f"{split}_index": np.arange(images, dtype=np.int32) + 100 * index,
             f"{split}_label": label.astype(dtype),
-            f"{split}_predicted": logits[shown, index].argmax(axis=-1).astype(dtype),
-            f"{split}_rank": rank[shown, index].astype(dtype),
-            f"{split}_probability": probability[shown, index].astype(np.float16),
         }
+        for epoch in kept:
+            of_one = {
+                f"{split}_predicted": logits[epoch, index].argmax(axis=-1).astype(dtype),
+                f"{split}_rank": rank[epoch, index].astype(dtype),
+                f"{split}_probability": probability[epoch, index].astype(np.float16),
+            }
+            plain = epoch == shown
+            arrays |= {n if plain else of_epoch(epoch + 1, n): a for n, a in of_one.items()}
         if names:
             files = [f"{split}/{names[at]}/{number}.jpg" for number, at in enumerate(label)]
             arrays[f"{split}_name"] = np.array(files)
@@ -174,7 +186,9 @@ def complete(
             Selected(rule, epoch + 1, counted(epoch, 0), counted(epoch, 1) if test else None)
             for rule, epoch in epochs_by_rule.items()
         ),
-        predictions=store.save_predictions(chosen.key, arrays),
+        predictions=store.save_predictions(
+            chosen.key, arrays, () if one_rule else [epoch + 1 for epoch in kept]
+        ),
     )
     store.save(record)
     return record

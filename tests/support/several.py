@@ -157,7 +157,7 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
         same = all(np.allclose(*pair) for pair in zip(before, trainer.state(), strict=True))
     return {
         "history": [asdict(row) for row in trained.history],
-        "weights": [weight.tolist() for weight in trained.weights],
+        "weights": [weight.tolist() for weight in trained.weights[trained.epochs["val_loss"]]],
         "restored": same,
     }
 

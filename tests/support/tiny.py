@@ -125,8 +125,9 @@ def main() -> None:
     fine_tune.PIECE_SECONDS = 0.0  # one step each
     _die(*where)
     trained = train(task(), hooks(Path(folder)))
-    np.savez(Path(folder) / "trained.npz", *trained.weights)
-    (Path(folder) / "history.txt").write_text(repr((trained.history, trained.epoch)))
+    weights = [array for arrays in trained.weights.values() for array in arrays]
+    np.savez(Path(folder) / "trained.npz", *weights)
+    (Path(folder) / "history.txt").write_text(repr((trained.history, trained.epochs)))
 
 
 def _die(what: str = "", number: str = "0") -> None:

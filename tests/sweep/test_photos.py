@@ -162,7 +162,7 @@ def test_without_a_test_split_nothing_is_called_a_test_accuracy(folder, tmp_path
     assert result.classes == ("class 0", "class 1")
     assert (result.images.test, result.reported.test) == (0, None)
     arrays = store.predictions(result)
-    assert {name.partition("_")[0] for name in arrays} == {"validation"}
+    assert not any("test_" in name for name in arrays)
     assert arrays["validation_name"][1] == "class 1/1.jpg"
     assert arrays["validation_probability"].shape == (12, 2)
     assert not validate.problems(store.directory).errors
@@ -196,6 +196,12 @@ def test_photos_of_a_table_are_tested_and_each_class_is_known(folder, tmp_path):
     assert row.per_class is not None
     assert [figures.name for figures in row.per_class.classes] == [f"class {n}" for n in range(7)]
     assert np.isclose(row.columns["balanced_accuracy"], row.per_class.balanced_accuracy)
+
+    (section,) = build.read(store, Selection(rule="final")).sections
+    (last,) = section.rows
+    assert last.reported_epochs == [len(results[0].history)]
+    right, images, _ = last.per_class.counts
+    assert 100 * right.sum() / images.sum() == pytest.approx(row.by("final"))
 
 
 def test_a_head_is_the_same_with_the_backbone_in_every_step(folder, tmp_path):

@@ -2,6 +2,7 @@
 
 import errno
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,17 @@ from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 
 def made(step: int = 1, **changes: object) -> Checkpoint:
     history = [Epoch(1, 0.1, scores(), scores())]
-    state = State(1, 2, step, 0.1 + 0.2, 3, 4, history, 1, 5.5, **changes)
+    state = State(1, 2, step, 0.1 + 0.2, 3, 4, history, 5.5, **changes)
     generator = np.random.default_rng(step)
     variables = [generator.standard_normal((3, 2), np.float32), np.array(7, np.int64)]
-    return Checkpoint(state, variables, [np.ones(3, np.float32)])
+    kept = {1: [np.ones(3, np.float32)], 12: [np.zeros(2, np.float32)]}
+    return Checkpoint(state, variables, kept)
 
 
 def same(first: Checkpoint, second: Checkpoint) -> bool:
-    arrays = [(*each.variables, *each.best) for each in (first, second)]
-    return first.state == second.state and all(
+    arrays = [(*each.variables, *chain(*each.kept.values())) for each in (first, second)]
+    alike = first.state == second.state and [*first.kept] == [*second.kept]
+    return alike and all(
         one.dtype == other.dtype and one.tobytes() == other.tobytes()
         for one, other in zip(*arrays, strict=True)
     )
@@ -90,7 +93,7 @@ def test_a_foreign_one_is_refused_and_left_alone(other, keeper, tmp_path):
 
 
 def test_one_of_another_format_is_refused(keeper, monkeypatch):
-    monkeypatch.setattr(checkpoints, "FORMAT", 2)
+    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
     keeper.save(made())
     monkeypatch.undo()
     with pytest.raises(CheckpointError):
@@ -115,8 +118,8 @@ def test_variables_are_read_one_by_one_while_they_are_written(keeper):
     variables = [np.full(1 << 20, number, np.float64) for number in range(8)]
     variables.append(np.array(7, np.int64))
     deferred = [Deferred(partial(np.add, variable, 0)) for variable in variables]
-    assert extra(lambda: keeper.save(Checkpoint(State(step=1), deferred, []))) < (64 << 20) / 2
-    assert same(keeper.load(), Checkpoint(State(step=1), variables, []))
+    assert extra(lambda: keeper.save(Checkpoint(State(step=1), deferred, {}))) < (64 << 20) / 2
+    assert same(keeper.load(), Checkpoint(State(step=1), variables, {}))
 
 
 def test_one_is_due_after_its_minutes(tmp_path):

@@ -13,6 +13,7 @@ from support import tiny
 from effbench.config.schedule import split
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Step
+from effbench.records.record import Scores
 from effbench.training import fine_tune, fine_tune_step
 
 PLAIN = replace(
@@ -67,7 +68,8 @@ def test_it_learns_and_every_epoch_is_in_the_history(whole, tmp_path):
     assert {row.train.total for row in trained.history} == {64}  # 4 whole batches of 16
     assert {row.validation.total for row in trained.history} == {tiny.HELD_OUT}
     best = min(trained.history, key=lambda row: row.validation.loss)
-    assert trained.epoch == best.epoch
+    assert trained.epochs["val_loss"] == best.epoch
+    assert {*trained.weights} == {*trained.epochs.values()}
     curve = (tmp_path / "runs" / "tiny" / "history.csv").read_text().splitlines()
     assert len(curve) == 5
     assert curve[1].startswith("1,")
@@ -81,10 +83,35 @@ def test_the_selected_weights_have_the_scores_of_their_epoch(tmp_path):
     trained = fine_tune.train(
         trainer, own, split(PLAIN, tiny.SIZE), validation, tiny.hooks(tmp_path)
     )
-    with trainer.using(trained.weights):
-        logits = trainer.logits(validation.evaluator)
-    expected = trained.history[trained.epoch - 1].validation
-    assert fine_tune.score(logits, validation.labels) == expected
+    for epoch, weights in trained.weights.items():
+        with trainer.using(weights):
+            logits = trainer.logits(validation.evaluator)
+        expected = trained.history[epoch - 1].validation
+        assert fine_tune.score(logits, validation.labels) == expected
+
+
+def test_a_run_that_goes_on_has_the_weights_of_every_rule(tmp_path, monkeypatch):
+    """The epochs of rules come before the checkpoint, and are two; that of the end is none yet."""
+    losses, right = (9.0, 1.0, 3.0, 2.0), (5, 6, 8, 7)
+
+    def validated(*arguments: object) -> Scores:
+        epoch = arguments[-1]
+        return Scores(right[epoch - 1], 10, 20, losses[epoch - 1])
+
+    monkeypatch.setattr(fine_tune, "_validate", validated)
+    own = tiny.task(PLAIN)
+    whole = tiny.train(own, tiny.hooks(tmp_path / "whole", minutes=None))
+    assert whole.epochs == {"val_loss": 2, "val_accuracy": 3, "final": 4}
+    hooks, seen = tiny.hooks(tmp_path / "own", minutes=1e9), iter(range(1, 17))
+    with pytest.raises(PreemptedError, match="step 14 is saved"):
+        tiny.train(own, replace(hooks, stopped=lambda: next(seen) == 14))
+    hooks = tiny.hooks(tmp_path / "own", minutes=1e9)
+    assert [*hooks.keeper.load().kept] == [2, 3]
+    again = tiny.train(own, hooks)
+    assert again.epochs == whole.epochs
+    for epoch, weights in whole.weights.items():
+        pairs = zip(weights, again.weights[epoch], strict=True)
+        assert all(one.tobytes() == other.tobytes() for one, other in pairs)
 
 
 def test_so_many_steps_and_no_more(tmp_path):

@@ -13,6 +13,7 @@ from effbench.config.sweep_options import SweepOptions
 from effbench.errors import PreemptedError
 from effbench.failures import FailureKind
 from effbench.records.store import Store
+from effbench.records.validate import problems
 from effbench.sweep import run_job
 from effbench.sweep import scheduler as sweeping
 from effbench.sweep.resolve import resolve
@@ -48,7 +49,9 @@ def test_a_record_says_how_and_what_was_limited(whole):
     ]
     assert record.marks["limited"] == "64 images, 4 epochs"
     assert record.marks["changed recipe"] == "batch_size 16, stages 1"
-    assert [row.rule for row in record.selected] == ["final"]
+    assert [row.rule for row in record.selected] == ["val_loss", "val_accuracy", "final"]
+    assert record.predictions.epochs == tuple(sorted({row.epoch for row in record.selected}))
+    assert not problems(whole).errors
     assert len(record.history) == 4
     assert record.provenance.micro_batch == 16
     assert record.provenance.weights_verified == "random weights"
@@ -210,7 +213,7 @@ def test_a_retry_begins_anew(monkeypatch, tmp_path):
     (spec,) = resolve(asked(batch_size=16, limit=32, image_size=32)).specs
     # Nobody could go on from this one: whoever reads it says so.
     keeper = Keeper(Store(tmp_path).checkpoints(spec.key), spec.key, "another", 10)
-    keeper.save(Checkpoint(State(step=1), [], []))
+    keeper.save(Checkpoint(State(step=1), [], {}))
     loaded = []
 
     def train(trainer, task, stages, validation, hooks):

@@ -96,7 +96,7 @@ COST: dict[str, Text] = {
 # Columns that a table leaves out where no row has them.
 _OPTIONAL = {
     *("published acc-test", "published", "same as", "marks", "dollars"),
-    *("acc-val", "acc-test", "test", "test interval", "top-5 interval"),
+    *("acc-val", "acc-test", "test", "test interval", "top-5 interval", "val interval"),
 }
 # Columns that a table leaves out where all rows have the same.
 _TELLING = ("recipe", "device", "best for")

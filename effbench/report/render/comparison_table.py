@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from effbench.records.describe import no_test
 from effbench.report.comparison import Change, Comparison
+from effbench.report.epoch_rules import lead
 from effbench.report.render import wrapped
 from effbench.report.summary import listed
 from effbench.tables import Column, Table, grid, in_markdown, markdown
@@ -71,9 +72,10 @@ def _no_test(comparison: Comparison) -> str:
 
 def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
     """Says in a sentence or two whether accuracy fell, and of how many rows it is not known."""
+    said = [lead(comparison.rule)] if comparison.rule else []
     if any(change.split != "test" for change in comparison.changes):
-        return f"{_no_test(comparison)} {_verdict_of_all(comparison, max_drop, alpha)}"
-    return _verdict_of_all(comparison, max_drop, alpha)
+        said.append(_no_test(comparison))
+    return " ".join([*said, _verdict_of_all(comparison, max_drop, alpha)])
 
 
 def _verdict_of_all(comparison: Comparison, max_drop: float, alpha: float) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from effbench.errors import one_line
+from effbench.records.describe import RULES
 from effbench.records.record import RunFailure
 from effbench.report import summary, transfer
 from effbench.report.build import LEFT_OUT, Report
+from effbench.report.epoch_rules import lead
 from effbench.report.render import columns, pair_table
 from effbench.report.rows import Row, tidy
 from effbench.report.sections import Pair, Section
@@ -47,7 +49,7 @@ def render(report: Report, style: str, wanted: Wanted = USUAL) -> str:
 
 
 def _markdown(report: Report, wanted: Wanted) -> str:
-    parts = [summary.of_missing(report)]
+    parts = [summary.opening(report)]
     for section in report.sections:
         parts.append(f"### {in_markdown(section.title)}")
         parts.append(in_markdown(" ".join(summary.sentences(section))))
@@ -63,6 +65,8 @@ def _markdown(report: Report, wanted: Wanted) -> str:
 
 def _latex(report: Report, wanted: Wanted) -> str:
     parts = [r"% needs \usepackage{booktabs}"]
+    if report.rule:
+        parts.append(in_latex(lead(report.rule)))
     for section in report.sections:
         title = in_latex(section.title)
         for table in tables(section, wanted):
@@ -81,11 +85,11 @@ def _latex(report: Report, wanted: Wanted) -> str:
         ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(failure)}" for failure in report.failures]
-    if report.left_out:
+    for title, lines in runs_in_no_table(report):
         parts += [
-            rf"\paragraph{{{LEFT_OUT}}}",
+            rf"\paragraph{{{in_latex(title)}}}",
             r"\begin{itemize}",
-            *(rf"\item {in_latex(line)}" for line in report.left_out),
+            *(rf"\item {in_latex(line)}" for line in lines),
             r"\end{itemize}",
         ]
     return "\n".join(parts)
@@ -112,6 +116,7 @@ def _json(report: Report, wanted: Wanted) -> str:
     titles = [section.title for section in report.sections for _ in section.rows]
     return json.dumps(
         {
+            "select": report.rule,
             "answer": {
                 section.title: list(summary.sentences(section)) for section in report.sections
             },
@@ -138,6 +143,7 @@ def _json(report: Report, wanted: Wanted) -> str:
                 for failure in report.failures
             ],
             "left_out": report.left_out,
+            "unscored": report.unscored,
         },
         indent=1,
         ensure_ascii=False,
@@ -225,8 +231,15 @@ def endings(report: Report) -> Iterator[tuple[str, list[str]]]:
     """What stands below all tables: lists of the runs that are in none, each with its title."""
     if report.failures:
         yield "Failed runs", [_failed(failure) for failure in report.failures]
+    yield from runs_in_no_table(report)
+
+
+def runs_in_no_table(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Lists of finished runs that are in no table, each with its title."""
     if report.left_out:
         yield LEFT_OUT, list(report.left_out)
+    if report.unscored and report.rule:
+        yield f"Without scores of {RULES[report.rule]}", list(report.unscored)
 
 
 def _failed(failure: RunFailure) -> str:

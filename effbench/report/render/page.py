@@ -15,12 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import effbench
-from effbench.report import transfer
-from effbench.report.build import LEFT_OUT, Report
+from effbench.report import summary, transfer
+from effbench.report.build import Report
 from effbench.report.charts.drawing import Drawing
 from effbench.report.charts.figure import Figure
 from effbench.report.charts.theme import THEMES
-from effbench.report.render import run_details
+from effbench.report.render import document, run_details
 from effbench.report.render.document import USUAL, Wanted
 from effbench.report.render.view import view
 
@@ -69,8 +69,9 @@ def render(
         version=effbench.__version__,
         made=datetime.now(UTC),
         report=report,
-        left_out=LEFT_OUT,
         question=transfer.QUESTION,
+        opening=summary.opening(report),
+        lists=list(document.runs_in_no_table(report)),
         results=[
             result
             for section_view in views

@@ -31,7 +31,7 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
     Raises:
         UsageError: there is no such column.
     """
-    yield from wrapped.paragraph(summary.of_missing(report), width)
+    yield from wrapped.paragraph(summary.opening(report), width)
     signs = _signs(report)
     explained: set[Caveat] = set()
     shown: set[str] = set()

@@ -329,7 +329,7 @@ def test_failures_alone_are_the_answer(count, tmp_path):
     report = build.read(Store(tmp_path), Selection())
     runs = "1 run" if count == 1 else "2 runs"
     text = f"No run has finished, so there is nothing to compare: {runs} failed."
-    assert summary.of_missing(report) == text
+    assert summary.opening(report) == text
     assert " ".join(shown(report, 80)).startswith(text)
 
 
