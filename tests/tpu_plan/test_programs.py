@@ -103,9 +103,10 @@ def test_a_whole_network_is_handed_its_photos_and_looks_others_up(monkeypatch):
     assert (other_step.inputs[0].shape, other_step.inputs[0].dtype) == ((32,), tf.int32)
     assert evaluation.inputs[0].shape == (1, 16, 64, 64, 3)
     assert other_evaluation.inputs[0].shape == (1, 16)
-    # Three times 300 images, 128 at once; and 40 test images, where there are any.
-    assert (step.calls, evaluation.calls) == (4, 9)
-    assert (other_step.calls, other_evaluation.calls) == (4, 10)
+    # 300 images, 128 at once, after both epochs and at the end of both; and 40 test images, where
+    # there are any, of both.
+    assert (step.calls, evaluation.calls) == (4, 12)
+    assert (other_step.calls, other_evaluation.calls) == (4, 14)
     # Beside a step lie the images of the other splits, if any lie there; beside a turn of
     # evaluation, the two other turns of the 300 that came with it.
     assert (step.held, other_step.held) == (0, 340 * 32 * 32 * 3)
