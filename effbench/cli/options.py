@@ -95,7 +95,11 @@ RescaleOption = Annotated[
 ]
 SelectOption = Annotated[
     EpochRule | None,
-    typer.Option(help="Choose every run's epoch by this rule instead of its recipe's."),
+    typer.Option(
+        metavar="RULE",
+        help="val_loss, val_accuracy or final: show every run at the epoch that this rule chooses, "
+        "not its recipe's.",
+    ),
 ]
 CpuOption = Annotated[bool, typer.Option("--cpu", help="Use the CPU.")]
 GpuOption = Annotated[bool, typer.Option("--gpu", help="Use the GPU.")]
