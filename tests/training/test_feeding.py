@@ -30,9 +30,11 @@ def test_fed_training_is_held_training_to_the_bit(steps, tmp_path, monkeypatch):
         for name, task in (("held", held), ("fed", fed))
     )
     assert one.history == other.history
-    assert one.epoch == other.epoch
-    for held_weight, fed_weight in zip(one.weights, other.weights, strict=True):
-        assert held_weight.tobytes() == fed_weight.tobytes()
+    assert one.epochs == other.epochs
+    assert one.weights.keys() == other.weights.keys()
+    for epoch, weights in one.weights.items():
+        for held_weight, fed_weight in zip(weights, other.weights[epoch], strict=True):
+            assert held_weight.tobytes() == fed_weight.tobytes()
     # Each epoch has four steps.
     assert max(rows.read) <= min(steps, 4) * held.recipe.batch_size
 
