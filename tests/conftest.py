@@ -9,8 +9,6 @@ import typer
 from support import shallow
 from support.commandline import Done
 
-from effbench.cpu import cores
-
 TESTS = Path(__file__).parent
 # These begin: where the last one to begin takes minutes, the other workers wait for it.
 LONGEST = (
@@ -30,11 +28,6 @@ LONGEST = (
 )
 # Nobody listens on the discard port: a test that forgets its server fails fast, and stays here.
 NOWHERE = "http://127.0.0.1:9"
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: the tests that take longest wait for processes they start."""
-    return cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
