@@ -32,7 +32,8 @@ help:  ## show this list
 
 .PHONY: demo
 demo: $(SETUP)  ## the whole main job on small data, no download: all nine variants, then their table
-	$(EFFBENCH) sweep --variants all --weights none --data digits --limit 20 --epochs 3 --results .demo
+	$(EFFBENCH) sweep --variants all --weights none --data digits --recipe case-study \
+	  --limit 20 --epochs 3 --results .demo
 	$(EFFBENCH) report --markdown --results .demo
 
 .PHONY: test
@@ -98,7 +99,7 @@ plan: $(SETUP) $(PLAN)  ## compile the sweep for TPUs that are not here: results
 gate: $(SETUP)  ## a small sweep must not be worse than results/baseline, which holds the same
 	rm -rf .gate
 	EFFBENCH_CACHE=.gate/cache $(EFFBENCH) sweep --cpu --variants B0,B1 --weights none --data digits \
-	  --image-size 64 --seeds 0,1,2,3,4 --results .gate
+	  --recipe case-study --image-size 64 --seeds 0,1,2,3,4 --results .gate
 	$(EFFBENCH) compare results/baseline .gate --max-drop 1 --require-all
 
 .PHONY: bench

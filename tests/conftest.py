@@ -22,7 +22,7 @@ LONGEST = (
     "models/test_backbone.py",
     "training/augment/test_policy.py",
     "bench/test_step.py",
-    "training/test_linear_probe.py",
+    "training/test_head_training.py",
     "training/test_fine_tune.py",
     "training/test_variable_packing.py",
 )

@@ -90,7 +90,7 @@ def bench_probe(
     options = SweepOptions(
         NetworkOptions(variants=variants, weights=weights, image_size=image_size),
         ImageOptions(data=data, data_dir=data_dir, limit=limit),
-        TrainingOptions(epochs=epochs),
+        TrainingOptions(recipe="case-study", epochs=epochs),
         DeviceOptions(device="cpu"),
     )
     with Display(out, 2 * len(select(variants)), quiet=False, verbose=False) as display:

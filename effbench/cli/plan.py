@@ -20,6 +20,7 @@ from effbench.cli.options import (
     only,
 )
 from effbench.config.recipes import RECIPES
+from effbench.data.datasets import RECIPE
 from effbench.hardware.tpu_slices import SLICES
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ def plan(
     ] = None,
     variants: VariantsOption = "all",
     recipe: Annotated[
-        str, typer.Option(help=f"Comma-separated: {', '.join(RECIPES)}.")
-    ] = "case-study",
+        str | None,
+        typer.Option(
+            help=f"Comma-separated: {', '.join(RECIPES)}. "
+            f"Default: {RECIPE}; case-study for cifar10.",
+        ),
+    ] = None,
     data: DataOption = "cifar10",
     image_size: ImageSizeOption = None,
     settings: SettingsOption = None,

@@ -38,7 +38,7 @@ def print_record(record: Record, store: Store) -> None:
         return
     _print_facts(facts | dict(describe.of_result(record)) | {"folder": str(folder)})
     hidden = []
-    for table in (_scores(record), *_classes(record, store), _history(record)):
+    for table in (_scores(record), *_classes(record, store), *_curve(record)):
         out.print()
         hidden += console.show(table)
     left_out(hidden)
@@ -52,13 +52,15 @@ def _print_facts(facts: Mapping[str, str]) -> None:
 
 def _scores(result: RunResult) -> Table:
     rows = []
+    search = result.l2_search
     for row in result.selected:
+        what = f"{search.chosen.l2:.3g}" if search else f"{row.epoch}"
         for index, (split, scores) in enumerate(row.splits.items()):
-            chosen = ("", "") if index else (row.rule, str(row.epoch))
+            chosen = ("", "") if index else (row.rule, what)
             rows.append((*chosen, split, *_columns(scores, result.spec.classes)))
     columns = (
         Column("selected by", words=True),
-        Column("epoch"),
+        Column("L2" if search else "epoch"),
         Column("split", words=True),
         Column("images", rank=1),
         Column("top-1"),
@@ -90,6 +92,16 @@ def _columns(scores: Scores, classes: int) -> Iterator[str]:
         yield f"{rate:.2%}" if known else "-"
         yield f"{count:,}" if known else "-"
     yield f"{scores.loss:.4f}"
+
+
+def _curve(result: RunResult) -> Iterator[Table]:
+    """What came of each epoch, or of each L2."""
+    if result.history:
+        yield _history(result)
+    if result.l2_search:
+        from effbench.report.render import l2_table
+
+        yield l2_table.table(result.l2_search)
 
 
 def _history(result: RunResult) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import Display, out
+from effbench.cli.console import Display, out, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CpuOption,
@@ -40,6 +40,7 @@ from effbench.config.sweep_options import (
     SweepOptions,
     TrainingOptions,
 )
+from effbench.data.datasets import RECIPE
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -72,8 +73,12 @@ def sweep(
         ),
     ] = False,
     recipe: Annotated[
-        str, typer.Option(metavar="NAME", help=f"One of {', '.join(RECIPES)}.")
-    ] = "case-study",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"One of {', '.join(RECIPES)}. Default: {RECIPE}; case-study for cifar10.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: the recipe's.")
     ] = None,
@@ -191,6 +196,9 @@ def sweep(
     store = Store(results)
     with Display(out, 0, quiet=quiet, verbose=verbose) as display:
         request = resolve(options, partial(display.step, data))
+    if not quiet:
+        for remark in request.remarks:
+            warn(remark)
     if dry_run:
         states = scheduler.states(request, store)
         for spec in request.specs:

@@ -18,7 +18,7 @@ Finite = Annotated[float, Interval(ge=0, lt=math.inf)]
 Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Decay = Annotated[float, Interval(ge=0, lt=1)]
-# 255/256: `linear_probe.keep_mask` counts in bytes.
+# 255/256: `head_training.keep_mask` counts in bytes.
 Rate = Annotated[float, Interval(ge=0, le=255 / 256)]
 
 
@@ -30,7 +30,8 @@ class Recipe:
         name: name of the row.
         preprocessing: "weights" for what the loaded weights expect, or the name of a row of
             `preprocessing.PREPROCESSING` that is used for every variant.
-        epochs: passes over the training images.
+        epochs: passes over the training images; 0 where there are none, as there is then no batch
+            and no learning rate.
         batch_size: global batch, over all replicas.
         dropout: rate between pooling and the classifier; in the last stage, where there are stages.
         optimizer: name of a row of `optimizers.OPTIMIZERS`.
@@ -41,9 +42,10 @@ class Recipe:
             schedule is `training images // batch_size` steps, as the case study counted.
         start_step: the optimizer's step count at the first step of a run. The case study shared
             one optimizer between variants, so most of its runs did not start at 0.
-        selection: which epoch's weights are reported, a name in `record.SELECTIONS`.
-        trains: name of a row of `ways_to_train.WAYS`: a "head" on a frozen backbone, or the whole
-            "network".
+        selection: which epoch's weights are reported, a name in `record.SELECTIONS`; without
+            epochs, those of which L2.
+        trains: name of a row of `ways_to_train.WAYS`: a "head" or a "regression" on a frozen
+            backbone, or the whole "network".
         pretrained: False starts from random weights.
         schedule: name of a row of `optimizers.SCHEDULES`.
         warmup_epochs: of the constant schedule, epochs of linear growth before it.
@@ -79,17 +81,23 @@ class Recipe:
             to the whole; 0 crops nothing.
         class_weights: how much a class counts in the loss, "none" for all
             alike, or "balanced" for all images / (classes x images of the class).
+        standardize: of a regression: whether each feature is shifted and scaled to mean 0 and
+            standard deviation 1 over the training images.
+        l2_from: of a regression: the weakest L2 of its grid, see `logistic_regression` for the
+            scaling.
+        l2_to: the strongest.
+        l2_values: how many there are from one to the other, evenly spaced in their logarithms.
     """
 
     name: str
     preprocessing: str
-    epochs: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)]
+    epochs: Annotated[int, Ge(0)]
+    batch_size: Annotated[int, Ge(0)]
     dropout: Rate
     optimizer: str
     weight_decay: Finite
     initial_learning_rate: Finite
-    maximal_learning_rate: Positive
+    maximal_learning_rate: Finite
     half_cycle_epochs: Annotated[int, Ge(0)]
     start_step: Annotated[int, Ge(0)]
     selection: str
@@ -123,6 +131,10 @@ class Recipe:
     filter: str = "bilinear"
     crop_scale: Share = 0.0
     class_weights: str = "none"
+    standardize: bool = False
+    l2_from: Positive = 1e-6
+    l2_to: Positive = 1e5
+    l2_values: Annotated[int, Interval(ge=1, le=1000)] = 45
 
     @property
     def photo_geometry(self) -> Geometry:
@@ -138,11 +150,16 @@ class Recipe:
     def settable(self) -> tuple[str, ...]:
         """The fields that can be another number: all that its training depends on."""
         names = [field.name for field in fields(self) if field.name not in _FIXED]
-        numbers = self.way.numbers
-        return tuple(name for name in names if numbers is None or name in numbers)
+        return tuple(name for name in names if name in self.way.numbers)
 
 
 _FIXED = ("name", "trains", "pretrained")
+# They are 0 where a way to train has none of them, but not on request.
+_NEVER_0 = {
+    "epochs": "input should be greater than or equal to 1",
+    "batch_size": "input should be greater than or equal to 1",
+    "maximal_learning_rate": "input should be greater than 0",
+}
 
 
 def _case_study(name: str, preprocessing: str) -> Recipe:
@@ -163,6 +180,25 @@ def _case_study(name: str, preprocessing: str) -> Recipe:
 
 
 _CASE_STUDY = _case_study("case-study", "weights")
+
+# Kornblith, Shlens and Le 2019, "Do Better ImageNet Models Transfer Better?": the field's standard
+# for comparing networks by their features. The 45 values of L2 are theirs.
+_LINEAR_PROBE = Recipe(
+    name="linear-probe",
+    preprocessing="weights",
+    epochs=0,
+    batch_size=0,
+    dropout=0.0,
+    optimizer="lbfgs",
+    weight_decay=0.0,
+    initial_learning_rate=0.0,
+    maximal_learning_rate=0.0,
+    half_cycle_epochs=0,
+    start_step=0,
+    selection="val_accuracy",
+    trains="regression",
+    schedule="constant",
+)
 
 # google/automl, efficientnetv2/datasets.py, Cifar10Ft: the same for every variant.
 _FINETUNE = Recipe(
@@ -206,6 +242,7 @@ _PROGRESSIVE = replace(
 RECIPES: Mapping[str, Recipe] = {
     row.name: row
     for row in (
+        _LINEAR_PROBE,
         _CASE_STUDY,
         # As the notebook really ran in December 2021, with keras-efficientnet-v2 1.1.
         _case_study("case-study-2021", "notebook-2021"),
@@ -294,14 +331,31 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             hint = "give it once, by --set or by its own flag"
             raise UsageError(f"{key} is given twice", f"{given[key]} and {value}", hint)
         given[key] = value
+        rule = f"--set {key} takes another value"
         try:
             numbers[key] = asdict(_ADAPTER.validate_python(numbers | {key: value}))[key]
         except ValidationError as error:
-            raise UsageError(
-                f"--set {key} takes another value", value, error.errors()[0]["msg"].lower()
-            ) from error
+            raise UsageError(rule, value, error.errors()[0]["msg"].lower()) from error
+        if key in _NEVER_0 and not numbers[key]:
+            raise UsageError(rule, value, _NEVER_0[key])
     result = Recipe(**numbers)
-    if result.schedule == "triangular2" and not result.half_cycle_epochs:
+    _agree(result)
+    return result
+
+
+def _agree(recipe: Recipe) -> None:
+    """Makes sure that the numbers of a recipe suit one another.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if recipe.schedule == "triangular2" and not recipe.half_cycle_epochs:
         hint = "add --set half_cycle_epochs=2, as in the case study"
         raise UsageError("the schedule triangular2 goes up for one epoch at least", "0", hint)
-    return result
+    rising = recipe.l2_from < recipe.l2_to
+    if recipe.l2_from > recipe.l2_to or rising != (recipe.l2_values > 1):
+        raise UsageError(
+            "a grid of L2 goes up from l2_from to l2_to; of one value, both are that value",
+            f"{recipe.l2_values} from {recipe.l2_from:g} to {recipe.l2_to:g}",
+            "set all three, e.g. --set l2_from=1e-2 --set l2_to=1e3 --set l2_values=21",
+        )

@@ -49,14 +49,14 @@ class TrainingOptions:
     """How to train it.
 
     Attributes:
-        recipe: name of a recipe.
+        recipe: name of a recipe, or None for the usual one of the data.
         epochs: how many, instead of the recipe's.
         batch_size: the global batch, instead of the recipe's.
         start_step: step at which the schedule and the optimizer start.
         settings: "key=value" each, instead of the recipe's numbers.
     """
 
-    recipe: str = "case-study"
+    recipe: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
     start_step: int | None = None

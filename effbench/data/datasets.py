@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from effbench.data.splits import Dataset, Split
 
 NUMBERS = tuple("0123456789")
+# The name of the usual recipe: what comes of it depends on the images alone.
+RECIPE = "linear-probe"
 # Characters of the name of a folder that become part of a key, and so of the name of a file.
 _LONGEST = 60
 
@@ -122,6 +124,11 @@ def classes(name: str, count: int) -> tuple[str, ...]:
 def of_photos(name: str) -> bool:
     """Whether the images of a dataset are photos of any size, as all but those of rows are."""
     return name not in DATASETS or DATASETS[name].side is None
+
+
+def recipe(name: str) -> str:
+    """The recipe of a dataset for which nobody asks for another one."""
+    return DATASETS[name].recipe if name in DATASETS else RECIPE
 
 
 def names_classes(name: str) -> bool:
@@ -227,6 +234,7 @@ class DatasetSource:
         counts: how many training, validation and test images there are, as was published and as
             `load` splits them; None where no plan is made for it.
         side: height and width of its images, pixels; None for photos, which have their own.
+        recipe: the recipe where nobody asks for another one.
     """
 
     load: Callable[[Path | None, Report], Dataset]
@@ -236,6 +244,7 @@ class DatasetSource:
     class_count: int = len(NUMBERS)
     counts: tuple[int, int, int] | None = None
     side: int | None = 32
+    recipe: str = RECIPE
 
 
 # In the order of batches.meta.
@@ -248,7 +257,11 @@ _CIFAR10_COUNTS = (45_000, 5_000, 10_000)
 
 DATASETS: Mapping[str, DatasetSource] = {
     "cifar10": DatasetSource(
-        _load("cifar10"), _at_hand("cifar10"), classes=_CIFAR10_CLASSES, counts=_CIFAR10_COUNTS
+        _load("cifar10"),
+        _at_hand("cifar10"),
+        classes=_CIFAR10_CLASSES,
+        counts=_CIFAR10_COUNTS,
+        recipe="case-study",  # what was published is of it
     ),
     "cifar100": DatasetSource(
         *(_load("cifar100"), _at_hand("cifar100")),

@@ -8,15 +8,14 @@ none: whoever left it out has looked at all images already.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from effbench.data import folds
 from effbench.data.listing import SPLITS, ListedImage, some
-from effbench.data.splits import SPLIT_SEED
 from effbench.errors import DataError
 
 TENTHS = 10
@@ -85,8 +84,6 @@ def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
 
 def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
     """A number from 0 to 9 for each image: tenths with the same share of each class."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
     labels = np.array([image.label for image in images])
     # A zero byte is in no group's own name.
     names = [image.group or f"\0{text}" for image, text in zip(images, alike, strict=True)]
@@ -97,20 +94,9 @@ def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
         received = f"{count:,} of {some([label])}, {len(images):,} in {len(numbers):,} groups"
         raise DataError("too few images to make splits", received, ENOUGH)
     if len(images) > len(numbers) <= FEW_GROUPS:
-        return _folds(StratifiedGroupKFold, labels, groups)
+        return folds.stratified(TENTHS, labels, groups)
     _, firsts = np.unique(groups, return_index=True)
-    return _folds(StratifiedKFold, labels[firsts], None)[groups]
-
-
-def _folds(kind: type, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """The fold of each, in order, of one of scikit-learn's ways to make them."""
-    numbers = np.empty(len(labels), int)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of small classes, which are looked at later
-        folds = kind(TENTHS, shuffle=True, random_state=SPLIT_SEED)
-        for number, (_, inside) in enumerate(folds.split(labels, labels, groups)):
-            numbers[inside] = number
-    return numbers
+    return folds.stratified(TENTHS, labels[firsts], None)[groups]
 
 
 def _groups_are_whole(images: Sequence[ListedImage]) -> None:

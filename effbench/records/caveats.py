@@ -99,6 +99,7 @@ def _direct(spec: RunSpec, _: Recipe) -> str | None:
 # Those that a record, or whoever reads it, may add to what its spec says.
 MICRO_BATCHES = "micro-batches"
 SKIPPED = "unreadable files skipped"
+UNSOLVED = "not converged"
 ANOTHER_RULE = "another rule"
 
 CAVEATS = (
@@ -115,6 +116,11 @@ CAVEATS = (
     Caveat(
         SKIPPED,
         "files that were meant to be images could not be read, and neither trained nor judged",
+        lambda *_: None,
+    ),
+    Caveat(
+        UNSOLVED,
+        "the regression was ended before its gradient was small, so it is not its solution yet",
         lambda *_: None,
     ),
     Caveat(

@@ -64,6 +64,7 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
+    yield from _l2_pairs(result)
     yield "history: epochs", schedule.epochs(recipe, images.train), len(history)
     for number, row in enumerate(history, 1):
         yield f"history: epoch after {number - 1}", number, row.epoch
@@ -91,6 +92,30 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
             same = math.isclose(best.validation.loss, selected.validation.loss, rel_tol=1e-4)
             loss = best.validation.loss if same else selected.validation.loss
             yield f"{where}.validation.loss", best.validation.loss, loss
+
+
+def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
+    """The same for how L2 was chosen: there where there are no epochs, and only there."""
+    search, recipe, images = result.l2_search, result.spec.recipe, result.images
+    yield "l2_search", "there" if not recipe.epochs else "none", "there" if search else "none"
+    if search is None:
+        return
+    ends = f"{recipe.l2_to:g} to {recipe.l2_from:g}"
+    yield "l2_search: from", ends, f"{search.values[0].l2:g} to {search.values[-1].l2:g}"
+    yield "l2_search: values", recipe.l2_values, len(search.values)
+    judging = images.validation + (images.train if search.folds else 0)
+    for number, value in enumerate(search.values, 1):
+        where = f"l2_search.{number}"
+        yield f"{where}.train.total", images.train, value.train.total
+        yield f"{where}.validation.total", judging, value.validation.total
+        # NaN is not equal to itself.
+        yield f"{where}.gradient_norm", max(value.gradient_norm, 0.0), value.gradient_norm
+    grid = [value.l2 for value in search.values]
+    yield "l2_search: the strongest first", sorted(grid, reverse=True), grid
+    if not search.folds:
+        for name in ("correct", "top5_correct", "total"):
+            chosen = getattr(search.chosen.validation, name)
+            yield f"l2_search.chosen.{name}", chosen, getattr(result.reported.validation, name)
 
 
 def _rules(result: RunResult) -> str:

@@ -12,7 +12,7 @@ from effbench.data.splits import SPLIT_SEED
 from effbench.failures import handling
 from effbench.records import caveats
 from effbench.records.caveats import details
-from effbench.records.record import RunFailure, RunResult
+from effbench.records.record import L2Search, RunFailure, RunResult
 
 Facts = Iterator[tuple[str, str]]
 
@@ -24,14 +24,16 @@ RULES = {
 }
 
 
-def no_test(rules: Iterable[str]) -> str:
+def no_test(rules: Iterable[str], chosen: Iterable[str] = ("epoch",)) -> str:
     """What a reader must know of figures of data without test images.
 
     Args:
         rules: names in `record.SELECTIONS`, those that chose the epochs of the runs.
+        chosen: what they chose, see `ways_to_train.WayToTrain`.
     """
     looked = any(rule != "final" for rule in rules)
-    return f"the figures are of the validation images{', which also chose the epoch' * looked}"
+    what = f", which also chose the {' or the '.join(dict.fromkeys(chosen))}" if looked else ""
+    return f"the figures are of the validation images{what}"
 
 
 def of_made(made: Sequence[str]) -> str:
@@ -43,6 +45,25 @@ def of_made(made: Sequence[str]) -> str:
     return f"the {names} made by effbench: stratified, seed {SPLIT_SEED}"
 
 
+def by_folds(folds: int) -> str:
+    """What chose an L2 where the validation images of a class are too few to choose it."""
+    return (
+        f"stratified {folds}-fold cross-validation on training and validation images, as a class "
+        "has fewer than 5 validation images"
+    )
+
+
+def of_search(search: L2Search) -> str:
+    """Which L2 was chosen, by what, and how well the regression was solved for it."""
+    chosen = search.chosen
+    judges = f"by {by_folds(search.folds)}" if search.folds else "by the validation images"
+    end = "" if chosen.converged else ", not converged"
+    return (
+        f"{chosen.l2:.3g} of {len(search.values)} values, chosen {judges}; gradient norm "
+        f"{chosen.gradient_norm:.1e} after {chosen.iterations} iterations{end}"
+    )
+
+
 def of_spec(spec: RunSpec) -> Facts:
     """What was asked of a run."""
     recipe = spec.recipe
@@ -50,15 +71,20 @@ def of_spec(spec: RunSpec) -> Facts:
     steps = "" if recipe.steps is None else f", {recipe.steps:,} steps at most"
     yield "run", spec.key
     yield "marks", details(caveats.of_spec(spec)) or "none"
-    yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}, seed {spec.seed}"
+    seed = f", seed {spec.seed}" if recipe.way.seeded else ""
+    yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}{seed}"
     yield "weights", f"{spec.weights.name} {spec.weights.digest}".strip()
     yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
-    yield (
-        "recipe",
-        f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}{steps}, "
-        f"dropout {recipe.dropout:g}, {recipe.optimizer} (weight decay {recipe.weight_decay:g})",
-    )
-    yield "learning rate", _learning_rate(recipe)
+    if recipe.epochs:
+        yield (
+            "recipe",
+            f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}{steps}, "
+            f"dropout {recipe.dropout:g}, {recipe.optimizer} "
+            f"(weight decay {recipe.weight_decay:g})",
+        )
+        yield "learning rate", _learning_rate(recipe)
+    else:
+        yield "recipe", f"{recipe.name}, {recipe.way.trained}, {_l2(recipe)}"
     yield "preprocessing", spec.preprocessing
     if datasets.of_photos(spec.data):
         yield "photos", f"{recipe.geometry}, {recipe.filter}; {spec.classes:,} classes"
@@ -83,6 +109,14 @@ def _learning_rate(recipe: Recipe) -> str:
         + (f" x batch / {scaled}" if scaled else "")
         + f", {shape.get(recipe.schedule, recipe.schedule)}, from step {recipe.start_step}"
     )
+
+
+def _l2(recipe: Recipe) -> str:
+    features = "standardized features" if recipe.standardize else "the features as they are"
+    if recipe.l2_values == 1:
+        return f"L2 {recipe.l2_from:g} on {features}"
+    span = f"from {recipe.l2_from:g} to {recipe.l2_to:g}"
+    return f"{recipe.l2_values} values of L2 {span} on {features}"
 
 
 def _epochs(number: float) -> str:
@@ -122,11 +156,14 @@ def of_result(result: RunResult) -> Facts:
     """What came of a run, and how; the marks stand first, as the run may have added to them."""
     yield "marks", details(result.marks) or "none"
     made, images, reported = result.provenance, result.images, result.reported
+    recipe = result.spec.recipe
     split = result.splits[-1]
-    chosen = f"the epoch selected by {reported.rule}"
+    chosen = f"the {recipe.way.chooses} selected by {reported.rule}"
     yield "reported", f"{reported.judged.accuracy:.2%} on {split}, {chosen}"
+    if result.l2_search:
+        yield "L2", of_search(result.l2_search)
     if not images.test:
-        yield "no test split", no_test([reported.rule])
+        yield "no test split", no_test([reported.rule], [recipe.way.chooses])
     test = f"{images.test:,} test" if images.test else "no test"
     files = f"{images.skipped:,} file{'s' * (images.skipped != 1)}"
     skipped = f"; {files} could not be read" if images.skipped else ""
@@ -148,7 +185,7 @@ def of_result(result: RunResult) -> Facts:
     listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())
     beside = f" for {made.seeds_together} seeds" if made.seeds_together > 1 else ""
     yield "seconds", f"{sum(phases.values()):,.1f}{beside}: {listed}"
-    if result.spec.recipe.way.frozen_backbone:
+    if recipe.way.frozen_backbone:
         yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
     else:
         again = f", resumed {made.resumed} times" if made.resumed else ""
@@ -157,5 +194,7 @@ def of_result(result: RunResult) -> Facts:
     yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
     yield "commit", made.commit or "unknown"
     kept = result.predictions
-    epochs = f", of epoch {', '.join(map(str, kept.epochs))}" if kept.epochs else ""
+    epochs = (
+        f", of epoch {', '.join(map(str, kept.epochs))}" if recipe.epochs and kept.epochs else ""
+    )
     yield "predictions", f"{kept.file}{epochs}, sha256 {kept.sha256}"

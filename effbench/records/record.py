@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from annotated_types import Len
 from pydantic import Field
 
 from effbench.config.recipes import Recipe
@@ -65,11 +66,59 @@ class Epoch:
     validation: Scores
 
 
+@dataclass(frozen=True, slots=True)
+class L2Value:
+    """The solution of a regression for one L2.
+
+    Attributes:
+        l2: in the scaling of `logistic_regression`.
+        train: scores of the training images, by the heads that were trained on them.
+        validation: scores of the validation images. In a cross-validation, those of training and
+            validation images, each by the head that was trained without its fold.
+        gradient_norm: as in `logistic_regression.Solution`; likewise the others.
+        iterations: of L-BFGS.
+        converged: whether it came to the end, in every fold.
+    """
+
+    l2: float
+    train: Scores
+    validation: Scores
+    gradient_norm: float
+    iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class L2Search:
+    """How a regression's L2 was chosen.
+
+    Attributes:
+        values: the grid, the strongest first.
+        folds: of the cross-validation that chose it; 0 where the validation images did.
+    """
+
+    values: Annotated[tuple[L2Value, ...], Len(1)]
+    folds: int = 0
+
+    @property
+    def chosen(self) -> L2Value:
+        """The most accurate one, and of equals the strongest."""
+        return max(self.values, key=lambda value: value.validation.correct)
+
+    @property
+    def unsolved(self) -> str:
+        """For how many L2 the regression did not come to the end; "" for none."""
+        count = sum(not value.converged for value in self.values)
+        too = "" if self.chosen.converged else ", the chosen one too"
+        return f"{count} of {len(self.values)} values of L2{too}" if count else ""
+
+
 @dataclass(frozen=True)
 class Selected:
     """The scores of one epoch's weights, chosen by `rule` (a name in `SELECTIONS`).
 
-    `test` is None where the data have no test images.
+    `epoch` is 0 where there are none and the rule chooses an L2. `test` is None where the data have
+    no test images.
     """
 
     rule: str
@@ -165,7 +214,8 @@ class RunResult:
     """A finished run.
 
     `standard` is its recipe for its variant when it was run, whatever the recipe became since;
-    None in records from before it was kept.
+    None in records from before it was kept. `l2_search` is there instead of a history where there
+    are no epochs.
     """
 
     schema: int
@@ -177,18 +227,22 @@ class RunResult:
     seconds: Seconds
     provenance: Provenance
     standard: Recipe | None = None
+    l2_search: L2Search | None = None
 
     @property
     def marks(self) -> dict[str, str]:
         """The marks of its spec, and what only became known as it ran.
 
-        Unreadable files may have been left out; lack of memory may have changed the micro-batch.
+        Unreadable files may have been left out; lack of memory may have changed the micro-batch; a
+        regression may not have come to the end.
         """
         micro = self.provenance.micro_batch
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
         changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
         skipped = {caveats.SKIPPED: f"{self.images.skipped:,}"} if self.images.skipped else {}
-        return caveats.of_spec(self.spec, self.standard) | skipped | changed
+        left = self.l2_search.unsolved if self.l2_search else ""
+        unsolved = {caveats.UNSOLVED: left} if left else {}
+        return caveats.of_spec(self.spec, self.standard) | skipped | unsolved | changed
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,13 +28,14 @@ from effbench.files import (
     writing,
 )
 from effbench.records.prediction_arrays import Predictions
-from effbench.records.record import Epoch, Record, RunFailure, RunResult
+from effbench.records.record import Epoch, L2Value, Record, RunFailure, RunResult
 from effbench.records.schema import CHANGED, intact, read_failure, read_result, to_json
 
 RECORD = "record.json"
 FAILURE = "failure.json"
 # The learning curve for other tools, beside the record that holds it too.
 HISTORY = "history.csv"
+_SPLITS = ("train", "validation")
 _CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
@@ -252,21 +253,22 @@ class Store:
             publish(file, folder / predictions_name(digest))
         return Predictions(predictions_name(digest), digest, tuple(sorted(epochs)))
 
-    def save_history(self, key: str, history: Sequence[Epoch]) -> None:
+    def save_history(self, key: str, history: Sequence[Epoch] | Sequence[L2Value]) -> None:
         """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
+
+        Where there are no epochs, it is a curve over L2, with a row for each.
 
         Raises:
             DiskError: it cannot be written.
         """
         text = io.StringIO()
         table = csv.writer(text)
-        splits = [f"{split}_{name}" for split in ("train", "validation") for name in _CURVE]
-        table.writerow(["epoch", "learning_rate", *splits])
+        others = [field.name for field in fields(history[0]) if field.name not in _SPLITS]
+        table.writerow([*others, *(f"{split}_{name}" for split in _SPLITS for name in _CURVE)])
         for row in history:
-            figures = [
-                getattr(part, name) for part in (row.train, row.validation) for name in _CURVE
-            ]
-            table.writerow([row.epoch, row.learning_rate, *figures])
+            scores = [getattr(row, split) for split in _SPLITS]
+            figures = [getattr(part, name) for part in scores for name in _CURVE]
+            table.writerow([*(getattr(row, name) for name in others), *figures])
         write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())
 
     def save_model(self, key: str, weights: Sequence[np.ndarray]) -> None:

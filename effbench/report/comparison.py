@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Change:
         remark: what else differs, and why it was not tested.
         split: the images that they are of: "test", or "validation" where there is no test split.
         rule: the rule of selection that chose the epochs.
+        chooses: what it chose, see `ways_to_train.WayToTrain`.
+        seeded: whether each side depends on seeds.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Change:
     remark: str
     split: str = "test"
     rule: str = ""
+    chooses: str = "epoch"
+    seeded: tuple[bool, bool] = (True, True)
 
     def fails(self, max_drop: float, alpha: float) -> bool:
         """Whether accuracy fell by more than `max_drop` points, significantly at `alpha`."""
@@ -111,7 +115,8 @@ def compare(base: str, new: str, rule: str | None = None) -> Comparison:
         raise EffbenchError(
             "nothing to compare",
             "; left out: ".join((" against ".join(have), *comparison.left_out)),
-            "rows compare that have the same variant, weights, size, recipe, data and limit",
+            "rows compare that have the same variant, weights, size, data and limit, and the same "
+            "recipe, or one recipe on each side",
         )
     return replace(comparison, rule=rule)
 
@@ -163,6 +168,7 @@ def _readable(group: str) -> str:
 
 def _two(base: _Results, new: _Results) -> Comparison:
     both = {name: (row, new.rows[name]) for name, row in base.rows.items() if name in new.rows}
+    both = both or _across_recipes(base, new)
     samples = {name: pair for name, rows in both.items() if (pair := _samples(*rows))}
     changes = []
     for name, (before, after) in both.items():
@@ -182,16 +188,42 @@ def _two(base: _Results, new: _Results) -> Comparison:
                 remark=_remark(before, after),
                 split=metric.split,
                 rule=after.rule,
+                chooses=after.spec.recipe.way.chooses,
+                seeded=(before.seeded, after.seeded),
             )
         )
     failed = {_readable(group): why for group, why in new.failed.items()} | dict(new.failed)
-    missing = {name: failed.get(name, "") for name in base.rows if name not in both}
+    used = {row.group for pair in both.values() for row in pair}
+    missing = [name for name, row in base.rows.items() if row.group not in used]
     return Comparison(
         _corrected(changes),
-        tuple(f"{name} ({why})" if why else name for name, why in missing.items()),
-        tuple(name for name in new.rows if name not in both),
+        tuple(f"{name} ({failed[name]})" if name in failed else name for name in missing),
+        tuple(name for name, row in new.rows.items() if row.group not in used),
         *_faults(base, new),
     )
+
+
+def _across_recipes(base: _Results, new: _Results) -> dict[str, tuple[Row, Row]]:
+    """Pairs of rows that differ by their recipe, by readable names.
+
+    Only those are paired of which either side has just one.
+    """
+    first, second = (_by_task(side.rows.values()) for side in (base, new))
+    return {
+        f"{_readable(before.group)} -> {second[task].spec.recipe.name}": (before, second[task])
+        for task, before in first.items()
+        if task in second
+    }
+
+
+def _by_task(rows: Iterable[Row]) -> dict[tuple[object, ...], Row]:
+    """Rows by all that says what is compared but the recipe; those that share it are left out."""
+    tasks: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        spec = row.spec
+        task = (spec.variant, spec.weights.name, spec.image_size, spec.data, spec.limit)
+        tasks.setdefault(task, []).append(row)
+    return {task: alike[0] for task, alike in tasks.items() if len(alike) == 1}
 
 
 def _samples(base: Row, new: Row) -> tuple[Sample, Sample] | None:
@@ -220,7 +252,14 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
             correct = round(theirs / 100 * total)
             difference = statistics.from_count(row.samples[row.metric.name], correct, total)
         change = Change(
-            name, theirs, ours, (1, len(row.results)), difference, None, "predictions unknown"
+            name,
+            theirs,
+            ours,
+            (1, len(row.results)),
+            difference,
+            None,
+            "predictions unknown",
+            seeded=(True, row.seeded),
         )
         changes.append(change if table_first else _turned(change))
     ours_only = tuple(name for name in results.rows if name not in rows)
@@ -251,6 +290,7 @@ def _turned(change: Change) -> Change:
         base=change.new,
         new=change.base,
         seeds=change.seeds[::-1],
+        seeded=change.seeded[::-1],
         difference=difference
         and replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low),
     )
@@ -267,7 +307,9 @@ def _corrected(changes: Sequence[Change]) -> tuple[Change, ...]:
 
 def _remark(base: Row, new: Row) -> str:
     """What differs between two rows beside their accuracy."""
-    before, after = _settings(base), _settings(new)
+    # Two recipes have hardly a number in common.
+    numbers = base.spec.recipe.name == new.spec.recipe.name
+    before, after = (_settings(row, numbers=numbers) for row in (base, new))
     differ = [
         f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
         for name in dict.fromkeys([*before, *after])
@@ -278,18 +320,18 @@ def _remark(base: Row, new: Row) -> str:
     return ", ".join(differ)
 
 
-def _settings(row: Row) -> dict[str, str]:
-    """All settings that may explain a change."""
+def _settings(row: Row, *, numbers: bool) -> dict[str, str]:
+    """All settings that may explain a change; of the recipe its numbers, or its name."""
     spec, made = row.spec, row.results[0].provenance
     settings: dict[str, object] = {
-        "seeds": ",".join(str(result.spec.seed) for result in row.results),
+        "seeds": ",".join(str(seed) for seed in row.seeds) or "none",
         "data": spec.data_sha256[:8],
         "weights": spec.weights.digest[:15],
         "rescale": spec.weights.rescale,
         "precision": spec.precision,
         "feature cache": spec.feature_cache,
         "predictions": "there" if row.samples else "missing",
-        **asdict(spec.recipe),
+        **(asdict(spec.recipe) if numbers else {"recipe": spec.recipe.name}),
         "selection": row.rule,
         "device": made.device_name,
         "commit": made.commit,

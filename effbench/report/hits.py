@@ -73,6 +73,7 @@ def samples(results: Sequence[RunResult], ranks: Sequence[Ranks]) -> Samples:
             seeds,
             np.stack([arrays[f"{metric.split}_rank"] < metric.guesses for arrays in ranks]),
             ranks[0].get(f"{metric.split}_group"),
+            seeded=results[0].spec.recipe.way.seeded,
         )
         for metric in metrics(results)
     }

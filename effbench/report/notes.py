@@ -19,6 +19,7 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
         *_figures(rows),
         *_comparison(rows, few),
         *_selection(rows),
+        *_l2(rows),
         *_splits(rows),
         *_published(rows),
         *_marks(rows),
@@ -34,7 +35,7 @@ def _figures(rows: Sequence[Row]) -> list[str]:
     units, single = ("groups of images", "") if _in_groups(rows) else ("images", " (Wilson)")
     over = f"over {units}{single}"
     if several:
-        over = f"over {units} and seeds, or over {units} for one seed{single}"
+        over = f"over {units} and seeds, or over {units} for {_one(rows)}{single}"
     known = any(accuracy.low is not None for row in rows for accuracy in row.accuracies.values())
     interval = f"[{100 * CONFIDENCE:.0f} % interval {over}]" if known else ""
     figures = ", ".join(filter(None, (mean, interval)))
@@ -47,12 +48,20 @@ def _in_groups(rows: Sequence[Row]) -> bool:
     return any(sample.groups is not None for row in rows for sample in (row.samples or {}).values())
 
 
+def _one(rows: Sequence[Row]) -> str:
+    """How few seeds a row may have."""
+    return "one seed" if all(row.seeded for row in rows) else "one seed or none"
+
+
 def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
     lines = []
     if any(row.letters for row in rows):
-        test = "McNemar's exact test for one seed each, else t over images and seeds, paired"
+        seeds = " and seeds" if any(row.seeded for row in rows) else ""
+        test = f"McNemar's exact test for {_one(rows)} each, else t over images and seeds, paired"
+        if not seeds:
+            test = "McNemar's exact test"
         if _in_groups(rows):
-            test = "t over groups of images and seeds, paired"
+            test = f"t over groups of images{seeds}, paired"
         lines.append(
             "same as: rows that share a letter cannot be told apart by their "
             f"{rows[0].metric.title.lower()} (p < {ALPHA:.2g} after Holm's correction; {test}). "
@@ -63,7 +72,7 @@ def _comparison(rows: Sequence[Row], few: bool) -> list[str]:
             f"{len(rows)} rows are too many to compare each with each; choose fewer, e.g. with "
             "--variants or --where."
         )
-    single = sorted({row.spec.variant for row in rows if len(row.results) == 1})
+    single = sorted({row.spec.variant for row in rows if row.one_seed})
     if single:
         lines.append(
             f"One seed only ({', '.join(single)}): how far other seeds would fall is not known; "
@@ -107,6 +116,12 @@ def _selection(rows: Sequence[Row]) -> list[str]:
         f"{rows[0].metric.title.lower()} is {fmean(gained):+.2f} points from it on average"
         + (" (column test_accuracy_by_final)." if rows[0].metric.split == "test" else ".")
     ]
+
+
+def _l2(rows: Sequence[Row]) -> list[str]:
+    """A note on runs whose L2 was not chosen by the validation images."""
+    folds = dict.fromkeys(row.l2_search.folds for row in rows if row.l2_search)
+    return [f"L2 was chosen by {describe.by_folds(count)}." for count in folds if count]
 
 
 def _splits(rows: Sequence[Row]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.records.caveats import details
-from effbench.records.record import SELECTIONS, RunResult
+from effbench.records.record import SELECTIONS, L2Search, RunResult
 from effbench.records.store import Store
 from effbench.report import cost, per_class, published
 from effbench.report.cost import Cost
@@ -112,19 +112,39 @@ class Row:
         return per_class.read(self.store, self.results) if self.store else None
 
     @property
+    def seeded(self) -> bool:
+        """Whether its figures depend on a seed."""
+        return self.spec.recipe.way.seeded
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of its runs; none where nothing depends on one."""
+        return [result.spec.seed for result in self.results] if self.seeded else []
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether other seeds may give other figures, and nothing tells how far."""
+        return len(self.seeds) == 1
+
+    @property
     def rule(self) -> str:
-        """The rule of `record.SELECTIONS` that chose the epochs."""
+        """The rule of `record.SELECTIONS` that chose the epochs, or the L2."""
         return self.results[0].rule
 
     @property
     def has_predictions(self) -> bool:
-        """Whether all its runs have kept the predictions of these epochs."""
+        """Whether all its runs have kept the predictions of what was chosen."""
         return all(result.has_predictions for result in self.results)
 
     @property
     def reported_epochs(self) -> list[int]:
-        """The epochs that the rule chose, for any seed."""
-        return sorted({result.reported.epoch for result in self.results})
+        """The epochs that the rule chose, for any seed; none where there are no epochs."""
+        return sorted({result.reported.epoch for result in self.results} - {0})
+
+    @property
+    def l2_search(self) -> L2Search | None:
+        """How L2 was chosen, where it was."""
+        return self.results[0].l2_search
 
     def by(self, rule: str) -> float | None:
         """The mean of `accuracy`, had another rule chosen the epochs; None if it is not known."""
@@ -171,10 +191,12 @@ class Row:
             "data_sha256": spec.data_sha256,
             "recipe": spec.recipe.name,
             "limited": self.limited,
-            "seeds": len(self.results),
+            "seeds": len(self.seeds),
             "epochs": spec.recipe.epochs,
             "selection": self.rule,
             "reported_epochs": ", ".join(map(str, self.reported_epochs)),
+            "l2": self.l2_search.chosen.l2 if self.l2_search else None,
+            "l2_folds": self.l2_search.folds if self.l2_search else None,
             **{
                 f"test_accuracy_by_{rule}": self.by(rule) if self.metric.split == "test" else None
                 for rule in SELECTIONS

@@ -18,6 +18,10 @@ construction, for a mean accuracy and for a difference of two:
    independent sources has its half-width at the same confidence; their squares add up (Howe 1974,
    "Approximate confidence limits on the mean of X + Y"; Zou and Donner 2008 call it MOVER).
 
+A run without a seed, of a problem that has one solution, is uncertain by its images alone. So it
+has Wilson's interval, against another such run McNemar's test, and adds nothing for seeds to a
+difference.
+
 The variance of seeds holds the noise of single images a second time. That errs on the safe side:
 subtracting it often leaves two seeds no spread at all, and at 2,000 images and 88 % only 89 of 100
 intervals hold the truth. tests/support/certainty.py simulates how often they do.
@@ -56,11 +60,13 @@ class Sample:
         hits: bool [seeds, images].
         groups: int [images], the group of each image, if images of a group are alike (twins, frames
             of one film); None if each image stands for itself.
+        seeded: whether other seeds may get other images right; else there is one run, and no other.
     """
 
     seeds: tuple[int, ...]
     hits: Array
     groups: Array | None = None
+    seeded: bool = True
 
     @cached_property
     def rates(self) -> Array:
@@ -93,9 +99,10 @@ class Difference:
         high: upper bound of the same interval.
         p: two-sided p-value for no difference; not corrected for other pairs. It is below `ALPHA`
             just when the interval leaves 0 out.
-        test: "McNemar" for images of one seed each, "unpaired t" for a published count, else
+        test: "McNemar" for images of one run each, "unpaired t" for a published count, else
             "paired t".
-        of_these_seeds: whether it says nothing of other seeds, since there is one of each.
+        of_these_seeds: whether it says nothing of other seeds, since there is one at most on
+            either side.
     """
 
     mean: float
@@ -146,14 +153,15 @@ def interval(sample: Sample) -> tuple[float, float]:
 
 
 def compare(first: Sample, second: Sample) -> Difference:
-    """The difference between two samples of the same images: McNemar's test for one seed each."""
+    """The difference between two samples of the same images: McNemar's test for one run each."""
     if first.single and second.single and first.groups is None:
         return mcnemar(first, second)
     by_image = first.by_image - second.by_image
     center, images = _over_images(by_image, (-1, 1), first.groups)
     seeds = _over_both_seeds(first, second)
     mean = first.rates.mean() - second.rates.mean()
-    return _difference(mean, center, [images], seeds, "paired t")
+    of_these = not seeds and (first.seeded or second.seeded)
+    return _difference(mean, center, [images], seeds, "paired t", of_these)
 
 
 def from_count(sample: Sample, correct: int, total: int) -> Difference:
@@ -165,11 +173,12 @@ def from_count(sample: Sample, correct: int, total: int) -> Difference:
     theirs, other_images = _over_images(np.repeat([1, 0], [correct, total - correct]), (0, 1))
     seeds = _over_seeds(sample.rates, others=1)
     mean = sample.rates.mean() - correct / total
-    return _difference(mean, ours - theirs, [images, other_images], seeds, "unpaired t")
+    # What was published came of one seed.
+    return _difference(mean, ours - theirs, [images, other_images], seeds, "unpaired t", not seeds)
 
 
 def mcnemar(first: Sample, second: Sample) -> Difference:
-    """The exact test for one seed each, with an interval that agrees with it.
+    """The exact test for one run each, with an interval that agrees with it.
 
     If the two are equally good, each is right on half of the images on which they disagree. What
     that share leaves open (Clopper and Pearson 1934) takes the number of these images for known,
@@ -193,17 +202,23 @@ def mcnemar(first: Sample, second: Sample) -> Difference:
         low = least if least > 0 else min(low, least)
         high = most if most < 0 else max(high, most)
     mean = (only_first - only_second) / len(a)
-    return Difference(mean, float(low), float(high), float(p), "McNemar", of_these_seeds=True)
+    of_these = first.seeded or second.seeded
+    return Difference(mean, float(low), float(high), float(p), "McNemar", of_these_seeds=of_these)
 
 
 def _difference(
-    mean: float, center: float, images: list[_Source], seeds: list[_Source], test: str
+    mean: float,
+    center: float,
+    images: list[_Source],
+    seeds: list[_Source],
+    test: str,
+    of_these_seeds: bool,
 ) -> Difference:
     sources = [*images, *seeds]
     width = _half_width(sources, ALPHA)
     low, high = max(-1.0, center - width), min(1.0, center + width)
     p = _p_value(center, sources)
-    return Difference(float(mean), low, high, p, test, of_these_seeds=not seeds)
+    return Difference(float(mean), low, high, p, test, of_these_seeds)
 
 
 def _over_images(
@@ -245,8 +260,10 @@ def _over_both_seeds(first: Sample, second: Sample) -> list[_Source]:
     """How sure the seeds make a difference.
 
     The same seeds on both sides are paired. How a single seed spreads is not known; it is taken to
-    do so as the several on the other side.
+    do so as the several on the other side. A side that has none does not spread.
     """
+    if not (first.seeded and second.seeded):
+        return [source for side in (first, second) for source in _over_seeds(side.rates)]
     if first.seeds == second.seeds:
         return _over_seeds(first.rates - second.rates)
     if first.single or second.single:

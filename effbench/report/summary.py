@@ -23,7 +23,8 @@ def sentences(section: Section) -> Iterator[str]:
     """The best row, its equals, the cheapest of these, what a rule decides, the worst caveat."""
     if section.metric.split != "test":
         rules = {row.rule for row in section.rows}
-        yield f"There is no test split: {no_test(rules)}."
+        chosen = [row.spec.recipe.way.chooses for row in section.rows]
+        yield f"There is no test split: {no_test(rules, chosen)}."
     means = [row.accuracy.mean for row in section.rows]
     best = means.index(max(means))
     yield _best(section, best)
@@ -169,9 +170,7 @@ def _caveat(section: Section) -> Iterator[str]:
     }
     worst = next((caveat for caveat, labels in marked.items() if labels), None)
     single = [
-        label
-        for row, label in zip(section.rows, section.labels, strict=True)
-        if len(row.results) == 1
+        label for row, label in zip(section.rows, section.labels, strict=True) if row.one_seed
     ]
     if single and (worst is None or worst.name not in _GRAVEST):
         who = _who(single, section)

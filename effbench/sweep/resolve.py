@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from effbench.config import recipes, schedule, variants
-from effbench.config.geometry import Geometry
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets
-from effbench.data.splits import Dataset
 from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
-from effbench.sweep.seeds import parse_seeds
+from effbench.sweep import fit_for_data
+from effbench.sweep.seeds import UNSEEDED, parse_seeds
 from effbench.training import choices
-
-# Of photos whose backbone runs in every step.
-HELD_BYTES = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,7 @@ class Request:
         source: where the weights come from.
         target: what the runs are computed with.
         data_dir: where the dataset's files are, absolute; None where the dataset knows by itself.
+        remarks: what becomes of the options otherwise than one may think, a line each.
     """
 
     specs: tuple[RunSpec, ...]
@@ -61,6 +57,7 @@ class Request:
     source: WeightsSource
     target: Target
     data_dir: Path | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def resolve(options: SweepOptions, report: Report = silent) -> Request:
@@ -73,9 +70,9 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     Raises:
         EffbenchError: something is unknown, missing or impossible.
     """
-    rows = _rows(options)
     data, data_dir = datasets.source(options.images.data, options.images.data_dir)
-    _for_photos(data, options)
+    rows = _rows(options, recipes.get(options.training.recipe or datasets.recipe(data)))
+    fit_for_data.of_flags(data, options)
     target = _target(options.device)
     trained = [
         recipe_of(rows.recipe, variant, rows.settings, target.replicas)
@@ -85,7 +82,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     whole = datasets.load(data, data_dir, report, skip_unreadable=options.images.skip_unreadable)
     dataset = whole.limited(options.images.limit)
     sizes = [options.networks.image_size or variant.image_size for variant, _ in rows.networks]
-    _fit_for(dataset, trained, max(sizes), options)
+    fit_for_data.of_images(dataset, trained, max(sizes), options)
     images = len(dataset.train.labels)
     specs = tuple(
         RunSpec(
@@ -108,62 +105,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     if rows.recipe.way.whole_batches:
         for spec in specs:
             _suits(spec, images, target.replicas or 1)
-    return Request(specs, options, rows.source, target, data_dir)
-
-
-def _for_photos(data: str, options: SweepOptions) -> None:
-    """Makes sure that flags for photos are given for photos only.
-
-    Raises:
-        UsageError: they are not.
-    """
-    for flag, given, suits in (
-        # What was published is whole, or it is not what was published.
-        ("--skip-unreadable", options.images.skip_unreadable, data not in datasets.DATASETS),
-        ("--cache-gb", options.execution.cache_gb is not None, datasets.of_photos(data)),
-    ):
-        if given and not suits:
-            raise UsageError(f"{flag} is for photos", f"--data {data}", "leave it out")
-
-
-def _fit_for(dataset: Dataset, trained: Sequence[Recipe], size: int, options: SweepOptions) -> None:
-    """Makes sure that what was asked for can be done with the images.
-
-    Args:
-        dataset: the images.
-        trained: the recipe of each variant.
-        size: of the largest images, pixels.
-        options: what was asked for.
-
-    Raises:
-        UsageError: it is for photos only, or for images that fit in memory.
-    """
-    cached = options.execution.feature_cache or not trained[0].way.frozen_backbone
-    photos = sum(len(split.labels) for split in dataset.splits)
-    needed = photos * size**2 * 3
-    if not dataset.in_memory and not cached and needed > HELD_BYTES:
-        raise UsageError(
-            f"--no-feature-cache holds all images in memory, {HELD_BYTES / 1e9:g} GB at most",
-            f"{needed / 1e9:.1f} GB of {photos:,} photos at {size} pixels",
-            "leave it out, as a head on features is the same; or give a smaller --limit",
-        )
-    for recipe in trained:
-        if dataset.in_memory:
-            refuse_geometry(recipe, options.images.data)
-
-
-def refuse_geometry(recipe: Recipe, data: str) -> None:
-    """Makes sure that a recipe for images of one size leaves geometry and filter alone.
-
-    Raises:
-        UsageError: it does not.
-    """
-    if recipe.photo_geometry != Geometry():
-        raise UsageError(
-            "geometry and filter are for photos, which have sizes of their own",
-            f"{recipe.geometry}, {recipe.filter} for {data}",
-            "leave them out: its images are squashed, bilinearly, by the network itself",
-        )
+    return Request(specs, options, rows.source, target, data_dir, rows.remarks)
 
 
 @dataclass(frozen=True)
@@ -176,6 +118,7 @@ class _Rows:
         recipe: the recipe as its row has it, before it is resolved for a variant.
         settings: texts "key=value" that replace the recipe's numbers; flags are among them.
         seeds: the seeds of each network.
+        remarks: as in a `Request`.
     """
 
     networks: tuple[tuple[Variant, WeightsId], ...]
@@ -183,9 +126,10 @@ class _Rows:
     recipe: Recipe
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
+    remarks: tuple[str, ...]
 
 
-def _rows(options: SweepOptions) -> _Rows:
+def _rows(options: SweepOptions, recipe: Recipe) -> _Rows:
     named = variants.select(options.networks.variants)
     source = WeightsSource.parse(options.networks.weights, options.networks.rescale)
     if source.path is not None and len(named) != 1:
@@ -194,7 +138,6 @@ def _rows(options: SweepOptions) -> _Rows:
             ",".join(variant.name for variant in named),
             "name that one with --variants",
         )
-    recipe = recipes.get(options.training.recipe)
     if not recipe.pretrained and source.name != RANDOM:
         if source.name != "auto":
             raise UsageError(
@@ -204,6 +147,13 @@ def _rows(options: SweepOptions) -> _Rows:
             )
         source = replace(source, name=RANDOM)
     seeds = parse_seeds(options.networks.seeds)
+    remarks = []
+    if not recipe.way.seeded and seeds != UNSEEDED:
+        remarks.append(
+            f"{recipe.name} has one solution, whatever the seed: one run of each variant, not "
+            f"--seeds {options.networks.seeds}"
+        )
+        seeds = UNSEEDED
     flags = {key: getattr(options.training, key) for key in recipes.FLAGS}
     given = (f"{key}={value}" for key, value in flags.items() if value is not None)
     rows = _Rows(
@@ -212,6 +162,7 @@ def _rows(options: SweepOptions) -> _Rows:
         recipe=recipe,
         settings=(*options.training.settings, *given),
         seeds=seeds,
+        remarks=tuple(remarks),
     )
     _refuse_what_is_needless(recipe, options)
     return rows
@@ -219,7 +170,18 @@ def _rows(options: SweepOptions) -> _Rows:
 
 def _refuse_what_is_needless(recipe: Recipe, options: SweepOptions) -> None:
     way, micro_batch = recipe.way, options.device.micro_batch
+    numbers = (
+        (flag, getattr(options.training, key))
+        for key, flag in recipes.FLAGS.items()
+        if key not in recipe.settable
+    )
     for flag, needless, received in (
+        *((flag, number is not None, str(number)) for flag, number in numbers),
+        (
+            "--no-feature-cache",
+            not (options.execution.feature_cache or way.in_every_step),
+            "all features are computed once",
+        ),
         ("--micro-batch", micro_batch and not way.micro_batches, str(micro_batch)),
         (
             "--tensorboard",

@@ -100,7 +100,8 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
             run_spec.key, _per_image(run_spec, dataset, result), result.logits
         )
         store.save_model(run_spec.key, result.weights)
-        store.save_history(run_spec.key, result.history)
+        curve = result.l2_search.values if result.l2_search else result.history
+        store.save_history(run_spec.key, curve)
         store.save(
             RunResult(
                 SCHEMA,
@@ -112,6 +113,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
                 outcome.seconds,
                 made,
                 resolved(run_spec.recipe.name, run_spec.variant),
+                result.l2_search,
             )
         )
         shutil.rmtree(store.checkpoints(run_spec.key), ignore_errors=True)

@@ -11,6 +11,8 @@ from effbench.errors import UsageError
 MOST = 1_000
 # Seeds are kept as signed numbers of 32 bits.
 LARGEST = 2**31 - 1
+# What stands for them where nothing is random.
+UNSEEDED = (0,)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

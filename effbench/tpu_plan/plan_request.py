@@ -13,7 +13,7 @@ from effbench.data.outline import Outline
 from effbench.errors import UsageError
 from effbench.hardware import machine, tpu_slices
 from effbench.hardware.tpu_slices import Slice
-from effbench.sweep import resolve
+from effbench.sweep import fit_for_data, resolve
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PlanOptions:
     Attributes:
         tpus: comma-separated names of `tpu_slices.SLICES`, or "all".
         variants: comma-separated names, or "all".
-        recipes: comma-separated names.
+        recipes: comma-separated names, or None for the usual one of the data.
         data: name of a row of `datasets.DATASETS` whose counts of images are known, or the path of
             a folder of photos or of their table.
         image_size: pixels, instead of each variant's native size.
@@ -34,7 +34,7 @@ class PlanOptions:
 
     tpus: str = "all"
     variants: str = "all"
-    recipes: str = "case-study"
+    recipes: str | None = None
     data: str = "cifar10"
     image_size: int | None = None
     settings: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class PlanCase:
         recipe = resolve.recipe_of(self.row, self.variant, self.settings, self.tpu.replicas, batch)
         recipe = resolve.with_epochs_for_steps(recipe, self.settings, images)
         if self.data.side is not None:
-            resolve.refuse_geometry(recipe, self.name)
+            fit_for_data.of_pixels(recipe, self.name)
         if recipe.way.whole_batches and recipe.batch_size > images:
             raise UsageError(
                 f"{recipe.name} trains on whole batches of images, of which there are {images:,}",
@@ -106,13 +106,13 @@ def cases(options: PlanOptions) -> list[PlanCase]:
     Raises:
         EffbenchError: something is unknown or impossible, or the data cannot be trained on.
     """
+    name, directory = datasets.source(options.data)
     rows = [
-        (recipes.get(name.strip()), tpu, variant)
-        for name in options.recipes.split(",")
+        (recipes.get(recipe.strip()), tpu, variant)
+        for recipe in (options.recipes or datasets.recipe(name)).split(",")
         for tpu in tpu_slices.select(options.tpus)
         for variant in variants.select(options.variants)
     ]
-    name, directory = datasets.source(options.data)
     data = datasets.outline(name, directory)
     listed = [
         PlanCase(name, data, *row, options.image_size or row[-1].image_size, options.settings)

@@ -20,6 +20,8 @@ from effbench.tpu_plan.planner import PlannedRun
 
 ABOUT = "Compiled programs and an estimate, not a measurement: no TPU ran any of this."
 
+HOST = "A run without epochs is features alone on the TPU; the host solves its regression."
+
 LARGEST = "Largest: in steps of 8, from 128 on of 32, from 512 on of 128, up to all images."
 
 _BY_NAME = (
@@ -168,6 +170,7 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
         *([_AUGMENTING] if photos and not all(frozen) else []),
         f"Published peaks of a replica: {peaks}.",
         *([LARGEST] * searched),
+        *([HOST] * any(not row.spec.recipe.epochs for row in rows)),
     ]
 
 

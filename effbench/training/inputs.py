@@ -28,6 +28,14 @@ def cached(
     job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
 ) -> tuple[list[Lookup], int]:
     """Looks features up that are computed once; also says how many were in the cache."""
+    parts, known = features(job, dataset, model, device, report)
+    return [gathered(part, device.layout) for part in parts], known
+
+
+def features(
+    job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
+) -> tuple[list[np.ndarray], int]:
+    """Features of each split, float32 [n, width]; also says how many were in the cache."""
     spec = job.specs[0]
     images = Joined([split.pixels for split in dataset.splits])
     layout = device.layout
@@ -45,12 +53,11 @@ def cached(
         version=feature_cache.VERSION,
     )
     with _kept(device) as folder:
-        features = feature_cache.extract(
+        extracted = feature_cache.extract(
             partial(layout.map, run), batch * layout.replicas, images, folder, about, report
         )
     ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    parts = np.split(features.values, ends[:-1])
-    return [gathered(part, layout) for part in parts], features.cached
+    return np.split(extracted.values, ends[:-1]), extracted.cached
 
 
 class Joined:

@@ -13,7 +13,7 @@ from effbench.data.splits import Dataset
 from effbench.errors import NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.progress import Report
-from effbench.records.record import Epoch, Seconds, Selected
+from effbench.records.record import Epoch, L2Search, Seconds, Selected
 from effbench.training import evaluate
 from effbench.training.job import Job
 
@@ -28,15 +28,18 @@ class Finished:
     Attributes:
         selected: scores of the epochs that rules choose; the recipe's is among them.
         history: an entry an epoch.
-        logits: by epoch, the logits of every epoch that a rule chooses.
-        weights: the weights of the epoch that the recipe's rule chooses, to export: the head's, and
-            before them the network's where all of it was trained.
+        logits: by epoch, the logits of every epoch that a rule chooses; where there are no epochs,
+            those of the chosen L2, by 0.
+        weights: the weights of the epoch, or of the L2, that the recipe's rule chooses, to export:
+            the head's, and before them the network's where all of it was trained.
+        l2_search: as in `record.RunResult`.
     """
 
     selected: tuple[Selected, ...]
     history: tuple[Epoch, ...]
     logits: Mapping[int, Logits]
     weights: list[np.ndarray]
+    l2_search: L2Search | None = None
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,11 @@ from effbench.records.record import RunResult
 from effbench.training import (
     fine_tune_programs,
     fine_tune_run,
+    head_programs,
+    head_run,
     kept_backbone,
-    linear_probe_programs,
-    linear_probe_run,
+    logistic_regression_programs,
+    logistic_regression_run,
 )
 from effbench.training.interface import Outcome, Setting
 from effbench.training.replica_program import Program
@@ -46,7 +48,12 @@ class Method:
 
 # By the name of the row in `ways_to_train.WAYS`.
 METHODS: Mapping[str, Method] = {
-    "head": Method(linear_probe_run.train, linear_probe_programs.programs, kept_backbone.as_loaded),
+    "head": Method(head_run.train, head_programs.programs, kept_backbone.as_loaded),
+    "regression": Method(
+        logistic_regression_run.train,
+        logistic_regression_programs.programs,
+        kept_backbone.as_loaded,
+    ),
     "network": Method(fine_tune_run.train, fine_tune_programs.programs, kept_backbone.as_trained),
 }
 

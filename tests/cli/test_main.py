@@ -20,7 +20,10 @@ from effbench.records.store import Store
 from effbench.sweep import scheduler
 from effbench.sweep.resolve import resolve
 
-SMALL = ["sweep", "--variants", "B0", "--weights", "none", "--data", "digits", "--cpu"]
+SMALL = [
+    *("sweep", "--variants", "B0", "--weights", "none", "--data", "digits", "--cpu"),
+    *("--recipe", "case-study"),
+]
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def no_accelerators(monkeypatch):
     [
         (["--variants", "B0,B7"], 2, "unknown variant: B7; choose from B0, B1"),
         (["--variants", ""], 2, "unknown variant: an empty list"),
-        (["--recipe", "best"], 2, "unknown recipe: best; choose from case-study"),
+        (["--recipe", "best"], 2, "unknown recipe: best; choose from linear-probe"),
         (["--weights", "imagenet1k"], 2, "unknown weights: imagenet1k; choose auto, imagenet"),
         (["--data", "mnist"], 2, "unknown dataset: mnist; choose from cifar10"),
         (["--variants", "T", "--weights", "imagenet21k"], 2, "it has imagenet; choose"),

@@ -70,6 +70,51 @@ def test_the_case_study_with_the_whole_network_differs_in_that_alone():
     assert replace(head, name=network.name, trains="network") == network
 
 
+def test_every_number_of_the_linear_probe():
+    """Kornblith, Shlens and Le 2019: no augmentation, no epochs, 45 values of L2."""
+    found = recipes.get("linear-probe")
+    grid = (found.l2_from, found.l2_to, found.l2_values)
+    assert (*grid, found.standardize) == (1e-6, 1e5, 45, False)
+    assert (found.trains, found.selection) == ("regression", "val_accuracy")
+    assert (found.epochs, found.batch_size, found.dropout, found.weight_decay) == (0, 0, 0, 0)
+    assert found.way.seeded is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            ["l2_values=0"],
+            "--set l2_values takes another value: 0; input should be greater than or",
+        ),
+        (["l2_from=-1"], "--set l2_from takes another value: -1; input should be greater than 0"),
+        (["l2_from=0"], "--set l2_from takes another value: 0; input should be greater than 0"),
+        (["l2_to=inf"], "--set l2_to takes another value: inf; input should be less than inf"),
+        (
+            ["l2_from=10", "l2_to=1"],
+            "a grid of L2 goes up from l2_from to l2_to; of one value, both",
+        ),
+        (
+            ["l2_values=1"],
+            "a grid of L2 goes up from l2_from to l2_to; of one value, both are that",
+        ),
+        (
+            ["l2_from=1", "l2_to=1"],
+            "a grid of L2 goes up from l2_from to l2_to; of one value, both",
+        ),
+        (["epochs=3"], "linear-probe has no such key to --set: epochs=3; keys are preprocessing, "),
+        (["dropout=0.1"], "linear-probe has no such key to --set: dropout=0.1; keys are "),
+    ],
+)
+def test_a_grid_of_l2_is_one_or_is_refused(settings, line):
+    with pytest.raises(UsageError) as error:
+        recipes.changed(recipes.get("linear-probe"), settings)
+    assert str(error.value).startswith(line)
+    assert recipes.changed(
+        recipes.get("linear-probe"), ["l2_from=2", "l2_to=2", "l2_values=1", "standardize=yes"]
+    ).standardize
+
+
 def test_scratch_is_progressive_from_random_weights():
     for variant in VARIANTS:
         trained, random = (recipes.resolved(name, variant) for name in ("progressive", "scratch"))
@@ -151,6 +196,9 @@ def test_a_triangle_needs_a_side():
         ("epochs", "--set takes key=value: epochs; keys are "),
         ("name=mine", "finetune has no such key to --set: name=mine; keys are "),
         ("trains=head", "finetune has no such key to --set: trains=head; keys are "),
+        ("batch_size=0", "--set batch_size takes another value: 0; input should be greater than"),
+        ("maximal_learning_rate=0", "--set maximal_learning_rate takes another value: 0; input "),
+        ("l2_values=3", "finetune has no such key to --set: l2_values=3; keys are "),
         ("epochs=0", "--set epochs takes another value: 0; input should be greater than or equal"),
         ("epochs=2.5", "--set epochs takes another value: 2.5; input should be a valid integer"),
         ("dropout=1", "--set dropout takes another value: 1; input should be less than"),
@@ -183,5 +231,5 @@ def test_rows_are_named_by_themselves_and_select_by_a_known_rule():
 
 
 def test_an_unknown_recipe_is_refused_with_the_choice():
-    with pytest.raises(UsageError, match="unknown recipe: casestudy; choose from case-study, "):
+    with pytest.raises(UsageError, match="unknown recipe: casestudy; choose from linear-probe, "):
         recipes.get("casestudy")

@@ -40,6 +40,39 @@ def test_a_large_drop_fails(seeds, sides):
     assert "FELL" in comparison_table.as_text(found, 0.3, 0.05)
 
 
+def test_runs_without_seeds_say_all_that_there_is_to_say(sides):
+    for side, rate in zip(sides, (0.90, 0.85), strict=True):
+        group(side, [rate], recipe=RECIPES["linear-probe"])
+    found = run(sides)
+    assert fails(found) == [True]
+    (change,) = found.changes
+    assert (change.difference.test, change.difference.of_these_seeds) == ("McNemar", False)
+    text = comparison_table.as_text(found, 0.3, 0.05)
+    assert "one seed" not in text
+    assert "- -> -" in text
+
+
+def test_another_recipe_is_set_against_the_one_of_the_other_side(sides):
+    group(sides[0], [0.85, 0.86, 0.87])
+    group(sides[1], [0.90], recipe=RECIPES["linear-probe"])
+    found = run(sides)
+    (change,) = found.changes
+    assert change.name == "B0-imagenet-224-case-study-cifar10 -> linear-probe"
+    assert "recipe case-study -> linear-probe" in change.remark
+    assert "epochs" not in change.remark
+    assert (change.difference.test, change.difference.of_these_seeds) == ("paired t", False)
+    assert (found.only_base, found.only_new) == ((), ())
+    assert "one seed" not in comparison_table.as_text(found, 0.3, 0.05)
+    # With a second recipe on a side nobody knows which is meant; of the same one, there is no need.
+    group(sides[1], [0.91], recipe=RECIPES["finetune"])
+    with pytest.raises(EffbenchError, match="nothing to compare"):
+        run(sides)
+    group(sides[1], [0.85, 0.86, 0.87])
+    (same,) = run(sides).changes
+    assert same.name == "B0-imagenet-224-case-study-cifar10"
+    assert len(run(sides).only_new) == 2
+
+
 def test_a_drop_that_may_be_chance_does_not_fail(sides):
     """One point of 200 images that err independently."""
     random = np.random.default_rng(0)

@@ -9,8 +9,9 @@ from support.records import released, spec
 
 from effbench.config.recipes import RECIPES
 from effbench.records.store import Store
-from effbench.report import build, cost, letters
+from effbench.report import build, cost, letters, summary
 from effbench.report.build import Report
+from effbench.report.render import columns
 from effbench.report.render.document import render
 from effbench.report.select import Selection
 
@@ -110,6 +111,26 @@ def test_grouping_by_data_compares_recipes(store):
     assert section.labels == ("B0 case-study", "B0 case-study-2021")
     assert section.pairs[0].real
     assert "| case-study-2021 |" in render(found, "markdown").replace("  ", "")
+
+
+def test_a_row_without_seeds_stands_beside_those_that_have_some(store):
+    group(store, [0.90, 0.91, 0.92])
+    group(store, [0.80], recipe=RECIPES["linear-probe"])
+    (section,) = build.read(store, Selection(group_by="data")).sections
+    seeded, solved = section.rows
+    assert (seeded.seeds, solved.seeds, solved.one_seed) == ([0, 1, 2], [], False)
+    (pair,) = section.pairs
+    assert (pair.difference.test, pair.verdict) == ("paired t", "yes")
+    assert not any("One seed only" in note for note in section.notes)
+    assert any("for one seed or none" in note for note in section.notes)
+    shown = columns.on_terminal(section.rows, section.labels).only(["Model", "test", "seeds"])
+    assert [row[1].split("±")[1].strip() for row in shown.rows] == [
+        f"{seeded.accuracy.std:.2f}",
+        "-",
+    ]
+    assert [row[2] for row in shown.rows] == ["3", "-"]
+    text = " ".join(summary.sentences(section))
+    assert "one seed" not in text
 
 
 def test_labels_say_what_differs_and_no_more(store):

@@ -1,5 +1,7 @@
 """Intervals hold what they promise, and tests find what is there and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
@@ -251,6 +253,31 @@ def test_a_single_seed_is_taken_to_spread_as_those_it_is_compared_with():
         one, five = Sample((9,), hits[:1]), Sample((0, 1, 2, 3, 4), hits[1:])
         found += compare(one, five).p < 0.05
     assert found <= 14
+
+
+def test_a_run_without_a_seed_is_uncertain_by_its_images_alone():
+    solved, other = (
+        replace(sample(rate, stream=stream), seeded=False) for rate, stream in ((0.9, 1), (0.8, 2))
+    )
+    assert interval(solved) == wilson(int(solved.hits.sum()), 1000)
+    found = compare(solved, other)
+    assert (found.test, found.of_these_seeds) == ("McNemar", False)
+    assert compare(solved, replace(other, seeded=True)).of_these_seeds
+    grouped = [replace(side, groups=np.arange(1000) // 2) for side in (solved, other)]
+    assert not compare(*grouped).of_these_seeds
+
+
+def test_a_run_without_a_seed_adds_nothing_for_seeds_to_several():
+    several, one = sample(0.9, 3), sample(0.8, stream=2)
+    by_taking_one_to_spread = compare(several, one)
+    found = compare(several, replace(one, seeded=False))
+    assert (found.test, found.of_these_seeds) == ("paired t", False)
+    assert found.mean == by_taking_one_to_spread.mean
+    assert found.high - found.low < by_taking_one_to_spread.high - by_taking_one_to_spread.low
+    # Seeds that are all alike leave what images leave open.
+    right = several.hits[0]
+    (alone,) = (compare(alike(right), replace(one, seeded=False)),)
+    assert alone.high - alone.low < found.high - found.low
 
 
 def test_a_published_count_is_one_more_sample():

@@ -6,7 +6,8 @@ from effbench.config.sweep_options import SweepOptions
 
 
 def sweep_options(**flags: object) -> SweepOptions:
-    options = SweepOptions()
+    """What `flags` say; the recipe is the case study's unless they name another, or None."""
+    options, flags = SweepOptions(), {"recipe": "case-study"} | flags
     for field in fields(options):
         topic = getattr(options, field.name)
         said = {name.name: flags.pop(name.name) for name in fields(topic) if name.name in flags}

@@ -26,8 +26,8 @@ from effbench.training import (
     feature_cache,
     fine_tune,
     fine_tune_step,
+    head_training,
     inputs,
-    linear_probe,
     variable_packing,
 )
 from effbench.training.evaluate import Evaluator
@@ -52,22 +52,22 @@ def gather(values: np.ndarray, layout: Layout):
 def heads(layout: Layout) -> dict[str, object]:
     values, labels = arrays()
     traces = []
-    build = linear_probe.HeadTrainer
+    build = head_training.HeadTrainer
 
     class Counted(build):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)
             traces.append(self._run)
 
-    linear_probe.HeadTrainer = Counted
+    head_training.HeadTrainer = Counted
     with layout.scope():
         evaluator = Evaluator(gather(values[TRAIN:], layout), VALIDATION, layout)
         lookup = gather(values[:TRAIN], layout)
-        task = linear_probe.ProbeTask(
+        task = head_training.HeadTask(
             lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout
         )
-        trained = linear_probe.train(task, RECIPE, [0, 1], 1, progress.silent)
-    linear_probe.HeadTrainer = build
+        trained = head_training.train(task, RECIPE, [0, 1], 1, progress.silent)
+    head_training.HeadTrainer = build
     return {
         "history": [[asdict(row) for row in head.history] for head in trained],
         "kernels": [head.weights[-1][0].tolist() for head in trained],
@@ -126,10 +126,10 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
             Evaluator(lookup, len(split.labels), layout)
             for lookup, split in zip(looked, splits, strict=True)
         ]
-        task = linear_probe.ProbeTask(
+        task = head_training.HeadTask(
             looked[0], splits[0].labels, evaluators[1], splits[1].labels, 16, layout
         )
-        (head,) = linear_probe.train(task, RECIPE, [0], 1, progress.silent)
+        (head,) = head_training.train(task, RECIPE, [0], 1, progress.silent)
         kernel, bias = head.weights[-1]
         logits = evaluators[2].logits(kernel[None], bias[None])[0]
     return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}

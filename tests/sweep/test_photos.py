@@ -20,8 +20,7 @@ from effbench.report.charts import drawing
 from effbench.report.mistakes import IMAGES_LISTED
 from effbench.report.render import document, page
 from effbench.report.select import Selection
-from effbench.sweep import resolve as resolve_module
-from effbench.sweep import run_job, worker_process
+from effbench.sweep import fit_for_data, run_job, worker_process
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 from effbench.training.job import JOB, Job
@@ -145,7 +144,7 @@ def test_what_does_not_suit_the_images_is_refused(flags, line, folder):
 
 
 def test_photos_that_do_not_fit_in_memory_are_not_run_in_every_step(folder, monkeypatch):
-    monkeypatch.setattr(resolve_module, "HELD_BYTES", 60 * 32**2 * 3)
+    monkeypatch.setattr(fit_for_data, "HELD_BYTES", 60 * 32**2 * 3)
     flags = FLAGS | {"data": str(folder), "feature_cache": False}
     (spec,) = resolve(sweep_options(**flags)).specs
     assert not spec.feature_cache

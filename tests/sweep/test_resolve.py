@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.options import sweep_options
 from support.records import h5_file
@@ -8,7 +10,7 @@ from support.records import h5_file
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
-from effbench.errors import DeviceError, UsageError, WeightsError
+from effbench.errors import DataError, DeviceError, UsageError, WeightsError
 from effbench.hardware import machine, self_check
 from effbench.hardware.self_check import Found
 from effbench.records import caveats
@@ -167,6 +169,63 @@ def test_what_cannot_be_is_refused_before_the_data_is_asked_for(changes, error, 
     with pytest.raises(error) as caught:
         small(**changes)
     assert str(caught.value).startswith(line)
+
+
+def test_the_usual_recipe_is_that_of_the_data(monkeypatch):
+    (digits,) = small(recipe=None).specs
+    assert digits.recipe == RECIPES["linear-probe"]
+    monkeypatch.setitem(
+        datasets.DATASETS,
+        "cifar10",
+        replace(datasets.DATASETS["digits"], recipe=datasets.DATASETS["cifar10"].recipe),
+    )
+    (cifar,) = small(recipe=None, data="cifar10").specs
+    assert cifar.recipe == RECIPES["case-study"]
+    assert {datasets.recipe(name) for name in (*datasets.DATASETS, "my photos")} == {
+        "linear-probe",
+        "case-study",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"epochs": 3}, "needs no --epochs: 3; leave it out"),
+        ({"batch_size": 64}, "needs no --batch-size: 64; leave it out"),
+        ({"start_step": 0}, "needs no --start-step: 0; leave it out"),
+        ({"micro_batch": 8}, "needs no --micro-batch: 8; leave it out"),
+        ({"feature_cache": False}, "needs no --no-feature-cache: all features are computed once;"),
+    ],
+)
+def test_a_linear_probe_takes_no_flag_that_it_ignores(changes, line, no_data):
+    with pytest.raises(UsageError) as caught:
+        small(recipe="linear-probe", **changes)
+    rule = "linear-probe trains a logistic regression, which "
+    assert str(caught.value).startswith(rule + line)
+
+
+def test_a_linear_probe_is_one_run_whatever_the_seeds():
+    assert small(recipe="linear-probe").remarks == ()
+    request = small(recipe="linear-probe", variants="B0,B1", seeds="3,4")
+    assert [(spec.variant, spec.seed) for spec in request.specs] == [("B0", 0), ("B1", 0)]
+    (remark,) = request.remarks
+    assert remark.endswith("one run of each variant, not --seeds 3,4")
+
+
+@pytest.mark.parametrize(("name", "index"), [("training", 0), ("validation", 1)])
+def test_a_linear_probe_needs_images_of_each_class(name, index, monkeypatch):
+    whole = datasets.load("digits")
+    splits = [whole.train, whole.validation]
+    splits[index] = splits[index].take(np.flatnonzero(splits[index].labels != 7))
+    broken = replace(whole, train=splits[0], validation=splits[1])
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: broken)
+    with pytest.raises(DataError) as caught:
+        small(recipe="linear-probe")
+    assert str(caught.value) == (
+        f"linear-probe needs a {name} image of each class: none of 7; give a larger --limit, or "
+        "add images"
+    )
+    assert small().specs  # which a head can do without
 
 
 def test_a_device_that_is_not_there_is_refused_before_the_data_is_asked_for(no_data, monkeypatch):

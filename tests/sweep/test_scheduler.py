@@ -19,9 +19,10 @@ from effbench.records.store import Store
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
-SMALL = "--variants B0 --weights none --data digits --limit 40 --epochs 2 --image-size 32 --cpu"
+PLAIN = "--recipe case-study --variants B0 --weights none --data digits --image-size 32 --cpu"
+SMALL = f"{PLAIN} --limit 40 --epochs 2"
 # Enough images for several chunks of features, and epochs enough to be seen training.
-LONGER = "--variants B0 --weights none --data digits --limit 1000 --epochs 8 --image-size 32 --cpu"
+LONGER = f"{PLAIN} --limit 1000 --epochs 8"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_files_of_the_working_directory_are_no_libraries(tmp_path: Path) -> None
     (tmp_path / "effbench").mkdir()
     arguments = (
         "sweep --variants B0 --weights none --data digits --limit 20 --epochs 1 "
-        "--image-size 32 --cpu --results results"
+        "--recipe case-study --image-size 32 --cpu --results results"
     )
     done = subprocess.run(
         [Path(sys.executable).parent / "effbench", *arguments.split()],

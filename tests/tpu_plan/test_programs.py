@@ -15,7 +15,7 @@ from effbench.hardware import distribution
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.tpu_plan import programs
-from effbench.training import evaluate, feature_cache, inputs, linear_probe
+from effbench.training import evaluate, feature_cache, head_training, inputs
 from effbench.training.replica_program import Program
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -40,7 +40,7 @@ def test_the_first_is_the_network(found):
 
 def test_functions_are_the_runs_own(found):
     step = found["head step"].function
-    assert step.__func__ is linear_probe.HeadTrainer.step
+    assert step.__func__ is head_training.HeadTrainer.step
     for name in ("validation", "last validation", "test"):
         assert found[name].function.__func__ is evaluate.Evaluator.share
         assert found[name].body.function.__func__ is evaluate.Evaluator.share
@@ -139,8 +139,8 @@ def test_the_step_of_a_planned_replica_computes():
     def loss(on: distribution.Layout) -> float:
         lookup = inputs.gathered(values, on)
         evaluator = evaluate.Evaluator(lookup, 256, on)
-        task = linear_probe.ProbeTask(lookup, labels, evaluator, labels, 64, on)
-        step = tf.function(linear_probe.HeadTrainer(task, recipe).step)
+        task = head_training.HeadTask(lookup, labels, evaluator, labels, 64, on)
+        step = tf.function(head_training.HeadTrainer(task, recipe).step)
         order = tf.range(128)
         share = tf.fill((128,), 1 / 128)
         return float(step(order, tf.zeros(128, tf.int32), share, tf.constant([0, 0]))[0])

@@ -12,7 +12,7 @@ from effbench import progress
 from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.hardware.tensorflow_setup import tf
-from effbench.training import fine_tune_step, linear_probe
+from effbench.training import fine_tune_step, head_training
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import Evaluator
 
@@ -34,7 +34,7 @@ def test_they_are_those_of_scikit_learn_and_one_on_average():
 def test_a_heads_loss_counts_each_class_by_its_weight():
     values = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
     on_device = tf.constant(values)
-    task = linear_probe.ProbeTask(
+    task = head_training.HeadTask(
         lambda positions: tf.gather(on_device, positions),
         LABELS,
         Evaluator(lambda positions: tf.gather(on_device, positions), 40),
@@ -47,7 +47,7 @@ def test_a_heads_loss_counts_each_class_by_its_weight():
     recipe = replace(RECIPES["case-study"], epochs=1, batch_size=16, **still)
     for name, each in (("none", np.ones(3)), ("balanced", BALANCED)):
         weighted = replace(recipe, class_weights=name)
-        (head,) = linear_probe.train(task, weighted, [0], 1, progress.silent)
+        (head,) = head_training.train(task, weighted, [0], 1, progress.silent)
         kernel, bias = head.weights[0]
         assert kernel.shape == (8, 3)
         losses = -log_softmax(values @ kernel + bias, axis=1)[np.arange(40), LABELS]

@@ -18,13 +18,16 @@ from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.training import evaluate, linear_probe
+from effbench.training import evaluate, head_training
 from effbench.training import inputs as lookups
 from effbench.training.evaluate import Evaluator
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
-SMALL = "--cpu --variants B0 --weights none --data digits --limit 43 --epochs 2 --image-size 32"
+SMALL = (
+    "--cpu --recipe case-study --variants B0 --weights none --data digits --limit 43 --epochs 2 "
+    "--image-size 32"
+)
 SECONDS = 400
 
 
@@ -261,8 +264,8 @@ def test_every_op_lowers_and_every_shape_is_static():
 
     evaluator = Evaluator(looked(evaluate.BATCH), 40, device.layout)
     labels = np.zeros(40, np.uint8)
-    task = linear_probe.ProbeTask(looked(16), labels, evaluator, labels, 1280, device.layout)
-    trainer = linear_probe.HeadTrainer(task, replace(RECIPES["case-study"], batch_size=16))
+    task = head_training.HeadTask(looked(16), labels, evaluator, labels, 1280, device.layout)
+    trainer = head_training.HeadTrainer(task, replace(RECIPES["case-study"], batch_size=16))
     integers = tf.zeros(16, tf.int32)
     programs = (
         (trainer.step, (integers, integers, tf.zeros(16), tf.zeros(2, tf.int32))),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from effbench.records.store import Store
 from effbench.report import mistakes
-from effbench.report.charts import against_imagenet, confusion, curves, intervals, pareto
+from effbench.report.charts import against_imagenet, confusion, curves, intervals, l2_curves, pareto
 from effbench.report.charts import classes as per_class
 from effbench.report.charts.figure import Figure
 from effbench.report.mistakes import Mistakes
@@ -41,6 +41,7 @@ def draw(store: Store, sections: Iterable[Section]) -> Iterator[Drawing]:
             *pareto.figures(section),
             *against_imagenet.figures(section),
             *curves.figures(section),
+            *l2_curves.figures(section),
             *per_class.figures(section),
             *confusion.figures(section, missed.confusions, classes),
         )

@@ -29,7 +29,7 @@ class Figure:
     """One plot.
 
     Attributes:
-        kind: "intervals", "pareto", "transfer", "curves", "classes" or "confusion".
+        kind: "intervals", "pareto", "transfer", "curves", "l2", "classes" or "confusion".
         name: the name of its files, without a suffix.
         title: what is to be seen.
         summary: the same in words, for those who do not see it.

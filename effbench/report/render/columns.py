@@ -46,6 +46,15 @@ def plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _seeds(row: Row) -> str:
+    return plain(len(row.seeds) or None)
+
+
+def _l2(row: Row) -> str:
+    """The L2 that was chosen, in as few digits as tell it from the values beside it."""
+    return f"{row.l2_search.chosen.l2:.2g}" if row.l2_search else NOTHING
+
+
 def _over_classes(name: str) -> Text:
     return lambda row: plain(row.columns[name])
 
@@ -61,8 +70,9 @@ ACCURACY: dict[str, Text] = {
     "recipe": _figure("recipe"),
     "published acc-test": _published,
     "same as": _figure("letters"),
-    "seeds": _figure("seeds"),
+    "seeds": _seeds,
     "epoch": _figure("reported_epochs"),
+    "L2": _l2,
     "marks": _figure("details"),
 }
 
@@ -97,6 +107,7 @@ COST: dict[str, Text] = {
 _OPTIONAL = {
     *("published acc-test", "published", "same as", "marks", "dollars"),
     *("acc-val", "acc-test", "test", "test interval", "top-5 interval", "val interval"),
+    *("seeds", "epoch", "L2"),
 }
 # Columns that a table leaves out where all rows have the same.
 _TELLING = ("recipe", "device", "best for")
@@ -127,12 +138,13 @@ ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "same as": (0, _figure("letters")),
     "cost,\nGFLOPs": (0, _figure("gflops")),
     "test interval": (1, _interval("test_accuracy")),
-    "seeds": (2, _figure("seeds")),
+    "seeds": (2, _seeds),
     "hours": (3, _figure("hours")),
     "dollars": (1, _figure("dollars")),
     "images/s": (4, _figure("images_per_second")),
     "published": (5, _published),
     "epoch": (6, _figure("reported_epochs")),
+    "L2": (6, _l2),
     "weights": (7, _figure("weights")),
     "recipe": (8, _figure("recipe")),
     "peak GB": (9, _figure("peak_memory_gb")),
@@ -210,17 +222,22 @@ def marked(names: str, rows: Sequence[Row], columns: Iterable[str]) -> list[str]
 
 
 def _means(rows: Sequence[Row], metric: str) -> list[str]:
-    """Means, and their spread over seeds; "?" for the one seed among rows of several."""
+    """Means, and their spread over seeds.
+
+    Among rows of several, "?" stands for the spread of one, and "-" where nothing depends on seeds.
+    """
     accuracies = [row.accuracies.get(metric) for row in rows]
     several = any(accuracy and accuracy.std is not None for accuracy in accuracies)
 
-    def text(accuracy: Accuracy | None) -> str:
+    def text(row: Row, accuracy: Accuracy | None) -> str:
         if accuracy is None:
             return NOTHING
-        spread = "?" if accuracy.std is None else f"{accuracy.std:.2f}"
+        spread = "?" if row.seeded else NOTHING
+        if accuracy.std is not None:
+            spread = f"{accuracy.std:.2f}"
         return f"{accuracy.mean:.2f} ± {spread:>4}" if several else f"{accuracy.mean:.2f}"
 
-    return [*map(text, accuracies)]
+    return [*map(text, rows, accuracies)]
 
 
 def _telling(cells: Mapping[str, list[str]]) -> dict[str, list[str]]:

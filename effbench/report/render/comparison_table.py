@@ -67,7 +67,9 @@ def _no_test(comparison: Comparison) -> str:
     untested = [change for change in comparison.changes if change.split != "test"]
     names = listed([change.name for change in untested])
     of = "" if len(untested) == len(comparison.changes) else f" of {names}"
-    return f"There is no test split{of}: {no_test(change.rule for change in untested)}."
+    rules = (change.rule for change in untested)
+    chosen = (change.chooses for change in untested)
+    return f"There is no test split{of}: {no_test(rules, chosen)}."
 
 
 def verdict(comparison: Comparison, max_drop: float, alpha: float) -> str:
@@ -113,7 +115,7 @@ def _table(comparison: Comparison, max_drop: float, alpha: float) -> Table:
             f"{change.new:.2f}",
             _change(change),
             "-" if change.p is None else f"{change.p:.2g}",
-            "{} -> {}".format(*change.seeds),
+            " -> ".join(_seeds(change)),
             change.difference.test if change.difference else "-",
             _verdict(change, max_drop, alpha),
         )
@@ -134,7 +136,7 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
     for change in comparison.changes:
         if change.remark:
             yield f"{change.name}: {change.remark}"
-        if 1 in change.seeds:
+        if "1" in _seeds(change):
             yield f"{change.name}: one seed on a side, so the test is of these runs, not of others"
     yield from (f"only in NEW: {name}" for name in comparison.only_new)
     yield from (f"NOT CHECKED: {name}" for name in comparison.unchecked)
@@ -147,6 +149,12 @@ def as_json(comparison: Comparison, max_drop: float, alpha: float) -> str:
     for change, row in zip(plain["changes"], comparison.changes, strict=True):
         change["verdict"] = _verdict(row, max_drop, alpha)
     return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+
+
+def _seeds(change: Change) -> tuple[str, ...]:
+    """How many seeds each side has; "-" where nothing depends on one."""
+    sides = zip(change.seeds, change.seeded, strict=True)
+    return tuple(f"{count}" if seeded else "-" for count, seeded in sides)
 
 
 def _change(change: Change) -> str:

@@ -215,7 +215,8 @@ def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
     yield columns.table(section.rows, columns.ACCURACY)
     if section.pairs:
         yield pair_table.lines(section, every=wanted.pairs)
-    yield columns.table(section.rows, columns.COST, "What it cost, all seeds together")
+    seeds = ", all seeds together" if any(row.seeded for row in section.rows) else ""
+    yield columns.table(section.rows, columns.COST, f"What it cost{seeds}")
 
 
 def notes(section: Section, wanted: Wanted) -> list[str]:

@@ -141,7 +141,9 @@ function show(key) {
   const content = [make("dl", {}, ...list)];
   if (run.scores) {
     content.push(make("h3", {}, "Scores"), makeTable(scores, run.scores, "Scores"));
-    content.push(make("h3", {}, "History"), makeTable(history, run.history, "History"));
+    for (const [title, head, rows] of [["History", history, run.history], ["Values of L2", run.l2?.[0], run.l2?.[1]]]) {
+      if (rows?.length) content.push(make("h3", {}, title), makeTable(head, rows, title));
+    }
   }
   document.getElementById("run-title").textContent = key;
   document.getElementById("run-content").replaceChildren(...content);

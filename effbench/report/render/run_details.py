@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from effbench.records import describe
 from effbench.records.record import RunFailure, RunResult, Scores
 from effbench.report.build import Report
+from effbench.report.render import l2_table
 
 Cells = Sequence[str]
 Facts = dict[str, str]
@@ -33,6 +34,7 @@ def of(report: Report) -> Mapping[str, object]:
                     "facts": {name: text for name, text in all_facts.items() if name not in common},
                     "scores": list(_scores(result)),
                     "history": list(_history(result)),
+                    **_l2(result),
                 }
             shared.append(common)
     failed = {failure.spec.key: {"facts": _failed(failure)} for failure in report.failures}
@@ -51,7 +53,7 @@ def _scores(result: RunResult) -> Iterator[Cells]:
     for row in result.selected:
         for split, scores in row.splits.items():
             rates = _rates(scores, result.spec.classes)
-            yield (row.rule, f"{row.epoch}", split, f"{scores.total:,}", *rates)
+            yield (row.rule, f"{row.epoch or '-'}", split, f"{scores.total:,}", *rates)
 
 
 def _rates(scores: Scores, classes: int) -> Cells:
@@ -69,3 +71,11 @@ def _history(result: RunResult) -> Iterator[Cells]:
         val_accuracy, val_top5, val_loss = _rates(row.validation, classes)
         rate = f"{row.learning_rate:.3g}"
         yield (f"{row.epoch}", rate, loss, accuracy, val_loss, val_accuracy, val_top5)
+
+
+def _l2(result: RunResult) -> dict[str, tuple[Cells, Sequence[Cells]]]:
+    """The values of L2 that the run tried, under their titles; nothing where it tried none."""
+    if result.l2_search is None:
+        return {}
+    values = l2_table.table(result.l2_search)
+    return {"l2": ([column.title for column in values.columns], values.rows)}

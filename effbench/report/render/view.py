@@ -166,14 +166,16 @@ def _runs(drawing: Drawing) -> dict[str, list[str]]:
     return {
         "Run": [result.spec.key for _, result in runs],
         "Row": [label for label, _ in runs],
-        "seed": [f"{result.spec.seed}" for _, result in runs],
+        "seed": [
+            f"{result.spec.seed}" if result.spec.recipe.way.seeded else "-" for _, result in runs
+        ],
         "acc-val": [f"{100 * result.reported.validation.accuracy:.2f}" for _, result in runs],
         **(
             {"acc-test": [f"{100 * result.reported.judged.accuracy:.2f}" for _, result in runs]}
             if section.metric.split == "test"
             else {}
         ),
-        "epoch": [f"{result.reported.epoch}" for _, result in runs],
+        "epoch": [f"{result.reported.epoch or '-'}" for _, result in runs],
         "started": [result.provenance.started for _, result in runs],
     }
 

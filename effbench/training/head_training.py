@@ -1,4 +1,6 @@
-"""Heads on a frozen backbone: dropout, one dense layer, softmax; all seeds beside each other.
+"""Heads on a frozen backbone, by epochs: dropout, one dense layer, softmax; all seeds together.
+
+The recipe `linear-probe` has no epochs: `logistic_regression` solves its head to the end.
 
 Where the features come from (a cached array, or the backbone run on the images of the batch) is a
 `Lookup`; every step of training is the same code for both.
@@ -26,7 +28,7 @@ from effbench.training.evaluate import LOOK, Evaluator, Lookup, ranks, score
 
 
 @dataclass(frozen=True)
-class ProbeTask:
+class HeadTask:
     """What heads are trained on.
 
     Attributes:
@@ -68,7 +70,7 @@ class Head:
 
 
 def train(
-    task: ProbeTask, recipe: Recipe, seeds: Sequence[int], threads: int, report: Report
+    task: HeadTask, recipe: Recipe, seeds: Sequence[int], threads: int, report: Report
 ) -> list[Head]:
     """Trains one head a seed; each comes out the same whichever others train beside it.
 
@@ -170,7 +172,7 @@ def keep_mask(rate: float, shape: tuple[int, int], seed: tf.Tensor) -> tf.Tensor
 class HeadTrainer:
     """One epoch of one head, compiled; the head's state goes in and comes out as arrays."""
 
-    def __init__(self, task: ProbeTask, recipe: Recipe) -> None:
+    def __init__(self, task: HeadTask, recipe: Recipe) -> None:
         self._recipe = recipe
         self._lookup = task.lookup
         self._labels = task.labels.astype(np.int32)
@@ -263,7 +265,7 @@ class HeadTrainer:
         return loss, tf.stack([top1, top5])
 
 
-def _one_epoch(trainer: HeadTrainer, task: ProbeTask, recipe: Recipe, head: Head) -> None:
+def _one_epoch(trainer: HeadTrainer, task: HeadTask, recipe: Recipe, head: Head) -> None:
     losses, right = trainer.epoch(head)
     number = len(head.history) + 1
     if not np.isfinite(losses).all():

@@ -10,28 +10,18 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.splits import Dataset
 from effbench.errors import NonFiniteError
-from effbench.hardware.tensorflow_setup import keras, tf
-from effbench.models import backbone, weights
 from effbench.progress import Step
 from effbench.records.record import SELECTIONS, Seconds
-from effbench.training import inputs, linear_probe
+from effbench.training import frozen_backbone, head_training, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.interface import Finished, Outcome, Setting, selected
-from effbench.training.job import Job
-
-# For the BatchNorm statistics of random weights: 8 images at 224, more where they are smaller.
-CALIBRATION_PIXELS = 8 * 224 * 224
 
 
 def train(setting: Setting) -> Outcome:
     """Trains and scores every run of the job."""
     job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
     spec, layout, report = job.specs[0], device.layout, setting.report
-    variant = VARIANTS[spec.variant]
-    with tf.device(layout.placement):
-        model = backbone.build(variant, spec.image_size, spec.precision)
-        verified = _load(model, job, dataset)
-        model = layout.mirror(model)
+    model, verified = frozen_backbone.load(job, dataset, layout)
     with layout.scope():
         build = watch.lap()
 
@@ -44,18 +34,18 @@ def train(setting: Setting) -> Outcome:
             Evaluator(lookup, len(split.labels), layout)
             for lookup, split in zip(looked[1:], held_out, strict=True)
         ]
-        task = linear_probe.ProbeTask(
+        task = head_training.HeadTask(
             looked[0],
             train.labels,
             evaluators[0],
             dataset.validation.labels,
-            variant.width,
+            VARIANTS[spec.variant].width,
             layout,
             len(dataset.classes),
         )
         # Without cached features each head runs the backbone, which takes all cores by itself.
         threads = device.threads if spec.feature_cache else 1
-        heads = linear_probe.train(
+        heads = head_training.train(
             task, spec.recipe, [run_spec.seed for run_spec in job.specs], threads, report
         )
         training = watch.lap()
@@ -75,26 +65,16 @@ def train(setting: Setting) -> Outcome:
     )
 
 
-def _load(model: keras.Model, job: Job, dataset: Dataset) -> str:
-    """Loads the job's weights; says how they were verified."""
-    spec = job.specs[0]
-    if job.weights_file is None:
-        images = dataset.train.pixels[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
-        backbone.calibrate(model, spec.image_size, spec.preprocessing, images)
-        return f"random weights, BatchNorm statistics of {len(images)} training images"
-    return weights.verified(model, job.weights_file, spec.weights)
-
-
 def _finished(
     spec: RunSpec,
-    head: linear_probe.Head,
+    head: head_training.Head,
     dataset: Dataset,
     evaluators: Sequence[Evaluator],
 ) -> Finished | NonFiniteError:
     """The results of a head, or the error that ended it."""
     if head.error is not None:
         return head.error
-    indices = {rule: linear_probe.choose(head.history, rule) for rule in SELECTIONS}
+    indices = {rule: head_training.choose(head.history, rule) for rule in SELECTIONS}
     kernels = np.stack([head.weights[index][0] for index in indices.values()])
     biases = np.stack([head.weights[index][1] for index in indices.values()])
     evaluated = [evaluator.logits(kernels, biases) for evaluator in evaluators]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.records.record import SELECTIONS
-from effbench.training import evaluate, feature_cache, inputs, linear_probe
+from effbench.training import evaluate, feature_program, head_training, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.replica_program import Program, evaluation, size_of
 
@@ -26,7 +25,6 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
     variant, recipe = VARIANTS[spec.variant], spec.recipe
     counts = data.counts
-    usual = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
     arrays = [np.zeros((images, variant.width), np.float32) for images in counts]
     train, *held_out = (inputs.gathered(values, layout) for values in arrays)
     evaluators = [
@@ -34,23 +32,14 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
         for lookup, images in zip(held_out, counts[1:], strict=True)
     ]
     labels = [np.arange(images) % spec.classes for images in counts]
-    task = linear_probe.ProbeTask(
+    task = head_training.HeadTask(
         train, labels[0], evaluators[0], labels[1], variant.width, layout, spec.classes
     )
-    trainer = linear_probe.HeadTrainer(task, recipe)
+    trainer = head_training.HeadTrainer(task, recipe)
     whole = recipe.batch_size
     everything = size_of(model.variables) + sum(values.nbytes for values in arrays)
     listed = [
-        Program(
-            "features",
-            inputs.forward(spec, model, device, batch or usual),
-            (tf.TensorSpec((batch or usual, *data.pixels(spec.image_size)), tf.uint8),),
-            batch or usual,
-            # The run itself goes chunk by chunk, always with the usual batch.
-            math.ceil(sum(counts) / (batch * layout.replicas))
-            if batch
-            else _feature_calls(sum(counts), usual * layout.replicas),
-        ),
+        feature_program.program(spec, data, model, batch, device),
         Program(
             "head step",
             trainer.step,
@@ -84,9 +73,3 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
         held = everything - arrays[split].nbytes
         listed.append(replace(program, held=held, body=body, turns=turns))
     return listed
-
-
-def _feature_calls(images: int, batch: int) -> int:
-    """Calls for all images of the dataset; a chunk's last one is padded."""
-    chunks, rest = divmod(images, feature_cache.CHUNK)
-    return chunks * math.ceil(feature_cache.CHUNK / batch) + math.ceil(rest / batch)

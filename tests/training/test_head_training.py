@@ -15,10 +15,10 @@ from effbench.errors import NonFiniteError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.records.record import Epoch, Scores
-from effbench.training import evaluate, feature_cache, linear_probe, optimizers
+from effbench.training import evaluate, feature_cache, head_training, optimizers
 from effbench.training.evaluate import Evaluator
 from effbench.training.feature_cache import FeatureSet
-from effbench.training.linear_probe import Head, ProbeTask
+from effbench.training.head_training import Head, HeadTask
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
@@ -56,8 +56,8 @@ def dataset(train: int, validation: int, width: int, seed: int = 0):
 VALUES, LABELS = dataset(TRAIN, VALIDATION, WIDTH)
 
 
-def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = TRAIN) -> ProbeTask:
-    return ProbeTask(
+def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = TRAIN) -> HeadTask:
+    return HeadTask(
         gather(values[:train]),
         labels[:train],
         Evaluator(gather(values[train:]), len(values) - train),
@@ -66,8 +66,8 @@ def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = 
     )
 
 
-def train(recipe: Recipe, seeds=(0,), threads: int = 1, on: ProbeTask | None = None) -> list[Head]:
-    return linear_probe.train(on or task(), recipe, list(seeds), threads, progress.silent)
+def train(recipe: Recipe, seeds=(0,), threads: int = 1, on: HeadTask | None = None) -> list[Head]:
+    return head_training.train(on or task(), recipe, list(seeds), threads, progress.silent)
 
 
 def losses(head: Head) -> list[float]:
@@ -92,7 +92,7 @@ def fit(recipe: Recipe, seed: int, kernel: np.ndarray):
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     history, weights = [], []
     for epoch in range(recipe.epochs):
-        order, share = linear_probe.shuffled(TRAIN, recipe.batch_size, seed, epoch)
+        order, share = head_training.shuffled(TRAIN, recipe.batch_size, seed, epoch)
 
         def batches(order=order, share=share):
             for positions, weight in zip(order, share, strict=True):
@@ -224,7 +224,7 @@ def test_seeds_have_their_own_initial_weights():
 
 def test_seeds_and_epochs_have_their_own_order():
     orders = [
-        linear_probe.shuffled(TRAIN, 32, seed, epoch)[0].tobytes()
+        head_training.shuffled(TRAIN, 32, seed, epoch)[0].tobytes()
         for seed in range(4)
         for epoch in range(4)
     ]
@@ -240,11 +240,11 @@ def test_training_applies_the_mask_of_its_seed_and_step_inverted(rate):
     for head in heads:
         kernel = initial_kernel(head.seed).astype(np.float64)
         for epoch, row in enumerate(head.history):
-            order, share = linear_probe.shuffled(TRAIN, 32, head.seed, epoch)
+            order, share = head_training.shuffled(TRAIN, 32, head.seed, epoch)
             total = 0.0
             for step, (batch, weight) in enumerate(zip(order, share, strict=True)):
                 number = tf.constant([head.seed, epoch * len(order) + step])
-                keep = linear_probe.keep_mask(rate, (32, WIDTH), number).numpy()
+                keep = head_training.keep_mask(rate, (32, WIDTH), number).numpy()
                 logits = (VALUES[batch] * keep / (1 - rate)) @ kernel
                 top = logits.max(axis=1, keepdims=True)
                 each = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
@@ -269,7 +269,7 @@ def masks(rate: float, seed: int = 0, rows: int = ROWS, steps: int = STEPS) -> n
     shape = (rows, COLUMNS)
     return np.stack(
         [
-            linear_probe.keep_mask(rate, shape, tf.constant([seed, step])).numpy()
+            head_training.keep_mask(rate, shape, tf.constant([seed, step])).numpy()
             for step in range(steps)
         ]
     )
@@ -335,7 +335,7 @@ def test_inverted_dropout_is_unbiased(rate):
     ("images", "batch"), [(1, 1), (1, 128), (127, 128), (128, 128), (129, 128), (300, 7), (300, 32)]
 )
 def test_an_epoch_has_every_image_once(images, batch):
-    order, share = linear_probe.shuffled(images, batch, 5, 2)
+    order, share = head_training.shuffled(images, batch, 5, 2)
     assert order.shape == share.shape == (-(-images // batch), batch)
     real = order.ravel()[:images]
     assert sorted(real) == list(range(images))
@@ -352,7 +352,7 @@ def test_padding_weighs_nothing():
     """A last batch of one image: the images that pad it may be anything."""
     images = 33
     for epoch in range(3):
-        _, share = linear_probe.shuffled(images, 32, 0, epoch)
+        _, share = head_training.shuffled(images, 32, 0, epoch)
         assert (share[-1] > 0).sum() == 1
     values, labels = VALUES[: images + 10], LABELS[: images + 10]
     usual = train(PLAIN, on=task(values, labels, images))[0]
@@ -380,9 +380,9 @@ def test_a_head_that_meets_a_bad_feature_stops_and_the_others_finish(bad, thread
     seeds = range(8)
     meets: dict[int, int] = {}
     for seed in seeds:
-        order, share = linear_probe.shuffled(TRAIN, 32, seed, 0)
+        order, share = head_training.shuffled(TRAIN, 32, seed, 0)
         step, row = np.argwhere((order == image) & (share > 0))[0]
-        mask = linear_probe.keep_mask(rate, (32, WIDTH), tf.constant([seed, step]))
+        mask = head_training.keep_mask(rate, (32, WIDTH), tf.constant([seed, step]))
         if mask.numpy()[row, column]:
             meets[seed] = int(step)
     assert 0 < len(meets) < len(seeds)
@@ -465,7 +465,7 @@ from effbench import progress
 from effbench.config.recipes import RECIPES
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
-from effbench.training import linear_probe
+from effbench.training import head_training
 from effbench.training.evaluate import Evaluator
 
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -476,9 +476,9 @@ with tf.device("/CPU:1"):
     lookup = lambda positions: tf.gather(values, positions)
     labels = np.zeros(40, np.uint8)
     evaluator = Evaluator(lookup, 40)
-    task = linear_probe.ProbeTask(lookup, labels, evaluator, labels, 8, Layout("/CPU:1"))
+    task = head_training.HeadTask(lookup, labels, evaluator, labels, 8, Layout("/CPU:1"))
     context.context().enable_run_metadata()
-    linear_probe.train(task, recipe, [0], 1, progress.silent)
+    head_training.train(task, recipe, [0], 1, progress.silent)
     graphs = context.context().export_run_metadata().function_graphs
 nodes = [
     node
@@ -523,9 +523,9 @@ def history(*rows: tuple[float, int]) -> list[Epoch]:
 )
 def test_choose(rows, loss, accuracy):
     found = history(*rows)
-    assert linear_probe.choose(found, "val_loss") == loss
-    assert linear_probe.choose(found, "val_accuracy") == accuracy
-    assert linear_probe.choose(found, "final") == len(rows) - 1
+    assert head_training.choose(found, "val_loss") == loss
+    assert head_training.choose(found, "val_accuracy") == accuracy
+    assert head_training.choose(found, "final") == len(rows) - 1
 
 
 # --- cached features against the backbone in every step ------------------------------------------
@@ -569,7 +569,7 @@ def both_ways(backbone, tmp_path_factory):
             gather(part) if cached else direct(split.images, batch)
             for part, split, batch in zip(parts, data.splits, batches, strict=True)
         ]
-        on = ProbeTask(
+        on = HeadTask(
             lookups[0], data.train.labels, Evaluator(lookups[1], 15), data.validation.labels, 1280
         )
         return on, Evaluator(lookups[2], 15)

@@ -1,0 +1,126 @@
+"""The accuracy of each row for every L2 that it tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import altair as alt
+
+from effbench.records.record import L2Search
+from effbench.report.charts.figure import (
+    WIDTH,
+    Chart,
+    Figure,
+    Value,
+    accuracy_scale,
+    rounded,
+    spec,
+    stem,
+    tooltips,
+)
+from effbench.report.sections import Section
+
+HEIGHT = 150
+NOTE = "L2 grows to the right; the dot is the one that was chosen."
+TRAINING = "training"
+VALIDATION, CROSS_VALIDATION = "validation", "cross-validation"
+COLUMNS = {
+    "l2": "L2",
+    "accuracy": "Accuracy that chose, %",
+    "loss": "Loss",
+    "accuracy_training": "Training accuracy, %",
+    "loss_training": "Training loss",
+    "gradient_norm": "Gradient norm",
+    "chosen": "chosen",
+}
+
+
+def figures(section: Section) -> Iterator[Figure]:
+    """A plot for each row whose L2 was chosen from several, all on the same scales."""
+    searches = {
+        label: row.l2_search
+        for label, row in zip(section.labels, section.rows, strict=True)
+        if row.l2_search and len(row.l2_search.values) > 1
+    }
+    shown = {label: list(_records(search)) for label, search in searches.items()}
+    accuracies = [
+        value
+        for records in shown.values()
+        for record in records
+        for value in (record["accuracy"], record["accuracy_training"])
+        if isinstance(value, float)
+    ]
+    specs = {
+        folds: spec(_chart(accuracy_scale(accuracies), folds))
+        for folds in {search.folds for search in searches.values()}
+    }
+    for label, search in searches.items():
+        yield Figure(
+            "l2",
+            stem("l2", section.title, label),
+            f"Accuracy of {label} by L2",
+            _summary(search),
+            NOTE,
+            COLUMNS,
+            shown[label],
+            specs[search.folds],
+        )
+
+
+def _summary(search: L2Search) -> str:
+    accuracies = [100 * value.validation.accuracy for value in search.values]
+    chosen = search.chosen
+    return (
+        f"{_judging(search.folds).capitalize()} accuracy is highest, "
+        f"{100 * chosen.validation.accuracy:.2f} %, at an L2 of {chosen.l2:.2g}; it is "
+        f"{accuracies[0]:.2f} % at the strongest and {accuracies[-1]:.2f} % at the weakest."
+    )
+
+
+def _judging(folds: int) -> str:
+    return CROSS_VALIDATION if folds else VALIDATION
+
+
+def _records(search: L2Search) -> Iterator[dict[str, Value]]:
+    for value in search.values:
+        yield {
+            "l2": float(f"{value.l2:.3g}"),
+            "accuracy": rounded(100 * value.validation.accuracy),
+            "loss": rounded(value.validation.loss, 4),
+            "accuracy_training": rounded(100 * value.train.accuracy),
+            "loss_training": rounded(value.train.loss, 4),
+            "gradient_norm": float(f"{value.gradient_norm:.2g}"),
+            "chosen": "yes" if value is search.chosen else "",
+        }
+
+
+def _chart(scale: alt.Scale, folds: int) -> Chart:
+    kinds = [_judging(folds), TRAINING]
+    colour = alt.Scale(domain=kinds)
+    axis = alt.Axis(tickCount=6, grid=False, format=".0e")
+    x = alt.X("l2:Q", title="L2", axis=axis, scale=alt.Scale(type="log", nice=False))
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title="Accuracy, %", scale=scale, axis=alt.Axis(tickCount=5))
+
+    def line(mark: alt.Chart, field: str, kind: str) -> alt.Chart:
+        legend = alt.Legend(values=kinds, symbolType="stroke")
+        datum = alt.ColorDatum(kind, type="nominal", scale=colour, legend=legend)
+        return mark.encode(x=x, y=y(field), color=datum)
+
+    chosen = (
+        alt.Chart()
+        .transform_filter("datum.chosen === 'yes'")
+        .mark_point(filled=True, size=45, opacity=1)
+        .encode(x=x, y=y("accuracy"))
+    )
+    # As tall as the plot, so that a value of L2 is easy to hit.
+    touch = (
+        alt.Chart()
+        .mark_rule(opacity=0, strokeWidth=WIDTH / 45, aria=False)
+        .encode(x=x, tooltip=tooltips(COLUMNS))
+    )
+    solid = alt.Chart().mark_line(clip=True, strokeWidth=2)
+    dashed = alt.Chart().mark_line(clip=True, strokeWidth=1, strokeDash=[4, 2])
+    lines = [line(dashed, "accuracy_training", TRAINING), line(solid, "accuracy", kinds[0])]
+    return alt.layer(*lines, chosen, touch).properties(width=WIDTH, height=HEIGHT)

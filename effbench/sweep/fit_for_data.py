@@ -1,0 +1,99 @@
+"""Whether what a sweep asks for can be done with its images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from effbench.config.geometry import Geometry
+from effbench.config.recipes import Recipe
+from effbench.config.sweep_options import SweepOptions
+from effbench.data import datasets
+from effbench.data.listing import some
+from effbench.data.splits import Dataset
+from effbench.errors import DataError, UsageError
+
+# Of photos whose backbone runs in every step.
+HELD_BYTES = 2 * 10**9
+
+
+def of_flags(data: str, options: SweepOptions) -> None:
+    """Makes sure that flags for photos are given for photos only.
+
+    Args:
+        data: name of the dataset.
+        options: the options as the command line gives them.
+
+    Raises:
+        UsageError: they are not.
+    """
+    for flag, given, suits in (
+        # What was published is whole, or it is not what was published.
+        ("--skip-unreadable", options.images.skip_unreadable, data not in datasets.DATASETS),
+        ("--cache-gb", options.execution.cache_gb is not None, datasets.of_photos(data)),
+    ):
+        if given and not suits:
+            raise UsageError(f"{flag} is for photos", f"--data {data}", "leave it out")
+
+
+def of_images(
+    dataset: Dataset, trained: Sequence[Recipe], size: int, options: SweepOptions
+) -> None:
+    """Makes sure that what was asked for can be done with the images.
+
+    Args:
+        dataset: the images, limited.
+        trained: the recipe of each variant.
+        size: of the largest images, pixels.
+        options: the options as the command line gives them.
+
+    Raises:
+        UsageError: it is for photos only, or for images that fit in memory.
+        DataError: a class has no image that it needs.
+    """
+    cached = options.execution.feature_cache or not trained[0].way.frozen_backbone
+    photos = sum(len(split.labels) for split in dataset.splits)
+    needed = photos * size**2 * 3
+    if not dataset.in_memory and not cached and needed > HELD_BYTES:
+        raise UsageError(
+            f"--no-feature-cache holds all images in memory, {HELD_BYTES / 1e9:g} GB at most",
+            f"{needed / 1e9:.1f} GB of {photos:,} photos at {size} pixels",
+            "leave it out, as a head on features is the same; or give a smaller --limit",
+        )
+    for recipe in trained:
+        if dataset.in_memory:
+            of_pixels(recipe, options.images.data)
+        if recipe.way.every_class:
+            _every_class(recipe, dataset)
+
+
+def of_pixels(recipe: Recipe, data: str) -> None:
+    """Makes sure that a recipe for images of one size leaves geometry and filter alone.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if recipe.photo_geometry != Geometry():
+        raise UsageError(
+            "geometry and filter are for photos, which have sizes of their own",
+            f"{recipe.geometry}, {recipe.filter} for {data}",
+            "leave them out: its images are squashed, bilinearly, by the network itself",
+        )
+
+
+def _every_class(recipe: Recipe, dataset: Dataset) -> None:
+    """Makes sure that each class is there to train on, and to choose by.
+
+    Raises:
+        DataError: one is not.
+    """
+    for name, split in (("training", dataset.train), ("validation", dataset.validation)):
+        counts = np.bincount(split.labels, minlength=len(dataset.classes))
+        lacking = [dataset.classes[label] for label in np.flatnonzero(counts == 0)]
+        if lacking:
+            raise DataError(
+                f"{recipe.name} needs a {name} image of each class",
+                f"none of {some(lacking)}",
+                "give a larger --limit, or add images",
+            )

@@ -1,0 +1,188 @@
+"""A grid of L2: a regression is solved for each, and the most accurate one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from effbench.config.recipes import Recipe
+from effbench.data import folds
+from effbench.records.record import L2Search, L2Value, Scores
+from effbench.training.class_weights import weights
+from effbench.training.evaluate import score
+from effbench.training.logistic_regression import Regression, Solution
+
+# With fewer validation images of a class, a cross-validation chooses.
+ENOUGH = 5
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some images.
+
+    Attributes:
+        features: float32 [n, width], finite.
+        labels: int [n].
+        groups: int [n], or None where each image stands for itself.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+
+    def take(self, chosen: np.ndarray) -> Examples:
+        """Those of a mask, bool [n]."""
+        groups = None if self.groups is None else self.groups[chosen]
+        return Examples(self.features[chosen], self.labels[chosen], groups)
+
+    def joined(self, others: Examples) -> Examples:
+        """These, then the others; both have groups, or neither."""
+        groups = None
+        if self.groups is not None and others.groups is not None:
+            groups = np.concatenate([self.groups, others.groups])
+        return Examples(
+            np.concatenate([self.features, others.features]),
+            np.concatenate([self.labels, others.labels]),
+            groups,
+        )
+
+
+@dataclass(frozen=True)
+class ProbeHead:
+    """A solution as it is kept: float32 [width, classes] and float32 [classes]."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """From float32 [n, width] to float32 [n, classes]."""
+        return features @ self.kernel + self.bias
+
+    def scores(self, examples: Examples) -> Scores:
+        """What it gets right.
+
+        Raises:
+            NonFiniteError: a logit is not finite.
+        """
+        return score(self.logits(examples.features), examples.labels)
+
+
+@dataclass(frozen=True)
+class L2Task:
+    """What an L2 is chosen for.
+
+    Attributes:
+        train: the training images; each class is among them.
+        validation: the validation images; each class is among them, too.
+        classes: number of classes.
+        recipe: has the grid, and says what the features and the classes are scaled by.
+        threads: how many the solver may use.
+        told: is told how many solutions there are, of how many, and what the last one is worth.
+    """
+
+    train: Examples
+    validation: Examples
+    classes: int
+    recipe: Recipe
+    threads: int
+    told: Callable[[int, int, str], None]
+
+
+def grid(recipe: Recipe) -> list[float]:
+    """The values of L2 that a recipe asks for, the strongest first."""
+    return [float(l2) for l2 in np.geomspace(recipe.l2_to, recipe.l2_from, recipe.l2_values)]
+
+
+def search(task: L2Task) -> tuple[L2Search, ProbeHead]:
+    """Solves the regression for the whole grid, and chooses.
+
+    The heads train on the training images. The validation images choose the L2; where there are
+    fewer than `ENOUGH` of a class, a cross-validation of training and validation images does.
+
+    Raises:
+        NonFiniteError: a logit is not finite.
+    """
+    fold_of = _folds(task)
+    count = 0 if fold_of is None else int(fold_of.max()) + 1
+    total = (1 + count) * task.recipe.l2_values
+    heads: list[ProbeHead] = []
+    values: list[L2Value] = []
+    task.told(0, total, "")
+    for solution, head in _path(task, task.train):
+        heads.append(head)
+        values.append(
+            L2Value(
+                solution.l2,
+                head.scores(task.train),
+                head.scores(task.validation),
+                solution.gradient_norm,
+                solution.iterations,
+                solution.converged,
+            )
+        )
+        accuracy = f"{values[-1].validation.accuracy:.2%}"
+        task.told(len(values), total, f"L2 {solution.l2:.2g}: val acc {accuracy}")
+    if fold_of is not None:
+        values = _judged_by_folds(task, values, fold_of)
+    found = L2Search(tuple(values), count)
+    return found, heads[values.index(found.chosen)]
+
+
+def _path(task: L2Task, examples: Examples) -> Iterator[tuple[Solution, ProbeHead]]:
+    """The solution for each L2 of the grid on some images."""
+    class_weights = weights(task.recipe.class_weights, examples.labels, task.classes)
+    regression = Regression(
+        examples.features,
+        examples.labels,
+        class_weights,
+        standardize=task.recipe.standardize,
+        threads=task.threads,
+    )
+    for solution in regression.solutions(grid(task.recipe)):
+        kernel, bias = solution.kernel.astype(np.float32), solution.bias.astype(np.float32)
+        yield solution, ProbeHead(kernel, bias)
+
+
+def _folds(task: L2Task) -> np.ndarray | None:
+    """The fold of each training and validation image; None where validation images are enough."""
+    judges = np.bincount(task.validation.labels, minlength=task.classes)
+    if judges.min() >= ENOUGH:
+        return None
+    examples = task.train.joined(task.validation)
+    limits = [FOLDS, np.bincount(examples.labels).max()]
+    if examples.groups is not None:
+        limits.append(len(np.unique(examples.groups)))
+    return folds.stratified(min(limits), examples.labels, examples.groups)
+
+
+def _judged_by_folds(task: L2Task, values: list[L2Value], fold_of: np.ndarray) -> list[L2Value]:
+    """The values with the scores of a cross-validation, in which every image counts once."""
+    examples = task.train.joined(task.validation)
+    judged: list[list[Scores]] = [[] for _ in values]
+    solved = [value.converged for value in values]
+    done, total = len(values), (2 + int(fold_of.max())) * len(values)
+    for fold in range(int(fold_of.max()) + 1):
+        inside = examples.take(fold_of == fold)
+        for index, (solution, head) in enumerate(_path(task, examples.take(fold_of != fold))):
+            judged[index].append(head.scores(inside))
+            solved[index] &= solution.converged
+            done += 1
+            task.told(done, total, f"fold {fold + 1}, L2 {solution.l2:.2g}")
+    return [
+        replace(value, validation=_sum(scores), converged=converged)
+        for value, scores, converged in zip(values, judged, solved, strict=True)
+    ]
+
+
+def _sum(scores: list[Scores]) -> Scores:
+    """The scores of all images together."""
+    total = sum(part.total for part in scores)
+    return Scores(
+        sum(part.correct for part in scores),
+        sum(part.top5_correct for part in scores),
+        total,
+        sum(part.loss * part.total for part in scores) / total,
+    )

@@ -1,0 +1,83 @@
+"""Runs that solve a logistic regression on the features of a frozen backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from effbench.cpu import cores
+from effbench.data.splits import Dataset, Split
+from effbench.errors import EffbenchError, NonFiniteError
+from effbench.progress import Step
+from effbench.records.record import Seconds
+from effbench.training import frozen_backbone, inputs, l2_grid
+from effbench.training.evaluate import LOOK
+from effbench.training.interface import Finished, Outcome, Setting, selected
+from effbench.training.l2_grid import Examples, L2Task
+
+
+def train(setting: Setting) -> Outcome:
+    """Solves and scores the run of the job, of which there is one: nothing in it is random."""
+    job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
+    (spec,) = job.specs
+    model, verified = frozen_backbone.load(job, dataset, device.layout)
+    with device.layout.scope():
+        build = watch.lap()
+
+        parts, known = inputs.features(job, dataset, model, device, setting.report)
+        check(f"pooled features of {spec.variant}", parts, dataset)
+        extraction = watch.lap()
+
+    def told(done: int, total: int, note: str) -> None:
+        setting.report(Step("train", done, total, "solutions", note))
+
+    train, validation, *_ = (
+        Examples(features, split.labels, split.groups)
+        for features, split in zip(parts, dataset.splits, strict=True)
+    )
+    task = L2Task(train, validation, spec.classes, spec.recipe, cores(), told)
+    search, head = l2_grid.search(task)
+    training = watch.lap()
+
+    setting.report(Step("evaluate"))
+    logits = tuple(head.logits(features) for features in parts[1:])
+    scores = selected(spec.recipe.selection, 0, logits, dataset)
+    finished = Finished((scores,), (), {0: logits}, [head.kernel, head.bias], search)
+    return Outcome(
+        [(spec, finished)],
+        verified,
+        Seconds(setting.startup, build, extraction, training, watch.lap()),
+        features_computed=sum(map(len, parts)) - known,
+        features_cached=known,
+    )
+
+
+def check(name: str, parts: Sequence[np.ndarray], dataset: Dataset) -> None:
+    """Makes sure that a regression on some features has a solution.
+
+    Args:
+        name: what the features are.
+        parts: the features of each split, float32 [n, width].
+        dataset: whose images they are.
+
+    Raises:
+        NonFiniteError: a feature of an image is not finite.
+        EffbenchError: all training images have the same features.
+    """
+    names = ("train", *dataset.held_out)
+    for split_name, split, features in zip(names, dataset.splits, parts, strict=True):
+        wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        if len(wrong):
+            which = f"{len(wrong):,} of {len(features):,}, the first {_image(split, wrong[0])}"
+            raise NonFiniteError(f"{name} must be finite", f"{split_name}: {which}", LOOK)
+    if (parts[0] == parts[0][0]).all():
+        raise EffbenchError(
+            f"{name} must differ between images",
+            f"all {len(parts[0]):,} of train are those of {_image(dataset.train, 0)}",
+            "look at the images and at the weights",
+        )
+
+
+def _image(split: Split, position: int) -> str:
+    return split.names[position] if split.names else f"image {split.index[position]}"
