@@ -54,7 +54,7 @@ def _scores(result: RunResult) -> Table:
     rows = []
     search = result.l2_search
     for row in result.selected:
-        what = f"{search.chosen.l2:.3g}" if search else f"{row.epoch}"
+        what = f"{search.chosen.l2:.3g}" if search else f"{row.epoch or '-'}"
         for index, (split, scores) in enumerate(row.splits.items()):
             chosen = ("", "") if index else (row.rule, what)
             rows.append((*chosen, split, *_columns(scores, result.spec.classes)))
@@ -95,13 +95,12 @@ def _columns(scores: Scores, classes: int) -> Iterator[str]:
 
 
 def _curve(result: RunResult) -> Iterator[Table]:
-    """What came of each epoch, or of each L2."""
+    """What came of each epoch, of each L2, or of each fold."""
+    from effbench.report.render import chosen_tables
+
     if result.history:
         yield _history(result)
-    if result.l2_search:
-        from effbench.report.render import l2_table
-
-        yield l2_table.table(result.l2_search)
+    yield from chosen_tables.tables(result)
 
 
 def _history(result: RunResult) -> Table:

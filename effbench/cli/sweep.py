@@ -66,6 +66,14 @@ def sweep(
             help="Training images; a quarter of it (at least 10) of the others.",
         ),
     ] = None,
+    kfold: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=3,
+            help="Cross-validation: K heads, each tested on a fold of all images; no --limit.",
+        ),
+    ] = None,
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -168,7 +176,13 @@ def sweep(
             image_size=image_size,
             seeds=seeds,
         ),
-        ImageOptions(data=data, data_dir=data_dir, limit=limit, skip_unreadable=skip_unreadable),
+        ImageOptions(
+            data=data,
+            data_dir=data_dir,
+            limit=limit,
+            kfold=kfold,
+            skip_unreadable=skip_unreadable,
+        ),
         TrainingOptions(
             recipe=recipe,
             epochs=epochs,

@@ -52,6 +52,7 @@ class RunSpec:
             where the whole network trains.
         micro_batch: images of a global batch that go through the network at once, or None for all.
         classes: how many the images are of.
+        folds: of a cross-validation, in which each image is tested once; 0 for the data's splits.
     """
 
     variant: str
@@ -66,6 +67,7 @@ class RunSpec:
     feature_cache: bool
     micro_batch: int | None = None
     classes: int = 10
+    folds: int = 0
 
     @property
     def key(self) -> str:
@@ -91,8 +93,9 @@ class RunSpec:
     @property
     def _name(self) -> str:
         limit = [] if self.limit is None else [f"limit{self.limit}"]
+        folds = [f"{self.folds}fold"] if self.folds else []
         parts = [self.variant, self.weights.name, self.image_size, self.recipe.name, self.data]
-        return "-".join(map(str, parts + limit))
+        return "-".join(map(str, parts + limit + folds))
 
 
 def digest(value: object) -> str:

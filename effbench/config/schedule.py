@@ -31,7 +31,7 @@ class Stage:
 def split(recipe: Recipe, image_size: int) -> list[Stage]:
     """The stages of a training, as google/automl cuts it: equal parts, values that grow evenly.
 
-    With fewer epochs than stages, some stages have none and are left out.
+    With fewer epochs than stages, some stages have none and are left out; without epochs, all do.
 
     Args:
         recipe: its numbers are those of the last stage.
@@ -63,7 +63,7 @@ def split(recipe: Recipe, image_size: int) -> list[Stage]:
                 ),
             )
         )
-    if stages[0].image_size < SMALLEST:
+    if stages and stages[0].image_size < SMALLEST:
         raise UsageError(
             f"every stage needs images of {SMALLEST} pixels at least",
             f"{stages[0].image_size} in stage {stages[0].number}",

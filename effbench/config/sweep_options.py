@@ -35,12 +35,14 @@ class ImageOptions:
         data: name of a dataset, or the path of a folder of photos or of their table.
         data_dir: where its files are.
         limit: number of training images.
+        kfold: folds of a cross-validation of all images, instead of the data's splits.
         skip_unreadable: leave out photos that cannot be read, instead of refusing them all.
     """
 
     data: str = "cifar10"
     data_dir: Path | None = None
     limit: int | None = None
+    kfold: int | None = None
     skip_unreadable: bool = False
 
 

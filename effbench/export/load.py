@@ -70,6 +70,12 @@ def load(store: Store, record: Record, weights_dir: Path | None, report: Report)
             f"{spec.key}: {record.kind}: {record.message}",
             f"'effbench show {spec.key} --rerun' prints how to run it; add --retry-failed",
         )
+    if spec.folds:
+        raise EffbenchError(
+            "a cross-validation has a head for every fold, and no model",
+            spec.key,
+            "run it without --kfold, and export that run",
+        )
     arrays = store.load_model(spec.key)
     if len(arrays) < 2:
         raise unfit(spec, f"{len(arrays)} arrays")

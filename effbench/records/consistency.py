@@ -64,8 +64,10 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     yield "images.train", spec.limit or images.train_available, images.train
+    yield from _turn_pairs(result)
     yield from _l2_pairs(result)
-    yield "history: epochs", schedule.epochs(recipe, images.train), len(history)
+    epochs = 0 if spec.folds else schedule.epochs(recipe, images.train)
+    yield "history: epochs", epochs, len(history)
     for number, row in enumerate(history, 1):
         yield f"history: epoch after {number - 1}", number, row.epoch
         trained = schedule.images_in_epoch(recipe, images.train, number - 1)
@@ -94,10 +96,26 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
             yield f"{where}.validation.loss", best.validation.loss, loss
 
 
+def _turn_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
+    """The same for a cross-validation, whose turns have chosen by and tested each image once."""
+    turns, images, reported = result.turns, result.images, result.reported
+    yield "turns", result.spec.folds, len(turns)
+    for split in reported.splits if turns else ():
+        yield f"images.{split}", images.train, getattr(images, split)
+        for name in ("correct", "top5_correct", "total"):
+            counted = sum(getattr(getattr(turn, split), name) for turn in turns)
+            yield f"turns: {split}.{name}", getattr(getattr(reported, split), name), counted
+    for number, turn in enumerate(turns, 1):
+        total = sum(scores.total for scores in (turn.train, turn.validation, turn.test))
+        yield f"turns.{number}: images", images.train, total
+        yield f"turns.{number}.l2: given", not result.spec.recipe.epochs, turn.l2 is not None
+
+
 def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     """The same for how L2 was chosen: there where there are no epochs, and only there."""
     search, recipe, images = result.l2_search, result.spec.recipe, result.images
-    yield "l2_search", "there" if not recipe.epochs else "none", "there" if search else "none"
+    needed = not (recipe.epochs or result.spec.folds)
+    yield "l2_search", "there" if needed else "none", "there" if search else "none"
     if search is None:
         return
     ends = f"{recipe.l2_to:g} to {recipe.l2_from:g}"
@@ -123,7 +141,8 @@ def _rules(result: RunResult) -> str:
     selection = result.spec.recipe.selection
     # Those of whole networks had the recipe's alone before other predictions were kept.
     older = len(result.selected) == 1 and not result.predictions.epochs
-    return ", ".join(SELECTIONS if result.spec.recipe.way.every_rule and not older else [selection])
+    every = result.spec.recipe.way.every_rule and not (older or result.turns)
+    return ", ".join(SELECTIONS if every else [selection])
 
 
 def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -45,6 +45,11 @@ def of_made(made: Sequence[str]) -> str:
     return f"the {names} made by effbench: stratified, seed {SPLIT_SEED}"
 
 
+def cross_validation(folds: int) -> str:
+    """What a run of so many folds is called."""
+    return f"{folds}-fold cross-validation"
+
+
 def by_folds(folds: int) -> str:
     """What chose an L2 where the validation images of a class are too few to choose it."""
     return (
@@ -74,7 +79,8 @@ def of_spec(spec: RunSpec) -> Facts:
     seed = f", seed {spec.seed}" if recipe.way.seeded else ""
     yield "variant", f"{spec.variant} at {spec.image_size}, {spec.precision}{seed}"
     yield "weights", f"{spec.weights.name} {spec.weights.digest}".strip()
-    yield "data", f"{spec.data}{limit}, sha256 {spec.data_sha256}"
+    folds = f", {cross_validation(spec.folds)}" if spec.folds else ""
+    yield "data", f"{spec.data}{limit}{folds}, sha256 {spec.data_sha256}"
     if recipe.epochs:
         yield (
             "recipe",
@@ -158,7 +164,8 @@ def of_result(result: RunResult) -> Facts:
     made, images, reported = result.provenance, result.images, result.reported
     recipe = result.spec.recipe
     split = result.splits[-1]
-    chosen = f"the {recipe.way.chooses} selected by {reported.rule}"
+    of_each = " of each fold" if result.turns else ""
+    chosen = f"the {recipe.way.chooses} selected by {reported.rule}{of_each}"
     yield "reported", f"{reported.judged.accuracy:.2%} on {split}, {chosen}"
     if result.l2_search:
         yield "L2", of_search(result.l2_search)
@@ -167,11 +174,16 @@ def of_result(result: RunResult) -> Facts:
     test = f"{images.test:,} test" if images.test else "no test"
     files = f"{images.skipped:,} file{'s' * (images.skipped != 1)}"
     skipped = f"; {files} could not be read" if images.skipped else ""
-    yield (
-        "images",
-        f"{images.train:,} of {images.train_available:,} training, "
-        f"{images.validation:,} validation, {test}{skipped}",
-    )
+    if result.turns:
+        accuracies = [turn.test.accuracy for turn in result.turns]
+        yield "folds", f"{min(accuracies):.2%} to {max(accuracies):.2%} on each"
+        yield "images", f"{images.test:,}, each of which tests once{skipped}"
+    else:
+        yield (
+            "images",
+            f"{images.train:,} of {images.train_available:,} training, "
+            f"{images.validation:,} validation, {test}{skipped}",
+        )
     if images.made or images.split_sha256:
         origin = of_made(images.made) or "the data have them themselves"
         digest = f"; sha256 {images.split_sha256}" if images.split_sha256 else ""
@@ -194,7 +206,5 @@ def of_result(result: RunResult) -> Facts:
     yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
     yield "commit", made.commit or "unknown"
     kept = result.predictions
-    epochs = (
-        f", of epoch {', '.join(map(str, kept.epochs))}" if recipe.epochs and kept.epochs else ""
-    )
+    epochs = f", of epoch {', '.join(map(str, kept.epochs))}" if any(kept.epochs) else ""
     yield "predictions", f"{kept.file}{epochs}, sha256 {kept.sha256}"

@@ -104,8 +104,8 @@ def merge(
         before = there[key].record if key in there else None
         brought = _bring(target, record, givers, before)
         copied += target.model(key) in brought
-        finished = bool(givers) and isinstance(record, RunResult)
-        missing += finished and not target.model(key).exists()
+        kept = bool(givers) and isinstance(record, RunResult) and not record.spec.folds
+        missing += kept and not target.model(key).exists()
     return MergeCounts(**counts), Models(copied, missing)
 
 

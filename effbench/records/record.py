@@ -114,10 +114,32 @@ class L2Search:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One turn of a cross-validation, in which a fold tests and the next one chooses.
+
+    Attributes:
+        epoch: the one that was chosen; 0 where there are none.
+        l2: the L2 that was chosen; None where there are epochs.
+        train: scores of the images that trained.
+        validation: scores of those that chose.
+        test: scores of those that tested.
+        unsolved: as in an `L2Search`.
+    """
+
+    epoch: int
+    l2: float | None
+    train: Scores
+    validation: Scores
+    test: Scores
+    unsolved: str = ""
+
+
+@dataclass(frozen=True)
 class Selected:
     """The scores of one epoch's weights, chosen by `rule` (a name in `SELECTIONS`).
 
-    `epoch` is 0 where there are none and the rule chooses an L2. `test` is None where the data have
+    `epoch` is 0 where there are none and the rule chooses an L2, and in a cross-validation, where
+    each turn has its own. `test` is None where the data have
     no test images.
     """
 
@@ -215,7 +237,7 @@ class RunResult:
 
     `standard` is its recipe for its variant when it was run, whatever the recipe became since;
     None in records from before it was kept. `l2_search` is there instead of a history where there
-    are no epochs.
+    are no epochs, and `turns` instead of either in a cross-validation.
     """
 
     schema: int
@@ -228,6 +250,7 @@ class RunResult:
     provenance: Provenance
     standard: Recipe | None = None
     l2_search: L2Search | None = None
+    turns: tuple[Turn, ...] = ()
 
     @property
     def marks(self) -> dict[str, str]:
@@ -240,7 +263,8 @@ class RunResult:
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
         changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
         skipped = {caveats.SKIPPED: f"{self.images.skipped:,}"} if self.images.skipped else {}
-        left = self.l2_search.unsolved if self.l2_search else ""
+        searches = [self.l2_search, *self.turns]
+        left = "; ".join(search.unsolved for search in searches if search and search.unsolved)
         unsolved = {caveats.UNSOLVED: left} if left else {}
         return caveats.of_spec(self.spec, self.standard) | skipped | unsolved | changed
 

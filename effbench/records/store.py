@@ -28,14 +28,14 @@ from effbench.files import (
     writing,
 )
 from effbench.records.prediction_arrays import Predictions
-from effbench.records.record import Epoch, L2Value, Record, RunFailure, RunResult
+from effbench.records.record import Epoch, L2Value, Record, RunFailure, RunResult, Turn
 from effbench.records.schema import CHANGED, intact, read_failure, read_result, to_json
 
 RECORD = "record.json"
 FAILURE = "failure.json"
 # The learning curve for other tools, beside the record that holds it too.
 HISTORY = "history.csv"
-_SPLITS = ("train", "validation")
+_SPLITS = ("train", "validation", "test")
 _CURVE = ("loss", "accuracy", "top5_accuracy")
 # What a failed worker printed, beside its failure.
 LOG = "worker.log"
@@ -253,20 +253,25 @@ class Store:
             publish(file, folder / predictions_name(digest))
         return Predictions(predictions_name(digest), digest, tuple(sorted(epochs)))
 
-    def save_history(self, key: str, history: Sequence[Epoch] | Sequence[L2Value]) -> None:
+    def save_history(
+        self, key: str, history: Sequence[Epoch] | Sequence[L2Value] | Sequence[Turn]
+    ) -> None:
         """Writes the learning curve as CSV: a row an epoch, losses in nats, accuracies 0 to 1.
 
-        Where there are no epochs, it is a curve over L2, with a row for each.
+        Where there are no epochs, it is a curve over L2, with a row for each; of a cross-validation
+        there is a row for each turn.
 
         Raises:
             DiskError: it cannot be written.
         """
         text = io.StringIO()
         table = csv.writer(text)
-        others = [field.name for field in fields(history[0]) if field.name not in _SPLITS]
-        table.writerow([*others, *(f"{split}_{name}" for split in _SPLITS for name in _CURVE)])
+        names = [field.name for field in fields(history[0])]
+        splits = [name for name in names if name in _SPLITS]
+        others = [name for name in names if name not in _SPLITS]
+        table.writerow([*others, *(f"{split}_{name}" for split in splits for name in _CURVE)])
         for row in history:
-            scores = [getattr(row, split) for split in _SPLITS]
+            scores = [getattr(row, split) for split in splits]
             figures = [getattr(part, name) for part in scores for name in _CURVE]
             table.writerow([*(getattr(row, name) for name in others), *figures])
         write_atomically(self.folder(key) / HISTORY, text.getvalue().encode())

@@ -221,7 +221,10 @@ def _by_task(rows: Iterable[Row]) -> dict[tuple[object, ...], Row]:
     tasks: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         spec = row.spec
-        task = (spec.variant, spec.weights.name, spec.image_size, spec.data, spec.limit)
+        task = (
+            *(spec.variant, spec.weights.name, spec.image_size),
+            *(spec.data, spec.limit, spec.folds),
+        )
         tasks.setdefault(task, []).append(row)
     return {task: alike[0] for task, alike in tasks.items() if len(alike) == 1}
 

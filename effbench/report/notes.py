@@ -20,6 +20,7 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
         *_comparison(rows, few),
         *_selection(rows),
         *_l2(rows),
+        *_folds(rows),
         *_splits(rows),
         *_published(rows),
         *_marks(rows),
@@ -124,8 +125,20 @@ def _l2(rows: Sequence[Row]) -> list[str]:
     return [f"L2 was chosen by {describe.by_folds(count)}." for count in folds if count]
 
 
+def _folds(rows: Sequence[Row]) -> list[str]:
+    """A note on how the images of a cross-validation are tested."""
+    return [
+        f"{describe.cross_validation(count).capitalize()}: every image tests once, by a head that "
+        "trained without its fold and without the next one, which chose."
+        for count in dict.fromkeys(row.spec.folds for row in rows)
+        if count
+    ]
+
+
 def _splits(rows: Sequence[Row]) -> list[str]:
-    made = dict.fromkeys(result.images.made for row in rows for result in row.results)
+    made = dict.fromkeys(
+        result.images.made for row in rows for result in row.results if not row.spec.folds
+    )
     return [f"{text[0].upper()}{text[1:]}." for text in map(describe.of_made, made) if text]
 
 

@@ -201,6 +201,7 @@ class Row:
                 f"test_accuracy_by_{rule}": self.by(rule) if self.metric.split == "test" else None
                 for rule in SELECTIONS
             },
+            "folds": spec.folds,
             "classes": spec.classes,
             "train_images": first.images.train,
             "train_images_available": first.images.train_available,
@@ -282,7 +283,7 @@ def _published(metric: Metric, result: RunResult) -> float | None:
     """The case study's figure for a full run of the same network, size and weights."""
     spec = result.spec
     known = spec.data == published.CASE_STUDY_DATA and "limited" not in result.marks
-    known = known and result.rule == published.CASE_STUDY_RULE
+    known = known and not spec.folds and result.rule == published.CASE_STUDY_RULE
     if not known or spec.recipe.name not in published.CASE_STUDY.recipes:
         return None
     case = published.case_study().get((spec.variant, spec.image_size, spec.weights.name))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from effbench.records.caveats import ANOTHER_RULE, details
-from effbench.records.describe import RULES
+from effbench.records.describe import RULES, cross_validation
 from effbench.report import cost, letters
 from effbench.report.hits import Metric
 from effbench.report.notes import notes
@@ -15,8 +15,9 @@ from effbench.report.rows import Row
 from effbench.report.statistics import ALPHA, MOST_PAIRS, Difference, compare, holm
 
 GROUP_BY = ("recipe", "data")
-# Whatever the user groups by: other images, or fewer, are never in one table.
-KEPT_APART = ("data", "data_sha256")
+# Whatever the user groups by: images that are others, fewer, or tested otherwise, are never in one
+# table.
+KEPT_APART = ("data", "data_sha256", "folds")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _title(
     images = f"{spec.limit:,} images" if spec.limit else ""
     less = first.limited if "recipe" in group_by else images
     limited = f", limited to {less}" if less else ""
-    return f"{title}{content}{limited}{_at(rows)}"
+    folds = f", {cross_validation(spec.folds)}" if spec.folds else ""
+    return f"{title}{content}{limited}{folds}{_at(rows)}"
 
 
 def _at(rows: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from effbench.config.geometry import Geometry
 from effbench.config.recipes import Recipe
 from effbench.config.sweep_options import SweepOptions
-from effbench.data import datasets
+from effbench.data import datasets, folds
 from effbench.data.listing import some
 from effbench.data.splits import Dataset
 from effbench.errors import DataError, UsageError
@@ -35,6 +35,13 @@ def of_flags(data: str, options: SweepOptions) -> None:
     ):
         if given and not suits:
             raise UsageError(f"{flag} is for photos", f"--data {data}", "leave it out")
+    for flag, given in (
+        ("--limit", options.images.limit is not None),
+        ("--no-feature-cache", not options.execution.feature_cache),
+    ):
+        if options.images.kfold and given:
+            rule = "--kfold takes all images, by features that are computed once"
+            raise UsageError(rule, flag, f"leave out --kfold or {flag}")
 
 
 def of_images(
@@ -64,8 +71,10 @@ def of_images(
     for recipe in trained:
         if dataset.in_memory:
             of_pixels(recipe, options.images.data)
-        if recipe.way.every_class:
+        if recipe.way.every_class and not options.images.kfold:
             _every_class(recipe, dataset)
+    if options.images.kfold:
+        _foldable(dataset, options.images.kfold)
 
 
 def of_pixels(recipe: Recipe, data: str) -> None:
@@ -80,6 +89,35 @@ def of_pixels(recipe: Recipe, data: str) -> None:
             f"{recipe.geometry}, {recipe.filter} for {data}",
             "leave them out: its images are squashed, bilinearly, by the network itself",
         )
+
+
+def _foldable(dataset: Dataset, count: int) -> None:
+    """Makes sure that each turn of a cross-validation trains on and tests every class.
+
+    Raises:
+        UsageError: a class has fewer images than there are folds.
+        DataError: a class comes in too few groups, which are never divided.
+    """
+    pool = folds.pooled(dataset)
+    counts = np.bincount(pool.train.labels, minlength=len(dataset.classes))
+    least = int(counts.argmin())
+    if counts[least] < count:
+        raise UsageError(
+            f"--kfold takes 3 to {counts[least]:,} folds, as {dataset.classes[least]} has "
+            f"{counts[least]:,} images",
+            str(count),
+            "give fewer folds, or more images",
+        )
+    for _, images in folds.turns(pool, count):
+        for split in images.splits:
+            present = np.bincount(split.labels, minlength=len(dataset.classes))
+            if not present.all():
+                raise DataError(
+                    "every fold needs images of each class",
+                    f"a fold of {count} has none of {some([dataset.classes[present.argmin()]])}, "
+                    "whose images come in too few groups",
+                    "give fewer folds, or more groups",
+                )
 
 
 def _every_class(recipe: Recipe, dataset: Dataset) -> None:

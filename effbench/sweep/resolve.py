@@ -98,6 +98,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
             feature_cache=options.execution.feature_cache and rows.recipe.way.frozen_backbone,
             micro_batch=options.device.micro_batch,
             classes=len(dataset.classes),
+            folds=options.images.kfold or 0,
         )
         for (variant, weights), recipe, size in zip(rows.networks, trained, sizes, strict=True)
         for seed in rows.seeds
@@ -182,6 +183,7 @@ def _refuse_what_is_needless(recipe: Recipe, options: SweepOptions) -> None:
             not (options.execution.feature_cache or way.in_every_step),
             "all features are computed once",
         ),
+        ("--kfold", options.images.kfold and not way.frozen_backbone, "a network for each fold"),
         ("--micro-batch", micro_batch and not way.micro_batches, str(micro_batch)),
         (
             "--tensorboard",

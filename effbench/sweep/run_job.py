@@ -12,7 +12,7 @@ import numpy as np
 from effbench import provenance
 from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
-from effbench.data import datasets
+from effbench.data import datasets, folds
 from effbench.data.splits import Dataset
 from effbench.errors import DataError, DeviceError, NonFiniteError, WeightsError
 from effbench.hardware import devices
@@ -81,11 +81,13 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         micro_batch=outcome.micro_batch,
         resumed=outcome.resumed,
     )
+    # In a cross-validation, each image trains, chooses and tests.
+    scored = folds.pooled(dataset) if spec.folds else dataset
     images = Images(
-        train=len(dataset.train.labels),
-        validation=len(dataset.validation.labels),
-        test=len(dataset.test.labels) if dataset.test else 0,
-        train_available=len(whole.train.labels),
+        train=len(scored.train.labels),
+        validation=len(scored.validation.labels),
+        test=len(scored.test.labels) if scored.test else 0,
+        train_available=len((scored if spec.folds else whole).train.labels),
         classes=() if datasets.names_classes(spec.data) else dataset.classes,
         skipped=len(whole.skipped),
         made=whole.made,
@@ -97,10 +99,11 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
             send(Message(key=run_spec.key, problem=Problem(result.kind, str(result))))
             continue
         saved = store.save_predictions(
-            run_spec.key, _per_image(run_spec, dataset, result), result.logits
+            run_spec.key, _per_image(run_spec, scored, result), result.logits
         )
-        store.save_model(run_spec.key, result.weights)
-        curve = result.l2_search.values if result.l2_search else result.history
+        if result.weights:
+            store.save_model(run_spec.key, result.weights)
+        curve = result.l2_search.values if result.l2_search else result.history or result.turns
         store.save_history(run_spec.key, curve)
         store.save(
             RunResult(
@@ -114,6 +117,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
                 made,
                 resolved(run_spec.recipe.name, run_spec.variant),
                 result.l2_search,
+                result.turns,
             )
         )
         shutil.rmtree(store.checkpoints(run_spec.key), ignore_errors=True)

@@ -10,11 +10,13 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.splits import Dataset
 from effbench.errors import NonFiniteError
-from effbench.progress import Step
+from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Seconds
-from effbench.training import frozen_backbone, head_training, inputs
-from effbench.training.evaluate import Evaluator
+from effbench.training import cross_validation, frozen_backbone, head_training, inputs
+from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Finished, Outcome, Setting, selected
+
+Heads = list[Finished | NonFiniteError]
 
 
 def train(setting: Setting) -> Outcome:
@@ -22,47 +24,75 @@ def train(setting: Setting) -> Outcome:
     job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
     spec, layout, report = job.specs[0], device.layout, setting.report
     model, verified = frozen_backbone.load(job, dataset, layout)
+
+    spent = {"train": 0.0, "evaluate": 0.0}
+
+    def fit(parts: Sequence[np.ndarray], images: Dataset, told: Report) -> Heads:
+        looked = [inputs.gathered(part, layout) for part in parts]
+        return _fit(setting, looked, images, told, device.threads, spent)
+
     with layout.scope():
         build = watch.lap()
-
-        source = inputs.cached if spec.feature_cache else inputs.direct
-        looked, known = source(job, dataset, model, device, report)
-        extraction = watch.lap()
-
-        train, *held_out = dataset.splits
-        evaluators = [
-            Evaluator(lookup, len(split.labels), layout)
-            for lookup, split in zip(looked[1:], held_out, strict=True)
-        ]
-        task = head_training.HeadTask(
-            looked[0],
-            train.labels,
-            evaluators[0],
-            dataset.validation.labels,
-            VARIANTS[spec.variant].width,
-            layout,
-            len(dataset.classes),
-        )
-        # Without cached features each head runs the backbone, which takes all cores by itself.
-        threads = device.threads if spec.feature_cache else 1
-        heads = head_training.train(
-            task, spec.recipe, [run_spec.seed for run_spec in job.specs], threads, report
-        )
-        training = watch.lap()
-
-        report(Step("evaluate"))
-        runs = [
-            (run_spec, _finished(run_spec, head, dataset, evaluators))
-            for run_spec, head in zip(job.specs, heads, strict=True)
-        ]
-    images = sum(len(split.labels) for split in dataset.splits)
+        if spec.feature_cache:
+            parts, known = inputs.features(job, dataset, model, device, report)
+            extraction = watch.lap()
+            heads = cross_validation.fitted(spec, parts, dataset, fit, report)
+            computed = sum(map(len, parts)) - known
+        else:
+            looked = inputs.direct(job, dataset, model, device)
+            extraction = watch.lap()
+            # Each head runs the backbone, which takes all cores by itself.
+            heads = _fit(setting, looked, dataset, report, 1, spent)
+            known = computed = 0
     return Outcome(
-        runs,
+        list(zip(job.specs, heads, strict=True)),
         verified,
-        Seconds(setting.startup, build, extraction, training, watch.lap()),
-        features_computed=images - known if spec.feature_cache else 0,
+        Seconds(setting.startup, build, extraction, **spent),
+        features_computed=computed,
         features_cached=known,
     )
+
+
+def _fit(
+    setting: Setting,
+    looked: Sequence[Lookup],
+    images: Dataset,
+    report: Report,
+    threads: int,
+    spent: dict[str, float],
+) -> Heads:
+    """Trains and scores the heads of all seeds.
+
+    Args:
+        setting: whose runs they are.
+        looked: the features of each split.
+        images: the splits.
+        report: told of every epoch.
+        threads: heads that train at the same time.
+        spent: seconds by phase, to which those of this are added.
+    """
+    spec, layout = setting.job.specs[0], setting.device.layout
+    train, *held_out = images.splits
+    evaluators = [
+        Evaluator(lookup, len(split.labels), layout)
+        for lookup, split in zip(looked[1:], held_out, strict=True)
+    ]
+    task = head_training.HeadTask(
+        looked[0],
+        train.labels,
+        evaluators[0],
+        images.validation.labels,
+        VARIANTS[spec.variant].width,
+        layout,
+        len(images.classes),
+    )
+    seeds = [run_spec.seed for run_spec in setting.job.specs]
+    heads = head_training.train(task, spec.recipe, seeds, threads, report)
+    spent["train"] += setting.watch.lap()
+    report(Step("evaluate"))
+    finished = [_finished(spec, head, images, evaluators) for head in heads]
+    spent["evaluate"] += setting.watch.lap()
+    return finished
 
 
 def _finished(

@@ -24,14 +24,6 @@ from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.job import Job
 
 
-def cached(
-    job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
-) -> tuple[list[Lookup], int]:
-    """Looks features up that are computed once; also says how many were in the cache."""
-    parts, known = features(job, dataset, model, device, report)
-    return [gathered(part, device.layout) for part in parts], known
-
-
 def features(
     job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
 ) -> tuple[list[np.ndarray], int]:
@@ -116,9 +108,7 @@ def _kept(device: Device) -> Iterator[Path]:
         yield Path(folder)
 
 
-def direct(
-    job: Job, dataset: Dataset, model: keras.Model, device: Device, _: Report
-) -> tuple[list[Lookup], int]:
+def direct(job: Job, dataset: Dataset, model: keras.Model, device: Device) -> list[Lookup]:
     """Runs the backbone on the images of every batch, as the case study did; all are held."""
     spec, layout = job.specs[0], device.layout
     train, *held_out = (split.pixels[:] for split in dataset.splits)
@@ -126,7 +116,7 @@ def direct(
     return [
         gathered(train, layout, forward(spec, model, device, batch)),
         *(backbone(images, spec, model, device) for images in held_out),
-    ], 0
+    ]
 
 
 def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Device) -> Lookup:

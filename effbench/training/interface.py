@@ -13,7 +13,7 @@ from effbench.data.splits import Dataset
 from effbench.errors import NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.progress import Report
-from effbench.records.record import Epoch, L2Search, Seconds, Selected
+from effbench.records.record import Epoch, L2Search, Seconds, Selected, Turn
 from effbench.training import evaluate
 from effbench.training.job import Job
 
@@ -33,6 +33,7 @@ class Finished:
         weights: the weights of the epoch, or of the L2, that the recipe's rule chooses, to export:
             the head's, and before them the network's where all of it was trained.
         l2_search: as in `record.RunResult`.
+        turns: likewise.
     """
 
     selected: tuple[Selected, ...]
@@ -40,6 +41,7 @@ class Finished:
     logits: Mapping[int, Logits]
     weights: list[np.ndarray]
     l2_search: L2Search | None = None
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)

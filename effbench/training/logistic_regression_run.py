@@ -9,45 +9,50 @@ import numpy as np
 from effbench.cpu import cores
 from effbench.data.splits import Dataset, Split
 from effbench.errors import EffbenchError, NonFiniteError
-from effbench.progress import Step
+from effbench.progress import Report, Step
 from effbench.records.record import Seconds
-from effbench.training import frozen_backbone, inputs, l2_grid
+from effbench.training import cross_validation, frozen_backbone, inputs, l2_grid
 from effbench.training.evaluate import LOOK
 from effbench.training.interface import Finished, Outcome, Setting, selected
 from effbench.training.l2_grid import Examples, L2Task
+
+Solved = Finished | NonFiniteError
 
 
 def train(setting: Setting) -> Outcome:
     """Solves and scores the run of the job, of which there is one: nothing in it is random."""
     job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
     (spec,) = job.specs
+    spent = {"train": 0.0, "evaluate": 0.0}
+
+    def fit(parts: Sequence[np.ndarray], images: Dataset, report: Report) -> list[Solved]:
+        def told(done: int, total: int, note: str) -> None:
+            report(Step("train", done, total, "solutions", note))
+
+        train, validation, *_ = (
+            Examples(features, split.labels, split.groups)
+            for features, split in zip(parts, images.splits, strict=True)
+        )
+        task = L2Task(train, validation, spec.classes, spec.recipe, cores(), told)
+        search, head = l2_grid.search(task)
+        spent["train"] += watch.lap()
+        report(Step("evaluate"))
+        logits = tuple(head.logits(features) for features in parts[1:])
+        scores = selected(spec.recipe.selection, 0, logits, images)
+        spent["evaluate"] += watch.lap()
+        return [Finished((scores,), (), {0: logits}, [head.kernel, head.bias], search)]
+
     model, verified = frozen_backbone.load(job, dataset, device.layout)
     with device.layout.scope():
         build = watch.lap()
-
         parts, known = inputs.features(job, dataset, model, device, setting.report)
         check(f"pooled features of {spec.variant}", parts, dataset)
         extraction = watch.lap()
-
-    def told(done: int, total: int, note: str) -> None:
-        setting.report(Step("train", done, total, "solutions", note))
-
-    train, validation, *_ = (
-        Examples(features, split.labels, split.groups)
-        for features, split in zip(parts, dataset.splits, strict=True)
-    )
-    task = L2Task(train, validation, spec.classes, spec.recipe, cores(), told)
-    search, head = l2_grid.search(task)
-    training = watch.lap()
-
-    setting.report(Step("evaluate"))
-    logits = tuple(head.logits(features) for features in parts[1:])
-    scores = selected(spec.recipe.selection, 0, logits, dataset)
-    finished = Finished((scores,), (), {0: logits}, [head.kernel, head.bias], search)
+        solved = cross_validation.fitted(spec, parts, dataset, fit, setting.report)
     return Outcome(
-        [(spec, finished)],
+        list(zip(job.specs, solved, strict=True)),
         verified,
-        Seconds(setting.startup, build, extraction, training, watch.lap()),
+        Seconds(setting.startup, build, extraction, **spent),
         features_computed=sum(map(len, parts)) - known,
         features_cached=known,
     )

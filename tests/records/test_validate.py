@@ -156,7 +156,7 @@ def known(**changes: object) -> RunSpec:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"recipe": "mine"}, "recipe: expected one of case-study, case-study-2021, finetune, "),
+        ({"recipe": "mine"}, "recipe: expected one of linear-probe, case-study, case-study-2021, "),
         ({"data": "mnist"}, f"data: expected one of {', '.join(DATASETS)}, found mnist"),
         ({"precision": "float8"}, "precision: expected one of float32, mixed_bfloat16, found fl"),
         ({"weights": replace(spec().weights, name="jft")}, "weights: expected one of imagenet"),

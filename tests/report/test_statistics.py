@@ -274,10 +274,11 @@ def test_a_run_without_a_seed_adds_nothing_for_seeds_to_several():
     assert (found.test, found.of_these_seeds) == ("paired t", False)
     assert found.mean == by_taking_one_to_spread.mean
     assert found.high - found.low < by_taking_one_to_spread.high - by_taking_one_to_spread.low
-    # Seeds that are all alike leave what images leave open.
-    right = several.hits[0]
-    (alone,) = (compare(alike(right), replace(one, seeded=False)),)
-    assert alone.high - alone.low < found.high - found.low
+    # Seeds that are all alike leave open what the images do, each of which is a group of its own.
+    other = replace(one, seeded=False, groups=np.arange(1000))
+    images = compare(replace(alike(several.hits[0]), groups=other.groups), other)
+    single = Sample((0,), several.hits[:1], other.groups, seeded=False)
+    assert images == compare(single, other)
 
 
 def test_a_published_count_is_one_more_sample():

@@ -228,6 +228,48 @@ def test_a_linear_probe_needs_images_of_each_class(name, index, monkeypatch):
     assert small().specs  # which a head can do without
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"recipe": "finetune"}, "finetune trains a whole network, which needs no "),
+        (
+            {"limit": 100},
+            "--kfold takes all images, by features that are computed once: --limit; leave out --k",
+        ),
+        (
+            {"feature_cache": False},
+            "--kfold takes all images, by features that are computed once: --no-feature-cache;",
+        ),
+        (
+            {"kfold": 175},
+            "--kfold takes 3 to 174 folds, as 8 has 174 images: 175; give fewer folds",
+        ),
+    ],
+)
+def test_folds_that_cannot_be_made_are_refused(changes, line):
+    with pytest.raises(UsageError) as caught:
+        small(**{"kfold": 5} | changes)
+    assert str(caught.value).startswith(line)
+
+
+def test_folds_are_part_of_a_run():
+    (plain,), (folded,) = (small(kfold=kfold).specs for kfold in (None, 5))
+    assert (plain.folds, folded.folds) == (0, 5)
+    assert "-5fold-s0-" in folded.key
+
+
+def test_groups_that_are_too_few_to_train_on_in_every_turn_are_refused(monkeypatch):
+    whole = datasets.load("digits")
+    split = whole.train
+    # All images of a class are of one group, and so in one fold.
+    grouped = replace(split, groups=np.where(split.labels == 3, 0, split.index + 1).astype(int))
+    parts = [grouped.take(part) for part in np.array_split(np.arange(len(split.labels)), 3)]
+    broken = replace(whole, train=parts[0], validation=parts[1], test=parts[2])
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: broken)
+    with pytest.raises(DataError, match=r"every fold needs images of each class: .* none of 3,"):
+        small(recipe="linear-probe", kfold=5)
+
+
 def test_a_device_that_is_not_there_is_refused_before_the_data_is_asked_for(no_data, monkeypatch):
     monkeypatch.setattr(machine, "has_gpu", lambda: False)
     with pytest.raises(DeviceError):

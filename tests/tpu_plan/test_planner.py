@@ -47,11 +47,11 @@ class Played:
         working()
         self.asked.append((spec, data))
         images = batch or 32
+        features = Lowered("features", f"{spec.variant}-{images}", images, 235, 0, "", 1)
+        if not spec.recipe.epochs:
+            return (features,)
         steps = 8 * data.counts[0] // spec.recipe.batch_size
-        return (
-            Lowered("features", f"{spec.variant}-{images}", images, 235, 0, "", 1),
-            Lowered("head step", f"head-{replicas}", 16, steps, GIB, "", 1),
-        )
+        return features, Lowered("head step", f"head-{replicas}", 16, steps, GIB, "", 1)
 
     def compile(self, program, tpu, working) -> Compiled:
         working()
@@ -190,7 +190,7 @@ def test_the_search_finds_the_largest_whatever_memory_is_like(memory, first):
             "unknown TPU type: v9-8; choose from v2-8, v3-8, v4-8, v5e-8",
         ),
         (["--variants", "B7"], "unknown variant: B7"),
-        (["--recipe", "best"], "unknown recipe: best; choose from case-study"),
+        (["--recipe", "best"], "unknown recipe: best; choose from linear-probe"),
         (["--markdown", "--json"], "formats exclude one another: --markdown --json"),
         (["--batch-per-replica", "0"], "--batch-per-replica"),
         (["--batch-per-replica", "6000"], "takes up to 5,625 on v3-8: 6,000 on each of 8"),
@@ -285,7 +285,8 @@ def folder(tmp_path) -> Path:
 
 
 def test_photos_of_ones_own_are_planned_by_how_many_there_are(run, played, folder):
-    done = run(*ARGUMENTS, "--data", folder, "--image-size", 96, "--set", "epochs=3", "--json")
+    flags = ("--recipe", "case-study", "--image-size", 96, "--set", "epochs=3", "--json")
+    done = run(*ARGUMENTS, "--data", folder, *flags)
     assert done.code == 0, done.err
     ((spec, outline),) = played.asked
     assert (outline.counts, outline.classes, outline.side) == ((100, 10), 2, None)
@@ -311,6 +312,13 @@ def test_what_the_host_must_feed_is_said_of_photos_alone(run, played, folder):
     known = run(*ARGUMENTS, "--data", "cifar100").out
     assert "Images/s" not in known
     assert "cifar100, 100 classes; images: 45,000 train, 5,000 validation, 10,000 test; as" in known
+
+
+def test_photos_are_planned_by_their_usual_recipe(run, played, folder):
+    done = run(*ARGUMENTS, "--data", folder)
+    assert [spec.recipe.name for spec, _ in played.asked] == ["linear-probe"]
+    assert "A run without epochs is features alone on the TPU; the host solves" in done.out
+    assert "the host solves" not in run(*ARGUMENTS).out
 
 
 def test_a_set_of_photos_without_a_whole_batch_is_one_line(run, played, folder):

@@ -42,8 +42,8 @@ def photos(root: Path, images: int) -> Path:
     return fill(root / "pets", {"cat": images, "dog": images})
 
 
-def run(data: Path, results: Path) -> Store:
-    request = resolve(sweep_options(**FLAGS, data=str(data), seeds="0-4"))
+def run(data: Path, results: Path, **flags: object) -> Store:
+    request = resolve(sweep_options(**FLAGS, data=str(data), seeds="0-4", **flags))
     assert request.remarks == (
         "linear-probe has one solution, whatever the seed: one run of each variant, not --seeds "
         "0-4",
@@ -161,7 +161,7 @@ def test_a_report_knows_no_seeds_and_shows_the_curve(store):
     assert [record["chosen"] for record in figure.records].count("yes") == 1
     html = page.render(report, drawings)
     assert "Accuracy by L2" in html
-    assert '"l2":[["L2",' in html
+    assert '"more":[["Values of L2",["L2",' in html
 
 
 def test_show_has_a_bar_for_each_l2_on_80_columns(store, run, terminal):

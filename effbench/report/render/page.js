@@ -141,7 +141,7 @@ function show(key) {
   const content = [make("dl", {}, ...list)];
   if (run.scores) {
     content.push(make("h3", {}, "Scores"), makeTable(scores, run.scores, "Scores"));
-    for (const [title, head, rows] of [["History", history, run.history], ["Values of L2", run.l2?.[0], run.l2?.[1]]]) {
+    for (const [title, head, rows] of [["History", history, run.history], ...run.more]) {
       if (rows?.length) content.push(make("h3", {}, title), makeTable(head, rows, title));
     }
   }

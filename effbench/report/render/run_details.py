@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from effbench.records import describe
 from effbench.records.record import RunFailure, RunResult, Scores
 from effbench.report.build import Report
-from effbench.report.render import l2_table
+from effbench.report.render import chosen_tables
 
 Cells = Sequence[str]
 Facts = dict[str, str]
@@ -34,7 +34,10 @@ def of(report: Report) -> Mapping[str, object]:
                     "facts": {name: text for name, text in all_facts.items() if name not in common},
                     "scores": list(_scores(result)),
                     "history": list(_history(result)),
-                    **_l2(result),
+                    "more": [
+                        (table.caption, [column.title for column in table.columns], table.rows)
+                        for table in chosen_tables.tables(result)
+                    ],
                 }
             shared.append(common)
     failed = {failure.spec.key: {"facts": _failed(failure)} for failure in report.failures}
@@ -71,11 +74,3 @@ def _history(result: RunResult) -> Iterator[Cells]:
         val_accuracy, val_top5, val_loss = _rates(row.validation, classes)
         rate = f"{row.learning_rate:.3g}"
         yield (f"{row.epoch}", rate, loss, accuracy, val_loss, val_accuracy, val_top5)
-
-
-def _l2(result: RunResult) -> dict[str, tuple[Cells, Sequence[Cells]]]:
-    """The values of L2 that the run tried, under their titles; nothing where it tried none."""
-    if result.l2_search is None:
-        return {}
-    values = l2_table.table(result.l2_search)
-    return {"l2": ([column.title for column in values.columns], values.rows)}

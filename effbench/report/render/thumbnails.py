@@ -22,7 +22,7 @@ SIDE = 144
 
 
 def read(
-    name: str, directory: Path | None, missed: Sequence[Missed]
+    name: str, directory: Path | None, missed: Sequence[Missed], *, folds: int = 0
 ) -> tuple[Mapping[int, str], str]:
     """Pictures as data URIs by position in the official files, and why there are none or "".
 
@@ -32,10 +32,13 @@ def read(
         name: the name of the dataset.
         directory: where it is; by default the caches are searched.
         missed: the images wanted; their labels must be those of the data.
+        folds: of a cross-validation, whose positions are among all images.
 
     Raises:
         DataError: the data are not in `directory`, or damaged there.
     """
+    if folds:
+        return {}, "No thumbnails: those of a cross-validation are not shown."
     try:
         split = datasets.at_hand(name, directory)
     except DataError:

@@ -99,7 +99,8 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
     """
     section, mistakes = drawing.section, drawing.mistakes
     kinds = groupby(drawing.figures, key=lambda figure: figure.kind)
-    sources, why = thumbnails.read(section.rows[0].spec.data, directory, mistakes.missed)
+    spec = section.rows[0].spec
+    sources, why = thumbnails.read(spec.data, directory, mistakes.missed, folds=spec.folds)
     first, *others = document.tables(section, wanted)
     return View(
         drawing=drawing,

@@ -1,0 +1,86 @@
+"""What a run without a learning curve has instead: values of L2, or turns of a cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from effbench.records.record import L2Search, L2Value, RunResult, Turn
+from effbench.tables import Column, Table
+
+# Characters of the longest bar.
+_BAR = 14
+
+
+def tables(result: RunResult) -> Iterator[Table]:
+    """The table of a run; none of a run with a learning curve."""
+    if result.l2_search:
+        yield _of_search(result.l2_search)
+    if result.turns:
+        yield _of_turns(result.turns)
+
+
+def _of_turns(turns: Sequence[Turn]) -> Table:
+    """A row for each turn; accuracies are percent."""
+    columns = (
+        Column("fold", words=True),
+        Column("L2" if turns[0].epoch == 0 else "epoch"),
+        Column("test images"),
+        Column("test top-1, %"),
+        Column("test loss"),
+        Column("val top-1, %"),
+        Column("train top-1, %", rank=1),
+        Column("train images", rank=2),
+    )
+    rows = (
+        (
+            f"{number}",
+            f"{turn.epoch}" if turn.l2 is None else f"{turn.l2:.2e}",
+            f"{turn.test.total:,}",
+            f"{100 * turn.test.accuracy:.2f}",
+            f"{turn.test.loss:.4f}",
+            f"{100 * turn.validation.accuracy:.2f}",
+            f"{100 * turn.train.accuracy:.2f}",
+            f"{turn.train.total:,}",
+        )
+        for number, turn in enumerate(turns, 1)
+    )
+    return Table("Folds, each tested by a head that trained without it", columns, tuple(rows))
+
+
+def _of_search(search: L2Search) -> Table:
+    """A row for each L2, the strongest first; accuracies are percent.
+
+    Bars show the accuracy that chose, from the lowest to the highest.
+    """
+    judged = f"{search.folds}-fold" if search.folds else "val"
+    columns = (
+        Column("L2", words=True),
+        Column(f"{judged} top-1, %"),
+        Column("", words=True),
+        Column(f"{judged} loss"),
+        Column("top-1, %"),
+        Column("loss"),
+        Column("gradient", rank=1),
+        Column("iterations", rank=2),
+    )
+    return Table("Values of L2", columns, tuple(_row(search, value) for value in search.values))
+
+
+def _row(search: L2Search, value: L2Value) -> tuple[str, ...]:
+    end = "" if value.converged else " (not converged)"
+    return (
+        f"{value.l2:.2e}",
+        f"{100 * value.validation.accuracy:.2f}",
+        f"{_bar(search, value)}{' chosen' * (value is search.chosen)}",
+        f"{value.validation.loss:.4f}",
+        f"{100 * value.train.accuracy:.2f}",
+        f"{value.train.loss:.4f}",
+        f"{value.gradient_norm:.1e}{end}",
+        f"{value.iterations}",
+    )
+
+
+def _bar(search: L2Search, value: L2Value) -> str:
+    correct = [row.validation.correct for row in search.values]
+    span = max(correct) - min(correct) or 1
+    return "█" * (1 + round((_BAR - 1) * (value.validation.correct - min(correct)) / span))
