@@ -89,7 +89,9 @@ SettingsOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Another number of the recipe; may be repeated."
     ),
 ]
-ResultsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the records.")]
+ResultsOption = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of the records.", file_okay=False)
+]
 RescaleOption = Annotated[
     Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")
 ]

@@ -55,7 +55,8 @@ def no_accelerators(monkeypatch):
         (["--seeds", "a,b"], 2, "seeds are whole numbers from 0 on: 'a'; write e.g. 0,1,2 or 0-4"),
         (["--seeds", "0,0"], 2, "a seed is there twice: 0 in 0,0; name each seed once"),
         (["--seeds", "-1"], 2, "seeds are whole numbers from 0 on: '-1'"),
-        (["--results", "a file"], 1, "a file"),
+        (["--results", "a file"], 2, "dir 'a file' is a file"),
+        (["--results", "a file", "--dry-run"], 2, "dir 'a file' is a file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

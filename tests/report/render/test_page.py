@@ -81,7 +81,7 @@ def store(tmp_path_factory) -> Store:
     store = Store(tmp_path_factory.mktemp("results"))
     for variant, seed in (("B0", 0), ("B0", 1), ("B1", 0), ("B1", 1)):
         complete(store, variant=variant, seed=seed)
-    recipe = replace(RECIPES["case-study-2021"], name=HOSTILE, epochs=3)
+    recipe = replace(RECIPES["case-study-2021"], epochs=3)
     hostile = complete(store, recipe=recipe)
     made = replace(
         hostile.provenance,
@@ -113,8 +113,12 @@ def test_hostile_texts_stay_text(found):
     assert len(found.all("script")) == len(found.scripts) == 3
     assert not [each for each in found.all("img") if "onerror" in each or each["src"] == "x"]
     assert not [name for _, attributes in found.elements for name in attributes if name[:2] == "on"]
-    runs = found.content["provenance"]["runs"].values()
-    assert any(HOSTILE in run["facts"].values() for run in runs)
+    hostile = [
+        "scores" in run
+        for run in found.content["provenance"]["runs"].values()
+        if any(HOSTILE in text for text in run["facts"].values())
+    ]
+    assert sorted(hostile) == [False, True]  # the failure, and the finished run
 
 
 def test_only_the_scripts_of_the_page_may_run(found):
