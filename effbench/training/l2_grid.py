@@ -127,8 +127,8 @@ def search(task: L2Task) -> tuple[L2Search, ProbeHead]:
         task.told(len(values), total, f"L2 {solution.l2:.2g}: val acc {accuracy}")
     if fold_of is not None:
         values = _judged_by_folds(task, values, fold_of)
-    found = L2Search(tuple(values), count)
-    return found, heads[values.index(found.chosen)]
+    result = L2Search(tuple(values), count)
+    return result, heads[values.index(result.chosen)]
 
 
 def _path(task: L2Task, examples: Examples) -> Iterator[tuple[Solution, ProbeHead]]:
