@@ -48,7 +48,7 @@ class Recipe:
             backbone, or the whole "network".
         pretrained: False starts from random weights.
         schedule: name of a row of `optimizers.SCHEDULES`.
-        warmup_epochs: of the constant schedule, epochs of linear growth before it.
+        warmup_epochs: of the constant and the cosine schedule, epochs of linear growth before it.
         learning_rate_batch: batch size that the learning rates are for; with another one they
             grow or shrink in proportion. 0 leaves them as they are.
         steps: training ends after so many steps, if its epochs have not ended it before.
@@ -72,9 +72,11 @@ class Recipe:
         rho: of RMSprop: how much of the mean square of the gradients is kept a step.
         momentum: of RMSprop: how much of the last step is added.
         epsilon: of RMSprop: added to the mean square.
-        beta_1: of AdaBelief: how much of the mean of the gradients is kept a step.
-        beta_2: of AdaBelief: how much of the mean square of their distance from that mean is kept.
+        beta_1: of AdaBelief and AdamW: how much of the mean of the gradients is kept a step.
+        beta_2: of AdaBelief: how much of the mean square of their distance from that mean is kept;
+            of AdamW: of their mean square.
         adabelief_epsilon: of AdaBelief: added to the root of that mean square.
+        adamw_epsilon: the same of AdamW.
         geometry: how a photo becomes a square, a name in `geometry.FITS`.
         filter: how a photo is resized, a name in `geometry.FILTERS`.
         crop_scale: smallest share of an image's area that a random crop keeps, before it is resized
@@ -127,6 +129,7 @@ class Recipe:
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
     adabelief_epsilon: Positive = 1e-14
+    adamw_epsilon: Positive = 1e-8
     geometry: str = "squash"
     filter: str = "bilinear"
     crop_scale: Share = 0.0
@@ -247,6 +250,8 @@ RECIPES: Mapping[str, Recipe] = {
         # As the notebook really ran in December 2021, with keras-efficientnet-v2 1.1.
         _case_study("case-study-2021", "notebook-2021"),
         _FINETUNE,
+        # As the paper words it (section 4.3); automl's configuration says otherwise.
+        replace(_FINETUNE, name="finetune-cosine", schedule="cosine", weight_decay=0.0),
         # The case study's own numbers, as its README reads: the network trains, not a head.
         replace(_CASE_STUDY, name="finetune-adabelief", trains="network"),
         _PROGRESSIVE,

@@ -87,6 +87,7 @@ WAYS: Mapping[str, WayToTrain] = {
                 "beta_1",
                 "beta_2",
                 "adabelief_epsilon",
+                "adamw_epsilon",
                 "geometry",
                 "filter",
                 "class_weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -59,10 +60,23 @@ def _constant(recipe: Recipe, low: float, high: float, steps: int) -> LearningRa
     return WarmUp(low, high, int(recipe.warmup_epochs * steps))
 
 
+def _cosine(recipe: Recipe, low: float, high: float, steps: int) -> LearningRate:
+    """Grows as in `constant`, then falls to 0 by half a cosine until the training ends."""
+    warm_up = int(recipe.warmup_epochs * steps)
+    end = min(recipe.epochs * steps, recipe.steps or math.inf)
+    return keras.optimizers.schedules.CosineDecay(
+        low if warm_up else high,
+        decay_steps=max(1, int(end) - warm_up),
+        warmup_target=high if warm_up else None,
+        warmup_steps=warm_up,
+    )
+
+
 # Each takes a recipe, its lowest and highest rate, and the steps of an epoch.
 SCHEDULES: Mapping[str, Callable[[Recipe, float, float, int], LearningRate]] = {
     "triangular2": _triangular2,
     "constant": _constant,
+    "cosine": _cosine,
 }
 
 
@@ -110,7 +124,42 @@ def _rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Opti
     return TfRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
 
 
+class KernelAdamW(tfa.optimizers.AdamW):
+    """AdamW that decays kernels alone: not biases, nor what BatchNorm scales and shifts by."""
+
+    def _do_use_weight_decay(self, var: tf.Variable) -> bool:
+        return bool(var.shape.rank > 1)
+
+
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule, times a factor."""
+
+    def __init__(self, rate: LearningRate, factor: float) -> None:
+        self.rate = rate
+        self.factor = factor
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """float32, of the step with this number, counted from 0."""
+        return self.rate(step) * self.factor
+
+    def get_config(self) -> dict[str, object]:
+        """The arguments of the constructor."""
+        return {"rate": self.rate, "factor": self.factor}
+
+
+def _adamw(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
+    """Loshchilov and Hutter 2019; weight decay is scaled by the learning rate, as in torch."""
+    return KernelAdamW(
+        weight_decay=Scaled(rate, recipe.weight_decay),
+        learning_rate=rate,
+        beta_1=recipe.beta_1,
+        beta_2=recipe.beta_2,
+        epsilon=recipe.adamw_epsilon,
+    )
+
+
 OPTIMIZERS: Mapping[str, Kind] = {
+    "adamw": Kind(_adamw, l2=False, slots=2),
     "adabelief": Kind(_adabelief, l2=False, slots=2),
     "rmsprop": Kind(_rmsprop, l2=True, slots=2),
 }

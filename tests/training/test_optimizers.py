@@ -206,11 +206,75 @@ def test_both_recipes_share_every_number_of_the_case_study():
     [
         ("finetune", {"rho": 0.8, "momentum": 0.5, "epsilon": 0.01}),
         ("finetune-adabelief", {"beta_1": 0.8, "beta_2": 0.99, "adabelief_epsilon": 1e-8}),
+        ("adamw", {"beta_1": 0.8, "beta_2": 0.99, "adamw_epsilon": 1e-6}),
     ],
 )
 def test_the_numbers_of_an_optimizer_are_the_recipes(name, numbers):
-    changed = recipes.changed(RECIPES[name], [f"{key}={value}" for key, value in numbers.items()])
+    recipe = RECIPES.get(name) or replace(RECIPES["finetune"], optimizer=name)
+    changed = recipes.changed(recipe, [f"{key}={value}" for key, value in numbers.items()])
     config = optimizers.build(changed, IMAGES).get_config()
-    assert {key: config[key.removeprefix("adabelief_")] for key in numbers} == numbers
-    usual = optimizers.build(RECIPES[name], IMAGES).get_config()
-    assert all(usual[key.removeprefix("adabelief_")] != numbers[key] for key in numbers)
+    short = {key: key.removeprefix("adabelief_").removeprefix("adamw_") for key in numbers}
+    assert {key: config[short[key]] for key in numbers} == numbers
+    usual = optimizers.build(recipe, IMAGES).get_config()
+    assert all(usual[short[key]] != numbers[key] for key in numbers)
+
+
+# --- the paper's fine-tuning ----------------------------------------------------------------------
+
+
+def test_the_cosine_grows_for_an_epoch_and_falls_to_0_at_the_last_step():
+    recipe = RECIPES["finetune-cosine"]
+    assert (
+        replace(RECIPES["finetune"], name=recipe.name, schedule="cosine", weight_decay=0) == recipe
+    )
+    schedule = optimizers.schedule(recipe, IMAGES)
+    warm_up, end = IMAGES // 512, recipe.steps
+    rates = {step: float(schedule(step)) for step in (0, 29, warm_up, (warm_up + end) / 2, end)}
+    peak = 1e-3  # the paper's, for its batch of 512
+    expected = [0, peak * 29 / warm_up, peak, peak / 2, 0]
+    np.testing.assert_allclose([*rates.values()], expected, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup_epochs", "first"), [(None, 0.0, 1e-3), (None, 1.0, 0.0), (10_000, 1.0, 0.0)]
+)
+def test_a_cosine_ends_with_its_epochs_if_its_steps_do_not_end_it_before(
+    steps, warmup_epochs, first
+):
+    recipe = replace(RECIPES["finetune-cosine"], steps=steps, epochs=3, warmup_epochs=warmup_epochs)
+    schedule = optimizers.schedule(recipe, 512 * 10)
+    assert float(schedule(0)) == pytest.approx(first)
+    assert float(schedule(30)) == pytest.approx(0, abs=1e-9)
+    assert float(schedule(29)) > 0
+
+
+def adamw(weights, gradients, rate, decay, betas, epsilon):
+    """Loshchilov and Hutter 2019, algorithm 2, with torch's scaling of the decay."""
+    weights, first, second = weights.astype(np.float64), 0.0, 0.0
+    for step, gradient in enumerate(gradients, 1):
+        first = betas[0] * first + (1 - betas[0]) * gradient
+        second = betas[1] * second + (1 - betas[1]) * gradient**2
+        mean = first / (1 - betas[0] ** step)
+        root = np.sqrt(second / (1 - betas[1] ** step))
+        weights = weights - rate * decay * weights - rate * mean / (root + epsilon)
+    return weights
+
+
+@pytest.mark.parametrize(("shape", "decay"), [((4, 3), 0.05), ((3,), 0.0)])
+def test_adamw_is_the_published_one_and_decays_kernels_alone(shape, decay):
+    recipe = replace(
+        RECIPES["finetune"],
+        optimizer="adamw",
+        weight_decay=0.05,
+        warmup_epochs=0.0,
+        learning_rate_batch=0,
+        maximal_learning_rate=1e-2,
+    )
+    generator = np.random.default_rng(0)
+    initial = generator.normal(size=shape).astype(np.float32)
+    gradients = generator.normal(size=(20, *shape)).astype(np.float32)
+    variable, optimizer = tf.Variable(initial), optimizers.build(recipe, IMAGES)
+    for gradient in gradients:
+        optimizer.apply_gradients([(tf.constant(gradient), variable)])
+    expected = adamw(initial, gradients, 1e-2, decay, (0.9, 0.999), 1e-8)
+    np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4, atol=1e-6)
