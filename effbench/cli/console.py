@@ -182,9 +182,11 @@ def notes(texts: Iterable[str]) -> None:
 def name(specs: Sequence[RunSpec]) -> str:
     """Short and unmistakable: what differs between the runs of one sweep."""
     first = specs[0]
+    network = f"{first.variant} {first.weights.name} {first.image_size} {first.recipe.name}"
+    if not first.recipe.way.seeded:
+        return network
     seeds = ",".join(str(spec.seed) for spec in specs)
-    plural = "s" if len(specs) > 1 else ""
-    return f"{first.variant} {first.weights.name} {first.image_size} seed{plural} {seeds}"
+    return f"{network} seed{'s' * (len(specs) > 1)} {seeds}"
 
 
 def _line(step: Step, seconds: float, already: int) -> str:

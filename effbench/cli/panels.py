@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperOption
 # The parameters of `sweep` by the title of their panel, in the order in which it declares them.
 PANELS = {
     "What to train": ("variants", "weights", "weights_dir", "rescale", "image_size", "seeds"),
-    "Data": ("data", "data_dir", "limit", "kfold", "skip_unreadable"),
+    "Data": ("data", "data_dir", "limit", "per_class", "kfold", "skip_unreadable"),
     "Recipe": ("recipe", "epochs", "batch_size", "start_step", "settings"),
     "Device": ("cpu", "gpu", "tpu", "tpu_name", "replicas", "precision", "micro_batch"),
     "Where records go": ("results", "checkpoint_minutes", "tensorboard"),

@@ -66,6 +66,14 @@ def sweep(
             help="Training images; a quarter of it (at least 10) of the others.",
         ),
     ] = None,
+    per_class: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Training images of each class, and of validation at most; 10 are among 20.",
+        ),
+    ] = None,
     kfold: Annotated[
         int | None,
         typer.Option(
@@ -83,8 +91,9 @@ def sweep(
     recipe: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help=f"One of {', '.join(RECIPES)}. Default: {RECIPE}; case-study for cifar10.",
+            metavar="NAMES",
+            help=f"Comma-separated: {', '.join(RECIPES)}. "
+            f"Default: {RECIPE}; case-study for cifar10.",
         ),
     ] = None,
     epochs: Annotated[
@@ -180,6 +189,7 @@ def sweep(
             data=data,
             data_dir=data_dir,
             limit=limit,
+            per_class=per_class,
             kfold=kfold,
             skip_unreadable=skip_unreadable,
         ),
@@ -222,9 +232,11 @@ def sweep(
         outcome = scheduler.run(request, store, display)
     if not quiet:
         target = request.target
+        side_by_side = len({spec.recipe.name for spec in request.specs}) > 1
+        see = f"{_REPORT} {results}{' --group-by data' * side_by_side}"
         out.print(
             f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
-            + (f"see: {_REPORT} {results}" if target.chief else "the chief keeps the records"),
+            + (f"see: {see}" if target.chief else "the chief keeps the records"),
             soft_wrap=True,
         )
     if outcome.failed_before:

@@ -46,6 +46,7 @@ class RunSpec:
         data: name of a row of `datasets.DATASETS`, or of a folder of photos.
         data_sha256: SHA-256 of all images and labels of the dataset, before any limit.
         limit: number of training images, or None for all.
+        per_class: number of training images of each class, or None for all.
         seed: the seed of the head's initial weights, its dropout and the shuffling.
         precision: "float32" or "mixed_bfloat16".
         feature_cache: False runs the backbone in every step instead of once per image, as it must
@@ -68,6 +69,7 @@ class RunSpec:
     micro_batch: int | None = None
     classes: int = 10
     folds: int = 0
+    per_class: int | None = None
 
     @property
     def key(self) -> str:
@@ -85,6 +87,15 @@ class RunSpec:
         return self.group if self.recipe.way.seeds_together else self.key
 
     @property
+    def fewer(self) -> str:
+        """How many training images there are, if not all; else ""."""
+        if self.limit is not None:
+            return f"{self.limit:,} images"
+        if self.per_class is not None:
+            return f"{self.per_class:,} image{'s' * (self.per_class != 1)} a class"
+        return ""
+
+    @property
     def preprocessing(self) -> str:
         """The row of `preprocessing.PREPROCESSING` that this run uses."""
         chosen = self.recipe.preprocessing
@@ -93,9 +104,10 @@ class RunSpec:
     @property
     def _name(self) -> str:
         limit = [] if self.limit is None else [f"limit{self.limit}"]
+        few = [] if self.per_class is None else [f"{self.per_class}each"]
         folds = [f"{self.folds}fold"] if self.folds else []
         parts = [self.variant, self.weights.name, self.image_size, self.recipe.name, self.data]
-        return "-".join(map(str, parts + limit + folds))
+        return "-".join(map(str, parts + limit + few + folds))
 
 
 def digest(value: object) -> str:

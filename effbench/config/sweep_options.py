@@ -35,6 +35,7 @@ class ImageOptions:
         data: name of a dataset, or the path of a folder of photos or of their table.
         data_dir: where its files are.
         limit: number of training images.
+        per_class: number of training images of each class.
         kfold: folds of a cross-validation of all images, instead of the data's splits.
         skip_unreadable: leave out photos that cannot be read, instead of refusing them all.
     """
@@ -42,6 +43,7 @@ class ImageOptions:
     data: str = "cifar10"
     data_dir: Path | None = None
     limit: int | None = None
+    per_class: int | None = None
     kfold: int | None = None
     skip_unreadable: bool = False
 

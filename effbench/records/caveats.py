@@ -70,7 +70,7 @@ def _fewer(spec: RunSpec, standard: Recipe) -> dict[str, object]:
 
 
 def _limited(spec: RunSpec, standard: Recipe) -> str | None:
-    images = [] if spec.limit is None else [f"{spec.limit:,} images"]
+    images = [spec.fewer] if spec.fewer else []
     limits = images + [f"{value} {name}" for name, value in _fewer(spec, standard).items()]
     return ", ".join(limits) if limits else None
 

@@ -63,7 +63,8 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     for scores in (scores for row in result.selected for scores in row.splits.values()):
         # NaN is not equal to itself.
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
-    yield "images.train", spec.limit or images.train_available, images.train
+    few = spec.per_class and spec.per_class * spec.classes
+    yield "images.train", spec.limit or few or images.train_available, images.train
     yield from _turn_pairs(result)
     yield from _l2_pairs(result)
     epochs = 0 if spec.folds else schedule.epochs(recipe, images.train)

@@ -72,7 +72,7 @@ def of_search(search: L2Search) -> str:
 def of_spec(spec: RunSpec) -> Facts:
     """What was asked of a run."""
     recipe = spec.recipe
-    limit = "" if spec.limit is None else f", {spec.limit:,} images"
+    limit = f", {spec.fewer}" if spec.fewer else ""
     steps = "" if recipe.steps is None else f", {recipe.steps:,} steps at most"
     yield "run", spec.key
     yield "marks", details(caveats.of_spec(spec)) or "none"
@@ -108,6 +108,7 @@ def _learning_rate(recipe: Recipe) -> str:
     shape = {
         "triangular2": f"half a cycle {_epochs(recipe.half_cycle_epochs)}",
         "constant": f"constant after a warm-up of {_epochs(recipe.warmup_epochs)}",
+        "cosine": f"falling to 0 by a cosine after a warm-up of {_epochs(recipe.warmup_epochs)}",
     }
     scaled = recipe.learning_rate_batch
     return (

@@ -15,6 +15,9 @@ from effbench.records.store import FAILURE, HISTORY, RECORD, Store
 
 # The arrays of each split that must be equal in all runs with the same data and limit.
 _SAME = ("index", "label", "group")
+# By data, what they were limited to and folds: the first file of predictions, and the hash of its
+# images and labels.
+_Seen = dict[tuple[str, str, int], tuple[Path, str]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
         if not path.is_dir()
     ]
     records = 0
-    seen: dict[tuple[str, int | None], tuple[Path, str]] = {}
+    seen: _Seen = {}
     for done, folder in enumerate(folders):
         report(Step("check", done, len(folders), "records"))
         record, run_findings = examine(store, folder.name)
@@ -66,14 +69,8 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
     return ValidationResult(records, tuple(findings))
 
 
-def _predictions(
-    store: Store, result: RunResult, seen: dict[tuple[str, int | None], tuple[Path, str]]
-) -> list[Finding]:
-    """What is wrong with a run's predictions.
-
-    `seen` holds, by data and limit, the first run's predictions file and the hash of its images and
-    labels; this run is added to it.
-    """
+def _predictions(store: Store, result: RunResult, seen: _Seen) -> list[Finding]:
+    """What is wrong with a run's predictions, which are added to what has been seen."""
     path = store.folder(result.spec.key) / result.predictions.file
     try:
         arrays = store.predictions(result)
@@ -84,7 +81,8 @@ def _predictions(
         names = [f"{split}_{name}" for split in result.splits for name in _SAME]
         held = (arrays[name].tobytes() for name in names if name in arrays)
         images = sha256(b"".join(held)).hexdigest()
-        data = (result.spec.data_sha256, result.spec.limit)
+        spec = result.spec
+        data = (spec.data_sha256, spec.fewer, spec.folds)
         other, others = seen.setdefault(data, (path, images))
         if others != images:
             findings.append(

@@ -223,7 +223,7 @@ def _by_task(rows: Iterable[Row]) -> dict[tuple[object, ...], Row]:
         spec = row.spec
         task = (
             *(spec.variant, spec.weights.name, spec.image_size),
-            *(spec.data, spec.limit, spec.folds),
+            *(spec.data, spec.fewer, spec.folds),
         )
         tasks.setdefault(task, []).append(row)
     return {task: alike[0] for task, alike in tasks.items() if len(alike) == 1}

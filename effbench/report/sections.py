@@ -80,7 +80,7 @@ def build(rows: Sequence[Row], group_by: Sequence[str] = GROUP_BY) -> list[Secti
     for row in rows:
         flat = row.flat
         # Epochs differ between recipes by themselves; of one, fewer are less than it says.
-        less = row.limited if "recipe" in group_by else row.spec.limit
+        less = row.limited if "recipe" in group_by else row.spec.fewer
         key = (*(flat[name] for name in (*group_by, *KEPT_APART)), less, row.metric)
         tables.setdefault(key, []).append(row)
     hashes = {(row.spec.data, row.spec.data_sha256) for row in rows}
@@ -103,8 +103,7 @@ def _title(
         title = f"{title} on {spec.data}"
     versions = [name for name, _ in hashes].count(spec.data)
     content = f" of content {spec.data_sha256[:8]}" if versions > 1 else ""
-    images = f"{spec.limit:,} images" if spec.limit else ""
-    less = first.limited if "recipe" in group_by else images
+    less = first.limited if "recipe" in group_by else spec.fewer
     limited = f", limited to {less}" if less else ""
     folds = f", {cross_validation(spec.folds)}" if spec.folds else ""
     return f"{title}{content}{limited}{folds}{_at(rows)}"

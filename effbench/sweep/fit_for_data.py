@@ -35,8 +35,14 @@ def of_flags(data: str, options: SweepOptions) -> None:
     ):
         if given and not suits:
             raise UsageError(f"{flag} is for photos", f"--data {data}", "leave it out")
+    if options.images.limit is not None and options.images.per_class is not None:
+        rule = "--limit and --per-class exclude one another"
+        raise UsageError(
+            rule, f"{options.images.limit} and {options.images.per_class}", "leave one out"
+        )
     for flag, given in (
         ("--limit", options.images.limit is not None),
+        ("--per-class", options.images.per_class is not None),
         ("--no-feature-cache", not options.execution.feature_cache),
     ):
         if options.images.kfold and given:

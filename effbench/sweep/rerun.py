@@ -73,6 +73,8 @@ def _flags(record: Record) -> Iterator[tuple[str, object]]:
         yield "--image-size", spec.image_size
     if spec.limit is not None:
         yield "--limit", spec.limit
+    if spec.per_class is not None:
+        yield "--per-class", spec.per_class
     if spec.folds:
         yield "--kfold", spec.folds
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
-from effbench.config import recipes, schedule, variants
+from effbench.config import recipes, schedule
 from effbench.config.recipes import Recipe
-from effbench.config.run_spec import RunSpec, WeightsId
+from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
-from effbench.data import datasets
+from effbench.data import datasets, few_shot
 from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
-from effbench.sweep import fit_for_data
-from effbench.sweep.seeds import UNSEEDED, parse_seeds
+from effbench.sweep import fit_for_data, table_rows
 from effbench.training import choices
 
 
@@ -71,18 +71,22 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         EffbenchError: something is unknown, missing or impossible.
     """
     data, data_dir = datasets.source(options.images.data, options.images.data_dir)
-    rows = _rows(options, recipes.get(options.training.recipe or datasets.recipe(data)))
+    chosen = table_rows.chosen(options.training.recipe or datasets.recipe(data))
+    tables = [table_rows.rows_of(options, recipe, chosen) for recipe in chosen]
     fit_for_data.of_flags(data, options)
     target = _target(options.device)
     trained = [
-        recipe_of(rows.recipe, variant, rows.settings, target.replicas)
-        for variant, _ in rows.networks
+        [
+            recipe_of(rows.recipe, variant, rows.settings, target.replicas)
+            for variant, _ in rows.networks
+        ]
+        for rows in tables
     ]
     # After all that is cheap to check: it may have to be downloaded.
     whole = datasets.load(data, data_dir, report, skip_unreadable=options.images.skip_unreadable)
-    dataset = whole.limited(options.images.limit)
-    sizes = [options.networks.image_size or variant.image_size for variant, _ in rows.networks]
-    fit_for_data.of_images(dataset, trained, max(sizes), options)
+    dataset = few_shot.per_class(whole.limited(options.images.limit), options.images.per_class)
+    sizes = [options.networks.image_size or variant.image_size for variant, _ in tables[0].networks]
+    fit_for_data.of_images(dataset, [*chain(*trained)], max(sizes), options)
     images = len(dataset.train.labels)
     specs = tuple(
         RunSpec(
@@ -93,107 +97,28 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
             data=data,
             data_sha256=dataset.sha256,
             limit=options.images.limit,
+            per_class=options.images.per_class,
             seed=seed,
             precision=target.precision,
-            feature_cache=options.execution.feature_cache and rows.recipe.way.frozen_backbone,
-            micro_batch=options.device.micro_batch,
+            feature_cache=rows.feature_cache,
+            micro_batch=options.device.micro_batch if rows.recipe.way.micro_batches else None,
             classes=len(dataset.classes),
             folds=options.images.kfold or 0,
         )
-        for (variant, weights), recipe, size in zip(rows.networks, trained, sizes, strict=True)
+        for rows, recipes_of_row in zip(tables, trained, strict=True)
+        for (variant, weights), recipe, size in zip(
+            rows.networks, recipes_of_row, sizes, strict=True
+        )
         for seed in rows.seeds
     )
-    if rows.recipe.way.whole_batches:
-        for spec in specs:
+    for spec in specs:
+        if spec.recipe.way.whole_batches:
             _suits(spec, images, target.replicas or 1)
-    return Request(specs, options, rows.source, target, data_dir, rows.remarks)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of the tables that were named.
-
-    Attributes:
-        networks: variants, each with its weights.
-        source: where the weights come from.
-        recipe: the recipe as its row has it, before it is resolved for a variant.
-        settings: texts "key=value" that replace the recipe's numbers; flags are among them.
-        seeds: the seeds of each network.
-        remarks: as in a `Request`.
-    """
-
-    networks: tuple[tuple[Variant, WeightsId], ...]
-    source: WeightsSource
-    recipe: Recipe
-    settings: tuple[str, ...]
-    seeds: tuple[int, ...]
-    remarks: tuple[str, ...]
-
-
-def _rows(options: SweepOptions, recipe: Recipe) -> _Rows:
-    named = variants.select(options.networks.variants)
-    source = WeightsSource.parse(options.networks.weights, options.networks.rescale)
-    if source.path is not None and len(named) != 1:
-        raise UsageError(
-            "a file of weights fits one variant",
-            ",".join(variant.name for variant in named),
-            "name that one with --variants",
-        )
-    if not recipe.pretrained and source.name != RANDOM:
-        if source.name != "auto":
-            raise UsageError(
-                f"{recipe.name} starts from random weights",
-                options.networks.weights,
-                "leave out --weights",
-            )
-        source = replace(source, name=RANDOM)
-    seeds = parse_seeds(options.networks.seeds)
-    remarks = []
-    if not recipe.way.seeded and seeds != UNSEEDED:
-        remarks.append(
-            f"{recipe.name} has one solution, whatever the seed: one run of each variant, not "
-            f"--seeds {options.networks.seeds}"
-        )
-        seeds = UNSEEDED
-    flags = {key: getattr(options.training, key) for key in recipes.FLAGS}
-    given = (f"{key}={value}" for key, value in flags.items() if value is not None)
-    rows = _Rows(
-        networks=tuple((variant, source.identify(variant)) for variant in named),
-        source=source,
-        recipe=recipe,
-        settings=(*options.training.settings, *given),
-        seeds=seeds,
-        remarks=tuple(remarks),
-    )
-    _refuse_what_is_needless(recipe, options)
-    return rows
-
-
-def _refuse_what_is_needless(recipe: Recipe, options: SweepOptions) -> None:
-    way, micro_batch = recipe.way, options.device.micro_batch
-    numbers = (
-        (flag, getattr(options.training, key))
-        for key, flag in recipes.FLAGS.items()
-        if key not in recipe.settable
-    )
-    for flag, needless, received in (
-        *((flag, number is not None, str(number)) for flag, number in numbers),
-        (
-            "--no-feature-cache",
-            not (options.execution.feature_cache or way.in_every_step),
-            "all features are computed once",
-        ),
-        ("--kfold", options.images.kfold and not way.frozen_backbone, "a network for each fold"),
-        ("--micro-batch", micro_batch and not way.micro_batches, str(micro_batch)),
-        (
-            "--tensorboard",
-            options.execution.tensorboard and not way.tensorboard,
-            "its learning curve is in history.csv",
-        ),
-    ):
-        if needless:
-            rule = f"{recipe.name} trains {way.trained}, which needs no {flag}"
-            raise UsageError(rule, received, "leave it out")
+    # Random weights need none, wherever other recipes have theirs from.
+    sources = [rows.source for rows in tables]
+    source = next((source for source in sources if source.name != RANDOM), sources[0])
+    remarks = tuple(chain(*(rows.remarks for rows in tables)))
+    return Request(specs, options, source, target, data_dir, remarks)
 
 
 def _target(options: DeviceOptions) -> Target:

@@ -12,7 +12,7 @@ import numpy as np
 from effbench import provenance
 from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
-from effbench.data import datasets, folds
+from effbench.data import datasets, few_shot, folds
 from effbench.data.splits import Dataset
 from effbench.errors import DataError, DeviceError, NonFiniteError, WeightsError
 from effbench.hardware import devices
@@ -58,7 +58,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     whole = datasets.load(spec.data, job.data_dir, report, skip_unreadable=job.skip_unreadable)
     _unchanged(spec, whole)
     recipe = spec.recipe
-    dataset = whole.limited(spec.limit).sized(
+    dataset = few_shot.per_class(whole.limited(spec.limit), spec.per_class).sized(
         spec.image_size, recipe.photo_geometry, report, job.execution.cache_gb
     )
     outcome = methods.of(recipe).train(

@@ -12,7 +12,7 @@ from effbench.sweep.events import Event
 from effbench.tables import Column, Table
 
 SPECS = (spec(), spec(seed=1))
-LABEL = "B0 imagenet 224 seeds 0,1"
+LABEL = "B0 imagenet 224 case-study seeds 0,1"
 LONG = "the weights do not fit: [red]a[/] very long line " + "with more words " * 12 + "and an end"
 
 
@@ -71,7 +71,7 @@ def test_news_stays_on_a_terminal():
 
 def test_names_say_what_differs_between_runs():
     assert name(SPECS) == LABEL
-    assert name(SPECS[:1]) == "B0 imagenet 224 seed 0"
+    assert name(SPECS[:1]) == "B0 imagenet 224 case-study seed 0"
 
 
 def test_piped_it_is_plain_lines(clock):
@@ -83,8 +83,8 @@ def test_piped_it_is_plain_lines(clock):
         f"  {LABEL} features 800/1,000 images, 50.0 images/s, 4 s left",
         f"  {LABEL} features 1,000/1,000 images, 50.0 images/s, 0 s left",
         f"  {LABEL} train 1/50 epochs, seed 0 epoch 1: loss 0.5",
-        "✓ B0 imagenet 224 seed 0 saved",
-        f"✗ B0 imagenet 224 seed 1 failed: {LONG}",
+        "✓ B0 imagenet 224 case-study seed 0 saved",
+        f"✗ B0 imagenet 224 case-study seed 1 failed: {LONG}",
         f"· {LABEL} finished",
         f"> {LABEL} waiting",
     ]
@@ -96,7 +96,9 @@ def test_what_was_there_before_does_not_count_as_speed(clock):
 
 
 def test_quiet_says_only_what_failed(clock):
-    assert lines(sweep(), clock=clock, quiet=True) == [f"✗ B0 imagenet 224 seed 1 failed: {LONG}"]
+    assert lines(sweep(), clock=clock, quiet=True) == [
+        f"✗ B0 imagenet 224 case-study seed 1 failed: {LONG}"
+    ]
 
 
 def test_verbose_says_every_step(clock):

@@ -212,6 +212,61 @@ def test_a_linear_probe_is_one_run_whatever_the_seeds():
     assert remark.endswith("one run of each variant, not --seeds 3,4")
 
 
+def test_several_recipes_are_swept_in_their_order_each_with_what_it_has():
+    request = small(
+        recipe="linear-probe, finetune",
+        seeds="0,1",
+        epochs=2,
+        batch_size=64,
+        micro_batch=32,
+        settings=("l2_values=9", "flip=no"),
+    )
+    probe, *networks = request.specs
+    assert [(spec.recipe.name, spec.seed) for spec in request.specs] == [
+        ("linear-probe", 0),
+        ("finetune", 0),
+        ("finetune", 1),
+    ]
+    assert (probe.recipe.l2_values, probe.recipe.epochs, probe.micro_batch) == (9, 0, None)
+    assert probe.feature_cache
+    for spec in networks:
+        assert (spec.recipe.epochs, spec.recipe.flip, spec.micro_batch) == (2, False, 32)
+        assert not spec.feature_cache
+    assert len(request.remarks) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"recipe": "linear-probe,linear-probe"}, "a recipe is there twice: linear-probe,linear"),
+        ({"recipe": "linear-probe,best"}, "unknown recipe: best; choose from linear-probe"),
+        ({"settings": ("colour=red",)}, "linear-probe has no such key to --set: colour=red; keys"),
+        ({"micro_batch": 8}, "linear-probe trains a logistic regression, which needs no --micro-b"),
+    ],
+)
+def test_what_suits_none_of_several_recipes_is_refused(changes, line, no_data):
+    with pytest.raises(UsageError) as caught:
+        small(**{"recipe": "linear-probe,case-study"} | changes)
+    assert str(caught.value).startswith(line)
+
+
+def test_random_weights_of_one_recipe_leave_those_of_others_alone():
+    request = small(recipe="scratch,finetune", weights="auto")
+    assert [spec.weights.name for spec in request.specs] == ["none", "imagenet"]
+    assert request.source.name == "auto"
+
+
+def test_images_of_each_class_are_part_of_a_run_and_a_mark():
+    (spec,) = small(recipe="linear-probe", per_class=5).specs
+    assert spec.per_class == 5
+    assert "-5each-s0-" in spec.key
+    assert caveats.of_spec(spec)["limited"] == "5 images a class"
+    with pytest.raises(UsageError, match="--limit and --per-class exclude one another: 50 and 5"):
+        small(per_class=5, limit=50)
+    with pytest.raises(UsageError, match="--kfold takes all images"):
+        small(per_class=5, kfold=5)
+
+
 @pytest.mark.parametrize(("name", "index"), [("training", 0), ("validation", 1)])
 def test_a_linear_probe_needs_images_of_each_class(name, index, monkeypatch):
     whole = datasets.load("digits")

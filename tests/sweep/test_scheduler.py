@@ -153,7 +153,7 @@ def test_a_killed_worker_is_one_failure(tmp_path: Path, cache: dict[str, str]) -
     results = tmp_path / "results"
     arguments = SMALL.replace("B0", "B0,B1")
     process = start(arguments, results, cache)
-    until(process, "B0 none 32 seed 0 build")
+    until(process, "B0 none 32 case-study seed 0 build")
     (worker,) = psutil.Process(process.pid).children()
     worker.kill()
     process.communicate(timeout=300)

@@ -188,8 +188,8 @@ def test_real_signals_end_a_real_sweep(tmp_path):
         workers = psutil.Process(process.pid).children()
         process.send_signal(number)
     assert line == (
-        "> B0 none 224 seed 0 stopping: waits for compile stage 1/4 at 128 px to come to where it "
-        "can be saved; a second Ctrl-C ends it at once\n"
+        "> B0 none 224 finetune seed 0 stopping: waits for compile stage 1/4 at 128 px to come to "
+        "where it can be saved; a second Ctrl-C ends it at once\n"
     )
     began = time.monotonic()
     _, errors = process.communicate(timeout=60)
