@@ -72,7 +72,7 @@ def _summary(search: L2Search) -> str:
     chosen = search.chosen
     return (
         f"{_judging(search.folds).capitalize()} accuracy is highest, "
-        f"{100 * chosen.validation.accuracy:.2f} %, at an L2 of {chosen.l2:.2g}; it is "
+        f"{100 * chosen.validation.accuracy:.2f} %, at an L2 of {chosen.l2:.3g}; it is "
         f"{accuracies[0]:.2f} % at the strongest and {accuracies[-1]:.2f} % at the weakest."
     )
 

@@ -51,8 +51,8 @@ def _seeds(row: Row) -> str:
 
 
 def _l2(row: Row) -> str:
-    """The L2 that was chosen, in as few digits as tell it from the values beside it."""
-    return f"{row.l2_search.chosen.l2:.2g}" if row.l2_search else NOTHING
+    """The L2 that was chosen, told from the values beside it."""
+    return f"{row.l2_search.chosen.l2:.3g}" if row.l2_search else NOTHING
 
 
 def _over_classes(name: str) -> Text:
