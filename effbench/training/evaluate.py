@@ -85,7 +85,7 @@ class Evaluator:
         pieces = [self.batches[first : first + size] for first in range(0, len(self.batches), size)]
         yield from map(tf.constant, feeding.ahead(partial(feeding.gathered, rows), pieces))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _run(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
         return self._layout.map(self.share, batches, kernels, biases)
 

@@ -182,7 +182,9 @@ class NetworkTrainer:
                 *[tf.TensorSpec((), tf.int32)] * 4,
             ]
         if stage.number not in self._programs:
-            self._programs[stage.number] = tf.function(self._pieces(stage), signature)
+            self._programs[stage.number] = tf.function(
+                self._pieces(stage), signature, autograph=False
+            )
         numbers = (tf.constant(number) for number in (first, last, step, begin))
         losses, right = self._programs[stage.number](
             tf.constant(order), tf.constant(given), *numbers
@@ -210,17 +212,25 @@ class NetworkTrainer:
             begin: tf.Tensor,
         ) -> tuple[tf.Tensor, tf.Tensor]:
             """Python takes no part in the loop; `given` is what the steps from `begin` on get."""
-            losses, right = tf.zeros(order.shape[0]), tf.zeros((order.shape[0], 2))
-            finite, position = tf.constant(True), first
-            while finite and position < last:
+
+            def goes_on(finite: tf.Tensor, position: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+                return finite & (position < last)
+
+            def one(
+                _: tf.Tensor, position: tf.Tensor, losses: tf.Tensor, right: tf.Tensor
+            ) -> tuple[tf.Tensor, ...]:
                 numbers = tf.stack([self._task.seed, step + position - first])
                 labels = tf.gather(self._task.labels.astype(np.int32), order[position])
                 batch = given[position - begin]
                 loss, hits = self._task.layout.step(program, batch, labels, numbers)
                 losses = tf.tensor_scatter_nd_update(losses, [[position]], [loss])
                 right = tf.tensor_scatter_nd_update(right, [[position]], [hits])
-                finite = tf.math.is_finite(loss)
-                position += 1
+                return tf.math.is_finite(loss), position + 1, losses, right
+
+            losses, right = tf.zeros(order.shape[0]), tf.zeros((order.shape[0], 2))
+            *_, losses, right = tf.while_loop(
+                goes_on, one, (tf.constant(True), first, losses, right)
+            )
             return losses, right
 
         return run
@@ -264,11 +274,14 @@ class NetworkTrainer:
             images, targets = (
                 tf.reshape(array, (parts, -1, *array.shape[1:])) for array in (images, targets)
             )
-            total = gradients(images[0], targets[0], numbers, tf.constant(0))
+
+            def add(part: tf.Tensor, total: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+                more = gradients(images[part], targets[part], numbers, part)
+                return part + 1, [old + new for old, new in zip(total, more, strict=True)]
+
+            total = list(gradients(images[0], targets[0], numbers, tf.constant(0)))
             if parts > 1:
-                for part in tf.range(1, parts):
-                    more = gradients(images[part], targets[part], numbers, part)
-                    total = [old + new for old, new in zip(total, more, strict=True)]
+                _, total = tf.while_loop(lambda part, _: part < parts, add, (1, total))
             *summed, loss, top1, top5 = layout.total(list(total))
             apply(summed)
             return loss, tf.stack([top1, top5])

@@ -219,20 +219,26 @@ class HeadTrainer:
         schedule = self._optimizer._get_hyper("learning_rate")
         return float(schedule(self._optimizer.iterations - 1))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _run(
         self, order: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """All steps of an epoch in one call: Python takes no part in the loop."""
         steps = order.shape[0]
-        losses = tf.TensorArray(tf.float32, steps)
-        right = tf.zeros(2)
-        for step in tf.range(steps):
+
+        def one(
+            step: tf.Tensor, losses: tf.TensorArray, right: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.Tensor]:
             loss, hits = self._layout.step(
                 self.step, order[step], labels[step], share[step], seed + tf.stack([0, step])
             )
-            losses = losses.write(step, loss)
-            right += hits
+            return step + 1, losses.write(step, loss), right + hits
+
+        _, losses, right = tf.while_loop(
+            lambda step, *_: step < steps,
+            one,
+            (0, tf.TensorArray(tf.float32, steps), tf.zeros(2)),
+        )
         return losses.stack(), tf.cast(right, tf.int32)
 
     def step(
