@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from support import shallow
 
 from effbench.config.variants import VARIANTS
 from effbench.hardware import tensorflow_setup
@@ -48,8 +49,9 @@ def camera(size: int):
 
 
 @pytest.mark.parametrize(("name", "mode"), [("B0", "torch"), ("S", "tf")])
-def test_features_are_those_of_the_packages_own_preprocessing(name, mode, capsys):
+def test_features_are_those_of_the_packages_own_preprocessing(name, mode, monkeypatch):
     variant = VARIANTS[name]
+    shallow.at_most(monkeypatch, name, 3)
     assert variant.rescale == mode
     ours = calibrated(name, 64, mode)
     import keras_efficientnet_v2
@@ -246,7 +248,9 @@ def trainable(device: str) -> keras.Model:
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "tpu"])
-def test_only_a_cpu_trains_with_products_of_matrices(device):
+def test_only_a_cpu_trains_with_products_of_matrices(device, monkeypatch):
+    if device != "cpu":
+        shallow.networks(monkeypatch)
     model = trainable(device)
     convolutions = [each for each in model.layers if type(each) is keras.layers.Conv2D]
     products = [each for each in model.layers if isinstance(each, network_layers.Pointwise)]

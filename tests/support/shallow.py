@@ -11,12 +11,25 @@ from pathlib import Path
 import pytest
 from support.at_start.depths import DEPTHS
 
+from effbench.config.variants import VARIANTS
+
 
 def path() -> str:
     """What PYTHONPATH must be for a process and its children to have the shallow networks."""
     return os.pathsep.join(
         filter(None, (str(Path(__file__).with_name("at_start")), os.environ.get("PYTHONPATH")))
     )
+
+
+def at_most(patch: pytest.MonkeyPatch, name: str, blocks: int) -> None:
+    """Gives this process a variant of no more than so many blocks a stage, for a while."""
+    from effbench.hardware.tensorflow_setup import keras_efficientnet_v2
+
+    variant = VARIANTS[name]
+    package = keras_efficientnet_v2.efficientnet_v2.BLOCK_CONFIGS[variant.model_type]
+    depths = [min(depth, blocks) for depth in package["depthes"]]
+    patch.setitem(package, "depthes", depths)
+    patch.setitem(variant.config, "depthes", depths)
 
 
 def networks(patch: pytest.MonkeyPatch) -> None:
