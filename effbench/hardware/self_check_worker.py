@@ -48,7 +48,8 @@ def _step(device: devices.Device) -> None:
         return total
 
     with layout.scope():
-        got = float(tf.function(lambda row: layout.step(program, row))(tf.ones((1, 8))))
+        run = tf.function(lambda row: layout.step(program, row), autograph=False)
+        got = float(run(tf.ones((1, 8))))
     if got != 64 * layout.replicas:
         raise DeviceError(
             f"a tiny step on {layout.replicas} replicas must come to {64 * layout.replicas}",

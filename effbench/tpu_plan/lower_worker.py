@@ -61,7 +61,7 @@ def _lower(program: Program, folder: Path) -> Lowered:
 
 def stablehlo(program: Program) -> str:
     """The program as the text of a StableHLO module; the same program is always the same text."""
-    traced = tf.function(program.function, jit_compile=True)
+    traced = tf.function(program.function, jit_compile=True, autograph=False)
     hlo = traced.experimental_get_compiler_ir(*program.inputs)("hlo_serialized", device_name=CPU)
     with mlir.make_ir_context():
         module = ir.Module.parse(_jax.mlir.hlo_to_stablehlo(hlo))

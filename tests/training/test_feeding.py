@@ -17,26 +17,30 @@ from effbench.training.evaluate import Evaluator
 IMAGE_BYTES = 32 * 32 * 3
 
 
+@pytest.fixture(scope="module")
+def held(tmp_path_factory) -> fine_tune.Trained:
+    """A training whose images are all on the device."""
+    return tiny.train(tiny.task(), tiny.hooks(tmp_path_factory.mktemp("held"), minutes=1e9))
+
+
 @pytest.mark.parametrize("steps", [1, 3, 100])
-def test_fed_training_is_held_training_to_the_bit(steps, tmp_path, monkeypatch):
+def test_fed_training_is_held_training_to_the_bit(steps, held, tmp_path, monkeypatch):
     monkeypatch.setattr(feeding, "PIECE_BYTES", steps * tiny.RECIPE.batch_size * IMAGE_BYTES)
     images, _ = tiny.data()
     rows = MappedRows(images[: tiny.IMAGES])
-    held = tiny.task()
-    feed = feeding.StepFeed(rows, held.recipe.batch_size)
-    fed = replace(held, images=tf.identity, feed=feed)
-    one, other = (
-        tiny.train(task, tiny.hooks(tmp_path / name, minutes=1e9))
-        for name, task in (("held", held), ("fed", fed))
+    task = tiny.task()
+    feed = feeding.StepFeed(rows, task.recipe.batch_size)
+    fed = tiny.train(
+        replace(task, images=tf.identity, feed=feed), tiny.hooks(tmp_path, minutes=1e9)
     )
-    assert one.history == other.history
-    assert one.epochs == other.epochs
-    assert one.weights.keys() == other.weights.keys()
-    for epoch, weights in one.weights.items():
-        for held_weight, fed_weight in zip(weights, other.weights[epoch], strict=True):
+    assert held.history == fed.history
+    assert held.epochs == fed.epochs
+    assert held.weights.keys() == fed.weights.keys()
+    for epoch, weights in held.weights.items():
+        for held_weight, fed_weight in zip(weights, fed.weights[epoch], strict=True):
             assert held_weight.tobytes() == fed_weight.tobytes()
     # Each epoch has four steps.
-    assert max(rows.read) <= min(steps, 4) * held.recipe.batch_size
+    assert max(rows.read) <= min(steps, 4) * task.recipe.batch_size
 
 
 def test_a_piece_is_read_while_the_one_before_is_used():

@@ -44,8 +44,13 @@ def one_hot(count: int, classes: int = CLASSES) -> np.ndarray:
 
 @cache
 def program(policy: Policy, way: sampling.Sampling, jit_compile: bool):
-    """Kept for all tests, because RandAugment takes seconds to trace."""
-    return tf.function(lambda *inputs: augment(*inputs, policy, way), jit_compile=jit_compile)
+    """Kept for all tests, because RandAugment takes seconds to trace; without AutoGraph, as it is
+    in a step of training."""
+
+    def run(*inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return augment(*inputs, policy, way)
+
+    return tf.function(run, jit_compile=jit_compile, autograph=False)
 
 
 def run(
