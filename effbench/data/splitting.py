@@ -16,6 +16,7 @@ import numpy as np
 
 from effbench.data import folds
 from effbench.data.listing import SPLITS, ListedImage, some
+from effbench.data.splits import SPLIT_SEED
 from effbench.errors import DataError
 
 TENTHS = 10
@@ -28,6 +29,8 @@ DIVISIONS = {
     ("train",): ("test", "test", "validation", *["train"] * 7),
     ("train", "test"): ("validation", *["train"] * 9),
 }
+# Of a class with fewer images than these, each split gets its share to the image.
+FEW_IMAGES = 30
 ENOUGH = (
     f"{TENTHS} images of a class are always enough (a group counts as one); add some, or say "
     "which image is in which split"
@@ -72,18 +75,20 @@ def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
     made = tuple(split for split in SPLITS if parts and split in parts and split not in given)
     if parts:
         pool = [index for index, image in enumerate(images) if image.split in ("", "train")]
-        tenths = _tenths([images[index] for index in pool], [alike[index] for index in pool])
+        chosen = _parts([images[index] for index in pool], [alike[index] for index in pool], parts)
         divided = list(images)
-        for index, tenth in zip(pool, tenths, strict=True):
-            divided[index] = replace(images[index], split=parts[tenth])
+        for index, split in zip(pool, chosen, strict=True):
+            divided[index] = replace(images[index], split=split)
         images = divided
     _groups_are_whole(images)
     _classes_are_everywhere(images, made)
     return Division(tuple(images), made, _sha256(images))
 
 
-def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
-    """A number from 0 to 9 for each image: tenths with the same share of each class."""
+def _parts(
+    images: Sequence[ListedImage], alike: Sequence[str], parts: Sequence[str]
+) -> Sequence[str]:
+    """The split of each image, by that of each tenth, with the same share of each class."""
     labels = np.array([image.label for image in images])
     # A zero byte is in no group's own name.
     names = [image.group or f"\0{text}" for image, text in zip(images, alike, strict=True)]
@@ -94,9 +99,30 @@ def _tenths(images: Sequence[ListedImage], alike: Sequence[str]) -> np.ndarray:
         received = f"{count:,} of {some([label])}, {len(images):,} in {len(numbers):,} groups"
         raise DataError("too few images to make splits", received, ENOUGH)
     if len(images) > len(numbers) <= FEW_GROUPS:
-        return folds.stratified(TENTHS, labels, groups)
+        return [parts[tenth] for tenth in folds.stratified(TENTHS, labels, groups)]
     _, firsts = np.unique(groups, return_index=True)
-    return folds.stratified(TENTHS, labels[firsts], None)[groups]
+    if min(Counter(labels[firsts]).values()) < FEW_IMAGES:
+        of_groups = _shares(labels[firsts], parts)
+    else:
+        of_groups = [parts[tenth] for tenth in folds.stratified(TENTHS, labels[firsts], None)]
+    return [of_groups[group] for group in groups]
+
+
+def _shares(labels: np.ndarray, parts: Sequence[str]) -> list[str]:
+    """The split of each image of small classes: a split's share of each class, rounded.
+
+    Tenths differ by an image of a class, which is a lot of few.
+    """
+    splits = ["train"] * len(labels)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    for label in np.unique(labels):
+        left = [*order[labels[order] == label]]
+        images = len(left)
+        for split in dict.fromkeys(part for part in parts if part != "train"):
+            for _ in range(max(1, round(images * parts.count(split) / TENTHS))):
+                if left:
+                    splits[left.pop()] = split
+    return splits
 
 
 def _groups_are_whole(images: Sequence[ListedImage]) -> None:
@@ -116,7 +142,11 @@ def _classes_are_everywhere(images: Sequence[ListedImage], made: Sequence[str]) 
         lacking = [label for label in labels if not counts[label, split]]
         if lacking:
             few = [f"{label} ({labels[label]:,} images)" for label in lacking]
-            hint = ENOUGH if made else "every class must be in every split: move some images there"
+            hint = (
+                ENOUGH
+                if split in made
+                else "every class must be in every split: move some images there"
+            )
             raise DataError(f"classes without images in {split}", some(few), hint)
 
 

@@ -7,6 +7,7 @@ down as it comes, so a survey that is killed goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -149,12 +150,12 @@ def _seen(
 
 
 def _status(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file; -1 and -1 where it cannot be asked."""
+    """Size and time of change of a file; -1 and -1 where it cannot be asked, or not be read."""
     try:
         status = path.stat()
     except OSError:
         return -1, -1
-    return status.st_size, status.st_mtime_ns
+    return (status.st_size, status.st_mtime_ns) if os.access(path, os.R_OK) else (-1, -1)
 
 
 def _lines(sightings: Iterable[Sighting]) -> bytes:

@@ -119,9 +119,11 @@ def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     yield "l2_search", "there" if needed else "none", "there" if search else "none"
     if search is None:
         return
-    ends = f"{recipe.l2_to:g} to {recipe.l2_from:g}"
+    whole = np.geomspace(recipe.l2_to, recipe.l2_from, recipe.l2_values)
+    count = len(search.values)
+    yield "l2_search: values", recipe.l2_values, count if not search.past else recipe.l2_values
+    ends = f"{whole[0]:g} to {whole[min(count, len(whole)) - 1]:g}"
     yield "l2_search: from", ends, f"{search.values[0].l2:g} to {search.values[-1].l2:g}"
-    yield "l2_search: values", recipe.l2_values, len(search.values)
     judging = images.validation + (images.train if search.folds else 0)
     for number, value in enumerate(search.values, 1):
         where = f"l2_search.{number}"

@@ -63,8 +63,9 @@ def of_search(search: L2Search) -> str:
     chosen = search.chosen
     judges = f"by {by_folds(search.folds)}" if search.folds else "by the validation images"
     end = "" if chosen.converged else ", not converged"
+    count = len(search.values)
     return (
-        f"{chosen.l2:.3g} of {len(search.values)} values, chosen {judges}; gradient norm "
+        f"{chosen.l2:.3g}, from {count} value{'s' * (count != 1)}, chosen {judges}; gradient norm "
         f"{chosen.gradient_norm:.1e} after {chosen.iterations} iterations{end}"
     )
 
@@ -185,7 +186,7 @@ def of_result(result: RunResult) -> Facts:
             f"{images.train:,} of {images.train_available:,} training, "
             f"{images.validation:,} validation, {test}{skipped}",
         )
-    if images.made or images.split_sha256:
+    if (images.made or images.split_sha256) and not result.turns:
         origin = of_made(images.made) or "the data have them themselves"
         digest = f"; sha256 {images.split_sha256}" if images.split_sha256 else ""
         yield "splits", f"{origin}{digest}"

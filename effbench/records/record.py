@@ -88,12 +88,16 @@ class L2Value:
     converged: bool
 
 
+# Values of L2, two decades of the usual grid, that have to be worse than others for a grid to end.
+PAST = 8
+
+
 @dataclass(frozen=True)
 class L2Search:
     """How a regression's L2 was chosen.
 
     Attributes:
-        values: the grid, the strongest first.
+        values: the grid, the strongest first; it ends early where the weaker ones are `past` use.
         folds: of the cross-validation that chose it; 0 where the validation images did.
     """
 
@@ -104,6 +108,19 @@ class L2Search:
     def chosen(self) -> L2Value:
         """The most accurate one, and of equals the strongest."""
         return max(self.values, key=lambda value: value.validation.correct)
+
+    @property
+    def past(self) -> bool:
+        """Whether weaker L2 would only fit the training images better.
+
+        The validation loss has risen from each of the last values to the next, and none of them is
+        as accurate as the best.
+        """
+        last = self.values[-PAST:]
+        losses = [value.validation.loss for value in last]
+        rising = len(self.values) > PAST and losses == sorted(losses)
+        best = self.chosen.validation.correct
+        return rising and all(value.validation.correct < best for value in last)
 
     @property
     def unsolved(self) -> str:

@@ -234,7 +234,10 @@ def grouped(results: Iterable[RunResult]) -> list[tuple[RunResult, ...]]:
     tables = {
         name: sorted(group, key=lambda result: result.spec.seed) for name, group in groups.items()
     }
-    order = sorted(tables, key=lambda name: (*_order(tables[name][0].spec), name))
+    order = sorted(
+        tables,
+        key=lambda name: (*_order(tables[name][0].spec), details(tables[name][0].marks), name),
+    )
     return [tuple(tables[name]) for name in order]
 
 

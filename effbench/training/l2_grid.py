@@ -9,7 +9,7 @@ import numpy as np
 
 from effbench.config.recipes import Recipe
 from effbench.data import folds
-from effbench.records.record import L2Search, L2Value, Scores
+from effbench.records.record import PAST, L2Search, L2Value, Scores
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import score
 from effbench.training.logistic_regression import Regression, Solution
@@ -100,7 +100,8 @@ def search(task: L2Task) -> tuple[L2Search, ProbeHead]:
     """Solves the regression for the whole grid, and chooses.
 
     The heads train on the training images. The validation images choose the L2; where there are
-    fewer than `ENOUGH` of a class, a cross-validation of training and validation images does.
+    fewer than `ENOUGH` of a class, a cross-validation of training and validation images does. If
+    they choose, the grid ends where weaker L2 only fits the training images better.
 
     Raises:
         NonFiniteError: a logit is not finite.
@@ -123,6 +124,11 @@ def search(task: L2Task) -> tuple[L2Search, ProbeHead]:
                 solution.converged,
             )
         )
+        if fold_of is None and L2Search(tuple(values)).past:
+            task.told(
+                total, total, f"the validation loss only rises from L2 {values[-PAST].l2:.2g}"
+            )
+            break
         accuracy = f"{values[-1].validation.accuracy:.2%}"
         task.told(len(values), total, f"L2 {solution.l2:.2g}: val acc {accuracy}")
     if fold_of is not None:

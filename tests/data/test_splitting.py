@@ -3,7 +3,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from effbench.data import datasets
-from effbench.data.listing import ListedImage
+from effbench.data.listing import SPLITS, ListedImage
 from effbench.data.splitting import FEW_GROUPS, Division, divide
 from effbench.errors import DataError
 
@@ -152,6 +152,17 @@ def test_a_class_with_too_few_images_for_a_split():
 def test_ten_images_of_a_class_are_always_enough():
     found = division(images({str(number): 10 for number in range(30)}))
     assert len(counts(found)) == 90
+
+
+@pytest.mark.parametrize(
+    ("count", "each"), [(12, (9, 1, 2)), (15, (10, 2, 3)), (29, (20, 3, 6)), (4, (2, 1, 1))]
+)
+def test_small_classes_are_divided_to_the_image(count, each):
+    found = division(images({"cat": count, "dog": count, "owl": 40}))
+    for label in ("cat", "dog"):
+        assert tuple(counts(found)[split, label] for split in SPLITS) == each
+    assert sum(counts(found)[split, "owl"] for split in SPLITS) == 40
+    assert found == division(images({"cat": count, "dog": count, "owl": 40}))
 
 
 def test_few_images_in_all():

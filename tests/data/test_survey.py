@@ -92,6 +92,13 @@ def test_a_file_that_may_not_be_read_is_looked_at_again_once_it_may(root, monkey
     assert len(look(root).images) == 5
 
 
+def test_a_file_that_may_no_longer_be_read_is_looked_at_again(root, monkeypatch):
+    assert looked(root)
+    hidden = next(path for path in sorted(root.rglob("*")) if path.is_file())
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != hidden.resolve())
+    assert looked(root) == 1
+
+
 def test_a_file_that_is_too_large_for_an_image(root, monkeypatch):
     monkeypatch.setattr(decoding_tasks, "LARGEST_FILE", 1000)
     put(root / "a" / "film.jpg", bytes(2000))

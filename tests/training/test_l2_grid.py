@@ -50,6 +50,44 @@ def test_a_grid_goes_from_the_strongest_to_the_weakest():
     assert l2_grid.grid(replace(RECIPE, l2_from=2.0, l2_to=2.0, l2_values=1)) == [2.0]
 
 
+def test_a_grid_is_past_use_when_the_loss_has_risen_for_eight_values():
+    def rows(*scores: tuple[int, float]) -> L2Search:
+        kept = [
+            replace(value(10.0**-index, 5), validation=Scores(correct, 9, 9, loss))
+            for index, (correct, loss) in enumerate(scores)
+        ]
+        return L2Search(tuple(kept))
+
+    better, worse = [(4, 0.9), (7, 0.5)], [(6, 0.5 + 0.1 * step) for step in range(1, 9)]
+    assert not rows(*better, *worse[:7]).past
+    assert rows(*better, *worse).past
+    assert not rows(*better, *worse[:7], (7, 1.5)).past  # as accurate as the best
+    assert not rows(*better, *worse[:7], (6, 1.0)).past  # the loss falls again
+    assert not rows(*worse).past  # there are no others than these
+
+
+def test_a_grid_ends_where_weaker_l2_only_fits_the_training_images_better():
+    random = np.random.default_rng(0)
+    labels = np.arange(600) % CLASSES
+    features = (np.eye(CLASSES)[labels] @ random.normal(size=(CLASSES, 150))).astype(np.float32)
+    features = (0.35 * features + random.normal(size=features.shape)).astype(np.float32)
+    parts = [Examples(features[half], labels[half]) for half in (slice(300), slice(300, 600))]
+    recipe = RECIPES["linear-probe"]
+    told = []
+    search, head = l2_grid.search(
+        replace(task(*parts, recipe), told=lambda *said: told.append(said))
+    )
+    assert len(search.values) < recipe.l2_values
+    assert search.past
+    assert not L2Search(search.values[:-1]).past
+    assert head.scores(parts[1]) == search.chosen.validation
+    assert told[-1][:2] == (45, 45)
+    assert "only rises" in told[-1][2]
+    # What was left out would not have been chosen.
+    whole = [h.scores(parts[1]).correct for _, h in l2_grid._path(task(*parts, recipe), parts[0])]
+    assert max(whole) == search.chosen.validation.correct
+
+
 def test_validation_images_choose_where_each_class_has_five():
     train, validation = examples([20, 20, 20], 1), examples([5, 6, 7], 2)
     told = []
