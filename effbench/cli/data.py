@@ -36,7 +36,7 @@ def data(
         Path | None, typer.Option(metavar="FILE", help="Write a PNG with nine images of a class.")
     ] = None,
     write_split: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the splits as a CSV.")
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the splits as a CSV.")
     ] = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")

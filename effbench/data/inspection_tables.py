@@ -78,11 +78,16 @@ def _classes(inspection: Inspection) -> Table:
         for count in inspection.classes[:ROWS]
     ]
     columns = (Column("Class", words=True, enough=_ENOUGH), Column("Images"))
+    classes = _several(len(inspection.classes), "class", "es")
     return Table(
-        f"{len(inspection.classes):,} classes, {inspection.images:,} images",
+        f"{classes}, {_several(inspection.images, 'image')}",
         (*columns, *(Column(split) for split in splits)),
         tuple(rows),
     )
+
+
+def _several(count: int, what: str, ending: str = "s") -> str:
+    return f"{count:,} {what}{ending * (count != 1)}"
 
 
 def split_known(inspection: Inspection) -> bool:
@@ -168,6 +173,9 @@ def _balance(inspection: Inspection) -> Iterator[str]:
     counts = [(count.images, count.name) for count in inspection.classes if count.images]
     if len(counts) > 1:
         (fewest, small), (most, large) = min(counts), max(counts)
+        if fewest == most:
+            yield f"All classes have {_several(most, 'image')}."
+            return
         yield (
             f"The largest class, {printable(large)}, has {most / fewest:.1f} times as many images "
             f"as the smallest, {printable(small)} ({most:,} and {fewest:,})."
@@ -178,7 +186,7 @@ def _alike_notes(what: str, groups: Sequence[Alike]) -> Iterator[str]:
     if groups:
         images = sum(len(group.names) for group in groups)
         yield (
-            f"{images:,} images {what} as others: {len(groups):,} groups, "
+            f"{images:,} images {what} as others: {_several(len(groups), 'group')}, "
             f"{sum(group.leaks for group in groups):,} of them in two splits, "
             f"{sum(group.contradicts for group in groups):,} with two labels."
         )

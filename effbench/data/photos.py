@@ -82,6 +82,8 @@ def listed(source: Path) -> Listing:
     """
     if source.is_dir():
         return image_folders.read(source)
+    if named_like_an_image(source.name):
+        raise DataError("photos come in a folder", some([str(source)]), image_folders.LAYOUT)
     if source.exists():
         return image_table.read(source)
     raise DataError("no such folder or CSV", some([str(source)]), image_folders.LAYOUT)

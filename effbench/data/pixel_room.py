@@ -54,7 +54,7 @@ def _too_large(size: int, room: str) -> DiskError:
 
 
 def _gb(size: float) -> str:
-    return f"{size / 1e9:,.2f} GB"
+    return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"
 
 
 def _removed(home: Path) -> bool:

@@ -202,7 +202,8 @@ def of_result(result: RunResult) -> Facts:
     if recipe.way.frozen_backbone:
         yield "features", f"{made.features_computed:,} computed, {made.features_cached:,} cached"
     else:
-        again = f", resumed {made.resumed} times" if made.resumed else ""
+        times = f"{made.resumed} time{'s' * (made.resumed != 1)}"
+        again = f", resumed {times}" if made.resumed else ""
         yield "training", f"{made.micro_batch:,} images at once{again}"
     yield "peak memory", f"{made.peak_memory / 1e9:.2f} GB"
     yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())

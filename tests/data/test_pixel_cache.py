@@ -273,7 +273,7 @@ def test_a_bound_above_the_free_disk_is_no_room(images, tmp_path, monkeypatch):
         free = int(10 * ROW_GB * 1e9)
 
     monkeypatch.setattr(pixel_cache.pixel_room.shutil, "disk_usage", lambda _: Usage)
-    with pytest.raises(DiskError, match=r"where 0\.00 GB are free; free some space"):
+    with pytest.raises(DiskError, match=r"where 0\.00 MB are free; free some space"):
         rows(images, tmp_path / "cache", cache_gb=1)
 
 
@@ -296,7 +296,7 @@ def test_sets_that_were_used_longest_ago_make_room(images, tmp_path):
 def test_a_set_that_somebody_reads_stays(images, tmp_path):
     cache = tmp_path / "cache"
     reader = rows(images[:5], cache, size=64)
-    with pytest.raises(DiskError, match=r"of which other runs read .* GB at this moment"):
+    with pytest.raises(DiskError, match=r"of which other runs read .* MB at this moment"):
         rows(images[5:10], cache, size=64, cache_gb=disk_takes(cache) * 1.5)
     np.testing.assert_array_equal(reader[:], expected(images[:5], 64))
     del reader
