@@ -20,6 +20,7 @@ from effbench.records import caveats
 from effbench.records.store import Store
 from effbench.report import build
 from effbench.report import published as reference
+from effbench.report.comparison import compare
 from effbench.report.sections import Section
 from effbench.report.select import Selection
 
@@ -109,6 +110,42 @@ def test_figures_follow_from_the_records() -> None:
 def case_study() -> Section:
     (section,) = build.read(RESULTS, Selection(recipes="case-study")).sections
     return section
+
+
+def test_what_is_said_of_the_linear_probe_follows_from_the_records() -> None:
+    probes = Store(ROOT / "results/linear-probe").load(checked=True).results
+    by_images = {result.spec.per_class: result for result in probes}
+    shares = [
+        f"{100 * by_images[count].reported.test.accuracy:.2f}" for count in (10, 100, 1000, None)
+    ]
+    assert (
+        "reach {} %, a hundred {} %, a thousand {} %, all 4,500 {} %".format(*shares) in PAGE_WORDS
+    )
+    whole = by_images[None]
+    assert len(whole.l2_search.values) == 23
+    assert whole.l2_search.past
+    assert f"the regression takes {whole.seconds.train:.0f} seconds" in PAGE_WORDS
+    heads = [
+        result
+        for result in RESULTS.load().results
+        if (result.spec.image_size, result.spec.recipe.name) == (96, "case-study")
+    ]
+    last = np.mean(
+        [100 * row.test.accuracy for head in heads for row in head.selected if row.rule == "final"]
+    )
+    assert (
+        f"{100 * whole.reported.test.accuracy - last:.2f} better than that head's last"
+        in PAGE_WORDS
+    )
+    (change,) = (
+        row
+        for row in compare(str(ROOT / "results"), str(ROOT / "results/linear-probe")).changes
+        if row.difference
+    )
+    said = f"It is {change.new - change.base:.2f} points better than the case study's head"
+    assert said in PAGE_WORDS
+    low, high = (100 * bound for bound in (change.difference.low, change.difference.high))
+    assert f"(95 % interval {low:.2f} to {high:.2f}, p = {change.p:.0e};" in PAGE_WORDS
 
 
 def test_what_is_said_of_the_rule_follows_from_the_records(case_study) -> None:
