@@ -144,6 +144,7 @@ def test_what_is_said_of_the_linear_probe_follows_from_the_records() -> None:
     )
     said = f"It is {change.new - change.base:.2f} points better than the case study's head"
     assert said in PAGE_WORDS
+    assert f"{change.new - change.base:.2f} points more at 96 pixels" in README_WORDS
     low, high = (100 * bound for bound in (change.difference.low, change.difference.high))
     assert f"(95 % interval {low:.2f} to {high:.2f}, p = {change.p:.0e};" in PAGE_WORDS
 

@@ -70,7 +70,8 @@ def test_help_and_lists_name_them(home):
     asked = run(home, *SWEEP, "--recipe", "finetune", "--set", "optimizer=none", "--dry-run")
     assert asked.returncode == 2
     assert asked.stderr.strip() == (
-        "effbench: --set optimizer takes another value: none; choose from sgd, adabelief, rmsprop"
+        "effbench: --set optimizer takes another value: none; "
+        "choose from sgd, adabelief, rmsprop, adamw"
     )
 
 

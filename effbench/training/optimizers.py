@@ -159,9 +159,9 @@ def _adamw(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimi
 
 
 OPTIMIZERS: Mapping[str, Kind] = {
-    "adamw": Kind(_adamw, l2=False, slots=2),
     "adabelief": Kind(_adabelief, l2=False, slots=2),
     "rmsprop": Kind(_rmsprop, l2=True, slots=2),
+    "adamw": Kind(_adamw, l2=False, slots=2),
 }
 
 

@@ -120,7 +120,7 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
     )
     model = layout.mirror(model)
     with layout.scope():
-        looked, _ = inputs.direct(job, dataset, model, device, progress.silent)
+        looked = inputs.direct(job, dataset, model, device)
         splits = dataset.splits
         evaluators = [
             Evaluator(lookup, len(split.labels), layout)

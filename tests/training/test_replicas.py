@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.forked import Forked
 
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
@@ -130,7 +129,7 @@ def test_every_replica_hears_what_every_host_says(found):
 
 def start(arguments: str, results: Path, **environment: str) -> subprocess.Popen[str]:
     words = [*SMALL.split(), *arguments.split(), "--results", str(results)]
-    return Forked(
+    return subprocess.Popen(
         (sys.executable, "-m", "effbench.cli.main", "sweep", *words),
         env=os.environ | environment,
         stdout=subprocess.PIPE,
