@@ -201,6 +201,9 @@ def _dataset(seen: Survey, division: Division) -> Dataset:
     )
     # The groups too, as how sure a figure is depends on them.
     known = "" if groups is None else repr(groups.tolist())
+    pixels = [row.look.pixels for row in seen.images]
+    trained = {pixels[index] for index in parts[0]}
+    counts = Counter(pixels)
     content = division.sha256 + "".join(whole.hashes) + known
     return Dataset(
         train,
@@ -211,6 +214,8 @@ def _dataset(seen: Survey, division: Division) -> Dataset:
         division.made,
         division.sha256,
         tuple(row.listed.name for row in seen.unreadable),
+        leaked=sum(pixels[index] in trained for part in parts[1:] for index in part),
+        twins=sum(count for count in counts.values() if count > 1),
     )
 
 

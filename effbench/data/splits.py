@@ -116,6 +116,8 @@ class Dataset:
         made: names of the splits that the source did not make.
         split_sha256: the hash of all names, labels and splits of photos; else "".
         skipped: names of the unreadable images that were left out.
+        leaked: how many held-out photos have the pixels of one that trains.
+        twins: how many photos have the pixels of another one.
     """
 
     train: Split
@@ -126,6 +128,8 @@ class Dataset:
     made: tuple[str, ...] = ()
     split_sha256: str = ""
     skipped: tuple[str, ...] = ()
+    leaked: int = 0
+    twins: int = 0
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.classes) <= MOST_CLASSES:

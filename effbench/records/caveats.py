@@ -99,6 +99,7 @@ def _direct(spec: RunSpec, _: Recipe) -> str | None:
 # Those that a record, or whoever reads it, may add to what its spec says.
 MICRO_BATCHES = "micro-batches"
 SKIPPED = "unreadable files skipped"
+LEAKED = "images seen in training"
 UNSOLVED = "not converged"
 ANOTHER_RULE = "another rule"
 
@@ -116,6 +117,12 @@ CAVEATS = (
     Caveat(
         SKIPPED,
         "files that were meant to be images could not be read, and neither trained nor judged",
+        lambda *_: None,
+    ),
+    Caveat(
+        LEAKED,
+        "held-out photos have the pixels of others that trained, so the figures are too high; "
+        "`effbench data` names them",
         lambda *_: None,
     ),
     Caveat(

@@ -182,9 +182,10 @@ class Images:
     """How many images were used, and how many training images there are.
 
     `test` is 0 where the data have no test images. `classes` names the labels where no row of
-    `datasets.DATASETS` does. `skipped` is how many unreadable files were left out, `made` names the
-    splits that the data do not have themselves, and `split_sha256` is the hash of all names, labels
-    and splits of photos.
+    `datasets.DATASETS` does. `skipped` is how many unreadable files were left out; `leaked` how
+    many held-out photos have the pixels of one that trains, or may in a cross-validation. `made`
+    names the splits that the data do not have themselves, and `split_sha256` is the hash of all
+    names, labels and splits of photos.
     """
 
     train: int
@@ -193,6 +194,7 @@ class Images:
     train_available: int
     classes: tuple[str, ...] = ()
     skipped: int = 0
+    leaked: int = 0
     made: tuple[str, ...] = ()
     split_sha256: str = ""
 
@@ -283,7 +285,8 @@ class RunResult:
         searches = [self.l2_search, *self.turns]
         left = "; ".join(search.unsolved for search in searches if search and search.unsolved)
         unsolved = {caveats.UNSOLVED: left} if left else {}
-        return caveats.of_spec(self.spec, self.standard) | skipped | unsolved | changed
+        leaked = {caveats.LEAKED: f"{self.images.leaked:,}"} if self.images.leaked else {}
+        return caveats.of_spec(self.spec, self.standard) | skipped | leaked | unsolved | changed
 
     @property
     def splits(self) -> tuple[str, ...]:

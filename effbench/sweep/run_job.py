@@ -90,6 +90,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         train_available=len((scored if spec.folds else whole).train.labels),
         classes=() if datasets.names_classes(spec.data) else dataset.classes,
         skipped=len(whole.skipped),
+        leaked=whole.twins if spec.folds else whole.leaked,
         made=whole.made,
         split_sha256=whole.split_sha256,
     )

@@ -57,6 +57,19 @@ def test_a_folder_with_all_splits(tmp_path):
     assert sorted(every) == list(range(22))
 
 
+def test_held_out_images_that_train_too_are_counted(tmp_path):
+    root = fill(tmp_path / "photos", THREE)
+    dataset = load(root)
+    assert (dataset.leaked, dataset.twins) == (0, 0)
+    trained, held_out = (root / split / "ants/0000.png" for split in ("train", "val"))
+    for copy in ("val/ants/copy.png", "test/bees/copy.png"):
+        put(root / copy, trained.read_bytes())
+    put(root / "test/ants/copy.png", held_out.read_bytes())
+    dataset = load(root)
+    # Two have the pixels of one that trains; the third those of another that does not.
+    assert (dataset.leaked, dataset.twins) == (2, 5)
+
+
 def test_a_split_can_be_taken_from(tmp_path):
     root = fill(tmp_path / "photos", THREE)
     part = load(root).train.take(np.array([5, 0, 7]))

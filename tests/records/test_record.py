@@ -206,3 +206,10 @@ def test_impossible_counts_are_refused_from_json_too():
     assert broken != to_json(result())
     with pytest.raises(ValueError, match="impossible counts"):
         TypeAdapter(RunResult).validate_json(broken)
+
+
+def test_held_out_images_that_trained_are_a_mark():
+    plain = result()
+    assert caveats.LEAKED not in plain.marks
+    leaking = replace(plain, images=replace(plain.images, leaked=1204))
+    assert leaking.marks[caveats.LEAKED] == "1,204"
