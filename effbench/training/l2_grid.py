@@ -106,8 +106,8 @@ def search(task: L2Task) -> tuple[L2Search, ProbeHead]:
     Raises:
         NonFiniteError: a logit is not finite.
     """
-    fold_of = _folds(task)
-    count = 0 if fold_of is None else int(fold_of.max()) + 1
+    folded = _folded(task)
+    count = folded.count if folded else 0
     total = (1 + count) * task.recipe.l2_values
     heads: list[ProbeHead] = []
     values: list[L2Value] = []
@@ -124,15 +124,15 @@ def search(task: L2Task) -> tuple[L2Search, ProbeHead]:
                 solution.converged,
             )
         )
-        if fold_of is None and L2Search(tuple(values)).past:
+        if folded is None and L2Search(tuple(values)).past:
             task.told(
                 total, total, f"the validation loss only rises from L2 {values[-PAST].l2:.2g}"
             )
             break
         accuracy = f"{values[-1].validation.accuracy:.2%}"
         task.told(len(values), total, f"L2 {solution.l2:.2g}: val acc {accuracy}")
-    if fold_of is not None:
-        values = _judged_by_folds(task, values, fold_of)
+    if folded:
+        values = _judged_by_folds(task, values, folded)
     result = L2Search(tuple(values), count)
     return result, heads[values.index(result.chosen)]
 
@@ -152,8 +152,32 @@ def _path(task: L2Task, examples: Examples) -> Iterator[tuple[Solution, ProbeHea
         yield solution, ProbeHead(kernel, bias)
 
 
-def _folds(task: L2Task) -> np.ndarray | None:
-    """The fold of each training and validation image; None where validation images are enough."""
+@dataclass(frozen=True)
+class _Folded:
+    """Images in folds.
+
+    Attributes:
+        examples: the images.
+        fold_of: the fold of each, int [n].
+    """
+
+    examples: Examples
+    fold_of: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many folds there are."""
+        return int(self.fold_of.max()) + 1
+
+    def turns(self) -> Iterator[tuple[Examples, Examples]]:
+        """For each fold, the images that are not in it, and those that are."""
+        for fold in range(self.count):
+            inside = self.fold_of == fold
+            yield self.examples.take(~inside), self.examples.take(inside)
+
+
+def _folded(task: L2Task) -> _Folded | None:
+    """Training and validation images in folds; None where validation images are enough."""
     judges = np.bincount(task.validation.labels, minlength=task.classes)
     if judges.min() >= ENOUGH:
         return None
@@ -161,22 +185,20 @@ def _folds(task: L2Task) -> np.ndarray | None:
     limits = [FOLDS, np.bincount(examples.labels).max()]
     if examples.groups is not None:
         limits.append(len(np.unique(examples.groups)))
-    return folds.stratified(min(limits), examples.labels, examples.groups)
+    return _Folded(examples, folds.stratified(min(limits), examples.labels, examples.groups))
 
 
-def _judged_by_folds(task: L2Task, values: list[L2Value], fold_of: np.ndarray) -> list[L2Value]:
+def _judged_by_folds(task: L2Task, values: list[L2Value], folded: _Folded) -> list[L2Value]:
     """The values with the scores of a cross-validation, in which every image counts once."""
-    examples = task.train.joined(task.validation)
     judged: list[list[Scores]] = [[] for _ in values]
     solved = [value.converged for value in values]
-    done, total = len(values), (2 + int(fold_of.max())) * len(values)
-    for fold in range(int(fold_of.max()) + 1):
-        inside = examples.take(fold_of == fold)
-        for index, (solution, head) in enumerate(_path(task, examples.take(fold_of != fold))):
+    done, total = len(values), (1 + folded.count) * len(values)
+    for fold, (outside, inside) in enumerate(folded.turns(), 1):
+        for index, (solution, head) in enumerate(_path(task, outside)):
             judged[index].append(head.scores(inside))
             solved[index] &= solution.converged
             done += 1
-            task.told(done, total, f"fold {fold + 1}, L2 {solution.l2:.2g}")
+            task.told(done, total, f"fold {fold}, L2 {solution.l2:.2g}")
     return [
         replace(value, validation=_sum(scores), converged=converged)
         for value, scores, converged in zip(values, judged, solved, strict=True)

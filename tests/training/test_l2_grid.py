@@ -123,7 +123,7 @@ def test_too_few_are_judged_with_the_training_images_by_folds(groups):
 
 def test_folds_are_as_many_as_the_images_allow_and_no_group_is_in_two():
     train, validation = examples([2, 3, 3], 1, groups=True), examples([1, 1, 1], 2, groups=True)
-    numbers = l2_grid._folds(task(train, validation))
+    numbers = l2_grid._folded(task(train, validation)).fold_of
     assert set(numbers) == {0, 1, 2, 3}  # of the largest class there are four
     groups = train.joined(validation).groups
     assert len({*zip(groups, numbers, strict=True)}) == len({*groups})
