@@ -1,4 +1,4 @@
-"""A few images of each class: the same ones each time, and fewer are always among more."""
+"""Fewer images than there are: so many in all, or of each class, the same ones each time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ from effbench.data.splits import SPLIT_SEED, Array, Dataset, Split
 from effbench.errors import UsageError
 
 
+def fewer(dataset: Dataset, limit: int | None, each: int | None) -> Dataset:
+    """What is left of `limit` training images in all, or of `each` of a class; None for all.
+
+    Raises:
+        UsageError: there are not so many.
+    """
+    return per_class(dataset.limited(limit), each)
+
+
 def per_class(dataset: Dataset, count: int | None) -> Dataset:
     """`count` training images of each class, and of validation no more; the test images all stay.
+
+    Fewer are always among more.
 
     Raises:
         UsageError: a class has fewer training images.
     """
     if count is None:
         return dataset
-    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
-    least = int(counts.argmin())
-    if counts[least] < count:
+    least, rarest = min((count, name) for name, count in dataset.counts(dataset.train).items())
+    if least < count:
         raise UsageError(
-            f"--per-class takes 1 to {counts[least]:,} images, as {dataset.classes[least]} has "
-            f"{counts[least]:,} to train on",
+            f"--per-class takes 1 to {least:,} images, as {rarest} has {least:,} to train on",
             f"{count:,}",
             "give fewer, or leave it out to use all images",
         )

@@ -150,6 +150,11 @@ class Dataset:
         named = {"validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
+    def counts(self, split: Split) -> dict[str, int]:
+        """How many images of a split there are of each class, by its name."""
+        numbers = np.bincount(split.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, numbers.tolist(), strict=True))
+
     @property
     def in_memory(self) -> bool:
         """Whether the images are arrays, of a size of their own."""

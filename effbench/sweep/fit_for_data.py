@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from effbench.config.geometry import Geometry
 from effbench.config.recipes import Recipe
 from effbench.config.sweep_options import SweepOptions
 from effbench.data import datasets, folds
 from effbench.data.listing import some
-from effbench.data.splits import Dataset
+from effbench.data.splits import Dataset, Split
 from effbench.errors import DataError, UsageError
 
 # Of photos whose backbone runs in every step.
@@ -65,10 +63,12 @@ def of_images(
         UsageError: it is for photos only, or for images that fit in memory.
         DataError: a class has no image that it needs.
     """
-    cached = options.execution.feature_cache or not trained[0].way.frozen_backbone
+    ways = [recipe.way for recipe in trained]
+    direct = any(way.frozen_backbone and way.in_every_step for way in ways)
     photos = sum(len(split.labels) for split in dataset.splits)
     needed = photos * size**2 * 3
-    if not dataset.in_memory and not cached and needed > HELD_BYTES:
+    held = direct and not options.execution.feature_cache
+    if not dataset.in_memory and held and needed > HELD_BYTES:
         raise UsageError(
             f"--no-feature-cache holds all images in memory, {HELD_BYTES / 1e9:g} GB at most",
             f"{needed / 1e9:.1f} GB of {photos:,} photos at {size} pixels",
@@ -105,22 +105,19 @@ def _foldable(dataset: Dataset, count: int) -> None:
         DataError: a class comes in too few groups, which are never divided.
     """
     pool = folds.pooled(dataset)
-    counts = np.bincount(pool.train.labels, minlength=len(dataset.classes))
-    least = int(counts.argmin())
-    if counts[least] < count:
+    least, rarest = min((images, name) for name, images in pool.counts(pool.train).items())
+    if least < count:
         raise UsageError(
-            f"--kfold takes 3 to {counts[least]:,} folds, as {dataset.classes[least]} has "
-            f"{counts[least]:,} images",
+            f"--kfold takes 3 to {least:,} folds, as {rarest} has {least:,} images",
             str(count),
             "give fewer folds, or more images",
         )
     for _, images in folds.turns(pool, count):
         for split in images.splits:
-            present = np.bincount(split.labels, minlength=len(dataset.classes))
-            if not present.all():
+            if lacking := _lacking(images, split)[:1]:
                 raise DataError(
                     "every fold needs images of each class",
-                    f"a fold of {count} has none of {some([dataset.classes[present.argmin()]])}, "
+                    f"a fold of {count} has none of {some(lacking)}, "
                     "whose images come in too few groups",
                     "give fewer folds, or more groups",
                 )
@@ -133,11 +130,14 @@ def _every_class(recipe: Recipe, dataset: Dataset) -> None:
         DataError: one is not.
     """
     for name, split in (("training", dataset.train), ("validation", dataset.validation)):
-        counts = np.bincount(split.labels, minlength=len(dataset.classes))
-        lacking = [dataset.classes[label] for label in np.flatnonzero(counts == 0)]
-        if lacking:
+        if lacking := _lacking(dataset, split):
             raise DataError(
                 f"{recipe.name} needs a {name} image of each class",
                 f"none of {some(lacking)}",
                 "give a larger --limit, or add images",
             )
+
+
+def _lacking(dataset: Dataset, split: Split) -> list[str]:
+    """The names of the classes of which a split has no image."""
+    return [name for name, count in dataset.counts(split).items() if not count]

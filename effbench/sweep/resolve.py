@@ -73,6 +73,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     data, data_dir = datasets.source(options.images.data, options.images.data_dir)
     chosen = table_rows.chosen(options.training.recipe or datasets.recipe(data))
     tables = [table_rows.rows_of(options, recipe, chosen) for recipe in chosen]
+    table_rows.refuse_what_is_needless(options, chosen)
     fit_for_data.of_flags(data, options)
     target = _target(options.device)
     trained = [
@@ -84,7 +85,7 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     ]
     # After all that is cheap to check: it may have to be downloaded.
     whole = datasets.load(data, data_dir, report, skip_unreadable=options.images.skip_unreadable)
-    dataset = few_shot.per_class(whole.limited(options.images.limit), options.images.per_class)
+    dataset = few_shot.fewer(whole, options.images.limit, options.images.per_class)
     sizes = [options.networks.image_size or variant.image_size for variant, _ in tables[0].networks]
     fit_for_data.of_images(dataset, [*chain(*trained)], max(sizes), options)
     images = len(dataset.train.labels)

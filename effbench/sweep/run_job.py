@@ -58,7 +58,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     whole = datasets.load(spec.data, job.data_dir, report, skip_unreadable=job.skip_unreadable)
     _unchanged(spec, whole)
     recipe = spec.recipe
-    dataset = few_shot.per_class(whole.limited(spec.limit), spec.per_class).sized(
+    dataset = few_shot.fewer(whole, spec.limit, spec.per_class).sized(
         spec.image_size, recipe.photo_geometry, report, job.execution.cache_gb
     )
     outcome = methods.of(recipe).train(

@@ -59,7 +59,7 @@ def rows_of(options: SweepOptions, recipe: Recipe, beside: Sequence[Recipe]) -> 
         beside: all recipes of the sweep.
 
     Raises:
-        UsageError: there is no such row, or a flag is for none of the recipes.
+        UsageError: there is no such row.
     """
     named = variants.select(options.networks.variants)
     source = WeightsSource.parse(options.networks.weights, options.networks.rescale)
@@ -85,7 +85,7 @@ def rows_of(options: SweepOptions, recipe: Recipe, beside: Sequence[Recipe]) -> 
             f"--seeds {options.networks.seeds}"
         )
         seeds = UNSEEDED
-    rows = TableRows(
+    return TableRows(
         networks=tuple((variant, source.identify(variant)) for variant in named),
         source=source,
         recipe=recipe,
@@ -94,8 +94,6 @@ def rows_of(options: SweepOptions, recipe: Recipe, beside: Sequence[Recipe]) -> 
         feature_cache=way.frozen_backbone and (execution.feature_cache or not way.in_every_step),
         remarks=tuple(remarks),
     )
-    _refuse_what_is_needless(options, beside)
-    return rows
 
 
 def _settings(recipe: Recipe, options: SweepOptions, beside: Sequence[Recipe]) -> tuple[str, ...]:
@@ -110,7 +108,7 @@ def _settings(recipe: Recipe, options: SweepOptions, beside: Sequence[Recipe]) -
     return tuple(text for text in settings if text.partition("=")[0] not in others)
 
 
-def _refuse_what_is_needless(options: SweepOptions, chosen: Sequence[Recipe]) -> None:
+def refuse_what_is_needless(options: SweepOptions, chosen: Sequence[Recipe]) -> None:
     """Makes sure that each flag is for one of the recipes.
 
     Raises:

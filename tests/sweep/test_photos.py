@@ -148,8 +148,13 @@ def test_photos_that_do_not_fit_in_memory_are_not_run_in_every_step(folder, monk
     flags = FLAGS | {"data": str(folder), "feature_cache": False}
     (spec,) = resolve(sweep_options(**flags)).specs
     assert not spec.feature_cache
+    larger = flags | {"image_size": 64}
     with pytest.raises(UsageError, match=r"holds all images .*: 0\.0 GB of 60 photos at 64"):
-        resolve(sweep_options(**flags | {"image_size": 64}))
+        resolve(sweep_options(**larger))
+    # Whichever of several recipes comes first.
+    for recipes in ("finetune,case-study", "case-study,finetune"):
+        with pytest.raises(UsageError, match="holds all images"):
+            resolve(sweep_options(**larger | {"recipe": recipes}))
 
 
 # --- runs ----------------------------------------------------------------------------------------
