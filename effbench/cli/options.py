@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES, VARIANTS
 from effbench.data import datasets
 from effbench.errors import UsageError
@@ -91,6 +92,14 @@ SettingsOption = Annotated[
 ]
 ResultsOption = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of the records.", file_okay=False)
+]
+RecipesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help=f"Comma-separated: {', '.join(RECIPES)}. Default: {datasets.RECIPE}; "
+        "case-study for cifar10.",
+    ),
 ]
 RescaleOption = Annotated[
     Rescale, typer.Option(help="Input rescaling that the weights of an .h5 file expect.")

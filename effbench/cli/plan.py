@@ -14,13 +14,12 @@ from effbench.cli.options import (
     DataOption,
     ImageSizeOption,
     QuietOption,
+    RecipesOption,
     SettingsOption,
     VariantsOption,
     VerboseOption,
     only,
 )
-from effbench.config.recipes import RECIPES
-from effbench.data.datasets import RECIPE
 from effbench.hardware.tpu_slices import SLICES
 
 if TYPE_CHECKING:
@@ -37,13 +36,7 @@ def plan(
         ),
     ] = None,
     variants: VariantsOption = "all",
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Comma-separated: {', '.join(RECIPES)}. "
-            f"Default: {RECIPE}; case-study for cifar10.",
-        ),
-    ] = None,
+    recipe: RecipesOption = None,
     data: DataOption = "cifar10",
     image_size: ImageSizeOption = None,
     settings: SettingsOption = None,

@@ -18,6 +18,7 @@ from effbench.cli.options import (
     ImageSizeOption,
     Precision,
     QuietOption,
+    RecipesOption,
     ReplicasOption,
     Rescale,
     RescaleOption,
@@ -31,7 +32,6 @@ from effbench.cli.options import (
     WeightsOption,
     only,
 )
-from effbench.config.recipes import RECIPES
 from effbench.config.sweep_options import (
     DeviceOptions,
     ExecutionOptions,
@@ -40,7 +40,6 @@ from effbench.config.sweep_options import (
     SweepOptions,
     TrainingOptions,
 )
-from effbench.data.datasets import RECIPE
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -88,14 +87,7 @@ def sweep(
             "--skip-unreadable", help="Leave out photos that cannot be read; tables say how many."
         ),
     ] = False,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help=f"Comma-separated: {', '.join(RECIPES)}. "
-            f"Default: {RECIPE}; case-study for cifar10.",
-        ),
-    ] = None,
+    recipe: RecipesOption = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: the recipe's.")
     ] = None,

@@ -143,8 +143,7 @@ def test_there_is_no_model_to_export(store):
         load(store, record, None, silent)
 
 
-def test_each_turn_is_what_a_run_on_its_images_alone_comes_to(solved, data):
-    """The folds of one run are trained apart: no test image has an answer of a head that saw it."""
+def test_every_image_has_an_answer_and_is_in_every_turn(solved):
     (record,) = solved.load().results
     arrays = solved.predictions(record, "test_index", "test_rank", "test_probability")
     assert np.array_equal(arrays["test_index"], np.arange(IMAGES))
