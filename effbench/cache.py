@@ -27,6 +27,11 @@ def plans() -> Path:
     return directory() / "plan"
 
 
+def programs() -> Path:
+    """Where programs that XLA has compiled are kept, one file each."""
+    return directory() / "programs"
+
+
 def pixels() -> Path:
     """Where images are kept as squares of pixels, one folder a set."""
     return directory() / "photos" / "pixels"
@@ -49,7 +54,7 @@ def keras() -> Path:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One set of features or pixels, the plans, the surveys or one download; its size in bytes."""
+    """A set of features or pixels, plans, programs, surveys or a download; its size in bytes."""
 
     path: Path
     size: int
@@ -57,7 +62,7 @@ class CacheEntry:
 
 def entries() -> list[CacheEntry]:
     """All there is in the cache, sorted by path."""
-    whole = [folder for folder in (plans(), surveys()) if folder.is_dir()]
+    whole = [folder for folder in (plans(), programs(), surveys()) if folder.is_dir()]
     sets = [*features().glob("*/"), *pixels().glob("*/")]
     paths = sorted([*sets, *whole, *downloads().glob("*")])
     return [CacheEntry(path, _size(path)) for path in paths]
@@ -73,7 +78,7 @@ def clear(everything: bool) -> int:
         DiskError: something cannot be removed.
     """
     freed = 0
-    computed = [features(), pixels(), surveys(), plans()]
+    computed = [features(), pixels(), surveys(), plans(), programs()]
     for folder in [*computed, *([downloads()] if everything else [])]:
         if folder.exists():
             freed += _size(folder)

@@ -30,7 +30,7 @@ def prepare(
         images: uint8 or float32 [n, h, w, 3], 0..255; the shape is static.
         image_size: side of the result, pixels.
         preprocessing: a row of `PREPROCESSING`.
-        device: kind of device; a TPU resizes by products of matrices.
+        device: kind of device; those for which XLA compiles resize by products of matrices.
 
     Returns:
         float32 [n, size, size, 3].
@@ -64,6 +64,6 @@ def _bilinear(source: int, size: int) -> np.ndarray:
 
 _RESIZE: Mapping[str, Callable[[tf.Tensor, int], tf.Tensor]] = {
     "cpu": _resize,
-    "gpu": _resize,
+    "gpu": _resize_by_products,
     "tpu": _resize_by_products,
 }

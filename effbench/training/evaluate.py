@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from effbench.data.splits import Rows, label_dtype
+from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import tf
@@ -42,7 +43,12 @@ class Evaluator:
     """
 
     def __init__(
-        self, lookup: Lookup, images: int, layout: Layout = ALONE, rows: Rows | None = None
+        self,
+        lookup: Lookup,
+        images: int,
+        layout: Layout = ALONE,
+        rows: Rows | None = None,
+        engine: Engine = TENSORFLOW,
     ) -> None:
         """`lookup` gives the features of `images` images by position, `batch(layout)` at once.
 
@@ -57,6 +63,7 @@ class Evaluator:
         self.batches = padded.reshape(-1, self._batch)
         self._lookup = lookup
         self._layout = layout
+        self._run = engine.compile(partial(layout.map, self.share))
 
     def logits(self, kernels: np.ndarray, biases: np.ndarray) -> np.ndarray:
         """Logits of several heads.
@@ -68,26 +75,21 @@ class Evaluator:
         Returns:
             float32 [heads, images, classes].
         """
-        head = tf.constant(kernels), tf.constant(biases)
-        parts = [self._run(batches, *head).numpy() for batches in self._fed()]
+        parts = [self._run(batches, kernels, biases)[0] for batches in self._fed()]
         padded = np.concatenate(parts)
         return padded.transpose(1, 0, 2, 3).reshape(*biases.shape[:1], -1, biases.shape[1])[
             :, : self._images
         ]
 
-    def _fed(self) -> Iterator[tf.Tensor]:
+    def _fed(self) -> Iterator[np.ndarray]:
         """All batches at once, or the pixels of some after those of others."""
         if self._rows is None:
-            yield tf.constant(self.batches)
+            yield self.batches
             return
         rows = self._rows
         size = feeding.batches_at_once(rows, self._batch, self._layout.replicas)
         pieces = [self.batches[first : first + size] for first in range(0, len(self.batches), size)]
-        yield from map(tf.constant, feeding.ahead(partial(feeding.gathered, rows), pieces))
-
-    @tf.function(autograph=False)
-    def _run(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
-        return self._layout.map(self.share, batches, kernels, biases)
+        yield from feeding.ahead(partial(feeding.gathered, rows), pieces)
 
     def share(self, batches: tf.Tensor, kernels: tf.Tensor, biases: tf.Tensor) -> tf.Tensor:
         """A replica's share: int32 [n, batch], or pixels, to float32 [n, heads, batch, classes]."""

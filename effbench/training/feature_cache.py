@@ -17,8 +17,8 @@ from typing import Protocol
 import numpy as np
 
 from effbench import files, locks
+from effbench.engines.engine import TENSORFLOW, Engine, Program
 from effbench.files import writing
-from effbench.hardware.tensorflow_setup import tf
 from effbench.models.backbone import Forward
 from effbench.progress import Report, Step
 
@@ -102,6 +102,7 @@ def extract(
     folder: Path,
     about: FeatureSet,
     report: Report,
+    engine: Engine = TENSORFLOW,
 ) -> Features:
     """Features of `images`, from the cache in `folder` where it has them.
 
@@ -112,6 +113,7 @@ def extract(
         folder: the folder of all sets.
         about: names the set.
         report: told of every batch.
+        engine: what runs it.
 
     Raises:
         DiskError: a chunk cannot be kept.
@@ -121,7 +123,7 @@ def extract(
         about_path = home / "about.json"
         if not about_path.exists():
             files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
-        compiled = tf.function(run, autograph=False)
+        compiled = engine.compile(run)
         chunks: list[np.ndarray] = []
         cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):
@@ -142,11 +144,11 @@ def extract(
     return Features(np.concatenate(chunks), cached)
 
 
-def _forward(compiled: Forward, images: np.ndarray, batch: int) -> np.ndarray:
+def _forward(compiled: Program, images: np.ndarray, batch: int) -> np.ndarray:
     padded = np.zeros((batch, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
-    rows: np.ndarray = compiled(tf.constant(padded)).numpy()[: len(images)]
-    return rows
+    (rows,) = compiled(padded)
+    return rows[: len(images)]
 
 
 def _read(home: Path, number: int) -> np.ndarray | None:

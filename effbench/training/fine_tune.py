@@ -108,6 +108,7 @@ def train(
 
     def save() -> None:
         state.seconds = time.monotonic() - began
+        task.engine.settle()
         variables = [Deferred(variable.numpy) for variable in trainer.variables]
         hooks.keeper.save(Checkpoint(state, variables, kept))
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from effbench.config.recipes import Recipe
 from effbench.config.schedule import Stage, steps_per_epoch
+from effbench.engines.engine import TENSORFLOW, Engine, Loop
 from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -48,6 +49,7 @@ class FineTuneTask:
         layout: the replicas to train on.
         classes: number of classes.
         feed: gives steps their images; None where all are held on the device.
+        engine: what runs the steps.
     """
 
     images: Lookup
@@ -60,6 +62,7 @@ class FineTuneTask:
     layout: Layout = ALONE
     classes: int = 10
     feed: StepFeed | None = None
+    engine: Engine = TENSORFLOW
 
     @property
     def epoch_steps(self) -> int:
@@ -122,19 +125,20 @@ class NetworkTrainer:
             for variable in (self._held(averaged) if averaged else [])
         ]
         self.variables = [*self._network, *row, *self._optimizer.variables(), *self._average]
-        self._programs: dict[int, tf.types.experimental.GenericFunction] = {}
+        self._programs: dict[int, Loop] = {}
 
     def state(self) -> list[np.ndarray]:
         """All that training changes."""
+        self._task.engine.settle()
         return [variable.numpy() for variable in self.variables]
 
     def restore(self, arrays: Sequence[ArrayLike]) -> None:
         """Goes back to what `state` returned."""
-        for variable, array in zip(self.variables, arrays, strict=True):
-            variable.assign(array)
+        self._assign(self.variables, arrays)
 
     def weights(self) -> list[np.ndarray]:
         """The arrays that are evaluated: trained ones, kernel, bias, BatchNorm's statistics."""
+        self._task.engine.settle()
         arrays = self._average or self._network
         if self._packed and self._average:
             arrays = variable_packing.unpack(self._average, self._network)
@@ -143,14 +147,18 @@ class NetworkTrainer:
     @contextmanager
     def using(self, weights: list[np.ndarray]) -> Iterator[None]:
         """The network with other weights for a while."""
+        self._task.engine.settle()
         previous = [variable.numpy() for variable in self._network]
-        for variable, array in zip(self._network, weights, strict=True):
-            variable.assign(array)
+        self._assign(self._network, weights)
         try:
             yield
         finally:
-            for variable, array in zip(self._network, previous, strict=True):
-                variable.assign(array)
+            self._assign(self._network, previous)
+
+    def _assign(self, variables: Sequence[tf.Variable], arrays: Sequence[ArrayLike]) -> None:
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        self._task.engine.refresh(variables)
 
     def logits(self, evaluator: Evaluator) -> np.ndarray:
         """float32 [images, classes], with the network's present weights."""
@@ -172,24 +180,19 @@ class NetworkTrainer:
             float32 [steps] losses and float32 [steps, 2] images right at top-1 and top-5; 0 for
             steps that were not done.
         """
-        given, begin, signature = order, 0, None
-        if self._task.feed is not None:
-            given, begin = self._task.feed.pixels(order, first, last), first
-            # Pieces of any number of steps are one program.
-            signature = [
-                tf.TensorSpec(order.shape, tf.int32),
-                tf.TensorSpec((None, *given.shape[1:]), tf.uint8),
-                *[tf.TensorSpec((), tf.int32)] * 4,
-            ]
+        chosen = order[first:last]
+        given = chosen if self._task.feed is None else self._task.feed.pixels(order, first, last)
+        numbers = np.full((len(chosen), 2), self._task.seed, np.int32)
+        numbers[:, 1] = np.arange(step, step + len(chosen))
         if stage.number not in self._programs:
-            self._programs[stage.number] = tf.function(
-                self._pieces(stage), signature, autograph=False
+            program = self.step(stage)
+            self._programs[stage.number] = self._task.engine.loop(
+                partial(self._task.layout.step, program)
             )
-        numbers = (tf.constant(number) for number in (first, last, step, begin))
-        losses, right = self._programs[stage.number](
-            tf.constant(order), tf.constant(given), *numbers
-        )
-        return losses.numpy(), right.numpy()
+        losses, right = np.zeros(len(order), np.float32), np.zeros((len(order), 2), np.float32)
+        labels = self._task.labels.astype(np.int32)[chosen]
+        losses[first:last], right[first:last] = self._programs[stage.number](given, labels, numbers)
+        return losses, right
 
     def ready(self, stage: Stage) -> bool:
         """Whether `run` has compiled the steps of `stage` before."""
@@ -197,43 +200,9 @@ class NetworkTrainer:
 
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
+        self._task.engine.settle()
         rate = self._optimizer._get_hyper("learning_rate")
         return float(rate(self._optimizer.iterations - 1))
-
-    def _pieces(self, stage: Stage) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        program = self.step(stage)
-
-        def run(
-            order: tf.Tensor,
-            given: tf.Tensor,
-            first: tf.Tensor,
-            last: tf.Tensor,
-            step: tf.Tensor,
-            begin: tf.Tensor,
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            """Python takes no part in the loop; `given` is what the steps from `begin` on get."""
-
-            def goes_on(finite: tf.Tensor, position: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-                return finite & (position < last)
-
-            def one(
-                _: tf.Tensor, position: tf.Tensor, losses: tf.Tensor, right: tf.Tensor
-            ) -> tuple[tf.Tensor, ...]:
-                numbers = tf.stack([self._task.seed, step + position - first])
-                labels = tf.gather(self._task.labels.astype(np.int32), order[position])
-                batch = given[position - begin]
-                loss, hits = self._task.layout.step(program, batch, labels, numbers)
-                losses = tf.tensor_scatter_nd_update(losses, [[position]], [loss])
-                right = tf.tensor_scatter_nd_update(right, [[position]], [hits])
-                return tf.math.is_finite(loss), position + 1, losses, right
-
-            losses, right = tf.zeros(order.shape[0]), tf.zeros((order.shape[0], 2))
-            *_, losses, right = tf.while_loop(
-                goes_on, one, (tf.constant(True), first, losses, right)
-            )
-            return losses, right
-
-        return run
 
     def step(self, stage: Stage) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         """One step of one replica in `stage`, to be called in a `tf.function`.

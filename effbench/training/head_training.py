@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from effbench.config.recipes import Recipe
+from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -39,6 +40,7 @@ class HeadTask:
         width: number of features.
         classes: number of classes.
         layout: the replicas to train on.
+        engine: what runs the steps.
     """
 
     lookup: Lookup
@@ -48,6 +50,7 @@ class HeadTask:
     width: int
     layout: Layout = ALONE
     classes: int = 10
+    engine: Engine = TENSORFLOW
 
 
 @dataclass
@@ -178,6 +181,8 @@ class HeadTrainer:
         self._labels = task.labels.astype(np.int32)
         self._weights = weights(recipe.class_weights, task.labels, task.classes)
         self._layout = task.layout
+        self._engine = task.engine
+        self._run = task.engine.compile(self._steps)
         self._width, self._classes = task.width, task.classes
         self._kernel = tf.Variable(tf.zeros((task.width, task.classes)))
         self._bias = tf.Variable(tf.zeros(task.classes))
@@ -204,23 +209,24 @@ class HeadTrainer:
         order, share = shuffled(len(self._labels), self._recipe.batch_size, head.seed, number)
         for variable, value in zip(self._variables, head.state, strict=True):
             variable.assign(value)
+        self._engine.refresh(self._variables)
         first_step = number * len(order)
         losses, right = self._run(
-            tf.constant(order),
-            tf.constant(self._labels[order]),
-            tf.constant(share * self._weights[self._labels[order]]),
-            tf.constant([head.seed, first_step], tf.int32),
+            order,
+            self._labels[order],
+            share * self._weights[self._labels[order]],
+            np.array([head.seed, first_step], np.int32),
         )
+        self._engine.settle()
         head.state = [variable.numpy() for variable in self._variables]
-        return losses.numpy(), right.numpy()
+        return losses, right
 
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
         schedule = self._optimizer._get_hyper("learning_rate")
         return float(schedule(self._optimizer.iterations - 1))
 
-    @tf.function(autograph=False)
-    def _run(
+    def _steps(
         self, order: tf.Tensor, labels: tf.Tensor, share: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """All steps of an epoch in one call: Python takes no part in the loop."""

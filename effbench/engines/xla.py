@@ -1,0 +1,117 @@
+"""TensorFlow's functions, compiled by XLA and run by PJRT on a device that JAX sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import jax
+import numpy as np
+
+from effbench.engines import compiled_programs, lowering, pjrt
+from effbench.engines.engine import Function, Loop, Program
+from effbench.engines.lowering import Captured
+from effbench.hardware.tensorflow_setup import tf
+
+# Calls of a step that may wait for the device. With more, its queue would hold all their inputs.
+AHEAD = 8
+
+
+class XlaEngine:
+    """Programs whose variables stay on the device from one call to the next."""
+
+    name = "xla"
+
+    def __init__(self, kind: str, *, full_float32: bool = True) -> None:
+        """Takes the first device of a kind.
+
+        Args:
+            kind: "cpu", "gpu" or "tpu".
+            full_float32: compute float32 as such, where the device would rather be quick.
+
+        Raises:
+            RuntimeError: JAX sees no such device.
+        """
+        self._replicas = pjrt.Replicas(pjrt.devices(kind)[:1])
+        self._full_float32 = full_float32
+        device = self._replicas.devices[0]
+        self.device = device.device_kind
+        self.version = pjrt.driver(device)
+        # Arrays on the device by the tensor they are of, which is kept so that its id stays its.
+        self._held: dict[int, tuple[Captured, jax.Array]] = {}
+        self._newer: dict[int, Captured] = {}
+
+    def compile(self, function: Function) -> Program:
+        """As `Engine` says."""
+        start = self._started(function)
+
+        return lambda *arrays: [np.array(result) for result in start(*arrays)]
+
+    def loop(self, step: Function) -> Loop:
+        """As `Engine` says, but that steps are started before the last one's result is known."""
+        start = self._started(step)
+
+        def run(*arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            count = len(arrays[0])
+            first, second = np.zeros(count, np.float32), np.zeros((count, 2), np.float32)
+            results: list[list[jax.Array]] = []
+            for number in range(count):
+                results.append(start(*(array[number] for array in arrays)))
+                if number >= AHEAD:
+                    results[number - AHEAD][0].block_until_ready()
+            for number, (loss, pair) in enumerate(results):
+                first[number], second[number] = loss, pair
+                if not np.isfinite(first[number]):
+                    break
+            return first, second
+
+        return run
+
+    def settle(self) -> None:
+        """As `Engine` says."""
+        for key, captured in self._newer.items():
+            # A copy: the next call of a program uses the memory that it lies in.
+            captured.write(np.array(self._held[key][1]))
+        self._newer.clear()
+
+    def refresh(self, variables: Iterable[tf.Variable]) -> None:
+        """As `Engine` says."""
+        for variable in variables:
+            self._held.pop(id(variable.handle), None)
+            self._newer.pop(id(variable.handle), None)
+
+    def _started(self, function: Function) -> Callable[..., list[jax.Array]]:
+        """What starts a function on arrays, and gives its results before they are computed."""
+        programs: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
+
+        def start(*arrays: np.ndarray) -> list[jax.Array]:
+            shapes = tuple(array.shape for array in arrays)
+            if shapes not in programs:
+                programs[shapes] = self._compiled(function, arrays)
+            lowered, executable = programs[shapes]
+            state = [self._value(captured) for captured in lowered.captured]
+            inputs = [self._replicas.put(array) for array in arrays]
+            results = executable([*inputs, *state])
+            for index, value in zip(lowered.changed, results[lowered.outputs :], strict=True):
+                captured = lowered.captured[index]
+                self._held[id(captured.tensor)] = captured, value
+                self._newer[id(captured.tensor)] = captured
+            return results[: lowered.outputs]
+
+        return start
+
+    def _compiled(self, function: Function, arrays: Sequence[np.ndarray]) -> _Compiled:
+        specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+        lowered = lowering.lower(function, specs)
+        text = lowered.text
+        if self._full_float32:
+            text = lowering.in_full_float32(text)
+        return lowered, compiled_programs.get(text, self._replicas)
+
+    def _value(self, captured: Captured) -> jax.Array:
+        key = id(captured.tensor)
+        if key not in self._held:
+            self._held[key] = captured, self._replicas.put(captured.read())
+        return self._held[key][1]
+
+
+_Compiled = tuple[lowering.Lowered, pjrt.Executable]

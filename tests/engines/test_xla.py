@@ -1,0 +1,154 @@
+"""Programs through XLA and PJRT give what TensorFlow gives."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support import tiny
+
+pytest.importorskip("jax", reason="JAX comes with the plan set")
+
+from effbench.config.recipes import RECIPES
+from effbench.config.schedule import split
+from effbench.engines import lowering
+from effbench.engines.engine import TensorflowEngine
+from effbench.engines.xla import XlaEngine
+from effbench.hardware.tensorflow_setup import tf
+from effbench.training import head_training
+from effbench.training.evaluate import Evaluator
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EFFBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def xla():
+    return XlaEngine("cpu")
+
+
+def counted(engine):
+    """A program that changes one of two variables of one shape, beside an array of that shape."""
+    fixed, counter = tf.Variable([1.0, 2.0]), tf.Variable([0.0, 0.0])
+    array = tf.constant([10.0, 20.0])
+
+    def add(x):
+        counter.assign_add(x * fixed + array)
+        return tf.reduce_sum(counter), counter + 1
+
+    return engine.compile(add), fixed, counter
+
+
+def test_what_a_program_assigns_is_kept_until_it_is_settled(xla):
+    program, fixed, counter = counted(xla)
+    total, later = program(np.ones(2, np.float32))
+    assert (total, later.tolist()) == (33, [12, 23])
+    assert program(np.ones(2, np.float32))[0] == 66
+    assert counter.numpy().tolist() == [0, 0]
+    xla.settle()
+    assert counter.numpy().tolist() == [22, 44]
+    assert fixed.numpy().tolist() == [1, 2]
+    assert program(np.ones(2, np.float32))[0] == 99
+    assert counter.numpy().tolist() == [22, 44]
+
+
+def test_an_assignment_is_seen_once_the_engine_is_told(xla):
+    program, fixed, counter = counted(xla)
+    program(np.ones(2, np.float32))
+    counter.assign([0, 0])
+    fixed.assign([0, 0])
+    xla.refresh([counter, fixed])
+    assert program(np.ones(2, np.float32))[0] == 30
+
+
+def test_programs_share_their_variables(xla):
+    variable = tf.Variable(1.0)
+    add = xla.compile(lambda x: variable.assign_add(x))
+    look = xla.compile(lambda x: x * variable)
+    add(np.float32(2))
+    assert look(np.float32(5)) == [15]
+
+
+def test_a_loop_stops_at_what_is_not_finite(xla):
+    for engine in (xla, TensorflowEngine()):
+        loop = engine.loop(lambda x: (1 / x, tf.stack([x, x])))
+        first, second = loop(np.array([1, 2, 0, 4], np.float32))
+        assert first[:2].tolist() == [1, 0.5]
+        assert np.isinf(first[2])
+        assert (first[3], second[3].tolist()) == (0, [0, 0])
+        assert second[1].tolist() == [2, 2]
+
+
+def test_float32_may_not_be_rounded_on_the_way():
+    square = tf.TensorSpec((8, 8))
+    lowered = lowering.lower(lambda x, y: tf.matmul(x, y), [square, square])
+    exact = lowering.in_full_float32(lowered.text)
+    assert "HIGHEST" in exact
+    assert "DEFAULT" not in exact
+
+
+def test_a_program_is_compiled_once_for_all_processes(xla, monkeypatch):
+    from effbench.engines import compiled_programs, pjrt
+
+    program, *_ = counted(xla)
+    program(np.ones(2, np.float32))
+    monkeypatch.setattr(compiled_programs.pjrt, "compiled", None)
+    again, *_ = counted(XlaEngine("cpu"))
+    assert again(np.ones(2, np.float32))[0] == 33
+    monkeypatch.undo()
+    for path in compiled_programs.cache.programs().iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    once_more, *_ = counted(XlaEngine("cpu"))
+    assert once_more(np.ones(2, np.float32))[0] == 33
+    assert pjrt.devices("cpu")
+
+
+def steps(engine):
+    recipe = replace(tiny.RECIPE, randaugment=0.0)
+    task = tiny.task(recipe, engine=engine)
+    made = tiny.trainer(task)
+    stage = split(recipe, tiny.SIZE)[-1]
+    order = np.arange(64, dtype=np.int32).reshape(4, 16)
+    parts = [made.run(stage, order, 0, 1, 0), made.run(stage, order, 1, 4, 1)]
+    return made, sum(losses for losses, _ in parts), sum(right for _, right in parts)
+
+
+def test_steps_of_a_network_are_those_of_tensorflow(xla):
+    made, losses, right = steps(xla)
+    reference, expected, hits = steps(TensorflowEngine())
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    assert right.tolist() == hits.tolist()
+    for ours, theirs in zip(made.state(), reference.state(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    assert made.learning_rate() == reference.learning_rate()
+    saved = made.state()
+    with made.using([np.zeros_like(array) for array in made.weights()]):
+        assert not made.weights()[0].any() or made._average
+    for ours, before in zip(made.state(), saved, strict=True):
+        np.testing.assert_array_equal(ours, before)
+
+
+def test_heads_and_their_evaluation_are_those_of_tensorflow(xla):
+    generator = np.random.default_rng(0)
+    labels = np.arange(200) % 10
+    features = (generator.normal(size=(200, 32)) + np.eye(32)[labels]).astype(np.float32)
+    held = tf.constant(features)
+    recipe = replace(RECIPES["case-study"], epochs=3, batch_size=64)
+
+    def head(engine):
+        def lookup(positions):
+            return tf.gather(held, positions)
+
+        evaluator = Evaluator(lookup, 200, engine=engine)
+        task = head_training.HeadTask(lookup, labels, evaluator, labels, 32, engine=engine)
+        (trained,) = head_training.train(task, recipe, [0], 1, lambda step: None)
+        return trained
+
+    ours, theirs = head(xla), head(TensorflowEngine())
+    for epoch, expected in zip(ours.history, theirs.history, strict=True):
+        assert epoch.validation.correct == expected.validation.correct
+        assert epoch.validation.loss == pytest.approx(expected.validation.loss, rel=1e-4)
+        assert epoch.learning_rate == expected.learning_rate
