@@ -18,6 +18,7 @@ from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
 from effbench.data.splits import Rows
+from effbench.engines.engine import TENSORFLOW
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
@@ -84,7 +85,7 @@ def extraction(name: str, images: int) -> float:
     pixels = _pixels(images)
     with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
         began = time.perf_counter()
-        feature_cache.extract(run, batch, pixels, Path(folder), about, silent)
+        feature_cache.extract(TENSORFLOW.compile(run), batch, pixels, Path(folder), about, silent)
         return time.perf_counter() - began
 
 

@@ -19,7 +19,17 @@ class Precision(StrEnum):
 
     auto = "auto"
     float32 = "float32"
+    tensorfloat32 = "tensorfloat32"
     mixed_bfloat16 = "mixed_bfloat16"
+
+
+class EngineName(StrEnum):
+    """Values of --engine."""
+
+    auto = "auto"
+    tensorflow = "tensorflow"
+    openvino = "openvino"
+    xla = "xla"
 
 
 class Rescale(StrEnum):
@@ -125,6 +135,13 @@ ReplicasOption = Annotated[
     int | None,
     typer.Option(
         metavar="N", min=1, max=64, help="With --cpu: replicas on one CPU, as on a TPU's cores."
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        metavar="NAME",
+        help="auto, tensorflow, openvino (CPU, frozen backbones) or xla (through JAX).",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]

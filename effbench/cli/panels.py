@@ -11,7 +11,7 @@ PANELS = {
     "What to train": ("variants", "weights", "weights_dir", "rescale", "image_size", "seeds"),
     "Data": ("data", "data_dir", "limit", "per_class", "kfold", "skip_unreadable"),
     "Recipe": ("recipe", "epochs", "batch_size", "start_step", "settings"),
-    "Device": ("cpu", "gpu", "tpu", "tpu_name", "replicas", "precision", "micro_batch"),
+    "Device": ("cpu", "gpu", "tpu", "tpu_name", "replicas", "engine", "precision", "micro_batch"),
     "Where records go": ("results", "checkpoint_minutes", "tensorboard"),
     "How it runs": (
         *("feature_cache", "cache_gb", "oom_retry", "retry_failed", "force"),

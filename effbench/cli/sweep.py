@@ -14,6 +14,8 @@ from effbench.cli.options import (
     CpuOption,
     DataDirOption,
     DataOption,
+    EngineName,
+    EngineOption,
     GpuOption,
     ImageSizeOption,
     Precision,
@@ -109,11 +111,13 @@ def sweep(
     tpu: TpuOption = False,
     tpu_name: TpuNameOption = None,
     replicas: ReplicasOption = None,
+    engine: EngineOption = EngineName.auto,
     precision: Annotated[
         Precision,
         typer.Option(
             metavar="NAME",
-            help="auto (mixed_bfloat16 on TPU, else float32), float32 or mixed_bfloat16.",
+            help="auto (float32 on CPU, else mixed_bfloat16), float32, tensorfloat32 (GPU) or "
+            "mixed_bfloat16.",
         ),
     ] = Precision.auto,
     micro_batch: Annotated[
@@ -196,6 +200,7 @@ def sweep(
             device=only("devices", {"cpu": cpu, "gpu": gpu, "tpu": tpu}) or "auto",
             tpu_name=tpu_name,
             replicas=replicas,
+            engine=engine,
             precision=precision,
             micro_batch=micro_batch,
         ),

@@ -48,7 +48,7 @@ class RunSpec:
         limit: number of training images, or None for all.
         per_class: number of training images of each class, or None for all.
         seed: the seed of the head's initial weights, its dropout and the shuffling.
-        precision: "float32" or "mixed_bfloat16".
+        precision: a row of `PRECISIONS`.
         feature_cache: False runs the backbone in every step instead of once per image, as it must
             where the whole network trains.
         micro_batch: images of a global batch that go through the network at once, or None for all.

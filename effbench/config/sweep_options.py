@@ -75,13 +75,15 @@ class DeviceOptions:
         device: "auto", "cpu", "gpu" or "tpu".
         tpu_name: replaces the machine's own TPU, or the one that the environment names.
         replicas: parts that the CPU is divided into; None leaves it whole.
-        precision: "auto", "float32" or "mixed_bfloat16".
+        engine: a key of `engines.table.ENGINES`, or "auto".
+        precision: "auto", or a row of `PRECISIONS`.
         micro_batch: images that go through the network at once, of all replicas.
     """
 
     device: str = "auto"
     tpu_name: str | None = None
     replicas: int | None = None
+    engine: str = "auto"
     precision: str = "auto"
     micro_batch: int | None = None
 

@@ -26,10 +26,12 @@ class Engine(Protocol):
     Attributes:
         name: a key of `table.ENGINES`.
         version: of what compiles and runs.
+        float32_graph: whether networks are built in float32 for it, whatever it computes in.
     """
 
     name: str
     version: str
+    float32_graph: bool
 
     def compile(self, function: Function) -> Program:
         """What calls a function that is traced once for each combination of shapes."""
@@ -55,7 +57,8 @@ class TensorflowEngine:
     """Functions as TensorFlow runs them, on the device that it was told to use."""
 
     name = "tensorflow"
-    version = tf.__version__
+    version = f"TensorFlow {tf.__version__}"
+    float32_graph = False
 
     def compile(self, function: Function) -> Program:
         """As `Engine` says."""

@@ -20,6 +20,7 @@ class XlaEngine:
     """Programs whose variables stay on the device from one call to the next."""
 
     name = "xla"
+    float32_graph = False
 
     def __init__(self, kind: str, *, full_float32: bool = True) -> None:
         """Takes the first device of a kind.

@@ -64,6 +64,18 @@ def connect(
     return device
 
 
+def driven(kind: str, name: str) -> Device:
+    """A device that an engine drives by itself: TensorFlow traces, and holds what is not there.
+
+    Args:
+        kind: "cpu", "gpu" or "tpu".
+        name: what the engine calls it.
+    """
+    _set_up_cpu(beside=True)
+    tf.keras.utils.set_random_seed(0)
+    return Device(kind, name, 1, Layout("/CPU:0"))
+
+
 def _cpu(replicas: int | None, _: str) -> Device:
     if replicas is None:
         beside = tf.config.threading.get_intra_op_parallelism_threads() == 1

@@ -7,8 +7,9 @@ import platform
 import shutil
 from pathlib import Path
 
+from effbench.config.precisions import PRECISIONS, USUAL
 from effbench.cpu import cores
-from effbench.errors import DeviceError
+from effbench.errors import DeviceError, UsageError
 from effbench.hardware import tpu
 
 
@@ -79,7 +80,17 @@ _MISSING = {
 
 
 def precision(wanted: str, device_kind: str) -> str:
-    """Resolves "auto": bfloat16 where the hardware multiplies in it, else float32."""
-    if wanted != "auto":
-        return wanted
-    return "mixed_bfloat16" if device_kind == "tpu" else "float32"
+    """The precision to compute in: `wanted`, or the usual one of a kind of device for "auto".
+
+    Raises:
+        UsageError: a device of this kind has no such precision.
+    """
+    if wanted == "auto":
+        return USUAL[device_kind]
+    if device_kind not in PRECISIONS[wanted].kinds:
+        raise UsageError(
+            f"--precision {wanted} is for a {' or '.join(PRECISIONS[wanted].kinds).upper()}",
+            f"a {device_kind.upper()}",
+            "use float32 or mixed_bfloat16",
+        )
+    return wanted

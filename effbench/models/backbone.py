@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import Variant
 from effbench.hardware.tensorflow_setup import keras, keras_efficientnet_v2, tf
 from effbench.models.layers import Noise, Pointwise, StochasticDepth, Swish
@@ -26,7 +27,7 @@ def build(variant: Variant, image_size: int, precision: str) -> keras.Model:
     Args:
         variant: which network.
         image_size: side of its square input, pixels.
-        precision: a Keras policy: "float32" or "mixed_bfloat16".
+        precision: a row of `PRECISIONS`.
 
     Returns:
         A model from float32 [n, size, size, 3], rescaled, to a feature map.
@@ -39,7 +40,7 @@ def build(variant: Variant, image_size: int, precision: str) -> keras.Model:
 def _built(
     variant: Variant, image_size: int | None, precision: str, **arguments: float
 ) -> keras.Model:
-    keras.mixed_precision.set_global_policy(precision)
+    keras.mixed_precision.set_global_policy(PRECISIONS[precision].policy)
     keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
     builder = getattr(keras_efficientnet_v2, variant.builder)
     shape = (image_size, image_size, 3)
@@ -54,7 +55,7 @@ def trainable(
 
     Args:
         variant: which network.
-        precision: a Keras policy: "float32" or "mixed_bfloat16".
+        precision: a row of `PRECISIONS`.
         survival: probability that the last block's branch is kept, in stochastic depth.
         device: kind of the device it is to train on.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from effbench.config import schedule
+from effbench.config.precisions import PRECISIONS
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES
 from effbench.data.datasets import DATASETS, names_classes
@@ -21,7 +22,7 @@ ARRAYS = ("index", "label", "predicted", "rank", "probability")
 _KNOWN = {
     "recipe": RECIPES,
     "weights": (*RELEASES, "none", "file"),
-    "precision": ("float32", "mixed_bfloat16"),
+    "precision": tuple(PRECISIONS),
 }
 
 

@@ -231,6 +231,11 @@ class Provenance:
         micro_batch: images that went through the network at once, where it was trained; smaller
             than the run asked for where memory was too small. 0 for a head.
         resumed: how often the training went on from a checkpoint.
+        engine: what ran the network, a row of `engines.table.ENGINES`; "" in records from before
+            there was a choice, when it was TensorFlow.
+        engine_version: its version.
+        engine_difference: how far its features were from TensorFlow's on the CPU, relative to
+            their norm; None where it is TensorFlow.
     """
 
     started: str
@@ -248,6 +253,9 @@ class Provenance:
     commit: str
     micro_batch: int = 0
     resumed: int = 0
+    engine: str = ""
+    engine_version: str = ""
+    engine_difference: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets, few_shot
+from effbench.engines import table as engine_table
 from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
@@ -28,7 +29,8 @@ class Target:
         device: "cpu", "gpu" or "tpu".
         tpu_name: name of the TPU.
         replicas: how many replicas share a global batch; None for one program without a strategy.
-        precision: "float32" or "mixed_bfloat16".
+        precision: a row of `PRECISIONS`.
+        engine: as in `DeviceOptions`.
         chief: whether this host keeps the records; only one of several does.
     """
 
@@ -36,6 +38,7 @@ class Target:
     tpu_name: str
     replicas: int | None
     precision: str
+    engine: str
     chief: bool
 
 
@@ -134,15 +137,21 @@ def _target(options: DeviceOptions) -> Target:
     return Target(
         device=device,
         tpu_name=tpu_name or tpu.LOCAL,
-        replicas=_replicas(options.replicas, device, tpu_name or tpu.LOCAL),
+        replicas=_replicas(options, device, tpu_name or tpu.LOCAL),
         precision=machine.precision(options.precision, device),
+        engine=options.engine,
         # One process drives all hosts of a pod.
         chief=device == "tpu" or hosts.read().chief,
     )
 
 
-def _replicas(given: int | None, device: str, tpu_name: str) -> int | None:
-    host_count = hosts.read().hosts
+def _replicas(options: DeviceOptions, device: str, tpu_name: str) -> int | None:
+    given, host_count = options.replicas, hosts.read().hosts
+    if engine_table.choose(options.engine, device, frozen_backbone=True).drives:
+        if given is not None or host_count > 1:
+            received = "--replicas" if given is not None else "several hosts in TF_CONFIG"
+            raise UsageError("this engine runs on one device", received, "use --engine tensorflow")
+        return None
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas
     if given is not None and host_count > 1:

@@ -10,12 +10,17 @@ from datetime import UTC, datetime
 import numpy as np
 
 from effbench import provenance
+from effbench.config.precisions import PRECISIONS
 from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
 from effbench.data import datasets, few_shot, folds
 from effbench.data.splits import Dataset
+from effbench.engines import table as engines
+from effbench.engines.engine import Engine
+from effbench.engines.table import AUTO
 from effbench.errors import DataError, DeviceError, NonFiniteError, WeightsError
 from effbench.hardware import devices
+from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.progress import Step
 from effbench.records.prediction_arrays import of_epoch
@@ -49,9 +54,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         raise WeightsError(
             f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
         )
-    device = devices.connect(
-        job.device, job.replicas, job.tpu_name, beside=spec.recipe.way.frozen_backbone
-    )
+    device, engine = _connected(job)
     _agree(device.layout, job)
     startup = watch.lap()
     report(Step("build"))
@@ -62,7 +65,10 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         spec.image_size, recipe.photo_geometry, report, job.execution.cache_gb
     )
     outcome = methods.of(recipe).train(
-        Setting(job, dataset, device, watch, startup, report, stopped)
+        Setting(
+            *(job, dataset, device, watch, startup, report, stopped, engine),
+            choosing=job.engine == AUTO,
+        )
     )
     made = Provenance(
         started=started,
@@ -80,6 +86,9 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         commit=provenance.commit(),
         micro_batch=outcome.micro_batch,
         resumed=outcome.resumed,
+        engine=outcome.engine.name,
+        engine_version=outcome.engine.version,
+        engine_difference=outcome.engine_difference,
     )
     # In a cross-validation, each image trains, chooses and tests.
     scored = folds.pooled(dataset) if spec.folds else dataset
@@ -123,6 +132,17 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         )
         shutil.rmtree(store.checkpoints(run_spec.key), ignore_errors=True)
         send(Message(key=run_spec.key, saved=True))
+
+
+def _connected(job: Job) -> tuple[Device, Engine]:
+    """The device of a job, ready, and what runs programs on it."""
+    spec = job.specs[0]
+    frozen = spec.recipe.way.frozen_backbone
+    row = engines.choose(job.engine, job.device, frozen and spec.feature_cache)
+    engine = row.start(job.device, PRECISIONS[spec.precision])
+    if row.drives:
+        return devices.driven(job.device, engine.version), engine
+    return devices.connect(job.device, job.replicas, job.tpu_name, beside=frozen), engine
 
 
 def _unchanged(spec: RunSpec, dataset: Dataset) -> None:

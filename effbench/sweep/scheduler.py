@@ -147,6 +147,7 @@ def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen:
         sent=time.time(),
         replicas=request.options.device.replicas,
         tpu_name=request.target.tpu_name,
+        engine=request.target.engine,
         skip_unreadable=request.options.images.skip_unreadable,
         execution=request.options.execution,
     )

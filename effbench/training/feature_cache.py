@@ -6,10 +6,12 @@ set goes on where it stopped, and a damaged chunk is found and computed again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,9 +19,8 @@ from typing import Protocol
 import numpy as np
 
 from effbench import files, locks
-from effbench.engines.engine import TENSORFLOW, Engine, Program
+from effbench.engines.engine import Program
 from effbench.files import writing
-from effbench.models.backbone import Forward
 from effbench.progress import Report, Step
 
 CHUNK = 256
@@ -43,6 +44,7 @@ class FeatureSet:
         software: versions of TensorFlow and of the network's package.
         images_sha256: SHA-256 of the images themselves, in their order.
         version: version of effbench's own part, see `VERSION`.
+        engine: what ran the network, and its version; "" for TensorFlow.
     """
 
     variant: str
@@ -54,6 +56,7 @@ class FeatureSet:
     software: str
     images_sha256: str
     version: int = 1
+    engine: str = ""
 
     @property
     def key(self) -> str:
@@ -61,6 +64,8 @@ class FeatureSet:
         content = asdict(self)
         if self.version == 1:  # keys are older than versions
             del content["version"]
+        if not self.engine:  # and older than other engines
+            del content["engine"]
         canonical = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"
@@ -96,24 +101,22 @@ def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
 
 
 def extract(
-    run: Forward,
+    program: Program,
     batch: int,
     images: Sliced,
     folder: Path,
     about: FeatureSet,
     report: Report,
-    engine: Engine = TENSORFLOW,
 ) -> Features:
     """Features of `images`, from the cache in `folder` where it has them.
 
     Args:
-        run: from uint8 [batch, h, w, 3] to float32 [batch, width].
+        program: from uint8 [batch, h, w, 3] to float32 [batch, width].
         batch: images of a call; best if it divides `CHUNK`, as the last one of a chunk is padded.
         images: uint8 [n, h, w, 3]; read a batch at a time.
         folder: the folder of all sets.
         about: names the set.
         report: told of every batch.
-        engine: what runs it.
 
     Raises:
         DiskError: a chunk cannot be kept.
@@ -123,19 +126,18 @@ def extract(
         about_path = home / "about.json"
         if not about_path.exists():
             files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
-        compiled = engine.compile(run)
         chunks: list[np.ndarray] = []
         cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):
             end = min(start + CHUNK, len(images))
             chunk = _read(home, number)
             if chunk is None:
-                rows = []
+                parts = []
                 for first in range(start, end, batch):
                     report(Step("features", first, len(images), "images"))
                     part = images[first : min(first + batch, end)]
-                    rows.append(_forward(compiled, part, batch))
-                chunk = np.concatenate(rows)
+                    parts.append(rows(program, part, batch))
+                chunk = np.concatenate(parts)
                 _write(home, number, chunk)
             else:
                 cached += end - start
@@ -144,11 +146,31 @@ def extract(
     return Features(np.concatenate(chunks), cached)
 
 
-def _forward(compiled: Program, images: np.ndarray, batch: int) -> np.ndarray:
+def begun(folder: Path, about: FeatureSet) -> bool:
+    """Whether some features of a set are in the cache."""
+    return any((folder / about.key).glob("*.npy"))
+
+
+def proved(folder: Path, about: FeatureSet, compare: Callable[[], float]) -> float:
+    """How far the features of a set are from the reference: compared once, and kept with them.
+
+    Raises:
+        DiskError: it cannot be kept.
+    """
+    path = folder / about.key / "difference.json"
+    with contextlib.suppress(FileNotFoundError, ValueError):  # not there, or damaged
+        return float(json.loads(path.read_bytes()))
+    difference = compare()
+    files.write_atomically(path, json.dumps(difference).encode())
+    return difference
+
+
+def rows(program: Program, images: np.ndarray, batch: int) -> np.ndarray:
+    """The features of at most `batch` images."""
     padded = np.zeros((batch, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
-    (rows,) = compiled(padded)
-    return rows[: len(images)]
+    (features,) = program(padded)
+    return features[: len(images)]
 
 
 def _read(home: Path, number: int) -> np.ndarray | None:

@@ -50,17 +50,19 @@ def train(setting: Setting) -> Outcome:
             layout,
             len(dataset.classes),
             feed,
+            setting.engine,
         )
         trainer = NetworkTrainer(model, noise, task)
         evaluators = [
-            inputs.evaluator(split, spec, model, device) for split in dataset.held_out.values()
+            inputs.evaluator(split, spec, model, device, setting.engine)
+            for split in dataset.held_out.values()
         ]
         build = watch.lap()
 
         keeper = Keeper(
             store.checkpoints(spec.key, job.micro_batch),
             spec.key,
-            f"effbench {effbench.__version__}, TensorFlow {tf.__version__} on a {device.kind}",
+            f"effbench {effbench.__version__}, {setting.engine.version} on a {device.kind}",
             # Hosts that went on from different steps would wait for one another.
             job.execution.checkpoint_minutes if device.hosts == 1 else None,
         )
@@ -93,4 +95,5 @@ def train(setting: Setting) -> Outcome:
         Seconds(setting.startup, build, 0.0, round(done.seconds, 3), watch.lap()),
         micro_batch=job.images_at_once,
         resumed=done.resumed,
+        engine=setting.engine,
     )

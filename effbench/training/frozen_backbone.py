@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from effbench.config.variants import VARIANTS
 from effbench.data.splits import Dataset
+from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone, weights
@@ -13,11 +14,14 @@ from effbench.training.job import Job
 CALIBRATION_PIXELS = 8 * 224 * 224
 
 
-def load(job: Job, dataset: Dataset, layout: Layout) -> tuple[keras.Model, str]:
+def load(
+    job: Job, dataset: Dataset, layout: Layout, engine: Engine = TENSORFLOW
+) -> tuple[keras.Model, str]:
     """The backbone of a job, on every replica, and how its weights were verified."""
     spec = job.specs[0]
+    precision = "float32" if engine.float32_graph else spec.precision
     with tf.device(layout.placement):
-        model = backbone.build(VARIANTS[spec.variant], spec.image_size, spec.precision)
+        model = backbone.build(VARIANTS[spec.variant], spec.image_size, precision)
         verified = _load(model, job, dataset)
         return layout.mirror(model), verified
 

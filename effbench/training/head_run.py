@@ -23,8 +23,7 @@ def train(setting: Setting) -> Outcome:
     """Trains and scores every run of the job."""
     job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
     spec, layout, report = job.specs[0], device.layout, setting.report
-    model, verified = frozen_backbone.load(job, dataset, layout)
-
+    model, verified = frozen_backbone.load(job, dataset, layout, setting.engine)
     spent = {"train": 0.0, "evaluate": 0.0}
 
     def fit(parts: Sequence[np.ndarray], images: Dataset, told: Report) -> Heads:
@@ -34,22 +33,23 @@ def train(setting: Setting) -> Outcome:
     with layout.scope():
         build = watch.lap()
         if spec.feature_cache:
-            parts, known = inputs.features(job, dataset, model, device, report)
+            computed = inputs.features(setting, model)
             extraction = watch.lap()
-            heads = cross_validation.fitted(spec, parts, dataset, fit, report)
-            computed = sum(map(len, parts)) - known
+            heads = cross_validation.fitted(spec, computed.parts, dataset, fit, report)
         else:
+            computed = inputs.FeatureParts([], 0, setting.engine)
             looked = inputs.direct(job, dataset, model, device)
             extraction = watch.lap()
             # Each head runs the backbone, which takes all cores by itself.
             heads = _fit(setting, looked, dataset, report, 1, spent)
-            known = computed = 0
     return Outcome(
         list(zip(job.specs, heads, strict=True)),
         verified,
         Seconds(setting.startup, build, extraction, **spent),
-        features_computed=computed,
-        features_cached=known,
+        features_computed=sum(map(len, computed.parts)) - computed.cached,
+        features_cached=computed.cached,
+        engine=computed.engine,
+        engine_difference=computed.difference,
     )
 
 
@@ -74,7 +74,7 @@ def _fit(
     spec, layout = setting.job.specs[0], setting.device.layout
     train, *held_out = images.splits
     evaluators = [
-        Evaluator(lookup, len(split.labels), layout)
+        Evaluator(lookup, len(split.labels), layout, engine=setting.engine)
         for lookup, split in zip(looked[1:], held_out, strict=True)
     ]
     task = head_training.HeadTask(
@@ -85,6 +85,7 @@ def _fit(
         VARIANTS[spec.variant].width,
         layout,
         len(images.classes),
+        setting.engine,
     )
     seeds = [run_spec.seed for run_spec in setting.job.specs]
     heads = head_training.train(task, spec.recipe, seeds, threads, report)

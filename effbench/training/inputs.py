@@ -6,50 +6,121 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from effbench import cache, provenance
+from effbench.config.precisions import PRECISIONS
 from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Dataset, Rows, Split
+from effbench.engines import proof
+from effbench.engines.engine import TENSORFLOW, Engine
+from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone as backbones
-from effbench.progress import Report
+from effbench.progress import Step
 from effbench.training import evaluate, feature_cache
 from effbench.training.evaluate import Evaluator, Lookup
+from effbench.training.interface import Setting
 from effbench.training.job import Job
 
+# Fewer images are done in TensorFlow before another engine on the CPU has compiled its program.
+MANY = 4_000
 
-def features(
-    job: Job, dataset: Dataset, model: keras.Model, device: Device, report: Report
-) -> tuple[list[np.ndarray], int]:
-    """Features of each split, float32 [n, width]; also says how many were in the cache."""
-    spec = job.specs[0]
-    images = Joined([split.pixels for split in dataset.splits])
-    layout = device.layout
-    batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
-    run = forward(spec, model, device, batch)
-    about = feature_cache.FeatureSet(
+
+@dataclass(frozen=True)
+class FeatureParts:
+    """The features of a job's images.
+
+    Attributes:
+        parts: those of each split, float32 [n, width].
+        cached: how many were in the cache.
+        engine: what computed them.
+        difference: as in `record.Provenance.engine_difference`.
+    """
+
+    parts: list[np.ndarray]
+    cached: int
+    engine: Engine
+    difference: float | None = None
+
+
+def features(setting: Setting, model: keras.Model) -> FeatureParts:
+    """The features of all images of a job, computed by its engine or read from the cache.
+
+    Raises:
+        DeviceError: the engine's are not those of TensorFlow, and no other may take its place.
+        DiskError: they cannot be kept.
+    """
+    spec, engine = setting.job.specs[0], setting.engine
+    images = Joined([split.pixels for split in setting.dataset.splits])
+    with _kept(setting.device) as folder:
+        if setting.choosing and engine.float32_graph and spec.precision == "float32":
+            # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
+            about = _about(setting, images, TENSORFLOW)
+            if len(images) < MANY or feature_cache.begun(folder, about):
+                engine = TENSORFLOW
+        try:
+            extracted, difference = _extracted(setting, model, images, engine, folder)
+        except DeviceError as error:
+            if engine is setting.engine and setting.choosing and engine.float32_graph:
+                setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
+                engine = TENSORFLOW
+                extracted, difference = _extracted(setting, model, images, engine, folder)
+            else:
+                raise
+    ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])
+    return FeatureParts(np.split(extracted.values, ends[:-1]), extracted.cached, engine, difference)
+
+
+def _about(setting: Setting, images: Joined, engine: Engine) -> feature_cache.FeatureSet:
+    """What names the features of a job."""
+    job, spec = setting.job, setting.job.specs[0]
+    return feature_cache.FeatureSet(
         variant=spec.variant,
         weights=job.weights_sha256 or f"random, seed {backbones.RANDOM_WEIGHTS_SEED}",
         image_size=spec.image_size,
         preprocessing=spec.preprocessing,
         precision=spec.precision,
-        device=device.kind,
+        device=setting.device.kind,
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=images.sha256,
         version=feature_cache.VERSION,
+        engine="" if engine is TENSORFLOW else f"{engine.name} {engine.version}",
     )
-    with _kept(device) as folder:
-        extracted = feature_cache.extract(
-            partial(layout.map, run), batch * layout.replicas, images, folder, about, report
+
+
+def _extracted(
+    setting: Setting, model: keras.Model, images: Joined, engine: Engine, folder: Path
+) -> tuple[feature_cache.Features, float | None]:
+    """The features of all images, and how far the engine's are from TensorFlow's."""
+    spec, device = setting.job.specs[0], setting.device
+    replicas = device.layout.replicas
+    batch = feature_cache.batch_size(spec.image_size, device.kind, replicas) * replicas
+    run = forward(spec, model, device, batch // replicas)
+    program = engine.compile(partial(device.layout.map, run))
+    about = _about(setting, images, engine)
+    difference = None
+    if engine is not TENSORFLOW:
+        some = images[: proof.IMAGES]
+        reference = TENSORFLOW.compile(
+            backbones.forward(model, spec.image_size, spec.preprocessing, len(some), device.threads)
         )
-    ends = np.cumsum([len(split.labels) for split in dataset.splits])
-    return np.split(extracted.values, ends[:-1]), extracted.cached
+
+        def compared() -> float:
+            setting.report(Step(f"compare {engine.name} with TensorFlow"))
+            rows = feature_cache.rows(program, some, batch)
+            return proof.difference(rows, reference(some)[0])
+
+        difference = feature_cache.proved(folder, about, compared)
+        proof.check(engine.name, difference, PRECISIONS[spec.precision].tolerance)
+    extracted = feature_cache.extract(program, batch, images, folder, about, setting.report)
+    return extracted, difference
 
 
 class Joined:
@@ -125,13 +196,16 @@ def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Devi
     return gathered(images, layout, forward(spec, model, device, evaluate.batch(layout)))
 
 
-def evaluator(split: Split, spec: RunSpec, model: keras.Model, device: Device) -> Evaluator:
+def evaluator(
+    split: Split, spec: RunSpec, model: keras.Model, device: Device, engine: Engine
+) -> Evaluator:
     """Evaluates the network, as it is at the time, on images in memory or in a file."""
     layout, images = device.layout, split.pixels
     if isinstance(images, Rows):
         run = forward(spec, model, device, evaluate.batch(layout))
-        return Evaluator(run, len(images), layout, images)
-    return Evaluator(backbone(images, spec, model, device), len(images), layout)
+        return Evaluator(run, len(images), layout, images, engine)
+    lookup = backbone(images, spec, model, device)
+    return Evaluator(lookup, len(images), layout, engine=engine)
 
 
 def gathered(values: np.ndarray, layout: Layout, then: backbones.Forward = tf.identity) -> Lookup:

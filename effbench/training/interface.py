@@ -10,6 +10,7 @@ import numpy as np
 from effbench import provenance
 from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Dataset
+from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.progress import Report
@@ -56,6 +57,8 @@ class Outcome:
         features_cached: images whose features were in the cache.
         micro_batch: as in `record.Provenance`.
         resumed: as in `record.Provenance`.
+        engine: what ran the network.
+        engine_difference: as in `record.Provenance`.
     """
 
     runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]]
@@ -65,6 +68,8 @@ class Outcome:
     features_cached: int = 0
     micro_batch: int = 0
     resumed: int = 0
+    engine: Engine = TENSORFLOW
+    engine_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Setting:
         job: the job to be done.
         dataset: its images, limited.
         device: the device, connected.
+        engine: what runs programs on it.
+        choosing: whether a reader left the engine to us, so that another may take its place.
         watch: a stopwatch that has run since the process was started.
         startup: seconds until the device was there.
         report: told of every step.
@@ -88,6 +95,8 @@ class Setting:
     startup: float
     report: Report
     stopped: Callable[[], bool]
+    engine: Engine = TENSORFLOW
+    choosing: bool = False
 
 
 def selected(rule: str, epoch: int, logits: Logits, dataset: Dataset) -> Selected:

@@ -28,6 +28,7 @@ class Job:
         sent: `time.time()` when the process was started.
         replicas: parts that the CPU is divided into, or None for one program on all of it.
         tpu_name: name of the TPU.
+        engine: as in `DeviceOptions`.
         skip_unreadable: leave out photos that cannot be read.
         micro_batch: replaces that of the runs where memory is short; None keeps theirs.
         execution: checkpoints and logs, of a network that trains as a whole; the room for pixels.
@@ -42,6 +43,7 @@ class Job:
     sent: float
     replicas: int | None = None
     tpu_name: str = LOCAL
+    engine: str = "auto"
     skip_unreadable: bool = False
     micro_batch: int | None = None
     execution: ExecutionOptions = field(default_factory=ExecutionOptions)

@@ -42,10 +42,11 @@ def train(setting: Setting) -> Outcome:
         spent["evaluate"] += watch.lap()
         return [Finished((scores,), (), {0: logits}, [head.kernel, head.bias], search)]
 
-    model, verified = frozen_backbone.load(job, dataset, device.layout)
+    model, verified = frozen_backbone.load(job, dataset, device.layout, setting.engine)
     with device.layout.scope():
         build = watch.lap()
-        parts, known = inputs.features(job, dataset, model, device, setting.report)
+        computed = inputs.features(setting, model)
+        parts = computed.parts
         check(f"pooled features of {spec.variant}", parts, dataset)
         extraction = watch.lap()
         solved = cross_validation.fitted(spec, parts, dataset, fit, setting.report)
@@ -53,8 +54,10 @@ def train(setting: Setting) -> Outcome:
         list(zip(job.specs, solved, strict=True)),
         verified,
         Seconds(setting.startup, build, extraction, **spent),
-        features_computed=sum(map(len, parts)) - known,
-        features_cached=known,
+        features_computed=sum(map(len, parts)) - computed.cached,
+        features_cached=computed.cached,
+        engine=computed.engine,
+        engine_difference=computed.difference,
     )
 
 

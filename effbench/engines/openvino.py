@@ -1,0 +1,83 @@
+"""Forward passes of frozen backbones by OpenVINO, on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import openvino
+
+from effbench.cpu import cores
+from effbench.engines.engine import TENSORFLOW, Function, Loop, Program
+from effbench.errors import DeviceError
+from effbench.hardware import machine
+from effbench.hardware.tensorflow_setup import tf
+
+# What OpenVINO calls our precisions.
+_PRECISIONS = {"float32": "f32", "mixed_bfloat16": "bf16"}
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16; others would compute in float32 and not say so."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenvinoEngine:
+    """Functions whose variables never change: their values are part of the compiled program."""
+
+    name = "openvino"
+    version = openvino.get_version()
+    float32_graph = True
+
+    def __init__(self, precision: str) -> None:
+        """`precision` is a row of `PRECISIONS`; the functions themselves compute in float32.
+
+        Raises:
+            DeviceError: the CPU has no such precision.
+        """
+        if precision == "mixed_bfloat16" and not has_bfloat16():
+            raise DeviceError(
+                "OpenVINO computes in bfloat16 on a CPU that does",
+                machine.cpu_name(),
+                "use --precision float32, or --engine tensorflow, which imitates it",
+            )
+        self._options = {
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+            "INFERENCE_NUM_THREADS": cores(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+
+    def compile(self, function: Function) -> Program:
+        """As `Engine` says."""
+        programs: dict[tuple[tuple[int, ...], ...], openvino.CompiledModel] = {}
+
+        def run(*arrays: np.ndarray) -> list[np.ndarray]:
+            shapes = tuple(array.shape for array in arrays)
+            if shapes not in programs:
+                specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+                programs[shapes] = self._compiled(function, specs)
+            results = programs[shapes](list(arrays))
+            return [np.array(results[port]) for port in programs[shapes].outputs]
+
+        return run
+
+    def loop(self, step: Function) -> Loop:
+        """A step changes variables, so TensorFlow takes it."""
+        return TENSORFLOW.loop(step)
+
+    def settle(self) -> None:
+        """Does nothing: programs change no variable."""
+
+    def refresh(self, variables: Iterable[tf.Variable]) -> None:
+        """Does nothing: what a frozen backbone is made of is assigned before it is compiled."""
+
+    def _compiled(self, function: Function, specs: list[tf.TensorSpec]) -> openvino.CompiledModel:
+        concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
+        whole = openvino.convert_model(concrete)
+        # Every custom gradient of the graph is an output of it, too.
+        names = [tensor.name for tensor in concrete.outputs]
+        ports = [next(port for port in whole.outputs if name in port.names) for name in names]
+        model = openvino.Model(
+            [port.get_node().input_value(0) for port in ports], whole.get_parameters(), ""
+        )
+        return openvino.Core().compile_model(model, "CPU", self._options)
