@@ -89,8 +89,8 @@ def _write_split(inspected: Inspected, path: Path) -> None:
     from effbench.files import write_atomically
 
     if inspected.division is None:
-        problem = inspected.inspection.problems[-1]
-        raise DataError("there is no split to write", problem, f"{path} was not written")
+        problems = " ".join(inspected.inspection.problems)
+        raise DataError("there is no split to write", problems, f"{path} was not written")
     images = inspected.division.images
     titles = ("file_name", "label", "split", "group")
     rows = tuple((image.name, image.label, image.split, image.group) for image in images)
