@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.commandline import one_line
 from support.pictures import fill, put
 
 from effbench.data import montage
@@ -96,6 +97,18 @@ def test_the_montage_is_an_image(root, run, tmp_path, monkeypatch):
     assert (
         "shows the first 1 of 2 classes" in run("data", root, "--montage", tmp_path / "m.png").err
     )
+
+
+@pytest.mark.parametrize(("name", "style"), [("m.JPG", "JPEG"), ("m.webp", "WEBP")])
+def test_the_montage_is_what_its_name_says(name, style, root, run, tmp_path):
+    assert run("data", root, "--montage", tmp_path / name).code == 0
+    assert Image.open(tmp_path / name).format == style
+
+
+def test_a_montage_of_another_name_is_refused_before_any_image_is_read(root, run, tmp_path):
+    done = run("data", root, "--montage", tmp_path / "m.pdf")
+    one_line(done, 2, "m.pdf; end it in .png, .jpg, .jpeg or .webp")
+    assert not (tmp_path / "m.pdf").exists()
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -160,7 +160,7 @@ def test_the_montage_shows_nine_of_each_class(tmp_path):
     for name, count in colours.items():
         for number in range(count):
             put(tmp_path / "photos" / name / f"{number}.png", Image.new("RGB", (50, 50), name))
-    sheet = Image.open(io.BytesIO(montage.montage(inspected(tmp_path / "photos").survey)))
+    sheet = Image.open(io.BytesIO(montage.montage(inspected(tmp_path / "photos").survey, "PNG")))
     pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
     area = 112 * 112
     assert (pixels == (255, 0, 0)).all(axis=1).sum() == 9 * area
@@ -170,5 +170,5 @@ def test_the_montage_shows_nine_of_each_class(tmp_path):
 def test_the_montage_of_many_classes_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(montage, "MOST_CLASSES", 2)
     root = fill(tmp_path / "photos", {"a": 1, "b": 1, "c": 1})
-    sheet = Image.open(io.BytesIO(montage.montage(inspected(root).survey)))
+    sheet = Image.open(io.BytesIO(montage.montage(inspected(root).survey, "PNG")))
     assert sheet.height == 2 * 138 + 4
