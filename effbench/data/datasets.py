@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effbench.data import links
 from effbench.data.outline import Outline
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
@@ -75,6 +76,8 @@ def source(data: str, directory: Path | None = None) -> tuple[str, Path | None]:
         return data, directory.resolve() if directory else None
     path = Path(data).expanduser()
     if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv")):
+        if problem := links.broken(path):
+            raise UsageError(problem, data, "name a folder of photos, or a .csv table of them")
         raise _unknown(data)
     if directory is not None:
         rule = "--data-dir says where a dataset with a name is"

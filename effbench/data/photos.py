@@ -12,7 +12,7 @@ import numpy as np
 
 from effbench import cache
 from effbench.config.geometry import Geometry
-from effbench.data import image_folders, image_table, pixel_cache
+from effbench.data import image_folders, image_table, links, pixel_cache
 from effbench.data.decoding import begins_like_an_image
 from effbench.data.listing import SPLITS, ListedImage, Listing, some
 from effbench.data.outline import Outline
@@ -86,7 +86,8 @@ def listed(source: Path) -> Listing:
         raise DataError("photos come in a folder", some([str(source)]), image_folders.LAYOUT)
     if source.exists():
         return image_table.read(source)
-    raise DataError("no such folder or CSV", some([str(source)]), image_folders.LAYOUT)
+    rule = links.broken(source) or "no such folder or CSV"
+    raise DataError(rule, some([str(source)]), image_folders.LAYOUT)
 
 
 def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Dataset:
