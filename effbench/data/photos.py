@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from effbench import cache
 from effbench.config.geometry import Geometry
-from effbench.data import image_folders, image_table, links, pixel_cache
+from effbench.data import folds, image_folders, image_table, links, pixel_cache
 from effbench.data.decoding import begins_like_an_image
 from effbench.data.listing import SPLITS, ListedImage, Listing, some
 from effbench.data.outline import Outline
@@ -22,7 +23,7 @@ from effbench.data.splits import Dataset, Split, label_dtype
 from effbench.data.splitting import Attempt, Division, attempted, divide
 from effbench.data.survey import Survey, named_like_an_image, survey
 from effbench.errors import DataError
-from effbench.progress import Report
+from effbench.progress import Report, silent
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,21 @@ def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Data
         DiskError: the cache cannot be written.
     """
     return of(listed(source), report, skip_unreadable=skip_unreadable)
+
+
+def pooled(source: Path) -> Split:
+    """All images of a folder or a CSV that can be read, as a cross-validation numbers them.
+
+    Raises:
+        DataError, DiskError: as for `load`.
+    """
+    dataset = load(source, silent, skip_unreadable=True)
+    parts = [part.images for part in dataset.splits if isinstance(part.images, PhotoFiles)]
+    names, hashes = (
+        tuple(chain.from_iterable(values))
+        for values in zip(*((part.names, part.hashes) for part in parts), strict=True)
+    )
+    return replace(folds.pooled(dataset).train, images=PhotoFiles(parts[0].root, names, hashes))
 
 
 def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> Dataset:
