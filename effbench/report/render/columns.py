@@ -107,7 +107,8 @@ COST: dict[str, Text] = {
 # Columns that a table leaves out where no row has them.
 _OPTIONAL = {
     *("published acc-test", "published", "same as", "marks", "dollars"),
-    *("acc-val", "acc-test", "test", "test interval", "top-5 interval", "val interval"),
+    *("acc-val", "acc-test", "test", "test interval", "val interval"),
+    *("top-5", "top-5 interval"),
     *("seeds", "epoch", "L2"),
 }
 # Columns that a table leaves out where all rows have the same.
