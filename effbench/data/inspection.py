@@ -93,6 +93,7 @@ class Inspection:
         by_number: whether that is the order of numbers; else it is that of letters.
         made: splits that the source does not have and that are made.
         split_sha256: hash of the split; "" where nobody can train on it.
+        groups: number of groups of images that stay on one side; 0 where no image is in one.
         sides: of all images that can be read.
         formats: number of images by format.
         upsampled: for each native size.
@@ -111,6 +112,7 @@ class Inspection:
     by_number: bool
     made: tuple[str, ...]
     split_sha256: str
+    groups: int
     sides: tuple[Range, ...]
     formats: dict[str, int]
     upsampled: tuple[Upsampling, ...]
@@ -159,6 +161,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         by_number=by_number(seen.listing.classes),
         made=attempt.made,
         split_sha256=division.sha256 if division else "",
+        groups=len({image.group for image in images if image.group}),
         sides=_sides(seen.images),
         formats=dict(Counter(row.look.format for row in seen.images).most_common()),
         upsampled=_upsampled(seen.images),

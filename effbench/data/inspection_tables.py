@@ -166,6 +166,9 @@ def _split_notes(inspection: Inspection) -> Iterator[str]:
             f"The splits made here: {', '.join(inspection.made)}; stratified by class, always the "
             "same."
         )
+    if inspection.groups:
+        groups = _several(inspection.groups, "group")
+        yield f"Images come in {groups}: each stays in one split, and intervals are over them."
     if not any(count.test for count in inspection.classes):
         yield "There is no test split: nothing that comes out may be called a test accuracy."
     if inspection.split_sha256:

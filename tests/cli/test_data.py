@@ -77,7 +77,9 @@ def test_a_written_split_keeps_groups(root, run, tmp_path):
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     lines = (f"{name},{name[:4]},g{number // 2}\n" for number, name in enumerate(names))
     put(root / "t.csv", ("file_name,label,group\n" + "".join(lines)).encode())
-    assert run("data", root / "t.csv", "--write-split", root / "split.csv").code == 0
+    done = run("data", root / "t.csv", "--write-split", root / "split.csv")
+    assert done.code == 0
+    assert "- Images come in 15 groups: each stays in one split, and " in done.out
     rows = list(csv.DictReader((root / "split.csv").open()))
     assert [row["group"] for row in rows] == [f"g{number // 2}" for number in range(30)]
 
