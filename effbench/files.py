@@ -25,7 +25,15 @@ _FORBIDDEN = f"name a directory that can be written {_FLAGS}"
 _FILE = f"name a directory, not a file {_FLAGS}"
 
 
+_LIMITED = f"raise the limit (ulimit -f), or name a directory on another disk {_FLAGS}"
+
+
+# A file that may not grow: the disk is full, or a limit is reached.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 _DISK_HINTS = {
+    errno.EFBIG: _LIMITED,
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EROFS: _FORBIDDEN,

@@ -94,8 +94,8 @@ def cases(options: StepOptions) -> list[Case]:
         UsageError: there is no such thing.
     """
     rows = select(options.variants)
-    sizes = numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048)
-    batches = numbers("--batch-size", options.batch_sizes, 1, 2**16)
+    sizes = numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048, "96,224")
+    batches = numbers("--batch-size", options.batch_sizes, 1, 2**16, "32,64")
     precisions = _listed(options.precisions)
     for precision in precisions:
         if precision not in PRECISIONS:
@@ -285,8 +285,8 @@ def _listed(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
-def numbers(flag: str, text: str, low: int, high: int) -> list[int]:
-    """Comma-separated whole numbers, each once.
+def numbers(flag: str, text: str, low: int, high: int, example: str) -> list[int]:
+    """Comma-separated whole numbers, each once; `example` is one that is right.
 
     Raises:
         UsageError: they are none, or not from `low` to `high`.
@@ -297,6 +297,6 @@ def numbers(flag: str, text: str, low: int, high: int) -> list[int]:
         values = [low - 1]
     if min(values) < low or max(values) > high:
         raise UsageError(
-            f"{flag} takes whole numbers from {low} to {high}", text, "write e.g. 96,224"
+            f"{flag} takes whole numbers from {low} to {high}", text, f"write e.g. {example}"
         )
     return values

@@ -138,7 +138,7 @@ def bench_photos(
     """Time the decoding of photos, their feeding to training steps, and the steps."""
     from effbench.bench import photo_timing, step
 
-    counts = step.numbers("--images", images, 1_000, 1_000_000)
+    counts = step.numbers("--images", images, 1_000, 1_000_000, "1000,5000")
     _print_comparison(photo_timing.photos(counts, image_size, batch_size, steps))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -132,7 +133,9 @@ def show(table: Table, among: Sequence[Table] = ()) -> list[str]:
         for column in set(part.columns) - set(fitted(part, width).columns)
     }
     kept = [column.title for column in table.columns if column.title not in hidden]
-    drawn = grid(table.only(kept), width)
+    if table.caption:  # a table's title would be broken to the width of its columns
+        say(Text(table.caption, "bold"))
+    drawn = grid(replace(table.only(kept), caption=""), width)
     # A console that is no terminal would make it as narrow as one.
     drawn.width = out.measure(drawn, options=out.options.update(width=width)).maximum
     out.print(drawn, crop=False)

@@ -33,7 +33,12 @@ def data(
         bool, typer.Option("--near", help="Find images that look the same, too.")
     ] = False,
     montage: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a PNG with nine images of a class.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write a picture with nine images of each class: a .png, .jpg or .webp.",
+        ),
     ] = None,
     write_split: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the splits as a CSV.")
@@ -45,7 +50,9 @@ def data(
 ) -> None:
     """Check images of your own: counts, sizes, unreadable files, duplicates, splits."""
     from effbench.data import inspection
+    from effbench.data.montage import format_of
 
+    style = format_of(montage) if montage else ""
     with Display(err, 0, quiet=False, verbose=False) as display:
         inspected = inspection.inspect(
             source, partial(display.step, "data"), near=near, skip_unreadable=skip_unreadable
@@ -55,7 +62,7 @@ def data(
     else:
         _print(inspected)
     if montage:
-        _write_montage(inspected, montage)
+        _write_montage(inspected, montage, style)
     if write_split:
         _write_split(inspected, write_split)
     if inspected.inspection.problems:
@@ -75,11 +82,11 @@ def _print(inspected: Inspected) -> None:
         say(problem, Text("wrong ", "red"))
 
 
-def _write_montage(inspected: Inspected, path: Path) -> None:
+def _write_montage(inspected: Inspected, path: Path, style: str) -> None:
     from effbench.data.montage import MOST_CLASSES, montage
     from effbench.files import write_atomically
 
-    write_atomically(path, montage(inspected.survey))
+    write_atomically(path, montage(inspected.survey, style))
     classes = len(inspected.survey.listing.classes)
     if classes > MOST_CLASSES:
         say(f"{path} shows the first {MOST_CLASSES} of {classes:,} classes", console=err)
@@ -89,8 +96,8 @@ def _write_split(inspected: Inspected, path: Path) -> None:
     from effbench.files import write_atomically
 
     if inspected.division is None:
-        problem = inspected.inspection.problems[-1]
-        raise DataError("there is no split to write", problem, f"{path} was not written")
+        problems = " ".join(inspected.inspection.problems)
+        raise DataError("there is no split to write", problems, f"{path} was not written")
     images = inspected.division.images
     titles = ("file_name", "label", "split", "group")
     rows = tuple((image.name, image.label, image.split, image.group) for image in images)

@@ -10,6 +10,7 @@ from typing import NoReturn
 from effbench.cli.interruption import NOTHING
 from effbench.errors import EffbenchError, Interrupted, one_line
 from effbench.failures import FailureKind
+from effbench.files import NO_ROOM
 from effbench.lean_imports import lean
 
 
@@ -19,15 +20,27 @@ def main() -> None:
         signal.signal(number, _interrupted)
     try:
         code = _run()
+        sys.stdout.flush()
     except EffbenchError as error:
         _fail(str(error), error.exit_code)
     except Interrupted as error:
         code = FailureKind.INTERRUPTED.handling.exit_code
         _fail(f"interrupted: {str(error) or NOTHING}", code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _drop_output()
+        what = error.filename or "what is printed"
+        _fail(f"cannot write {what}: {error.strerror}; free some space there", 1)
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Sends what is still to be printed nowhere, so that the end of the process says no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted(*_: object) -> NoReturn:

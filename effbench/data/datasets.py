@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effbench.data import links
 from effbench.data.outline import Outline
 from effbench.errors import UsageError
 from effbench.progress import Report, silent
@@ -75,6 +76,8 @@ def source(data: str, directory: Path | None = None) -> tuple[str, Path | None]:
         return data, directory.resolve() if directory else None
     path = Path(data).expanduser()
     if not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv")):
+        if problem := links.broken(path):
+            raise UsageError(problem, data, "name a folder of photos, or a .csv table of them")
         raise _unknown(data)
     if directory is not None:
         rule = "--data-dir says where a dataset with a name is"
@@ -92,24 +95,30 @@ def _unknown(name: str) -> UsageError:
     )
 
 
-def at_hand(name: str, directory: Path | None = None) -> Split | None:
+def at_hand(name: str, directory: Path | None = None, *, folds: int = 0) -> Split | None:
     """The images that the dataset called `name` is judged by; None where they are not at hand.
 
-    They are its test images, or those of validation where there is no test split.
+    They are its test images, or those of validation where there is no test split; of a
+    cross-validation all, of photos only.
 
     Nothing is downloaded.
 
     Args:
         name: name of a dataset; one that is not in `DATASETS` is at hand in `directory` only.
         directory: as for `load`.
+        folds: of a cross-validation; else 0.
 
     Raises:
         DataError: the files are damaged, or not in `directory`.
     """
     if name in DATASETS:
-        return DATASETS[name].at_hand(directory)
+        return None if folds else DATASETS[name].at_hand(directory)
     if directory is None:
         return None
+    if folds:
+        from effbench.data.photos import pooled
+
+        return pooled(directory)
     # Those that cannot be read were refused, or judge nothing.
     dataset = load(name, directory, skip_unreadable=True)
     return dataset.test or dataset.validation

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from effbench.config.geometry import Geometry
+from effbench.data import links
 from effbench.data.decoding import Picture, UnreadableImageError, decode
 from effbench.data.fitting import fitted
 
@@ -156,7 +157,8 @@ def content(path: str) -> bytes:
             raise UnreadableImageError(f"larger than an image: {status.st_size / 1e9:.1f} GB")
         return Path(path).read_bytes()
     except OSError as error:
-        raise UnreadableImageError(error.strerror or repr(error)) from error
+        reason = links.broken(Path(path)) or error.strerror or repr(error)
+        raise UnreadableImageError(reason) from error
 
 
 def _look(path: str) -> Look:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from effbench.data import links
+from effbench.data.decoding import ENDINGS
 from effbench.data.listing import (
     SPLIT_NAMES,
     ListedImage,
@@ -33,7 +35,7 @@ def read(root: Path) -> Listing:
 
     Raises:
         DataError: there are no classes, splits and classes stand side by side, links go in a
-            circle, or a folder cannot be read.
+            circle or lead nowhere, or a folder cannot be read.
     """
     walk = _Walk(root)
     folders, beside = walk.entries("")
@@ -67,7 +69,7 @@ def files(root: Path) -> list[str]:
     """The names of all files in a folder and in those within it, hidden ones passed over.
 
     Raises:
-        DataError: links go in a circle, or a folder cannot be read.
+        DataError: links go in a circle or lead nowhere, or a folder cannot be read.
     """
     return list(_Walk(root).files(""))
 
@@ -108,12 +110,21 @@ class _Walk:
                         self.hidden += 1
                         continue
                     name = in_unicode(f"{folder}/{entry.name}".lstrip("/"))
+                    _refuse_broken(entry, name)
                     (folders if _is_folder(entry) else files).append(name)
         except OSError as error:
             shown = some([str(self.root / folder)])
             problem = error.strerror or repr(error)
             raise DataError("a folder cannot be read", f"{shown} ({problem})", LAYOUT) from error
         return sorted(folders), sorted(files)
+
+
+def _refuse_broken(entry: os.DirEntry[str], name: str) -> None:
+    """Refuses a link that might have been a folder of images; images are looked at one by one."""
+    if entry.is_symlink() and Path(name).suffix.lower() not in ENDINGS:
+        problem = links.broken(Path(entry.path))
+        if problem:
+            raise DataError(problem, some([name]), "mend or remove it")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

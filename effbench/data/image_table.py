@@ -56,8 +56,9 @@ def read(path: Path) -> Listing:
     root = path.parent
     missing = _missing(root, images)
     if missing:
+        files = "a file that is" if len(missing) == 1 else f"{len(missing):,} files that are"
         raise DataError(
-            f"the CSV names {len(missing):,} files that are not there",
+            f"the CSV names {files} not there",
             some(missing),
             f"names are relative to the CSV's folder, {root}",
         )

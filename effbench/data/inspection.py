@@ -14,7 +14,6 @@ from effbench.data import near_duplicates, photos
 from effbench.data.listing import SPLITS, ListedImage, by_number
 from effbench.data.splitting import Division
 from effbench.data.survey import Survey, SurveyedImage, survey
-from effbench.errors import DataError
 from effbench.progress import Report
 
 
@@ -93,7 +92,8 @@ class Inspection:
         classes: in the order of their labels.
         by_number: whether that is the order of numbers; else it is that of letters.
         made: splits that the source does not have and that are made.
-        split_sha256: hash of the split; "" where there is none.
+        split_sha256: hash of the split; "" where nobody can train on it.
+        groups: number of groups of images that stay on one side; 0 where no image is in one.
         sides: of all images that can be read.
         formats: number of images by format.
         upsampled: for each native size.
@@ -112,6 +112,7 @@ class Inspection:
     by_number: bool
     made: tuple[str, ...]
     split_sha256: str
+    groups: int
     sides: tuple[Range, ...]
     formats: dict[str, int]
     upsampled: tuple[Upsampling, ...]
@@ -147,26 +148,20 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         DiskError: the cache cannot be written.
     """
     seen = survey(photos.listed(source), report)
-    problems: list[str] = []
-    division: Division | None = None
-    try:
-        if not skip_unreadable:
-            photos.check_readable(seen)
-    except DataError as error:
-        problems.append(str(error))
-    try:
-        photos.check_classes(seen.listing.classes, (row.listed for row in seen.images))
-        division = photos.divided(seen)
-    except DataError as error:
-        problems.append(str(error))
-    images = division.images if division else tuple(row.listed for row in seen.images)
+    attempt = photos.attempt(seen)
+    listed = [row.listed for row in seen.images]
+    fatal = (*photos.empty_classes(seen.listing.classes, listed), *attempt.problems)
+    division = None if fatal else attempt.division()
+    skipped = () if skip_unreadable else photos.unreadable(seen)
+    images = attempt.images
     inspection = Inspection(
         source=str(source),
         images=len(images),
         classes=_classes(seen.listing.classes, images),
         by_number=by_number(seen.listing.classes),
-        made=division.made if division else (),
+        made=attempt.made,
         split_sha256=division.sha256 if division else "",
+        groups=len({image.group for image in images if image.group}),
         sides=_sides(seen.images),
         formats=dict(Counter(row.look.format for row in seen.images).most_common()),
         upsampled=_upsampled(seen.images),
@@ -176,7 +171,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         hidden=seen.listing.hidden,
         alike=_alike(seen.images, images),
         near=_near(seen, images, report) if near else None,
-        problems=tuple(problems),
+        problems=tuple(map(str, (*skipped, *fatal))),
     )
     return Inspected(inspection, seen, division)
 

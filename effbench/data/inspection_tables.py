@@ -92,7 +92,9 @@ def _several(count: int, what: str, ending: str = "s") -> str:
 
 def split_known(inspection: Inspection) -> bool:
     """Whether every image is in a split."""
-    return bool(inspection.split_sha256)
+    return all(
+        count.images == count.train + count.validation + count.test for count in inspection.classes
+    )
 
 
 def _sides(inspection: Inspection) -> Table:
@@ -164,9 +166,13 @@ def _split_notes(inspection: Inspection) -> Iterator[str]:
             f"The splits made here: {', '.join(inspection.made)}; stratified by class, always the "
             "same."
         )
+    if inspection.groups:
+        groups = _several(inspection.groups, "group")
+        yield f"Images come in {groups}: each stays in one split, and intervals are over them."
     if not any(count.test for count in inspection.classes):
         yield "There is no test split: nothing that comes out may be called a test accuracy."
-    yield f"SHA-256 of the split: {inspection.split_sha256}"
+    if inspection.split_sha256:
+        yield f"SHA-256 of the split: {inspection.split_sha256}"
 
 
 def _balance(inspection: Inspection) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -11,19 +12,42 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from effbench.data.decoding import UnreadableImageError, decode
 from effbench.data.listing import printable
 from effbench.data.survey import Survey, SurveyedImage
+from effbench.errors import UsageError
 
 ACROSS = 9
 # More classes would make a picture that no program opens.
 MOST_CLASSES = 100
+# Formats by the ending of a file's name, as Pillow calls them.
+FORMATS: Mapping[str, str] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _SIDE = 112
 _GAP = 4
 _TEXT = 22
 
 
-def montage(seen: Survey) -> bytes:
-    """A PNG with a row for each of the first `MOST_CLASSES` classes: its name and nine images.
+def format_of(path: Path) -> str:
+    """The format that the name of a picture's file says.
+
+    Raises:
+        UsageError: it says none that we write.
+    """
+    name = FORMATS.get(path.suffix.lower())
+    if name is None:
+        *others, last = FORMATS
+        endings = f"{', '.join(others)} or {last}"
+        raise UsageError(
+            "--montage must be the name of a picture", str(path), f"end it in {endings}"
+        )
+    return name
+
+
+def montage(seen: Survey, style: str) -> bytes:
+    """A picture with a row for each of the first `MOST_CLASSES` classes: its name and nine images.
 
     The nine are spread evenly over the class's files in the order of their names.
+
+    Args:
+        seen: the images.
+        style: a value of `FORMATS`.
     """
     classes = seen.listing.classes[:MOST_CLASSES]
     rows: dict[str, list[SurveyedImage]] = {label: [] for label in classes}
@@ -44,7 +68,7 @@ def montage(seen: Survey) -> bytes:
             if thumbnail:
                 sheet.paste(thumbnail, (_GAP + column * pitch, top + _TEXT))
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    sheet.save(buffer, style)
     return buffer.getvalue()
 
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from effbench import cache
 from effbench.config.geometry import Geometry
-from effbench.data import image_folders, image_table, pixel_cache
+from effbench.data import folds, image_folders, image_table, links, pixel_cache
 from effbench.data.decoding import begins_like_an_image
 from effbench.data.listing import SPLITS, ListedImage, Listing, some
 from effbench.data.outline import Outline
 from effbench.data.pixel_cache import ImageFile
 from effbench.data.pixel_rows import PixelRows
 from effbench.data.splits import Dataset, Split, label_dtype
-from effbench.data.splitting import Division, divide
+from effbench.data.splitting import Attempt, Division, attempted, divide
 from effbench.data.survey import Survey, named_like_an_image, survey
 from effbench.errors import DataError
-from effbench.progress import Report
+from effbench.progress import Report, silent
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def listed(source: Path) -> Listing:
         raise DataError("photos come in a folder", some([str(source)]), image_folders.LAYOUT)
     if source.exists():
         return image_table.read(source)
-    raise DataError("no such folder or CSV", some([str(source)]), image_folders.LAYOUT)
+    rule = links.broken(source) or "no such folder or CSV"
+    raise DataError(rule, some([str(source)]), image_folders.LAYOUT)
 
 
 def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Dataset:
@@ -104,12 +106,27 @@ def load(source: Path, report: Report, *, skip_unreadable: bool = False) -> Data
     return of(listed(source), report, skip_unreadable=skip_unreadable)
 
 
+def pooled(source: Path) -> Split:
+    """All images of a folder or a CSV that can be read, as a cross-validation numbers them.
+
+    Raises:
+        DataError, DiskError: as for `load`.
+    """
+    dataset = load(source, silent, skip_unreadable=True)
+    parts = [part.images for part in dataset.splits if isinstance(part.images, PhotoFiles)]
+    names, hashes = (
+        tuple(chain.from_iterable(values))
+        for values in zip(*((part.names, part.hashes) for part in parts), strict=True)
+    )
+    return replace(folds.pooled(dataset).train, images=PhotoFiles(parts[0].root, names, hashes))
+
+
 def of(listing: Listing, report: Report, *, skip_unreadable: bool = False) -> Dataset:
     """The images of a listing, split, as `load` describes it."""
     seen = survey(listing, report)
     if not skip_unreadable:
-        check_readable(seen)
-    check_classes(listing.classes, (row.listed for row in seen.images))
+        _refuse(unreadable(seen))
+    _refuse(empty_classes(listing.classes, (row.listed for row in seen.images)))
     return _dataset(seen, divided(seen))
 
 
@@ -133,7 +150,7 @@ def outline(source: Path) -> Outline:
         or named_like_an_image(image.name)
         or begins_like_an_image(listing.root / image.name)
     ]
-    check_classes(listing.classes, images)
+    _refuse(empty_classes(listing.classes, images))
     division = divide(images, [image.name for image in images])
     counts = Counter(image.split for image in division.images)
     return Outline(tuple(counts[split] for split in SPLITS if counts[split]), len(listing.classes))
@@ -145,42 +162,50 @@ def divided(seen: Survey) -> Division:
     Raises:
         DataError: it cannot be done.
     """
-    return divide([row.listed for row in seen.images], [row.look.pixels for row in seen.images])
+    return divide(*_of_survey(seen))
 
 
-def check_readable(seen: Survey) -> None:
-    """Checks that every image can be read.
+def attempt(seen: Survey) -> Attempt:
+    """What `divided` would do, with all that it would refuse."""
+    return attempted(*_of_survey(seen))
 
-    Raises:
-        DataError: some cannot.
-    """
+
+def _of_survey(seen: Survey) -> tuple[list[ListedImage], list[str]]:
+    """The readable images, and for each a text of its pixels."""
+    return [row.listed for row in seen.images], [row.look.pixels for row in seen.images]
+
+
+def unreadable(seen: Survey) -> Iterator[DataError]:
+    """The problem that some images cannot be read, if it is so."""
     if not seen.unreadable:
         return
     reasons = [f"{row.listed.name} ({row.look.problem})" for row in seen.unreadable]
-    raise DataError(
+    yield DataError(
         f"{len(reasons):,} of {len(reasons) + len(seen.images):,} images cannot be read",
         some(reasons),
         "mend or remove them, or leave them out with --skip-unreadable; effbench data names all",
     )
 
 
-def check_classes(classes: Sequence[str], images: Iterable[ListedImage]) -> None:
-    """Checks that there are classes to tell apart.
+def empty_classes(classes: Sequence[str], images: Iterable[ListedImage]) -> Iterator[DataError]:
+    """The problems that there are less than two classes, or that some have no images.
 
     Args:
         classes: all that the source names.
         images: those that can be read.
-
-    Raises:
-        DataError: there are less than two, or one has no images.
     """
     if len(classes) < 2:
-        raise DataError("there must be two classes or more", some(classes), image_folders.LAYOUT)
+        yield DataError("there must be two classes or more", some(classes), image_folders.LAYOUT)
     empty = sorted(set(classes) - {image.label for image in images})
     if empty:
-        raise DataError(
+        yield DataError(
             "classes without a readable image", some(empty), "add images, or remove the class"
         )
+
+
+def _refuse(problems: Iterable[DataError]) -> None:
+    for problem in problems:
+        raise problem
 
 
 def _dataset(seen: Survey, division: Division) -> Dataset:

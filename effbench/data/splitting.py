@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +35,9 @@ ENOUGH = (
     f"{TENTHS} images of a class are always enough (a group counts as one); add some, or say "
     "which image is in which split"
 )
+EVERYWHERE = (
+    "every class must be in every split: move some of its images there, or remove the class"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,31 @@ class Division:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """Images with the splits that they have or could be given, and what is wrong with these.
+
+    Attributes:
+        images: in the order that they came in; without a split where none could be made.
+        made: the splits that the source did not make.
+        problems: why nobody can train on them, a line each.
+    """
+
+    images: tuple[ListedImage, ...]
+    made: tuple[str, ...]
+    problems: tuple[DataError, ...]
+
+    def division(self) -> Division:
+        """The images, fit to be trained on.
+
+        Raises:
+            DataError: the first of the problems.
+        """
+        for problem in self.problems:
+            raise problem
+        return Division(self.images, self.made, _sha256(self.images))
+
+
 def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
     """Gives each image a split, stratified by class, always the same, whole groups on one side.
 
@@ -64,25 +92,40 @@ def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
         DataError: there is no training split, a group is in two splits, or a class is not in each
             split.
     """
+    return attempted(images, alike).division()
+
+
+def attempted(images: Sequence[ListedImage], alike: Sequence[str]) -> Attempt:
+    """What `divide` would do, with all that it would refuse; it takes the same."""
+    listed = images
     given = tuple(split for split in SPLITS if any(image.split == split for image in images))
+    problems = []
     if given and "train" not in given:
-        raise DataError(
-            "there is no training split",
-            f"only {' and '.join(given)}",
-            "name one train, or leave the splits out to have them made",
+        problems.append(
+            DataError(
+                "there is no training split",
+                f"only {' and '.join(given)}",
+                "name one train, or leave the splits out to have them made",
+            )
         )
     parts = DIVISIONS.get(given)
     made = tuple(split for split in SPLITS if parts and split in parts and split not in given)
-    if parts:
-        pool = [index for index, image in enumerate(images) if image.split in ("", "train")]
-        chosen = _parts([images[index] for index in pool], [alike[index] for index in pool], parts)
-        divided = list(images)
-        for index, split in zip(pool, chosen, strict=True):
-            divided[index] = replace(images[index], split=split)
-        images = divided
-    _groups_are_whole(images)
-    _classes_are_everywhere(images, made)
-    return Division(tuple(images), made, _sha256(images))
+    pool = [index for index, image in enumerate(images) if image.split in ("", "train")]
+    if parts and pool:
+        try:
+            chosen = _parts(
+                [images[index] for index in pool], [alike[index] for index in pool], parts
+            )
+        except DataError as error:
+            problems.append(error)
+            made = ()
+        else:
+            divided = list(images)
+            for index, split in zip(pool, chosen, strict=True):
+                divided[index] = replace(images[index], split=split)
+            images = divided
+    problems += [*_broken_groups(images), *_missing_classes(listed, images, made)]
+    return Attempt(tuple(images), made, tuple(problems))
 
 
 def _parts(
@@ -125,29 +168,51 @@ def _shares(labels: np.ndarray, parts: Sequence[str]) -> list[str]:
     return splits
 
 
-def _groups_are_whole(images: Sequence[ListedImage]) -> None:
+def _broken_groups(images: Sequence[ListedImage]) -> Iterator[DataError]:
     splits: dict[str, str] = {}
+    broken: dict[str, str] = {}
     for image in images:
         if image.group and splits.setdefault(image.group, image.split) != image.split:
-            where = f"{some([image.group])} in {splits[image.group]} and {image.split}"
-            raise DataError(
-                "a group is in two splits", where, "move its images to one side: they are alike"
-            )
+            where = f"{image.group} in {splits[image.group]} and {image.split}"
+            broken.setdefault(image.group, where)
+    if broken:
+        rule = "a group is in two splits" if len(broken) == 1 else "groups are in two splits"
+        hint = "move its images to one side: they are alike"
+        yield DataError(rule, some([*broken.values()]), hint)
 
 
-def _classes_are_everywhere(images: Sequence[ListedImage], made: Sequence[str]) -> None:
-    counts = Counter((image.label, image.split) for image in images)
-    labels = Counter(image.label for image in images)
-    for split in (split for split in SPLITS if any(image.split == split for image in images)):
-        lacking = [label for label in labels if not counts[label, split]]
-        if lacking:
-            few = [f"{label} ({labels[label]:,} images)" for label in lacking]
-            hint = (
-                ENOUGH
-                if split in made
-                else "every class must be in every split: move some images there"
-            )
-            raise DataError(f"classes without images in {split}", some(few), hint)
+def _missing_classes(
+    listed: Sequence[ListedImage], images: Sequence[ListedImage], made: Sequence[str]
+) -> Iterator[DataError]:
+    """The classes that each split lacks: those we had too few images of, and those of the source.
+
+    A split that is made lacks what train lacks, which is said once.
+    """
+    source, divided = _counts(listed), _counts(images)
+    ours = {"train", *made} if made else set()
+    for split in (split for split in SPLITS if any(counts[split] for counts in divided.values())):
+        lacking = [label for label, counts in divided.items() if not counts[split]]
+        few = [label for label in lacking if split in ours and ours & {*divided[label]}]
+        others = [] if split in made else [label for label in lacking if label not in few]
+        for labels, hint in ((few, ENOUGH), (others, EVERYWHERE)):
+            if labels:
+                counted = some([f"{label} ({_counted(source[label])})" for label in labels])
+                yield DataError(f"classes without images in {split}", counted, hint)
+
+
+def _counts(images: Sequence[ListedImage]) -> dict[str, Counter[str]]:
+    """How many images of each class there are in each split."""
+    splits: dict[str, Counter[str]] = {image.label: Counter() for image in images}
+    for image in images:
+        splits[image.label][image.split] += 1
+    return splits
+
+
+def _counted(splits: Counter[str]) -> str:
+    """How many images there are of a class, and in which split, if all are in one."""
+    images = splits.total()
+    where = f", in {next(iter(splits))} only" if len(splits) == 1 and not splits[""] else ""
+    return f"{images:,} image{'s' * (images != 1)}{where}"
 
 
 def _sha256(images: Sequence[ListedImage]) -> str:

@@ -147,11 +147,13 @@ def _all(path: Path) -> list[Path]:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """TensorFlow's word for a full disk as everyone else's."""
+    """TensorFlow's words for a full disk, and for a file that may not grow, as everyone else's."""
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+        full = isinstance(error, tf.errors.ResourceExhaustedError)
+        number = errno.ENOSPC if full else errno.EFBIG
+        raise OSError(number, os.strerror(number)) from error
 
 
 def _difference(network: load.Network, names: tuple[str, ...], path: Path) -> float:

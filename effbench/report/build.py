@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from effbench.config.run_spec import RunSpec
 from effbench.errors import EffbenchError
 from effbench.records import integrity
 from effbench.records.describe import RULES
@@ -17,7 +18,7 @@ from effbench.report import epoch_rules, hits, sections
 from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
-from effbench.report.select import Selection, split
+from effbench.report.select import Selection, all_names, split
 
 # Runs that differ by their seed only, and which images they got right; None without predictions.
 Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
@@ -83,6 +84,9 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
         raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
     chosen = [result for result in records.results if selection.names(result.spec)]
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
+    specs = [run.spec for run in records.results] + [run.spec for run in records.failures]
+    if chosen or failures:
+        selection.check_names(specs)
     scored, others = epoch_rules.chosen(chosen, selection.rule)
     unscored = tuple(f"{run.spec.key}: {epoch_rules.unscored(run)}" for run in others)
     groups, faults = gather(store, scored)
@@ -97,7 +101,7 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
         )
     if not shown and not failures:
         first = f", {len(left_out)} left out, the first {left_out[0]}" if left_out else ""
-        names = _selectable_names(records.results)
+        names = _selectable_names(specs)
         raise EffbenchError(
             "no run fits the selection",
             f"{len(records.results)} results, {len(records.failures)} failures{first}",
@@ -144,18 +148,9 @@ def rows(groups: Groups, price: float | None = None) -> list[Row]:
     return [row_of(runs, samples, price) for runs, samples in groups]
 
 
-def _selectable_names(results: Iterable[RunResult]) -> str:
-    """The names that a selection can ask for."""
-    names: dict[str, dict[str, None]] = {}
-    for result in results:
-        spec = result.spec
-        for flag, name in (
-            ("variants", spec.variant),
-            ("recipe", spec.recipe.name),
-            ("weights", spec.weights.name),
-            ("data", spec.data),
-        ):
-            names.setdefault(flag, {})[name] = None
+def _selectable_names(specs: Sequence[RunSpec]) -> str:
+    """The names that a selection can ask for; "" where there are no runs."""
+    names = all_names(specs) if specs else {}
     return "; ".join(f"--{flag} {', '.join(values)}" for flag, values in names.items())
 
 

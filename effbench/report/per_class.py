@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from effbench.errors import DataError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.report.statistics import ALPHA
+from effbench.report.statistics import ALPHA, share_interval
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
 
 Array = np.ndarray
 
@@ -48,7 +52,8 @@ class ClassFigures:
 class PerClass:
     """Means over the seeds of a row, of the images that it is judged by.
 
-    The images are the same for every seed, so intervals are those of one seed's number of images.
+    The images are the same for every seed, so intervals are those of one seed's number of images:
+    Wilson's, or where images come in groups, `statistics.share_interval`'s over these.
 
     Attributes:
         names: names of the classes.
@@ -58,6 +63,8 @@ class PerClass:
         macro_f1: mean F1 of the classes that have images or are given as an answer, percent.
         roc_auc: of two classes, the area under the ROC curve of the second, 0 to 1; else None.
         average_precision: of two classes, that of the second, 0 to 1; else None.
+        bounds: float64 [3, classes, 2], where images come in groups: the ends of the intervals of
+            recall, of precision, and of the share that F1 grows with; 0 to 1. Else None.
     """
 
     names: tuple[str, ...]
@@ -66,13 +73,16 @@ class PerClass:
     macro_f1: float
     roc_auc: float | None = None
     average_precision: float | None = None
+    bounds: Array | None = None
 
     @cached_property
     def classes(self) -> tuple[ClassFigures, ...]:
         """Every class in the order of the labels."""
         right, images, answers = self.counts
-        recall, precision = _rates(right, images), _rates(right, answers)
-        f1 = _f1(right, images + answers)
+        of_recall, of_precision, of_f1 = (None,) * 3 if self.bounds is None else self.bounds
+        recall = _rates(right, images, of_recall)
+        precision = _rates(right, answers, of_precision)
+        f1 = _f1(right, images + answers, of_f1)
         numbers = images.round().astype(int).tolist()
         return tuple(map(ClassFigures, self.names, numbers, recall, precision, f1))
 
@@ -88,6 +98,7 @@ def read(store: Store, results: Sequence[RunResult]) -> PerClass | None:
     first = results[0]
     try:
         runs = [_answers(store, result) for result in results]
+        groups = _groups(store, first)
         ranked = [
             _ranked(store, result, labels)
             for result, (labels, _) in zip(results, runs, strict=True)
@@ -95,13 +106,14 @@ def read(store: Store, results: Sequence[RunResult]) -> PerClass | None:
         ]
     except (DataError, ValueError, IndexError):  # the last two: damaged arrays
         return None
-    return of(first.classes, runs, ranked)
+    return of(first.classes, runs, ranked, groups)
 
 
 def of(
     names: tuple[str, ...],
     runs: Sequence[tuple[Array, Array]],
     ranked: Sequence[tuple[float, float]] = (),
+    groups: Array | None = None,
 ) -> PerClass:
     """The figures of some runs on the same images.
 
@@ -109,11 +121,13 @@ def of(
         names: names of the classes.
         runs: of each seed, int [n] labels and int [n] answers.
         ranked: of each seed, the area under the ROC curve and the average precision.
+        groups: int [n], the group of each image; None where each stands for itself.
     """
     counts = [_counts(len(names), *run) for run in runs]
     balanced, macro = np.mean([_means(*seed_counts) for seed_counts in counts], axis=0).tolist()
-    areas = np.mean(ranked, axis=0).tolist() if len(ranked) else (None, None)
-    return PerClass(names, np.mean(counts, axis=0), balanced, macro, *areas)
+    area, average = np.mean(ranked, axis=0).tolist() if len(ranked) else (None, None)
+    bounds = None if groups is None else _over_groups(len(names), runs, groups)
+    return PerClass(names, np.mean(counts, axis=0), balanced, macro, area, average, bounds)
 
 
 def _answers(store: Store, result: RunResult) -> tuple[Array, Array]:
@@ -125,6 +139,13 @@ def _answers(store: Store, result: RunResult) -> tuple[Array, Array]:
     if labels.shape != predicted.shape or highest >= result.spec.classes:
         raise ValueError("arrays that do not fit one another")
     return labels, predicted
+
+
+def _groups(store: Store, result: RunResult) -> Array | None:
+    """The group of each image, int [n]; None where images stand for themselves."""
+    name = f"{result.splits[-1]}_group"
+    label = f"{result.splits[-1]}_label"
+    return store.predictions(result, label, optional=(name,)).get(name)
 
 
 def _ranked(store: Store, result: RunResult, labels: Array) -> tuple[float, float]:
@@ -150,13 +171,41 @@ def _means(right: Array, images: Array, answers: Array) -> tuple[float, float]:
     return 100 * float((right[known] / images[known]).mean()), 100 * float(f1.mean())
 
 
-def _rates(counts: Array, totals: Array) -> list[Rate | None]:
-    """Shares with Wilson's intervals, None for those of nothing."""
+def _over_groups(classes: int, runs: Sequence[tuple[Array, Array]], groups: Array) -> Array:
+    """`PerClass.bounds`: images of one group are alike, so groups are what was sampled."""
+    from scipy.sparse import coo_array
+
+    _, group = np.unique(groups, return_inverse=True)
+    shape = (int(group.max()) + 1, classes)
+
+    def counted(chosen: Sequence[tuple[Array, Array]]) -> csc_array:
+        """How many of these images each group has of each class, mean over seeds."""
+        rows, columns = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
+        cells = np.full(len(rows), 1 / len(runs)), (rows, columns)
+        return coo_array(cells, shape=shape).tocsc()
+
+    hits = [labels == predicted for labels, predicted in runs]
+    right = counted([(group[hit], run[0][hit]) for run, hit in zip(runs, hits, strict=True)])
+    images = counted([(group, labels) for labels, _ in runs])
+    answers = counted([(group, predicted) for _, predicted in runs])
+    totals = (images, answers, images + answers - right)
+    return np.array([[_share(right, of, label) for label in range(classes)] for of in totals])
+
+
+def _share(parts: csc_array, sizes: csc_array, label: int) -> tuple[float, float]:
+    """The interval of a class's share over the groups that have some of it."""
+    part, size = (counts[:, [label]].toarray().ravel() for counts in (parts, sizes))
+    known = size > 0
+    return share_interval(part[known], size[known]) if known.any() else (0.0, 1.0)
+
+
+def _rates(counts: Array, totals: Array, bounds: Array | None) -> list[Rate | None]:
+    """Shares with Wilson's intervals or those of `bounds` [n, 2]; None for shares of nothing."""
     from statsmodels.stats.proportion import proportion_confint
 
     known = totals > 0
     safe = np.where(known, totals, 1)
-    low, high = proportion_confint(counts, safe, ALPHA, "wilson")
+    low, high = proportion_confint(counts, safe, ALPHA, "wilson") if bounds is None else bounds.T
     percent = 100 * np.stack([counts / safe, low, high], axis=1)
     return [
         Rate(*values) if total else None
@@ -164,14 +213,15 @@ def _rates(counts: Array, totals: Array) -> list[Rate | None]:
     ]
 
 
-def _f1(right: Array, both: Array) -> list[Rate | None]:
+def _f1(right: Array, both: Array, bounds: Array | None) -> list[Rate | None]:
     """F1 grows with the share J of the right among all that are of a class or taken for it.
 
-    Of these images J is a share like any other, with an interval by Wilson; F1 is 2 J / (1 + J).
+    Of these images J is a share like any other, with an interval like others; F1 is 2 J / (1 + J).
 
     Args:
         right: images that are of the class and taken for it.
         both: images of the class, and images that are taken for it, added up.
+        bounds: as for `_rates`, of J.
     """
 
     def from_share(percent: float) -> float:
@@ -179,5 +229,5 @@ def _f1(right: Array, both: Array) -> list[Rate | None]:
 
     return [
         share and Rate(*map(from_share, (share.value, share.low, share.high)))
-        for share in _rates(right, both - right)
+        for share in _rates(right, both - right, bounds)
     ]

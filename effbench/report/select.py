@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from effbench.config import variants
 from effbench.config.run_spec import RunSpec
-from effbench.errors import UsageError
+from effbench.errors import EffbenchError, UsageError
 from effbench.report.rows import Row, tidy
 from effbench.report.sections import GROUP_BY
 
@@ -61,15 +61,33 @@ class Selection:
         Raises:
             UsageError: an unknown variant.
         """
-        actual = (spec.variant, spec.recipe.name, spec.weights.name, spec.data)
         return all(
-            not wanted or name in wanted for wanted, name in zip(self._wanted, actual, strict=True)
+            not wanted or name in wanted
+            for wanted, name in zip(self._wanted, names_of(spec).values(), strict=True)
         )
+
+    def check_names(self, specs: Iterable[RunSpec]) -> None:
+        """Makes sure that each name is that of some run, or what was asked for would be missing.
+
+        Raises:
+            EffbenchError: some are not.
+        """
+        there = all_names(specs)
+        for wanted, (flag, names) in zip(self._wanted, there.items(), strict=True):
+            unknown = [name for name in wanted if name not in names]
+            if unknown:
+                raise EffbenchError(
+                    f"no run has what --{flag} names",
+                    ", ".join(unknown),
+                    f"there are {', '.join(names)}",
+                )
 
     @cached_property
     def _wanted(self) -> tuple[list[str], ...]:
         """The names that are wanted, split once and not for each of a thousand runs."""
         chosen = [row.name for row in variants.select(self.variants)]
+        if len(chosen) == len(variants.VARIANTS):
+            chosen = []
         return (chosen, split(self.recipes), split(self.weights), split(self.data))
 
     def rows(self, rows: Sequence[Row]) -> list[Row]:
@@ -90,9 +108,26 @@ class Selection:
             keys = split(self.sort)
             plain = [key.removeprefix("-") for key in keys]
             names = known(",".join(TITLES.get(key, key) for key in plain), frame.columns)
+            _check_sortable(frame, names)
             up = [not key.startswith("-") for key in keys]
             frame = frame.sort_values(names, ascending=up, kind="stable")
         return [rows[index] for index in frame.index]
+
+
+def names_of(spec: RunSpec) -> dict[str, str]:
+    """The names of a run, by the flag that selects it."""
+    return {
+        "variants": spec.variant,
+        "recipe": spec.recipe.name,
+        "weights": spec.weights.name,
+        "data": spec.data,
+    }
+
+
+def all_names(specs: Iterable[RunSpec]) -> dict[str, list[str]]:
+    """The names of some runs, each once, by the flag that selects them."""
+    rows = [names_of(spec) for spec in specs]
+    return {flag: [*dict.fromkeys(row[flag] for row in rows)] for flag in rows[0]}
 
 
 def split(text: str | None) -> list[str]:
@@ -115,6 +150,16 @@ def known(text: str, columns: Iterable[str]) -> list[str]:
         hint = f"the closest are {', '.join(near)}; 'effbench report --csv' names all"
         raise UsageError("no such column", received, hint)
     return names
+
+
+def _check_sortable(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    empty = [name for name in names if frame[name].isna().all()]
+    if not empty:
+        return
+    hint = "sort by another column; 'effbench report --csv' shows what each holds"
+    if any(name.startswith("test_") for name in empty):
+        hint = "there is no test split; sort by a column of validation, e.g. val_accuracy_mean"
+    raise UsageError("no row has anything in a column to sort by", ", ".join(empty), hint)
 
 
 def _mask(frame: pd.DataFrame, where: str) -> pd.Series[bool]:

@@ -152,6 +152,18 @@ def interval(sample: Sample) -> tuple[float, float]:
     return max(0.0, center - width), min(1.0, center + width)
 
 
+def share_interval(parts: Array, sizes: Array) -> tuple[float, float]:
+    """The interval of a share of images that come in groups, at `CONFIDENCE`; 0 to 1.
+
+    Args:
+        parts: how many images of each group count: [groups].
+        sizes: of how many, above 0: [groups].
+    """
+    center, groups = _over_units(parts, sizes, (0, 1))
+    width = _half_width([groups], ALPHA)
+    return max(0.0, center - width), min(1.0, center + width)
+
+
 def compare(first: Sample, second: Sample) -> Difference:
     """The difference between two samples of the same images: McNemar's test for one run each."""
     if first.single and second.single and first.groups is None:
@@ -231,12 +243,15 @@ def _over_images(
         ends: the least and the largest rate that there can be; the units that are added have these.
         groups: int [images], or None for units of one image each.
     """
-    images = len(by_image)
     if groups is None:
-        totals, sizes = by_image, np.ones(images)
-    else:
-        _, index = np.unique(groups, return_inverse=True)
-        totals, sizes = np.bincount(index, by_image), np.bincount(index).astype(float)
+        return _over_units(by_image, np.ones(len(by_image)), ends)
+    _, index = np.unique(groups, return_inverse=True)
+    return _over_units(np.bincount(index, by_image), np.bincount(index).astype(float), ends)
+
+
+def _over_units(totals: Array, sizes: Array, ends: tuple[int, int]) -> tuple[float, _Source]:
+    """The same of units that hold `sizes` images each, whose rates add up to `totals`: [units]."""
+    images = float(sizes.sum())
     size = images / len(totals)  # of the units that are added
     whole = images + 2 * _ADDED * size
     center = (totals.sum() + _ADDED * size * sum(ends)) / whole

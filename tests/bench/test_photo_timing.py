@@ -50,4 +50,5 @@ def test_what_it_writes_is_a_dataset(tmp_path, monkeypatch):
 
 
 def test_bad_counts_are_one_line(run):
-    one_line(run("bench", "photos", "--images", "many"), 2, "--images takes whole numbers from")
+    done = run("bench", "photos", "--images", "60")
+    one_line(done, 2, "whole numbers from 1000 to 1000000: 60; write e.g. 1000,5000")

@@ -192,3 +192,11 @@ def test_a_table_is_whole_where_there_is_no_terminal(monkeypatch, capsys):
     title, row = capsys.readouterr().out.splitlines()
     assert title.split() == ["Model"] + ["milliseconds"] * 12
     assert row.split() == ["a", "model"] + ["1,234.5"] * 12
+
+
+@pytest.mark.parametrize("width", [None, 40])
+def test_a_caption_is_not_broken_to_the_width_of_its_table(width, capsys, terminal):
+    if width:
+        terminal(width)
+    console.show(Table("Images that cannot be read", (Column("File", words=True),), (("x.jpg",),)))
+    assert capsys.readouterr().out.splitlines()[0].rstrip() == "Images that cannot be read"

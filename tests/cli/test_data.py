@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.commandline import one_line
 from support.pictures import fill, put
 
 from effbench.data import montage
@@ -76,7 +77,9 @@ def test_a_written_split_keeps_groups(root, run, tmp_path):
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     lines = (f"{name},{name[:4]},g{number // 2}\n" for number, name in enumerate(names))
     put(root / "t.csv", ("file_name,label,group\n" + "".join(lines)).encode())
-    assert run("data", root / "t.csv", "--write-split", root / "split.csv").code == 0
+    done = run("data", root / "t.csv", "--write-split", root / "split.csv")
+    assert done.code == 0
+    assert "- Images come in 15 groups: each stays in one split, and " in done.out
     rows = list(csv.DictReader((root / "split.csv").open()))
     assert [row["group"] for row in rows] == [f"g{number // 2}" for number in range(30)]
 
@@ -96,6 +99,18 @@ def test_the_montage_is_an_image(root, run, tmp_path, monkeypatch):
     assert (
         "shows the first 1 of 2 classes" in run("data", root, "--montage", tmp_path / "m.png").err
     )
+
+
+@pytest.mark.parametrize(("name", "style"), [("m.JPG", "JPEG"), ("m.webp", "WEBP")])
+def test_the_montage_is_what_its_name_says(name, style, root, run, tmp_path):
+    assert run("data", root, "--montage", tmp_path / name).code == 0
+    assert Image.open(tmp_path / name).format == style
+
+
+def test_a_montage_of_another_name_is_refused_before_any_image_is_read(root, run, tmp_path):
+    done = run("data", root, "--montage", tmp_path / "m.pdf")
+    one_line(done, 2, "m.pdf; end it in .png, .jpg, .jpeg or .webp")
+    assert not (tmp_path / "m.pdf").exists()
 
 
 @pytest.mark.parametrize("width", [80, 160])

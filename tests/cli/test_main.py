@@ -257,3 +257,15 @@ def test_a_server_that_is_down_is_one_line_of_a_real_process(tmp_path):
         check=False,
     )
     one_line(Done(done.returncode, done.stdout, done.stderr), 1, "cannot download http://127.0.0.1")
+
+
+def test_a_full_disk_under_the_output_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            (sys.executable, "-m", "effbench.cli.main", "--version"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    one_line(Done(done.returncode, "", done.stderr), 1, "cannot write what is printed: No space")

@@ -346,3 +346,9 @@ def test_the_outline_of_a_dataset_is_what_its_row_says(digits, tmp_path):
 def test_an_unknown_dataset_is_refused_with_the_choice():
     with pytest.raises(UsageError, match="unknown dataset: mnist; choose from cifar10, cifar100, "):
         datasets.load("mnist")
+
+
+def test_a_source_that_is_a_link_to_itself(tmp_path):
+    (tmp_path / "photos").symlink_to("photos")
+    with pytest.raises(UsageError, match="a link that leads back to itself: "):
+        datasets.source(str(tmp_path / "photos"))

@@ -146,6 +146,16 @@ def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
     assert [row[0] for row in rows(read(tmp_path))] == ["a/1.jpg", "a/loop.jpg", "b/2.jpg"]
 
 
+@pytest.mark.parametrize("where", ["c", "a/c"])
+@pytest.mark.parametrize(
+    ("target", "what"), [("c", "a link that leads back to itself"), ("gone", "a link to nothing")]
+)
+def test_a_link_that_might_have_been_a_folder(where, target, what, tmp_path):
+    touch(tmp_path, "a/1.jpg", "b/2.jpg")
+    (tmp_path / where).symlink_to(target)
+    assert refused(tmp_path) == f"{what}: {where}; mend or remove it"
+
+
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     touch(tmp_path, "a/1.jpg", "b/2.jpg")
     scandir = os.scandir

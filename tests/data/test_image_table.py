@@ -129,13 +129,13 @@ def test_200_000_rows(tmp_path):
         ),
         (
             "file_name,label\n1.jpg,a\nx.jpg,b\n",
-            "the CSV names 1 files that are not there: x.jpg; names are relative to ",
+            "the CSV names a file that is not there: x.jpg; names are relative to ",
         ),
         (
             "file_name,label\n1.jpg,a\nx\0.jpg,b\n",
-            "the CSV names 1 files that are not there: x\\x00",
+            "the CSV names a file that is not there: x\\x00",
         ),
-        ("file_name,label\n" + "x" * 300 + ",b\n", "the CSV names 1 files that are not there: xxx"),
+        ("file_name,label\n" + "x" * 300 + ",b\n", "the CSV names a file that is not there: xxx"),
         ("file_name,label\n" + "x" * 200_000 + ",b\n", "the CSV cannot be read: line 2 (field "),
     ],
 )

@@ -114,9 +114,27 @@ def test_several_problems_are_all_told(tmp_path):
     root = fill(tmp_path / "photos", {"a": 3})
     put(root / "a" / "x.png", b"")
     problems = look(root).problems
-    assert len(problems) == 2
+    assert len(problems) == 3
     assert "cannot be read" in problems[0]
     assert "two classes or more" in problems[1]
+    assert "too few images to make splits" in problems[2]
+
+
+def test_every_problem_of_classes_is_told_and_the_table_shows_where_images_are(tmp_path):
+    counts = {"train/a": 3, "train/b": 2, "test/a": 2, "test/c": 4, "test/d": 0}
+    root = fill(tmp_path / "photos", counts)
+    put(root / "test/d/x.png", b"")
+    found = look(root, skip=True)
+    assert [problem.partition(":")[0] for problem in found.problems] == [
+        "classes without a readable image",
+        "too few images to make splits",
+        "classes without images in train",
+        "classes without images in test",
+    ]
+    table = inspection_tables.tables(found)[0]
+    assert [column.title for column in table.columns] == ["Class", "Images", "train", "test"]
+    assert table.rows[2] == ("c", "4", "0", "4")
+    assert not any("SHA-256" in note for note in inspection_tables.notes(found))
 
 
 def test_a_folder_with_no_readable_image(tmp_path):
@@ -142,7 +160,7 @@ def test_the_montage_shows_nine_of_each_class(tmp_path):
     for name, count in colours.items():
         for number in range(count):
             put(tmp_path / "photos" / name / f"{number}.png", Image.new("RGB", (50, 50), name))
-    sheet = Image.open(io.BytesIO(montage.montage(inspected(tmp_path / "photos").survey)))
+    sheet = Image.open(io.BytesIO(montage.montage(inspected(tmp_path / "photos").survey, "PNG")))
     pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
     area = 112 * 112
     assert (pixels == (255, 0, 0)).all(axis=1).sum() == 9 * area
@@ -152,5 +170,5 @@ def test_the_montage_shows_nine_of_each_class(tmp_path):
 def test_the_montage_of_many_classes_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(montage, "MOST_CLASSES", 2)
     root = fill(tmp_path / "photos", {"a": 1, "b": 1, "c": 1})
-    sheet = Image.open(io.BytesIO(montage.montage(inspected(root).survey)))
+    sheet = Image.open(io.BytesIO(montage.montage(inspected(root).survey, "PNG")))
     assert sheet.height == 2 * 138 + 4

@@ -205,7 +205,7 @@ def test_groups_are_part_of_the_data_where_all_splits_are_given(tmp_path):
         ({"train/a": 3, "val/a": 3}, "there must be two classes or more: a; "),
         ({"a": 20, "b": 0}, "classes without a readable image: b; "),
         ({"train/a": 3, "train/b": 3, "val/a": 3}, "classes without images in validation: b (3 "),
-        ({"train/a": 3, "val/a": 3, "val/b": 3}, "classes without images in train: b (3 images)"),
+        ({"train/a": 3, "val/a": 3, "val/b": 3}, "classes without images in train: b (3 images, "),
     ],
 )
 def test_classes_that_cannot_be_learnt(counts, expected, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from effbench.data import datasets
 from effbench.data.listing import SPLITS, ListedImage
-from effbench.data.splitting import FEW_GROUPS, Division, divide
+from effbench.data.splitting import FEW_GROUPS, Division, attempted, divide
 from effbench.errors import DataError
 
 
@@ -182,4 +182,33 @@ def test_a_group_in_two_splits_of_the_source():
         for split in ("train", "validation")
         for label in "ab"
     ]
-    assert refused(rows).startswith("a group is in two splits: dog a in train and validation; ")
+    assert refused(rows).startswith(
+        "groups are in two splits: dog a in train and validation, dog b in train and validation; "
+    )
+    assert refused(rows[::2]).startswith("a group is in two splits: dog a in train and validation;")
+
+
+def test_all_that_is_refused_is_told_at_once():
+    rows = [
+        *images({"a": 30, "b": 30, "one": 1}, "train"),
+        *images({"a": 3, "b": 3, "there": 3}, "test"),
+    ]
+    problems = [str(problem) for problem in attempted(rows, [row.name for row in rows]).problems]
+    starts = [
+        "classes without images in train: one (1 image, in train only); 10 images of a class ",
+        "classes without images in train: there (3 images, in test only); every class must be ",
+        "classes without images in test: one (1 image, in train only); every class must be ",
+    ]
+    assert [
+        problem[: len(start)] for problem, start in zip(problems, starts, strict=True)
+    ] == starts
+
+
+def test_too_few_images_do_not_hide_a_class_in_one_split_only():
+    rows = images({"a": 3, "b": 2}, "train") + images({"a": 2, "c": 4}, "test")
+    first, *others = map(str, attempted(rows, [row.name for row in rows]).problems)
+    assert first.startswith("too few images to make splits: 2 of b, 5 in 5 groups; ")
+    assert [problem.partition(";")[0] for problem in others] == [
+        "classes without images in train: c (4 images, in test only)",
+        "classes without images in test: b (2 images, in train only)",
+    ]

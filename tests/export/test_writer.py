@@ -205,11 +205,15 @@ def test_a_name_that_others_would_not_open_is_a_usage_error(run, store):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(
-    "error",
-    [OSError(errno.ENOSPC, "No space left on device"), tf.errors.ResourceExhaustedError(0, 0, "")],
-    ids=lambda error: type(error).__name__,
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (tf.errors.ResourceExhaustedError(0, 0, ""), "No space left on device"),
+        (tf.errors.OutOfRangeError(0, 0, ""), "File too large"),
+    ],
+    ids=lambda value: type(value).__name__,
 )
-def test_a_full_disk_is_one_line_and_leaves_nothing(name, error, run, store, monkeypatch):
+def test_a_full_disk_is_one_line_and_leaves_nothing(name, error, words, run, store, monkeypatch):
     def full(_: object, __: object, path: Path) -> None:
         path.write_bytes(b"half")
         raise error
@@ -219,7 +223,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(name, error, run, store, mon
     done = run("export", "B0", "--results", store.directory, "--format", name)
     assert done.code == 1
     (line,) = done.err.splitlines()
-    assert line.startswith(f"effbench: cannot write under {Path().resolve()}: No space left on")
+    assert line.startswith(f"effbench: cannot write under {Path().resolve()}: {words}; ")
     assert here() == []
 
 

@@ -164,7 +164,9 @@ def test_kill_before_the_rename_leaves_the_old_file_whole(store):
     assert (folder / "record.json").read_bytes() == to_json(record)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES]
+)
 def test_a_full_or_forbidden_disk_is_one_line_and_leaves_nothing(store, monkeypatch, number):
     def fail(_: int) -> None:
         raise OSError(number, os.strerror(number))

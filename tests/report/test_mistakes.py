@@ -1,15 +1,20 @@
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 from support.cifar import contents, publish, small_cifar10, write
+from support.pictures import fill
 from support.records import complete, result, scores, spec
 
-from effbench.data import cifar10, cifar_archive, datasets
+from effbench.config.geometry import Geometry
+from effbench.data import cifar10, cifar_archive, datasets, photos
+from effbench.data.fitting import fitted
 from effbench.errors import DataError
+from effbench.progress import silent
 from effbench.records.record import Images, RunResult
 from effbench.records.store import Store
 from effbench.report import mistakes
@@ -227,6 +232,22 @@ def test_damage_is_an_error_where_the_user_named_the_folder_only(tmp_path, monke
     found, why = thumbnails.read("cifar10", None, [missed(0, 0)])
     assert not found
     assert "damaged" in why
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_photos_of_a_cross_validation_are_found_among_all(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 10, "b": 20})
+    dataset = photos.load(root, silent)
+    index = len(dataset.train.labels) + 1
+    name = dataset.validation.images.names[1]
+    wrong = replace(missed(index, int(dataset.validation.labels[1])), name=name)
+    found, why = thumbnails.read("photos", root, [wrong], folds=5)
+    assert why == ""
+    expected = fitted(Image.open(root / name), thumbnails.SIDE, Geometry("pad"))
+    assert np.array_equal(pixels(found[index]), expected)
+    others = [replace(wrong, name="a/other.png"), replace(wrong, index=30)]
+    assert all("names" in thumbnails.read("photos", root, [one], folds=5)[1] for one in others)
+    assert "of photos only" in thumbnails.read("digits", None, [wrong], folds=5)[1]
 
 
 def test_every_dataset_names_its_classes():

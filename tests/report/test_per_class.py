@@ -1,6 +1,7 @@
 """Figures of classes are scikit-learn's, and their intervals hold what they must."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,62 @@ def test_intervals_are_of_the_images_of_one_seed_however_many_seeds_there_are():
     right, images = int((predicted[labels == 1] == 1).sum()), int((labels == 1).sum())
     recall = one.classes[1].recall
     assert (recall.low / 100, recall.high / 100) == pytest.approx(wilson(right, images))
+
+
+def test_groups_of_one_image_are_images_and_groups_of_many_know_less():
+    labels, predicted = answers(3, 240)
+    names = ("a", "b", "c")
+    runs = [(labels, predicted)]
+    alone = per_class.of(names, runs, groups=np.arange(240)).classes
+    for figures, plain in zip(alone, per_class.of(names, runs).classes, strict=True):
+        for name in ("recall", "precision", "f1"):
+            rate, wilsons = getattr(figures, name), getattr(plain, name)
+            assert rate.value == wilsons.value
+            assert (rate.low, rate.high) == pytest.approx((wilsons.low, wilsons.high), abs=1)
+    # Eight copies of each image are no more images, whatever class they are of.
+    repeated = [(labels.repeat(8), predicted.repeat(8))]
+    copies = per_class.of(names, repeated, groups=np.arange(240).repeat(8)).classes
+    for figures, one in zip(copies, alone, strict=True):
+        for name in ("recall", "precision", "f1"):
+            rate, single = getattr(figures, name), getattr(one, name)
+            assert (rate.low, rate.high) == pytest.approx((single.low, single.high))
+
+
+def test_intervals_over_groups_hold_the_truth_where_wilsons_do_not():
+    """Patients with 6 photos each, whom the network knows wholly, mostly or hardly."""
+    random = np.random.default_rng(0)
+    groups = np.arange(40).repeat(6)
+    labels = groups % 2
+    held = {"groups": 0, "images": 0}
+    for _ in range(200):
+        right = random.random(240) < random.beta(2.4, 0.6, 40)[groups]
+        run = [(labels, np.where(right, labels, 1 - labels))]
+        for kind, known in (("groups", groups), ("images", None)):
+            recall = per_class.of(("a", "b"), run, groups=known).classes[0].recall
+            held[kind] += recall.low <= 80 <= recall.high
+    assert held["groups"] >= 0.92 * 200
+    assert held["images"] <= 0.85 * 200
+
+
+def test_a_class_that_no_group_has():
+    run = [(np.array([0, 0, 1]), np.array([0, 0, 0]))]
+    _, b, c = per_class.of(("a", "b", "c"), run, groups=np.array([5, 5, 7])).classes
+    assert (b.precision, c.recall, c.precision, c.f1) == (None, None, None, None)
+    assert b.recall.low == 0
+    assert b.recall.high > 75
+
+
+def test_tables_and_plots_say_that_intervals_are_over_groups(tmp_path):
+    store = Store(tmp_path)
+    record = complete(store)
+    arrays = store.predictions(record) | {"test_group": np.arange(20, dtype=np.int32) // 2}
+    saved = store.save_predictions(record.spec.key, arrays, record.predictions.epochs)
+    store.save(replace(record, predictions=saved))
+    (drawing,) = draw(store, build.read(store, Selection()).sections)
+    (plot,) = [figure for figure in drawing.figures if figure.kind == "classes"]
+    assert plot.note.endswith("Bars are 95 % intervals over groups of images.")
+    table = class_table.table(per_class.read(store, store.load().results))
+    assert table.caption == "Classes; intervals over groups of images"
 
 
 def test_a_class_without_images_or_answers_has_no_rates():

@@ -2,7 +2,7 @@
 
 import pytest
 from support.outcomes import group
-from support.records import RANDOM, released
+from support.records import RANDOM, complete, released
 
 from effbench.config.recipes import RECIPES
 from effbench.errors import EffbenchError, UsageError
@@ -97,6 +97,31 @@ def test_nothing_fits(store):
         build.read(store, Selection(data="random"))
     assert "no run fits the selection: 11 results, 0 failures; there are" in str(caught.value)
     assert "--data cifar10, digits" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"data": "odd,digits"}, "--data names: odd; there are cifar10, digits"),
+        ({"recipes": "case-study, finetune"}, "--recipe names: finetune; there are case-study"),
+        ({"weights": "none,imagenet21k"}, "--weights names: imagenet21k; there are imagenet"),
+        ({"variants": "B0,M,L"}, "--variants names: M, L; there are B0, "),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else None,
+)
+def test_a_name_that_no_run_has_is_refused_beside_one_that_is_there(selection, message, store):
+    with pytest.raises(EffbenchError) as caught:
+        build.read(store, Selection(**selection))
+    assert str(caught.value).startswith(f"no run has what {message}")
+
+
+def test_nothing_is_sorted_by_an_empty_column(store, tmp_path):
+    with pytest.raises(UsageError, match="in a column to sort by: dollars; sort by another"):
+        build.read(store, Selection(sort="variant,-dollars"))
+    complete(Store(tmp_path), test=False)
+    with pytest.raises(UsageError, match="sort by: test_accuracy_mean; there is no test split; "):
+        build.read(Store(tmp_path), Selection(sort="-acc-test"))
+    assert build.read(Store(tmp_path), Selection(sort="-acc-val")).sections
 
 
 def test_columns_by_title_and_by_name(store):

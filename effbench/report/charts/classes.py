@@ -25,7 +25,7 @@ STEP = 26
 MOST = 20
 NOTE = (
     "Recall is the share of a class's images that are taken for it, precision the share of it "
-    "among those that are. Bars are 95 % intervals (Wilson)."
+    "among those that are. Bars are 95 % intervals"
 )
 COLUMNS = {
     "class": "Class",
@@ -54,12 +54,13 @@ def figures(section: Section) -> Iterator[Figure]:
     ]
     chart = spec(_chart(min(lows, default=0.0), max(map(len, shown.values()), default=0)))
     for label, per_class in known.items():
+        over = " (Wilson)." if per_class.bounds is None else " over groups of images."
         yield Figure(
             "classes",
             stem("classes", section.title, label),
             f"How well {label} knows each class",
             sentence(per_class),
-            NOTE,
+            NOTE + over,
             COLUMNS,
             [record for figures in shown[label] for record in _records(figures)],
             chart,

@@ -21,6 +21,8 @@ def table(per_class: PerClass, of: str = "") -> Table:
     if len(shown) > MOST:
         caption += f": the {MOST} of {len(shown):,} with the lowest F1"
         shown = per_class.weakest[:MOST]
+    if per_class.bounds is not None:
+        caption += "; intervals over groups of images"
     columns = (
         Column("Class", words=True),
         Column("images"),

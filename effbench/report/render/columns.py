@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from effbench.report.rows import OVER_CLASSES, Accuracy, Row
+from effbench.report.sections import labels
 from effbench.report.select import TITLES, known
 from effbench.tables import NARROWEST, Column, Table
 
@@ -106,7 +107,8 @@ COST: dict[str, Text] = {
 # Columns that a table leaves out where no row has them.
 _OPTIONAL = {
     *("published acc-test", "published", "same as", "marks", "dollars"),
-    *("acc-val", "acc-test", "test", "test interval", "top-5 interval", "val interval"),
+    *("acc-val", "acc-test", "test", "test interval", "val interval"),
+    *("top-5", "top-5 interval"),
     *("seeds", "epoch", "L2"),
 }
 # Columns that a table leaves out where all rows have the same.
@@ -159,7 +161,18 @@ _MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_acc
 
 def table(rows: Sequence[Row], texts: Mapping[str, Text], caption: str = "") -> Table:
     """The text of every cell, in the columns that say something."""
-    cells = _telling({title: [text(row) for row in rows] for title, text in texts.items()})
+    return _table(caption, {title: [text(row) for row in rows] for title, text in texts.items()})
+
+
+def costs(rows: Sequence[Row], caption: str) -> Table:
+    """The table of costs; beside the model stands what tells rows apart and has no column."""
+    names = labels(rows, unsaid=("image_size", "recipe"))
+    cells = {title: [text(row) for row in rows] for title, text in COST.items()}
+    return _table(caption, cells | {"Model": list(names)})
+
+
+def _table(caption: str, all_cells: Mapping[str, list[str]]) -> Table:
+    cells = _telling(all_cells)
     columns = (Column(title, words=title in _WORDS) for title in cells)
     return Table(caption, tuple(columns), tuple(zip(*cells.values(), strict=True)))
 

@@ -216,7 +216,7 @@ def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
     if section.pairs:
         yield pair_table.lines(section, every=wanted.pairs)
     seeds = ", all seeds together" if any(row.seeded for row in section.rows) else ""
-    yield columns.table(section.rows, columns.COST, f"What it cost{seeds}")
+    yield columns.costs(section.rows, f"What it cost{seeds}")
 
 
 def notes(section: Section, wanted: Wanted) -> list[str]:

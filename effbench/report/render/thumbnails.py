@@ -12,7 +12,7 @@ from PIL import Image
 
 from effbench.config.geometry import Geometry
 from effbench.data import datasets
-from effbench.data.splits import Photos
+from effbench.data.splits import Photos, Split
 from effbench.errors import DataError
 from effbench.progress import silent
 from effbench.report.mistakes import Missed
@@ -32,15 +32,16 @@ def read(
         name: the name of the dataset.
         directory: where it is; by default the caches are searched.
         missed: the images wanted; their labels must be those of the data.
-        folds: of a cross-validation, whose positions are among all images.
+        folds: of a cross-validation, whose positions are among all images; those of photos only
+            are shown.
 
     Raises:
         DataError: the data are not in `directory`, or damaged there.
     """
-    if folds:
-        return {}, "No thumbnails: those of a cross-validation are not shown."
+    if folds and name in datasets.DATASETS:
+        return {}, "No thumbnails: a cross-validation has those of photos only."
     try:
-        split = datasets.at_hand(name, directory)
+        split = datasets.at_hand(name, directory, folds=folds)
     except DataError:
         if directory is not None:
             raise
@@ -49,17 +50,23 @@ def read(
         return {}, "No thumbnails: the data are not at hand; name them with --data-dir."
     positions = {int(index): position for position, index in enumerate(split.index)}
     wanted = {image.index: positions.get(image.index, -1) for image in missed}
-    if any(
-        wanted[image.index] < 0 or split.labels[wanted[image.index]] != image.label
-        for image in missed
-    ):
-        return {}, "No thumbnails: the labels of the data at hand are not those of the records."
+    if not all(_same(split, wanted[image.index], image) for image in missed):
+        return {}, "No thumbnails: labels or names of the data at hand are not the records'."
     chosen = split.take(np.array([*wanted.values()], np.int64))
     images = chosen.images
     if isinstance(images, Photos):
         images = images.sized(SIDE, Geometry("pad"), silent)
     pixels = images[: len(wanted)]
     return {index: _uri(image) for index, image in zip(wanted, pixels, strict=True)}, ""
+
+
+def _same(split: Split, position: int, image: Missed) -> bool:
+    """Whether the image at a position is the one that was missed, by all that is known of it."""
+    if position < 0 or split.labels[position] != image.label:
+        return False
+    if image.name and isinstance(split.images, Photos):
+        return split.images.names[position] == image.name
+    return True
 
 
 def _uri(image: np.ndarray) -> str:

@@ -227,6 +227,13 @@ def test_the_page_never_scrolls_sideways(opened, viewport):
     for summary in page.locator("details > summary").all():
         summary.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    # As names of folders and of classes may be.
+    page.evaluate(
+        """() => { for (const text of document.querySelectorAll(
+               "h2, h3 > a, nav a, p, figcaption, .notes li, .pictures p"
+           )) text.append("_long".repeat(20)) }"""
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     outside = "svg => svg.getBoundingClientRect().right > innerWidth"
     assert not any(svg.evaluate(outside) for svg in page.locator(".plot svg").all())
 

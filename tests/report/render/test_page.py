@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.outcomes import finished
-from support.records import complete, failure, result, scores, spec
+from support.records import complete, failure, put, result, scores, spec
 from typer.testing import CliRunner
 
 from effbench.cli.app import app
@@ -211,11 +211,20 @@ def sections(store: Store) -> Sequence[Section]:
 def test_the_page_says_what_the_tables_say(store, found):
     for section in sections(store):
         assert section.title in found.text
-        for titles in (columns.ACCURACY, columns.COST):
-            table = columns.table(section.rows, titles)
+        accuracies = columns.table(section.rows, columns.ACCURACY)
+        for table in (accuracies, columns.costs(section.rows, "")):
             assert all(column.title in found.text for column in table.columns)
             assert all(" ".join(cell.split()) in found.text for row in table.rows for cell in row)
         assert all(note in found.text for note in section.notes)
+
+
+def test_costs_tell_rows_of_changed_recipes_apart(tmp_path):
+    put(Store(tmp_path), result())
+    changed = replace(RECIPES["case-study"], batch_size=64)
+    put(Store(tmp_path), result(spec=spec(recipe=changed)))
+    (section,) = sections(Store(tmp_path))
+    names = [row[0] for row in columns.costs(section.rows, "").rows]
+    assert names == ["B0", "B0 changed recipe (batch_size 64)"]
 
 
 def test_other_columns_stand_instead_of_the_usual(store):
