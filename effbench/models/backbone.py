@@ -6,6 +6,7 @@ import contextlib
 import io
 import math
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from effbench.models.preprocessing import prepare
 RANDOM_WEIGHTS_SEED = 0
 
 Forward = Callable[[tf.Tensor], tf.Tensor]
+
+# How the package writes the sides of a kernel, and the strides; and that they are one pixel.
+_Sides = int | tuple[int, int]
+_ONE = (1, (1, 1))
 
 
 def build(variant: Variant, image_size: int, precision: str) -> keras.Model:
@@ -63,20 +68,32 @@ def trainable(
         A model from float32 [n, size, size, 3], rescaled, to a feature map; and its noise.
     """
     noise = Noise()
-    model = _built(variant, None, precision, drop_connect_rate=1 - survival)
+    plain = keras.layers
 
-    def replacement(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.Dropout):
-            return StochasticDepth(noise, layer.rate, name=layer.name)
-        config = layer.get_config()
-        if config.get("activation") in ("swish", "silu"):
-            return Swish(name=layer.name)
-        convolution = type(layer) is keras.layers.Conv2D
-        if device == "cpu" and convolution and layer.kernel_size == layer.strides == (1, 1):
-            return Pointwise.from_config(config)
-        return type(layer).from_config(config)
+    def activating(activation: str, name: str | None = None) -> keras.layers.Layer:
+        return (
+            Swish(name=name) if activation == "swish" else plain.Activation(activation, name=name)
+        )
 
-    return keras.models.clone_model(model, clone_function=replacement), noise
+    def convolving(
+        filters: int, kernel_size: _Sides, strides: _Sides = 1, **arguments: object
+    ) -> keras.layers.Layer:
+        pixels = kernel_size in _ONE and strides in _ONE
+        kind = Pointwise if device == "cpu" and pixels else plain.Conv2D
+        return kind(filters, kernel_size, strides=strides, **arguments)
+
+    def dropping(rate: float, noise_shape: object, **arguments: str) -> keras.layers.Layer:
+        return StochasticDepth(noise, rate, **arguments)
+
+    # The package is handed our layers: to build its own model first, and clone it, takes twice as
+    # long.
+    with mock.patch.multiple(
+        keras_efficientnet_v2.efficientnet_v2,
+        Activation=activating,
+        Conv2D=convolving,
+        Dropout=dropping,
+    ):
+        return _built(variant, None, precision, drop_connect_rate=1 - survival), noise
 
 
 def randomize(model: keras.Model, seed: int) -> None:

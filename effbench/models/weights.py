@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from effbench import cache
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import RELEASES, VARIANTS, Release, Variant
-from effbench.data.download import download
 from effbench.errors import UsageError, WeightsError
 from effbench.progress import Report
 
@@ -146,6 +144,8 @@ def find(
         path = folder / release.file
         if path.is_file():
             return _checked(path, release)
+    from effbench.data.download import download
+
     url = f"{os.environ.get('EFFBENCH_WEIGHTS_URL') or URL}/{release.file}"
     path = download(url, cache.downloads() / release.file, release.md5, WeightsError, HINT, report)
     return _checked(path, release)
@@ -200,6 +200,8 @@ _OTHER_VARIANT = "name the file of this very variant; effbench variants lists th
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Every tensor of a Keras HDF5 file, by layer and weight name."""
+    import h5py
+
     tensors: dict[str, np.ndarray] = {}
     try:
         with h5py.File(path, "r") as file:

@@ -248,9 +248,13 @@ class NetworkTrainer:
                 more = gradients(images[part], targets[part], numbers, part)
                 return part + 1, [old + new for old, new in zip(total, more, strict=True)]
 
-            total = list(gradients(images[0], targets[0], numbers, tf.constant(0)))
             if parts > 1:
-                _, total = tf.while_loop(lambda part, _: part < parts, add, (1, total))
+                # From zeros: a first part before the loop would be the whole network once more.
+                zeros = [tf.zeros(variable.shape) for variable in self._trained]
+                nothing = [*zeros, *[tf.constant(0.0)] * 3]  # the loss, and hits at top-1 and top-5
+                _, total = tf.while_loop(lambda part, _: part < parts, add, (0, nothing))
+            else:
+                total = gradients(images[0], targets[0], numbers, tf.constant(0))
             *summed, loss, top1, top5 = layout.total(list(total))
             apply(summed)
             return loss, tf.stack([top1, top5])

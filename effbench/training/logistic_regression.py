@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.optimize import minimize
 
 from effbench.training.principal_components import components, parts, workers
 
@@ -108,6 +107,8 @@ class Regression:
         self, pool: Executor, l2: float, starts: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, Solution]:
         """The parameters and the solution, looked for from the best of some starts."""
+        from scipy.optimize import minimize
+
         share = l2 / len(self._labels)
 
         def penalty(parameters: np.ndarray) -> float:

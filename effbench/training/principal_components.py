@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
 from threadpoolctl import threadpool_limits
 
 # Images of which products are formed at once: few against all, many against the width.
@@ -42,6 +41,9 @@ def components(features: np.ndarray, threads: int, *, standardize: bool) -> Comp
         threads: how many parts are worked on at the same time.
         standardize: whether each feature is divided by its standard deviation first.
     """
+    # Before the threads of its BLAS are counted; other recipes do without it, and start sooner.
+    from scipy.linalg import eigh
+
     images, width = features.shape
     rows = parts(images, _IMAGES)
     mean = features.mean(axis=0, dtype=np.float64)

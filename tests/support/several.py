@@ -163,8 +163,12 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
 
 
 def statistics(layout: Layout) -> dict[str, object]:
-    """With BatchNorm: the step goes through, and what it leaves can be read."""
-    task = tiny.task(replace(tiny.RECIPE, stages=1), layout)
+    """With BatchNorm: the step goes through, and what it leaves can be read.
+
+    `whole` has the augmentations, which each replica would have to trace once more.
+    """
+    recipe = replace(tiny.RECIPE, stages=1, flip=False, cutout=0.0, mixup=0.0)
+    task = tiny.task(recipe, layout)
     trainer = tiny.trainer(task)
     order = np.arange(32, dtype=np.int32).reshape(2, 16)
     (stage,) = schedule.split(task.recipe, tiny.SIZE)

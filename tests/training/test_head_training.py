@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
+from itertools import count
 
 import numpy as np
 import pytest
@@ -66,8 +68,27 @@ def task(values: np.ndarray = VALUES, labels: np.ndarray = LABELS, train: int = 
     )
 
 
+@cache
+def usual() -> HeadTask:
+    return task()
+
+
+@cache
+def trainer(recipe: Recipe, number: int, build=head_training.HeadTrainer):
+    """A trainer of the usual task: all that train by the same recipe share what it traced.
+
+    Tracing takes most of the time, and a trainer has nothing of the heads before.
+    """
+    return build(usual(), recipe)
+
+
 def train(recipe: Recipe, seeds=(0,), threads: int = 1, on: HeadTask | None = None) -> list[Head]:
-    return head_training.train(on or task(), recipe, list(seeds), threads, progress.silent)
+    if on is not None:
+        return head_training.train(on, recipe, list(seeds), threads, progress.silent)
+    numbers = count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head_training, "HeadTrainer", lambda _, by: trainer(by, next(numbers)))
+        return head_training.train(usual(), recipe, list(seeds), threads, progress.silent)
 
 
 def losses(head: Head) -> list[float]:

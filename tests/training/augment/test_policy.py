@@ -66,6 +66,12 @@ def run(
     return [output.numpy() for output in outputs]
 
 
+def halves(images: np.ndarray, **how: object) -> list[np.ndarray]:
+    """All augmentations of 32 images, by 16, as most tests have them: another number is traced."""
+    parts = [run(ALL, half, **how) for half in np.split(images, 2)]
+    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
 def floats(images: np.ndarray) -> tf.Tensor:
     return tf.constant(images, tf.float32)
 
@@ -241,7 +247,7 @@ def test_both_mixings_take_half_of_the_batch_each():
 
 def test_the_order_and_that_each_draws_for_itself():
     """Each by itself, one after the other, is all at once."""
-    images, labels = noise(12), one_hot(12)
+    images, labels = noise(16), one_hot(16)
     policies = [Policy(crop=4), Policy(flip=True), Policy(randaugment=9.0), Policy(cutout=0.25)]
     whole = run(Policy(crop=4, flip=True, randaugment=9.0, cutout=0.25, mixup=0.5), images)
     step = images
@@ -252,12 +258,12 @@ def test_the_order_and_that_each_draws_for_itself():
 
 
 def test_labels_add_up_to_one():
-    labels = run(ALL, noise(64))[1]
-    assert (labels >= 0).all()
-    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
-    images = run(ALL, noise(64))[0]
-    assert images.min() >= 0
-    assert images.max() <= 255
+    for seed in (SEED, SEED + 1):
+        images, labels = halves(noise(32), seed=seed)
+        assert (labels >= 0).all()
+        np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-6)
+        assert images.min() >= 0
+        assert images.max() <= 255
 
 
 def digest(policy: Policy = ALL) -> str:
@@ -298,7 +304,7 @@ ways = pytest.mark.parametrize(
 @ways
 def test_xla_gives_the_same(way):
     images = noise(32)
-    plain, compiled = run(ALL, images, way=way), run(ALL, images, way=way, jit_compile=True)
+    plain, compiled = halves(images, way=way), halves(images, way=way, jit_compile=True)
     np.testing.assert_allclose(plain[1], compiled[1], atol=1e-5)
     # Fused arithmetic may round a tie the other way: a grey level, in a few pixels.
     far = np.abs(plain[0] - compiled[0]) > 1e-2
