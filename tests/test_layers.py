@@ -25,6 +25,7 @@ PACKAGES = (
     "hardware",
     "records",
     "models",
+    "engines",
     "training",
     "sweep",
     "export",

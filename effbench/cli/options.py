@@ -11,6 +11,7 @@ import typer
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES, VARIANTS
 from effbench.data import datasets
+from effbench.engines.table import ENGINES
 from effbench.errors import UsageError
 
 
@@ -21,15 +22,6 @@ class Precision(StrEnum):
     float32 = "float32"
     tensorfloat32 = "tensorfloat32"
     mixed_bfloat16 = "mixed_bfloat16"
-
-
-class EngineName(StrEnum):
-    """Values of --engine."""
-
-    auto = "auto"
-    tensorflow = "tensorflow"
-    openvino = "openvino"
-    xla = "xla"
 
 
 class Rescale(StrEnum):
@@ -138,10 +130,10 @@ ReplicasOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    EngineName,
+    str,
     typer.Option(
         metavar="NAME",
-        help="auto, tensorflow, openvino (CPU, frozen backbones) or xla (through JAX).",
+        help=f"What runs the network: auto, {', '.join(ENGINES)}; see effbench doctor.",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]

@@ -14,7 +14,6 @@ from effbench.cli.options import (
     CpuOption,
     DataDirOption,
     DataOption,
-    EngineName,
     EngineOption,
     GpuOption,
     ImageSizeOption,
@@ -42,6 +41,7 @@ from effbench.config.sweep_options import (
     SweepOptions,
     TrainingOptions,
 )
+from effbench.engines.table import AUTO
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -111,7 +111,7 @@ def sweep(
     tpu: TpuOption = False,
     tpu_name: TpuNameOption = None,
     replicas: ReplicasOption = None,
-    engine: EngineOption = EngineName.auto,
+    engine: EngineOption = AUTO,
     precision: Annotated[
         Precision,
         typer.Option(

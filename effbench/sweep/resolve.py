@@ -116,6 +116,8 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         for seed in rows.seeds
     )
     for spec in specs:
+        frozen = spec.recipe.way.frozen_backbone and spec.feature_cache
+        engine_table.choose(target.engine, target.device, frozen)
         if spec.recipe.way.whole_batches:
             _suits(spec, images, target.replicas or 1)
     # Random weights need none, wherever other recipes have theirs from.
@@ -139,18 +141,35 @@ def _target(options: DeviceOptions) -> Target:
         tpu_name=tpu_name or tpu.LOCAL,
         replicas=_replicas(options, device, tpu_name or tpu.LOCAL),
         precision=machine.precision(options.precision, device),
-        engine=options.engine,
+        engine=_engine(options, device),
         # One process drives all hosts of a pod.
         chief=device == "tpu" or hosts.read().chief,
     )
 
 
+def _engine(options: DeviceOptions, device: str) -> str:
+    """The engine that is asked for; on several replicas or hosts that is TensorFlow.
+
+    Raises:
+        UsageError: another one was asked for.
+        DeviceError: it cannot run here.
+    """
+    several = options.replicas is not None or hosts.read().hosts > 1
+    if not several:
+        engine_table.choose(options.engine, device, frozen_backbone=True)
+        return options.engine
+    if options.engine not in (engine_table.AUTO, "tensorflow"):
+        raise UsageError(
+            "several replicas or hosts run in TensorFlow",
+            f"--engine {options.engine}",
+            "leave --engine or --replicas out",
+        )
+    return "tensorflow"
+
+
 def _replicas(options: DeviceOptions, device: str, tpu_name: str) -> int | None:
     given, host_count = options.replicas, hosts.read().hosts
     if engine_table.choose(options.engine, device, frozen_backbone=True).drives:
-        if given is not None or host_count > 1:
-            received = "--replicas" if given is not None else "several hosts in TF_CONFIG"
-            raise UsageError("this engine runs on one device", received, "use --engine tensorflow")
         return None
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from effbench import progress
+from effbench.engines.engine import TENSORFLOW
 from effbench.errors import DiskError
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.training import feature_cache
@@ -62,7 +63,7 @@ def never_wait(step: progress.Step) -> None:
 
 
 def extract(run, folder: Path, about: FeatureSet = ABOUT, images: np.ndarray = IMAGES):
-    return feature_cache.extract(run, BATCH, images, folder, about, never_wait)
+    return feature_cache.extract(TENSORFLOW.compile(run), BATCH, images, folder, about, never_wait)
 
 
 def check(found: feature_cache.Features, cached: int) -> None:
@@ -290,7 +291,9 @@ def test_two_at_once_compute_a_set_once(tmp_path):
             waiting.set()
 
     def go(run: Backbone, report: progress.Report) -> feature_cache.Features:
-        return feature_cache.extract(run, BATCH, IMAGES, tmp_path, ABOUT, report)
+        return feature_cache.extract(
+            TENSORFLOW.compile(run), BATCH, IMAGES, tmp_path, ABOUT, report
+        )
 
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(go, runs[0], first)
