@@ -286,6 +286,9 @@ _GROWTH: Mapping[str, Growth] = {
 # Networks without published stages, such as T, have those of S.
 _USUAL_GROWTH = _GROWTH["S"]
 
+# What else a setting may call a field.
+SHORT_NAMES = {"learning_rate": "maximal_learning_rate"}
+
 # The fields that a sweep has a flag for.
 FLAGS = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
 
@@ -320,32 +323,49 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
     Args:
         recipe: to start from.
-        settings: "key=value" each; a key is a field of `Recipe` that its training depends on.
+        settings: "key=value" each; a key is a field of `Recipe` that its training depends on, or
+            one of `SHORT_NAMES`.
 
     Raises:
         UsageError: no such key, one that is there twice, or a value that it cannot have.
     """
-    numbers, keys = asdict(recipe), recipe.settable
+    numbers = asdict(recipe)
     given: dict[str, str] = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        if key not in keys or not equals:
+        key, (_, equals, text) = key_of(setting), setting.partition("=")
+        if key not in recipe.settable or not equals:
             rule = f"{recipe.name} has no such key to --set" if equals else "--set takes key=value"
-            raise UsageError(rule, setting, f"keys are {', '.join(keys)}")
+            raise UsageError(rule, setting, f"keys are {', '.join(recipe.settable)}")
         if key in given:
             hint = "give it once, by --set or by its own flag"
-            raise UsageError(f"{key} is given twice", f"{given[key]} and {value}", hint)
-        given[key] = value
-        rule = f"--set {key} takes another value"
-        try:
-            numbers[key] = asdict(_ADAPTER.validate_python(numbers | {key: value}))[key]
-        except ValidationError as error:
-            raise UsageError(rule, value, error.errors()[0]["msg"].lower()) from error
-        if key in _NEVER_0 and not numbers[key]:
-            raise UsageError(rule, value, _NEVER_0[key])
+            raise UsageError(f"{key} is given twice", f"{given[key]} and {text}", hint)
+        given[key] = text
+        numbers[key] = value_of(recipe, key, text)
     result = Recipe(**numbers)
     _agree(result)
     return result
+
+
+def key_of(setting: str) -> str:
+    """The field of `Recipe` that a text "key=value" is about, by its short name or its own."""
+    key = setting.partition("=")[0]
+    return SHORT_NAMES.get(key, key)
+
+
+def value_of(recipe: Recipe, key: str, text: str) -> object:
+    """What a text means as the value of a field, in which the rest of the recipe has no part.
+
+    Raises:
+        UsageError: the field cannot have such a value.
+    """
+    rule = f"--set {key} takes another value"
+    try:
+        value: object = getattr(_ADAPTER.validate_python(asdict(recipe) | {key: text}), key)
+    except ValidationError as error:
+        raise UsageError(rule, text, error.errors()[0]["msg"].lower()) from error
+    if key in _NEVER_0 and not value:
+        raise UsageError(rule, text, _NEVER_0[key])
+    return value
 
 
 def _agree(recipe: Recipe) -> None:
