@@ -77,6 +77,9 @@ class Recipe:
             of AdamW: of their mean square.
         adabelief_epsilon: of AdaBelief: added to the root of that mean square.
         adamw_epsilon: the same of AdamW.
+        layer_decay: what the learning rate of each part of a network (stem, block, head
+            convolution) is multiplied by once more than that of the part after it, see
+            `training.layer_decay`; 1 gives all parts the same.
         geometry: how a photo becomes a square, a name in `geometry.FITS`.
         filter: how a photo is resized, a name in `geometry.FILTERS`.
         crop_scale: smallest share of an image's area that a random crop keeps, before it is resized
@@ -130,6 +133,7 @@ class Recipe:
     beta_2: Decay = 0.999
     adabelief_epsilon: Positive = 1e-14
     adamw_epsilon: Positive = 1e-8
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
     geometry: str = "squash"
     filter: str = "bilinear"
     crop_scale: Share = 0.0

@@ -116,6 +116,7 @@ def _learning_rate(recipe: Recipe) -> str:
         f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}"
         + (f" x batch / {scaled}" if scaled else "")
         + f", {shape.get(recipe.schedule, recipe.schedule)}, from step {recipe.start_step}"
+        + (f", times {recipe.layer_decay:g} from part to part" if recipe.layer_decay < 1 else "")
     )
 
 

@@ -21,7 +21,7 @@ from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import layers, preprocessing
-from effbench.training import optimizers, variable_packing
+from effbench.training import layer_decay, optimizers, variable_packing
 from effbench.training.augment import policy, rng
 from effbench.training.augment.sampling import INDICES, PRODUCTS
 from effbench.training.class_weights import weights
@@ -111,6 +111,10 @@ class NetworkTrainer:
         # Before the first step, which is traced and may create no variables.
         self._optimizer._create_all_weights(self._own)
         self._optimizer.iterations.assign(task.recipe.start_step)
+        if task.recipe.layer_decay < 1:
+            shares = layer_decay.shares(model, task.recipe.layer_decay, self._trained)
+            packed = variable_packing.pack_shares(shares, self._trained) if self._packed else shares
+            layer_decay.slow(self._optimizer, self._own, packed)
         self._average = [
             tf.Variable(
                 variable,
