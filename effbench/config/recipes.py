@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval, Predicate
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.config.geometry import Geometry
+from effbench.config.network_stages import ALL
 from effbench.config.ways_to_train import WAYS, WayToTrain
 from effbench.errors import UsageError
 
@@ -80,6 +81,8 @@ class Recipe:
         layer_decay: what the learning rate of each part of a network (stem, block, head
             convolution) is multiplied by once more than that of the part after it, see
             `training.layer_decay`; 1 gives all parts the same.
+        unfreeze: the stage from which on a network trains, a name in `network_stages.names`; what
+            is before it stays as it was loaded, its BatchNorm in inference mode.
         geometry: how a photo becomes a square, a name in `geometry.FITS`.
         filter: how a photo is resized, a name in `geometry.FILTERS`.
         crop_scale: smallest share of an image's area that a random crop keeps, before it is resized
@@ -134,6 +137,7 @@ class Recipe:
     adabelief_epsilon: Positive = 1e-14
     adamw_epsilon: Positive = 1e-8
     layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    unfreeze: str = ALL
     geometry: str = "squash"
     filter: str = "bilinear"
     crop_scale: Share = 0.0
@@ -149,6 +153,16 @@ class Recipe:
         return Geometry(self.geometry, self.filter)
 
     @property
+    def augments(self) -> bool:
+        """Whether an image has other pixels in one step than in another."""
+        return any(getattr(self, name) for name in _OF_PIXELS) or self.stages > 1
+
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether what the frozen part of a network makes of an image is computed once."""
+        return self.unfreeze != ALL and not self.augments
+
+    @property
     def way(self) -> WayToTrain:
         """The facts of how it trains."""
         return WAYS[self.trains]
@@ -160,6 +174,8 @@ class Recipe:
         return tuple(name for name in names if name in self.way.numbers)
 
 
+# What changes the pixels of an image; so do stages, by their sizes.
+_OF_PIXELS = ("flip", "crop", "crop_scale", "cutout", "randaugment", "mixup", "cutmix")
 _FIXED = ("name", "trains", "pretrained")
 # They are 0 where a way to train has none of them, but not on request.
 _NEVER_0 = {

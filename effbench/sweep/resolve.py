@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, product
 from pathlib import Path
 
-from effbench.config import recipes, schedule, searches
+from effbench.config import network_stages, recipes, schedule, searches
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.config.searches import Search
@@ -197,6 +197,10 @@ def recipe_of(
         standard = replace(standard, batch_size=(per_replica or usual) * replicas)
     recipe = recipes.changed(standard, settings)
     choices.check(recipe, standard)
+    if recipe.unfreeze not in network_stages.names(variant):
+        rule = f"{variant.name} has no such stage to --set unfreeze"
+        hint = f"choose from {', '.join(network_stages.names(variant))}"
+        raise UsageError(rule, recipe.unfreeze, hint)
     if recipe.batch_size % (replicas or 1):
         raise UsageError(
             f"--batch-size is global, and divides by the {replicas} replicas",

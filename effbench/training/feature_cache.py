@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +44,7 @@ class FeatureSet:
         software: versions of TensorFlow and of the network's package.
         images_sha256: SHA-256 of the images themselves, in their order.
         version: version of effbench's own part, see `VERSION`.
+        before: the stage whose input is kept instead; "" for features of the whole network.
     """
 
     variant: str
@@ -54,6 +56,7 @@ class FeatureSet:
     software: str
     images_sha256: str
     version: int = 1
+    before: str = ""
 
     @property
     def key(self) -> str:
@@ -61,6 +64,8 @@ class FeatureSet:
         content = asdict(self)
         if self.version == 1:  # keys are older than versions
             del content["version"]
+        if not self.before:  # likewise
+            del content["before"]
         canonical = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"
@@ -82,6 +87,15 @@ class Features:
 
     values: np.ndarray
     cached: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of a chunk; whether they came from the cache, and where they are kept there."""
+
+    rows: np.ndarray
+    cached: bool
+    path: Path
 
 
 def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
@@ -116,14 +130,30 @@ def extract(
     Raises:
         DiskError: a chunk cannot be kept.
     """
+    chunks = []
+    cached = 0
+    for chunk in chunked(run, batch, images, folder, about, report):
+        chunks.append(chunk.rows)
+        cached += len(chunk.rows) * chunk.cached
+    report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
+    return Features(np.concatenate(chunks), cached)
+
+
+def chunked(
+    run: Forward,
+    batch: int,
+    images: Sliced,
+    folder: Path,
+    about: FeatureSet,
+    report: Report,
+) -> Iterator[Chunk]:
+    """The same, chunk by chunk in their order."""
     home = folder / about.key
     with locks.held(home / ".lock", report, "another process computes these features"):
         about_path = home / "about.json"
         if not about_path.exists():
             files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
         compiled = tf.function(run, autograph=False)
-        chunks: list[np.ndarray] = []
-        cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):
             end = min(start + CHUNK, len(images))
             chunk = _read(home, number)
@@ -133,13 +163,8 @@ def extract(
                     report(Step("features", first, len(images), "images"))
                     part = images[first : min(first + batch, end)]
                     rows.append(_forward(compiled, part, batch))
-                chunk = np.concatenate(rows)
-                _write(home, number, chunk)
-            else:
-                cached += end - start
-            chunks.append(chunk)
-    report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
-    return Features(np.concatenate(chunks), cached)
+                chunk = _write(home, number, np.concatenate(rows))
+            yield chunk
 
 
 def _forward(compiled: Forward, images: np.ndarray, batch: int) -> np.ndarray:
@@ -149,23 +174,24 @@ def _forward(compiled: Forward, images: np.ndarray, batch: int) -> np.ndarray:
     return rows
 
 
-def _read(home: Path, number: int) -> np.ndarray | None:
+def _read(home: Path, number: int) -> Chunk | None:
     """A chunk, if it is there and whole; other files in its place are removed."""
     for path in home.glob(f"{number:05d}-*.npy"):
         content = path.read_bytes()
         if path.name == _name(home, number, content):
-            chunk: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-            return chunk
+            return Chunk(np.load(io.BytesIO(content), allow_pickle=False), True, path)
         with writing(home):
             path.unlink(missing_ok=True)
     return None
 
 
-def _write(home: Path, number: int, chunk: np.ndarray) -> None:
+def _write(home: Path, number: int, rows: np.ndarray) -> Chunk:
     buffer = io.BytesIO()
-    np.save(buffer, chunk)
+    np.save(buffer, rows)
     content = buffer.getvalue()
-    files.write_atomically(home / _name(home, number, content), content)
+    path = home / _name(home, number, content)
+    files.write_atomically(path, content)
+    return Chunk(rows, False, path)
 
 
 def _name(home: Path, number: int, content: bytes) -> str:

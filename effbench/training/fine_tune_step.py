@@ -38,7 +38,7 @@ class FineTuneTask:
 
     Attributes:
         images: from what a step is given to uint8 [batch, h, w, 3]: from positions, or the identity
-            where images are fed.
+            where images are fed. With `maps`, to what the frozen part made of them.
         labels: their labels, int [n].
         recipe: all numbers.
         preprocessing: a row of `preprocessing.PREPROCESSING`.
@@ -48,6 +48,7 @@ class FineTuneTask:
         layout: the replicas to train on.
         classes: number of classes.
         feed: gives steps their images; None where all are held on the device.
+        maps: a step is given the maps of a frozen part, see `frozen_maps`, and not images.
     """
 
     images: Lookup
@@ -60,6 +61,7 @@ class FineTuneTask:
     layout: Layout = ALONE
     classes: int = 10
     feed: StepFeed | None = None
+    maps: bool = False
 
     @property
     def epoch_steps(self) -> int:
@@ -75,8 +77,17 @@ class NetworkTrainer:
     (google/automl, efficientnetv2/utils.py: `get_ema_vars`).
     """
 
-    def __init__(self, model: keras.Model, noise: layers.Noise, task: FineTuneTask) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        noise: layers.Noise,
+        task: FineTuneTask,
+        frozen: keras.Model | None = None,
+    ) -> None:
         """To be called in `task.layout.scope()`; `model` holds the weights to start from.
+
+        Where a part of the network is frozen, `model` is the rest, see `parts.cut`; the frozen part
+        runs in every step unless the step is given its maps.
 
         Raises:
             DataError: there are fewer images than a batch has.
@@ -88,6 +99,7 @@ class NetworkTrainer:
                 "give a smaller --batch-size",
             )
         self._model = model
+        self._frozen = frozen
         self._noise = noise
         self._task = task
         width = model.output_shape[-1]
@@ -182,7 +194,7 @@ class NetworkTrainer:
             # Pieces of any number of steps are one program.
             signature = [
                 tf.TensorSpec(order.shape, tf.int32),
-                tf.TensorSpec((None, *given.shape[1:]), tf.uint8),
+                tf.TensorSpec((None, *given.shape[1:]), given.dtype),
                 *[tf.TensorSpec((), tf.int32)] * 4,
             ]
         if stage.number not in self._programs:
@@ -266,15 +278,17 @@ class NetworkTrainer:
         def program(
             batch: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
+            images, targets = self._task.images(batch), tf.one_hot(labels, self._task.classes)
             # Every replica augments the global batch, so that the result does not depend on their
             # number, and images can be mixed; at 32 pixels it costs next to nothing.
-            images, targets = policy.augment(
-                self._task.images(batch),
-                tf.one_hot(labels, self._task.classes),
-                rng.derived(numbers, _AUGMENT),
-                augmentations,
-                PRODUCTS if self._task.device == "tpu" else INDICES,
-            )
+            if not self._task.maps:
+                images, targets = policy.augment(
+                    images,
+                    targets,
+                    rng.derived(numbers, _AUGMENT),
+                    augmentations,
+                    PRODUCTS if self._task.device == "tpu" else INDICES,
+                )
             images, targets = (
                 tf.reshape(array, (parts, -1, *array.shape[1:])) for array in (images, targets)
             )
@@ -311,9 +325,7 @@ class NetworkTrainer:
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
-            prepared = preprocessing.prepare(
-                images, stage.image_size, self._task.preprocessing, self._task.device
-            )
+            prepared = self._prepared(stage, images)
             with tf.GradientTape() as tape:
                 maps = self._model(prepared, training=True)
                 features = tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
@@ -333,6 +345,15 @@ class NetworkTrainer:
             return [*tape.gradient(loss, self._trained), loss, *hits]
 
         return run
+
+    def _prepared(self, stage: Stage, images: tf.Tensor) -> tf.Tensor:
+        """What the part that trains takes, of images or of the maps of the frozen part."""
+        if self._task.maps:
+            return images
+        prepared = preprocessing.prepare(
+            images, stage.image_size, self._task.preprocessing, self._task.device
+        )
+        return prepared if self._frozen is None else self._frozen(prepared, training=False)
 
     def _apply(self, recipe: Recipe, gradients: list[tf.Tensor]) -> None:
         """A step of the optimizer, then of the average."""

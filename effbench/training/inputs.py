@@ -91,6 +91,11 @@ def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> ba
     run = backbones.forward(
         model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
     )
+    return compiled(run, device)
+
+
+def compiled(run: backbones.Forward, device: Device) -> backbones.Forward:
+    """A part of a network as it runs fastest."""
     # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
     return tf.function(run, jit_compile=True, autograph=False) if device.kind == "gpu" else run
 

@@ -515,3 +515,12 @@ def test_a_dry_run_tells_what_each_run_tries(run, tmp_path):
     values = [f"maximal_learning_rate {rate}" for rate in (0.001, 0.01)]
     assert [(row[0], row[2]) for row in rows] == [("run", value) for value in values]
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_stage_is_one_of_the_variants():
+    settings = ("unfreeze=stage8",)
+    (run,) = small(recipe="finetune", variants="M", settings=settings).specs
+    assert run.recipe.unfreeze == "stage8"
+    with pytest.raises(UsageError, match=r"^B0 has no such stage to --set unfreeze: stage8;"):
+        small(recipe="finetune", settings=settings)
+    assert len(small(recipe="finetune", settings=("unfreeze=all,stage5,stage6",)).specs) == 3
