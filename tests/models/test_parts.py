@@ -30,7 +30,10 @@ def test_the_stages_of_a_variant_are_the_papers():
 
 @pytest.mark.parametrize("stage", network_stages.names(VARIANTS["B0"])[1:])
 def test_every_cut_has_the_shape_that_is_said_and_all_variables_once(model, stage):
+    order = [variable.name for variable in model.weights]
     frozen, rest = parts.cut(model, stage)
+    # What a run keeps is read in this order.
+    assert [variable.name for variable in model.weights] == order
     expected = network_stages.input_shape(VARIANTS["B0"], stage, SIZE)
     assert tuple(frozen(tf.zeros((1, SIZE, SIZE, 3))).shape[1:]) == expected
     assert not frozen.trainable_variables
