@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -29,6 +30,10 @@ from effbench.tables import Table, fitted, grid
 out = Console(highlight=False, markup=False)
 err = Console(stderr=True, highlight=False, markup=False)
 
+# The fields of each recipe that a sweep searches, by the recipe's name.
+Searched = Mapping[str, Sequence[str]]
+NOTHING: Searched = MappingProxyType({})
+
 # The time between two plain lines of one phase.
 LINE_SECONDS = 15.0
 
@@ -51,8 +56,17 @@ class Display:
     Quiet shows failures only; verbose also shows every step, one line each.
     """
 
-    def __init__(self, console: Console, runs: int, *, quiet: bool, verbose: bool) -> None:
+    def __init__(
+        self,
+        console: Console,
+        runs: int,
+        *,
+        quiet: bool,
+        verbose: bool,
+        searched: Searched = NOTHING,
+    ) -> None:
         self._console = console
+        self._searched = searched
         self._quiet = quiet
         self._verbose = verbose
         self._bars = _Bars(
@@ -82,14 +96,15 @@ class Display:
     def __call__(self, event: Event) -> None:
         """Shows one event."""
         if event.state == "working" and event.step is not None:
-            self.step(name(event.specs), event.step)
+            self.step(name(event.specs, self._searched), event.step)
             return
         if event.state in _MARKS:
             self._bars.advance(self._sweep, len(event.specs))
         if event.state == "failed" or not self._quiet:
             text = f": {event.text}" if event.text else ""
             mark = Text.assemble(_MARKS.get(event.state, (">", "blue")), " ")
-            say(f"{name(event.specs)} {event.state}{text}", mark, self._console)
+            run = name(event.specs, self._searched)
+            say(f"{run} {event.state}{text}", mark, self._console)
 
     def step(self, label: str, step: Step) -> None:
         """Shows the progress of the work called `label`."""
@@ -182,10 +197,17 @@ def notes(texts: Iterable[str]) -> None:
         say(text, "- ")
 
 
-def name(specs: Sequence[RunSpec]) -> str:
+def tried(spec: RunSpec, searched: Searched) -> str:
+    """The values that a run tries of what is searched; "" for nothing."""
+    numbers = searched.get(spec.recipe.name, ())
+    return ", ".join(f"{number} {getattr(spec.recipe, number)}" for number in numbers)
+
+
+def name(specs: Sequence[RunSpec], searched: Searched = NOTHING) -> str:
     """Short and unmistakable: what differs between the runs of one sweep."""
     first = specs[0]
     network = f"{first.variant} {first.weights.name} {first.image_size} {first.recipe.name}"
+    network = " ".join(filter(None, (network, tried(first, searched))))
     if not first.recipe.way.seeded:
         return network
     seeds = ",".join(str(spec.seed) for spec in specs)

@@ -92,6 +92,15 @@ SettingsOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Another number of the recipe; may be repeated."
     ),
 ]
+SearchedSettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another number of the recipe; may be repeated. Of several values, e.g. "
+        "learning_rate=1e-4,1e-3, each is trained, and report shows the best on validation.",
+    ),
+]
 ResultsOption = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of the records.", file_okay=False)
 ]

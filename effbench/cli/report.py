@@ -61,6 +61,12 @@ def report(
         str, typer.Option(help="Columns that the rows of one table share.")
     ] = "recipe,data",
     select: SelectOption = None,
+    tried: Annotated[
+        bool,
+        typer.Option(
+            "--tried", help="Every value of a search as a row of its own, not the best alone."
+        ),
+    ] = False,
     price_per_hour: Annotated[
         float | None, typer.Option(min=0, help="Dollars an hour of the machine, for the costs.")
     ] = None,
@@ -83,7 +89,7 @@ def report(
     style = only("formats", given)
     only("these", {"columns": columns is not None, "pairs": pairs})
     wanted = document.Wanted(columns, pairs)
-    selection = Selection(variants, recipe, weights, data, where, sort, group_by, select)
+    selection = Selection(variants, recipe, weights, data, where, sort, group_by, select, tried)
     store = Store(results)
     contents = build.read(store, selection, price_per_hour)
     for problem in contents.problems:

@@ -38,7 +38,12 @@ def print_record(record: Record, store: Store) -> None:
         return
     _print_facts(facts | dict(describe.of_result(record)) | {"folder": str(folder)})
     hidden = []
-    for table in (_scores(record), *_classes(record, store), *_curve(record)):
+    for table in (
+        _scores(record),
+        *_tried(record, store),
+        *_classes(record, store),
+        *_curve(record),
+    ):
         out.print()
         hidden += console.show(table)
     left_out(hidden)
@@ -70,6 +75,22 @@ def _scores(result: RunResult) -> Table:
         Column("loss"),
     )
     return Table("Scores", columns, tuple(rows))
+
+
+def _tried(result: RunResult, store: Store) -> Iterator[Table]:
+    """All values of the search that it is part of, if it is of one."""
+    from effbench.records import search_files
+    from effbench.report import tries
+    from effbench.report.render import tries_table
+    from effbench.report.rows import grouped
+
+    known = search_files.read(store).known
+    if any(search.holds(result.spec) for search in known):
+        records = store.load(checked=True)
+        failed = (failure.spec for failure in records.failures)
+        found = tries.of(grouped(records.results), failed, known)
+        if result.spec.group in found:
+            yield tries_table.alone(found[result.spec.group])
 
 
 def _classes(result: RunResult, store: Store) -> Iterator[Table]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import Display, out, warn
+from effbench.cli.console import Display, out, tried, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CpuOption,
@@ -24,7 +24,7 @@ from effbench.cli.options import (
     Rescale,
     RescaleOption,
     ResultsOption,
-    SettingsOption,
+    SearchedSettingsOption,
     TpuNameOption,
     TpuOption,
     VariantsOption,
@@ -105,7 +105,7 @@ def sweep(
         int | None,
         typer.Option(metavar="N", min=0, help="First step of schedule and optimizer. Default: 0."),
     ] = None,
-    settings: SettingsOption = None,
+    settings: SearchedSettingsOption = None,
     cpu: CpuOption = False,
     gpu: GpuOption = False,
     tpu: TpuOption = False,
@@ -223,9 +223,13 @@ def sweep(
     if dry_run:
         states = scheduler.states(request, store)
         for spec in request.specs:
-            print(f"{states[spec.key]}\t{spec.key}")
+            values = tried(spec, request.searched)
+            print("\t".join([states[spec.key], spec.key, *([values] if values else [])]))
         return
-    with Display(out, len(request.specs), quiet=quiet, verbose=verbose) as display:
+    display = Display(
+        out, len(request.specs), quiet=quiet, verbose=verbose, searched=request.searched
+    )
+    with display:
         outcome = scheduler.run(request, store, display)
     if not quiet:
         target = request.target

@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval, Predicate
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.config.geometry import Geometry
+from effbench.config.network_stages import ALL
 from effbench.config.ways_to_train import WAYS, WayToTrain
 from effbench.errors import UsageError
 
@@ -77,6 +78,11 @@ class Recipe:
             of AdamW: of their mean square.
         adabelief_epsilon: of AdaBelief: added to the root of that mean square.
         adamw_epsilon: the same of AdamW.
+        layer_decay: what the learning rate of each part of a network (stem, block, head
+            convolution) is multiplied by once more than that of the part after it, see
+            `training.layer_decay`; 1 gives all parts the same.
+        unfreeze: the stage from which on a network trains, a name in `network_stages.names`; what
+            is before it stays as it was loaded, its BatchNorm in inference mode.
         geometry: how a photo becomes a square, a name in `geometry.FITS`.
         filter: how a photo is resized, a name in `geometry.FILTERS`.
         crop_scale: smallest share of an image's area that a random crop keeps, before it is resized
@@ -130,6 +136,8 @@ class Recipe:
     beta_2: Decay = 0.999
     adabelief_epsilon: Positive = 1e-14
     adamw_epsilon: Positive = 1e-8
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    unfreeze: str = ALL
     geometry: str = "squash"
     filter: str = "bilinear"
     crop_scale: Share = 0.0
@@ -145,6 +153,16 @@ class Recipe:
         return Geometry(self.geometry, self.filter)
 
     @property
+    def augments(self) -> bool:
+        """Whether an image has other pixels in one step than in another."""
+        return any(getattr(self, name) for name in _OF_PIXELS) or self.stages > 1
+
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether what the frozen part of a network makes of an image is computed once."""
+        return self.unfreeze != ALL and not self.augments
+
+    @property
     def way(self) -> WayToTrain:
         """The facts of how it trains."""
         return WAYS[self.trains]
@@ -156,6 +174,8 @@ class Recipe:
         return tuple(name for name in names if name in self.way.numbers)
 
 
+# What changes the pixels of an image; so do stages, by their sizes.
+_OF_PIXELS = ("flip", "crop", "crop_scale", "cutout", "randaugment", "mixup", "cutmix")
 _FIXED = ("name", "trains", "pretrained")
 # They are 0 where a way to train has none of them, but not on request.
 _NEVER_0 = {
@@ -286,6 +306,9 @@ _GROWTH: Mapping[str, Growth] = {
 # Networks without published stages, such as T, have those of S.
 _USUAL_GROWTH = _GROWTH["S"]
 
+# What else a setting may call a field.
+SHORT_NAMES = {"learning_rate": "maximal_learning_rate"}
+
 # The fields that a sweep has a flag for.
 FLAGS = {"epochs": "--epochs", "batch_size": "--batch-size", "start_step": "--start-step"}
 
@@ -320,32 +343,49 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
     Args:
         recipe: to start from.
-        settings: "key=value" each; a key is a field of `Recipe` that its training depends on.
+        settings: "key=value" each; a key is a field of `Recipe` that its training depends on, or
+            one of `SHORT_NAMES`.
 
     Raises:
         UsageError: no such key, one that is there twice, or a value that it cannot have.
     """
-    numbers, keys = asdict(recipe), recipe.settable
+    numbers = asdict(recipe)
     given: dict[str, str] = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        if key not in keys or not equals:
+        key, (_, equals, text) = key_of(setting), setting.partition("=")
+        if key not in recipe.settable or not equals:
             rule = f"{recipe.name} has no such key to --set" if equals else "--set takes key=value"
-            raise UsageError(rule, setting, f"keys are {', '.join(keys)}")
+            raise UsageError(rule, setting, f"keys are {', '.join(recipe.settable)}")
         if key in given:
             hint = "give it once, by --set or by its own flag"
-            raise UsageError(f"{key} is given twice", f"{given[key]} and {value}", hint)
-        given[key] = value
-        rule = f"--set {key} takes another value"
-        try:
-            numbers[key] = asdict(_ADAPTER.validate_python(numbers | {key: value}))[key]
-        except ValidationError as error:
-            raise UsageError(rule, value, error.errors()[0]["msg"].lower()) from error
-        if key in _NEVER_0 and not numbers[key]:
-            raise UsageError(rule, value, _NEVER_0[key])
+            raise UsageError(f"{key} is given twice", f"{given[key]} and {text}", hint)
+        given[key] = text
+        numbers[key] = value_of(recipe, key, text)
     result = Recipe(**numbers)
     _agree(result)
     return result
+
+
+def key_of(setting: str) -> str:
+    """The field of `Recipe` that a text "key=value" is about, by its short name or its own."""
+    key = setting.partition("=")[0]
+    return SHORT_NAMES.get(key, key)
+
+
+def value_of(recipe: Recipe, key: str, text: str) -> object:
+    """What a text means as the value of a field, in which the rest of the recipe has no part.
+
+    Raises:
+        UsageError: the field cannot have such a value.
+    """
+    rule = f"--set {key} takes another value"
+    try:
+        value: object = getattr(_ADAPTER.validate_python(asdict(recipe) | {key: text}), key)
+    except ValidationError as error:
+        raise UsageError(rule, text, error.errors()[0]["msg"].lower()) from error
+    if key in _NEVER_0 and not value:
+        raise UsageError(rule, text, _NEVER_0[key])
+    return value
 
 
 def _agree(recipe: Recipe) -> None:

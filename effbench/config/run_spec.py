@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 from effbench.config.recipes import Recipe
 
@@ -81,6 +82,12 @@ class RunSpec:
         """The key without the seed: runs of one group differ by their seed only."""
         return f"{self._name}-{_hash(replace(self, seed=0))}"
 
+    def apart_from(self, numbers: Sequence[str]) -> str:
+        """The group without some fields of the recipe: equal where runs differ in these alone."""
+        shared = _plain(replace(self, seed=0))
+        recipe = {name: value for name, value in _plain(self.recipe).items() if name not in numbers}
+        return f"{self._name}-{digest([shared | {'recipe': recipe}, *numbers])[:12]}"
+
     @property
     def worker(self) -> str:
         """Names what one worker process does, and its lock: all seeds of a head, or one network."""
@@ -120,12 +127,11 @@ def _hash(spec: RunSpec) -> str:
     return digest(_plain(spec))[:12]
 
 
-def _plain(value: object) -> object:
+def _plain(value: RunSpec | Recipe | WeightsId) -> dict[str, object]:
     """A dataclass as a dict, without fields at their default: a new field changes no old key."""
-    if not is_dataclass(value):
-        return value
+    values = {field: getattr(value, field.name) for field in fields(value)}
     return {
-        field.name: _plain(getattr(value, field.name))
-        for field in fields(value)
-        if getattr(value, field.name) != field.default
+        field.name: _plain(inner) if isinstance(inner, Recipe | WeightsId) else inner
+        for field, inner in values.items()
+        if inner != field.default
     }

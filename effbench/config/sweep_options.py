@@ -57,7 +57,8 @@ class TrainingOptions:
         epochs: how many, instead of the recipe's.
         batch_size: the global batch, instead of the recipe's.
         start_step: step at which the schedule and the optimizer start.
-        settings: "key=value" each, instead of the recipe's numbers.
+        settings: "key=value" each, instead of the recipe's numbers; of several values between
+            commas, each is trained.
     """
 
     recipe: str | None = None

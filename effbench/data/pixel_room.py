@@ -35,7 +35,7 @@ def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
     limit = (free + mine + sum(sets.values())) / 2 if cache_gb is None else cache_gb * 1e9
     which = "half of the free disk" if cache_gb is None else "--cache-gb"
     if size > limit:
-        raise _too_large(size, f"{_gb(limit)} are allowed ({which})")
+        raise _too_large(size, f"{gigabytes(limit)} are allowed ({which})")
     for path in sorted(sets, key=_used):
         if size + sum(sets.values()) <= limit and size <= free + mine:
             return
@@ -43,17 +43,19 @@ def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
             free += sets.pop(path)
     taken = sum(sets.values())
     if size > free + mine:
-        raise _too_large(size, f"{_gb(free + mine)} are free")
+        raise _too_large(size, f"{gigabytes(free + mine)} are free")
     if size + taken > limit:
-        other = f"of which other runs read {_gb(taken)} at this moment"
-        raise _too_large(size, f"{_gb(limit)} are allowed ({which}), {other}")
+        other = f"of which other runs read {gigabytes(taken)} at this moment"
+        raise _too_large(size, f"{gigabytes(limit)} are allowed ({which}), {other}")
 
 
 def _too_large(size: int, room: str) -> DiskError:
-    return DiskError("the pixels do not fit into the cache", f"{_gb(size)} where {room}", HINT)
+    received = f"{gigabytes(size)} where {room}"
+    return DiskError("the pixels do not fit into the cache", received, HINT)
 
 
-def _gb(size: float) -> str:
+def gigabytes(size: float) -> str:
+    """So many bytes for a reader."""
     return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"
 
 

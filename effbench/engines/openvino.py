@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 
 from effbench.cpu import cores
-from effbench.engines.engine import TENSORFLOW, Function, Loop, Program
+from effbench.engines.engine import Function, Loop, Program
 from effbench.errors import DeviceError
 from effbench.hardware import machine
 from effbench.hardware.tensorflow_setup import tf
@@ -28,6 +28,7 @@ class OpenvinoEngine:
     name = "openvino"
     version = openvino.get_version()
     float32_graph = True
+    trains = False
 
     def __init__(self, precision: str) -> None:
         """`precision` is a row of `PRECISIONS`; the functions themselves compute in float32.
@@ -62,8 +63,8 @@ class OpenvinoEngine:
         return run
 
     def loop(self, step: Function) -> Loop:
-        """A step changes variables, so TensorFlow takes it."""
-        return TENSORFLOW.loop(step)
+        """Raises an error: a step changes variables."""
+        raise NotImplementedError("OpenVINO runs no training steps")
 
     def settle(self) -> None:
         """Does nothing: programs change no variable."""

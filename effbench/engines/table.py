@@ -18,35 +18,44 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
+class Lack:
+    """Why an engine cannot run on a kind of device, and what to do about it."""
+
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class EngineKind:
     """One engine.
 
     Attributes:
         name: what `--engine` calls it.
-        trains: whether it runs training steps; else forward passes of frozen backbones alone.
-        lacks: by kind of device, says what is not there for it; "" if nothing. A kind that is not
-            in it is one that the engine does not drive.
+        trains: whether it trains whole networks; else it runs frozen backbones alone.
         drives: whether it drives the device by itself, and TensorFlow only traces.
+        lacks: by kind of device, finds what is not there for it. A kind that is not in it is one
+            that the engine does not drive.
         start: makes it, in the process that uses it, for a kind of device and a precision.
     """
 
     name: str
     trains: bool
     drives: bool
-    lacks: Mapping[str, Callable[[], str]]
+    lacks: Mapping[str, Callable[[], Lack | None]]
     start: Callable[[str, NetworkPrecision], Engine]
 
-    def missing(self, kind: str) -> str:
-        """Why it cannot run on a kind of device, one line; "" if it can."""
-        lacks = self.lacks.get(kind)
-        return f"it does not run on a {kind.upper()}" if lacks is None else lacks()
+    def lack(self, kind: str) -> Lack | None:
+        """Why it cannot run on a kind of device; None if it can."""
+        if kind not in self.lacks:
+            return Lack(f"it does not run on a {kind.upper()}", "leave --engine out")
+        return self.lacks[kind]()
 
 
 def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
     """The engine of a run.
 
     Args:
-        name: a key of `ENGINES`, or "auto": the first there that can run it.
+        name: a key of `ENGINES`, or "auto": the first of `AUTO_ORDER` that can run it.
         kind: "cpu", "gpu" or "tpu".
         frozen_backbone: whether its backbone only computes features.
 
@@ -55,14 +64,15 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
         DeviceError: it cannot run here.
     """
     if name == AUTO:
-        able = (row for row in ENGINES.values() if row.trains or frozen_backbone)
-        return next((row for row in able if not row.missing(kind)), ENGINES["tensorflow"])
+        rows = (ENGINES[name] for name in AUTO_ORDER[kind])
+        able = (row for row in rows if row.trains or frozen_backbone)
+        return next((row for row in able if row.lack(kind) is None), ENGINES["tensorflow"])
     if name not in ENGINES:
         raise UsageError("unknown engine", name, f"choose from {', '.join((AUTO, *ENGINES))}")
     row = ENGINES[name]
-    missing = row.missing(kind)
-    if missing:
-        raise DeviceError(f"--engine {name} on a {kind.upper()}", missing, "or leave it to auto")
+    lack = row.lack(kind)
+    if lack:
+        raise DeviceError(f"{name} cannot run on the {kind.upper()}", lack.what, lack.hint)
     if not (row.trains or frozen_backbone):
         raise UsageError(
             f"--engine {name} runs frozen backbones",
@@ -72,25 +82,26 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
     return row
 
 
-def _there() -> str:
-    return ""
+def _nothing() -> None:
+    return None
 
 
-def _package(name: str, how: str) -> Callable[[], str]:
-    return lambda: "" if find_spec(name) else f"no package {name}; {how}"
+def _tensorflow_tpu() -> Lack | None:
+    hint = "install the tpu set: make setup ACCEL=tpu"
+    return None if tpu.build() else Lack("TensorFlow without TPU support", hint)
 
 
-def _tensorflow_tpu() -> str:
-    return "" if tpu.build() else "TensorFlow without TPU support; make setup ACCEL=tpu"
+def _package(name: str, hint: str) -> Callable[[], Lack | None]:
+    return lambda: None if find_spec(name) else Lack(f"no package {name}", hint)
 
 
-def _jax_on(*plugins: str, accelerator: str) -> Callable[[], str]:
-    def lacks() -> str:
+def _jax_with(*plugins: str, hint: str) -> Callable[[], Lack | None]:
+    def lack() -> Lack | None:
         if find_spec("jax") and any(map(find_spec, plugins)):
-            return ""
-        return f"no jax with {' or '.join(plugins)}; make setup ACCEL={accelerator}"
+            return None
+        return Lack(f"no jax with {' or '.join(plugins)}", hint)
 
-    return lacks
+    return lack
 
 
 def _openvino(kind: str, precision: NetworkPrecision) -> Engine:
@@ -114,7 +125,6 @@ def _tensorflow(kind: str, precision: NetworkPrecision) -> Engine:
     return TENSORFLOW
 
 
-# In the order in which `auto` tries them. XLA on a CPU is for tests: it is 4 to 8 times slower.
 ENGINES: Mapping[str, EngineKind] = {
     row.name: row
     for row in (
@@ -130,8 +140,12 @@ ENGINES: Mapping[str, EngineKind] = {
             True,
             True,
             {
-                "gpu": _jax_on("jax_cuda12_plugin", "jax_cuda13_plugin", accelerator="gpu-xla"),
-                "tpu": _jax_on("libtpu", accelerator="tpu-xla"),
+                "gpu": _jax_with(
+                    "jax_cuda12_plugin",
+                    "jax_cuda13_plugin",
+                    hint="pip install 'effbench[gpu-xla]'",
+                ),
+                "tpu": _jax_with("libtpu", hint="pip install 'effbench[plan]'"),
                 "cpu": _package("jax", "pip install 'effbench[plan]'"),
             },
             _xla,
@@ -140,8 +154,16 @@ ENGINES: Mapping[str, EngineKind] = {
             "tensorflow",
             True,
             False,
-            {"cpu": _there, "gpu": _there, "tpu": _tensorflow_tpu},
+            {"cpu": _nothing, "gpu": _nothing, "tpu": _tensorflow_tpu},
             _tensorflow,
         ),
     )
+}
+
+# What `auto` tries, by kind of device. On a CPU XLA is 4 to 8 times slower than the others. On a TPU
+# that TensorFlow's own build drives, it uses all cores, and XLA here one.
+AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
+    "cpu": ("openvino", "tensorflow"),
+    "gpu": ("xla", "tensorflow"),
+    "tpu": ("tensorflow", "xla"),
 }

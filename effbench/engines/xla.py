@@ -21,6 +21,7 @@ class XlaEngine:
 
     name = "xla"
     float32_graph = False
+    trains = True
 
     def __init__(self, kind: str, *, full_float32: bool = True) -> None:
         """Takes the first device of a kind.

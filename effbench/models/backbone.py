@@ -153,11 +153,22 @@ def forward(
     Returns:
         From uint8 [batch_size, h, w, 3] to float32 [batch_size, width], global average pooled.
     """
-    towers = math.gcd(batch_size, towers)
 
     def tower(images: tf.Tensor) -> tf.Tensor:
         maps = model(prepare(images, image_size, preprocessing, device), training=False)
-        return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
+        return pooled(maps)
+
+    return in_towers(tower, batch_size, towers)
+
+
+def pooled(maps: tf.Tensor) -> tf.Tensor:
+    """A feature map [n, h, w, width] to float32 [n, width]: the global average."""
+    return tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
+
+
+def in_towers(tower: Forward, batch_size: int, towers: int) -> Forward:
+    """A function of a batch that works on its parts beside each other, as in `forward`."""
+    towers = math.gcd(batch_size, towers)
 
     def run(images: tf.Tensor) -> tf.Tensor:
         # Not `ensure_shape`: for XLA it makes the shape a dynamic one.

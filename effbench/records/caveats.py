@@ -102,6 +102,7 @@ SKIPPED = "unreadable files skipped"
 LEAKED = "images seen in training"
 UNSOLVED = "not converged"
 ANOTHER_RULE = "another rule"
+SEARCHED = "searched"
 
 CAVEATS = (
     Caveat(
@@ -143,6 +144,12 @@ CAVEATS = (
     Caveat(
         ANOTHER_RULE,
         "the epoch is chosen by another rule than the recipe's",
+        lambda *_: None,
+    ),
+    Caveat(
+        SEARCHED,
+        "the best of several values by validation accuracy is shown, so that this accuracy is too "
+        "high; the test images had no part in the choice",
         lambda *_: None,
     ),
     Caveat(

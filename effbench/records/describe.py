@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 
+from effbench.config.network_stages import ALL
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
@@ -101,6 +102,8 @@ def of_spec(spec: RunSpec) -> Facts:
         yield "backbone", "cached features" if spec.feature_cache else "in every step"
     else:
         yield "regularization", _regularization(recipe)
+        if recipe.unfreeze != ALL:
+            yield "trained", _unfrozen(recipe)
     if recipe.stages > 1:
         yield "stages", _stages(recipe)
 
@@ -116,6 +119,7 @@ def _learning_rate(recipe: Recipe) -> str:
         f"{recipe.initial_learning_rate:g} to {recipe.maximal_learning_rate:g}"
         + (f" x batch / {scaled}" if scaled else "")
         + f", {shape.get(recipe.schedule, recipe.schedule)}, from step {recipe.start_step}"
+        + (f", times {recipe.layer_decay:g} from part to part" if recipe.layer_decay < 1 else "")
     )
 
 
@@ -141,6 +145,12 @@ def _regularization(recipe: Recipe) -> str:
     }
     changed = [f"{name} {value}" for name, value in values.items() if value != default[name]]
     return ", ".join(changed) or "none"
+
+
+def _unfrozen(recipe: Recipe) -> str:
+    """What trains, and how the rest takes part."""
+    how = "computed once and kept" if recipe.keeps_maps else "run in every step, on other pixels"
+    return f"from {recipe.unfreeze} on; the stages before it are frozen, {how}"
 
 
 def _stages(recipe: Recipe) -> str:
@@ -205,6 +215,9 @@ def of_result(result: RunResult) -> Facts:
         times = f"{made.resumed} time{'s' * (made.resumed != 1)}"
         again = f", resumed {times}" if made.resumed else ""
         yield "training", f"{made.micro_batch:,} images at once{again}"
+        if made.features_computed or made.features_cached:
+            counts = f"{made.features_computed:,} computed, {made.features_cached:,} cached"
+            yield "frozen stages", counts
     yield "peak memory", f"{made.peak_memory / 1e9:.2f} GB"
     yield "versions", ", ".join(f"{name} {text}" for name, text in made.versions.items())
     yield "commit", made.commit or "unknown"

@@ -12,6 +12,7 @@ from filelock import Timeout
 from effbench.errors import DataError, EffbenchError, UsageError
 from effbench.files import open_atomically
 from effbench.progress import Report, Step, silent
+from effbench.records import search_files
 from effbench.records.integrity import examine
 from effbench.records.record import Record, RunFailure, RunResult
 from effbench.records.store import Store
@@ -67,7 +68,7 @@ def merge(
     Everything is checked before anything is written. A result wins over a failure, and the later
     of two failures over the earlier. With a record come its predictions, learning curve, log and
     model; a record that is there already gets those of them that it lacks. A merge that was
-    interrupted can be run again.
+    interrupted can be run again. What one of them searched stays a search.
 
     Args:
         sources: results directories.
@@ -96,6 +97,8 @@ def merge(
             counts[state] += 1
             given.setdefault(key, []).append(entry)
     target = Store(directory)
+    for source in sources:
+        search_files.keep(target, search_files.read(Store(source)).known)
     copied = missing = 0
     for done, (key, entries) in enumerate(given.items()):
         report(Step("copy", done, len(given), "records"))

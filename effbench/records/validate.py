@@ -8,6 +8,7 @@ from pathlib import Path
 
 from effbench.errors import DataError, EffbenchError
 from effbench.progress import Report, Step, silent
+from effbench.records import search_files
 from effbench.records.consistency import of_predictions, of_record
 from effbench.records.integrity import Finding, examine
 from effbench.records.record import Record, RunResult
@@ -50,6 +51,7 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
         for path in sorted(directory.glob("runs/*"))
         if not path.is_dir()
     ]
+    findings += [Finding(path, text) for path, text in search_files.read(store).problems.items()]
     records = 0
     seen: _Seen = {}
     for done, folder in enumerate(folders):

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from effbench.config.run_spec import RunSpec
 from effbench.errors import EffbenchError
-from effbench.records import integrity
+from effbench.records import integrity, search_files
 from effbench.records.describe import RULES
 from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
-from effbench.report import epoch_rules, hits, sections
+from effbench.report import epoch_rules, hits, sections, tries
 from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
 from effbench.report.select import Selection, all_names, split
+from effbench.report.tries import Tries
 
 # Runs that differ by their seed only, and which images they got right; None without predictions.
 Groups = list[tuple[tuple[RunResult, ...], Samples | None]]
 
+
+_NONE: Mapping[str, Tries] = MappingProxyType({})
 
 # The heading above the runs that are in no table.
 LEFT_OUT = "Left out of every table"
@@ -53,6 +57,7 @@ class Report:
             another, a line each.
         rule: the rule of `record.SELECTIONS` that chose every epoch; None for the recipes' own.
         unscored: runs that are in no table, since they were not scored by that rule, a line each.
+        tries: whether every value of a search has a row of its own.
     """
 
     sections: tuple[Section, ...]
@@ -61,6 +66,7 @@ class Report:
     left_out: tuple[str, ...] = ()
     rule: str | None = None
     unscored: tuple[str, ...] = ()
+    tries: bool = False
 
 
 def read(store: Store, selection: Selection, price: float | None = None) -> Report:
@@ -90,8 +96,10 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     scored, others = epoch_rules.chosen(chosen, selection.rule)
     unscored = tuple(f"{run.spec.key}: {epoch_rules.unscored(run)}" for run in others)
     groups, faults = gather(store, scored)
+    searched, unread = searches(store, groups, (failure.spec for failure in failures))
     left_out = (*records.problems, *faults.left_out)
-    every = [replace(row, store=store) for row in rows(groups, price)]
+    best = rows(groups, price, {} if selection.tries else searched)
+    every = [replace(row, store=store) for row in best]
     shown = selection.rows(every)
     if unscored and not every and not failures:
         raise EffbenchError(
@@ -108,8 +116,9 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
             "run 'effbench validate'" if faults.left_out or not names else f"there are {names}",
         )
     tables = sections.build(shown, split(selection.group_by))
-    problems = (*(f"left out: {line}" for line in left_out), *faults.problems)
-    return Report(tuple(tables), failures, problems, left_out, selection.rule, unscored)
+    problems = (*(f"left out: {line}" for line in left_out), *faults.problems, *unread)
+    apart = selection.tries and bool(searched)
+    return Report(tuple(tables), failures, problems, left_out, selection.rule, unscored, apart)
 
 
 def gather(store: Store, results: Iterable[RunResult]) -> tuple[Groups, Faults]:
@@ -143,9 +152,25 @@ def gather(store: Store, results: Iterable[RunResult]) -> tuple[Groups, Faults]:
     return groups, Faults(tuple(left_out), tuple(problems))
 
 
-def rows(groups: Groups, price: float | None = None) -> list[Row]:
-    """One row for each group."""
-    return [row_of(runs, samples, price) for runs, samples in groups]
+def searches(
+    store: Store, groups: Groups, failed: Iterable[RunSpec]
+) -> tuple[dict[str, Tries], tuple[str, ...]]:
+    """What was tried, by the names of groups, and searches that could not be read, a line each."""
+    kept = search_files.read(store)
+    problems = tuple(f"{path}: {text}" for path, text in kept.problems.items())
+    return tries.of((runs for runs, _ in groups), failed, kept.known), problems
+
+
+def rows(
+    groups: Groups, price: float | None = None, searched: Mapping[str, Tries] = _NONE
+) -> list[Row]:
+    """One row for each group; of those that a search tried, for the best alone."""
+    named = [(searched.get(runs[0].spec.group), runs, samples) for runs, samples in groups]
+    return [
+        replace(row_of(runs, samples, price), tries=found)
+        for found, runs, samples in named
+        if found is None or found.chosen.spec.group == runs[0].spec.group
+    ]
 
 
 def _selectable_names(specs: Sequence[RunSpec]) -> str:

@@ -145,12 +145,14 @@ def _read(name: str, rule: str | None) -> _Results | None:
     records = store.load(checked=True)
     scored, others = epoch_rules.chosen(records.results, rule)
     groups, faults = build.gather(store, scored)
-    rows = build.rows(groups)
+    searched, unread = build.searches(store, groups, (failure.spec for failure in records.failures))
+    rows = build.rows(groups, searched=searched)
     failed = {
         failure.spec.group: f"{failure.kind}: {failure.message}" for failure in records.failures
     } | {run.spec.group: epoch_rules.unscored(run) for run in others}
     left_out = (*records.problems, *faults.left_out)
-    return _Results(_named(rows), failed, replace(faults, left_out=left_out))
+    faults = Faults(left_out, (*faults.problems, *unread))
+    return _Results(_named(rows), failed, faults)
 
 
 def _named(rows: Sequence[Row]) -> dict[str, Row]:
@@ -336,6 +338,7 @@ def _settings(row: Row, *, numbers: bool) -> dict[str, str]:
         "predictions": "there" if row.samples else "missing",
         **(asdict(spec.recipe) if numbers else {"recipe": spec.recipe.name}),
         "selection": row.rule,
+        "best of": len(row.tries.tries) if row.tries else 1,
         "device": made.device_name,
         "commit": made.commit,
         **made.versions,

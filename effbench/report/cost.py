@@ -64,7 +64,9 @@ def of(results: Sequence[RunResult]) -> Cost:
         for field in fields(Seconds)
     }
     computed = sum(result.provenance.features_computed for result in processes)
-    known = computed > 0 and phases["features"] > 0
+    # Of a network whose first stages are frozen, only these were computed.
+    whole = results[0].spec.recipe.way.frozen_backbone
+    known = whole and computed > 0 and phases["features"] > 0
     return Cost(
         parameters=variant.parameters,
         gflops=multiply_adds(variant, first.image_size) / 1e9,

@@ -22,6 +22,7 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
         *_l2(rows),
         *_folds(rows),
         *_splits(rows),
+        *_tries(rows),
         *_published(rows),
         *_marks(rows),
         *_cost(rows),
@@ -142,6 +143,18 @@ def _splits(rows: Sequence[Row]) -> list[str]:
     return [f"{text[0].upper()}{text[1:]}." for text in map(describe.of_made, made) if text]
 
 
+def _tries(rows: Sequence[Row]) -> list[str]:
+    """A note on rows whose only accuracy is the one that chose them."""
+    untested = [row for row in rows if row.tries and row.metric.split != "test"]
+    which = ", ".join(dict.fromkeys(row.spec.variant for row in untested))
+    if not untested:
+        return []
+    return [
+        f"Of {which} the best of several values is shown, by the accuracy that chose it, as there "
+        "is no test split: it is too high, and comparisons with it are too favourable."
+    ]
+
+
 def _published(rows: Sequence[Row]) -> list[str]:
     shown = {row.spec.variant for row in rows if row.accuracy.published}
     if not shown:
@@ -165,6 +178,12 @@ def _cost(rows: Sequence[Row]) -> list[str]:
     lines = [
         f"Seconds and hours are wall-clock times on {'; '.join(devices)}; where a machine is "
         "shared, the same work takes half as long again another time."
+    ]
+    lines += [
+        f"Costs of {row.spec.variant} are of the value that was chosen; all "
+        f"{len(row.tries.tries)} that were tried took {row.tries.hours:.3g} hours."
+        for row in rows
+        if row.tries
     ]
     cached = [row.spec.variant for row in rows if row.cost.from_cache]
     if not cached:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.records.caveats import details
+from effbench.records.caveats import SEARCHED, details
 from effbench.records.record import SELECTIONS, L2Search, RunResult
 from effbench.records.store import Store
 from effbench.report import cost, per_class, published
@@ -18,6 +18,7 @@ from effbench.report.cost import Cost
 from effbench.report.hits import METRICS, Metric, Samples, judging, metrics
 from effbench.report.per_class import PerClass
 from effbench.report.statistics import interval, wilson
+from effbench.report.tries import Tries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,8 @@ class Row:
         letters: rows of a section that share one cannot be told apart; "" where not compared.
         pareto: columns of costs by which no row of the section is as good and cheaper.
         store: where its predictions are; None where nobody asks for them.
+        tries: the values that were tried, of which it has the best; None where it is one of its
+            kind.
     """
 
     results: tuple[RunResult, ...]
@@ -80,6 +83,7 @@ class Row:
     letters: str = ""
     pareto: tuple[str, ...] = ()
     store: Store | None = None
+    tries: Tries | None = None
 
     @property
     def spec(self) -> RunSpec:
@@ -103,8 +107,9 @@ class Row:
 
     @cached_property
     def marks(self) -> dict[str, str]:
-        """The marks of any of its runs."""
-        return {mark: much for result in self.results for mark, much in result.marks.items()}
+        """The marks of any of its runs, and that of a search."""
+        marks = {mark: much for result in self.results for mark, much in result.marks.items()}
+        return marks | ({SEARCHED: str(self.tries)} if self.tries else {})
 
     @cached_property
     def per_class(self) -> PerClass | None:
@@ -192,6 +197,8 @@ class Row:
             "recipe": spec.recipe.name,
             "limited": self.limited,
             "seeds": len(self.seeds),
+            "searched": ", ".join(self.tries.numbers) if self.tries else "",
+            "tried": len(self.tries.tries) if self.tries else None,
             "epochs": spec.recipe.epochs,
             "selection": self.rule,
             "reported_epochs": ", ".join(map(str, self.reported_epochs)),

@@ -44,6 +44,7 @@ class Selection:
         sort: comma-separated columns, those with a minus in front descending.
         group_by: comma-separated columns that all rows of a table share.
         rule: the rule of `record.SELECTIONS` that chooses every run's epoch; None for the recipe's.
+        tries: every value of a search has a row of its own, not the best alone.
     """
 
     variants: str = "all"
@@ -54,6 +55,7 @@ class Selection:
     sort: str | None = None
     group_by: str = ",".join(GROUP_BY)
     rule: str | None = None
+    tries: bool = False
 
     def names(self, spec: RunSpec) -> bool:
         """Whether a run has one of the names.

@@ -36,10 +36,19 @@ def sentences(section: Section) -> Iterator[str]:
     yield from _caveat(section)
 
 
+_TRIED = (
+    "Every value of a search has a row of its own (--tried): whoever takes the best of them by "
+    "this table chooses by the test images, and its accuracy is then too high."
+)
+
+
 def opening(report: Report) -> str:
     """What holds for a whole report: its rule, and runs that are in no table; "" for nothing."""
     rule = lead(report.rule) if report.rule else ""
-    return " ".join(filter(None, (rule, _unscored(report), _failed(report), _left_out(report))))
+    tried = _TRIED if report.tries else ""
+    return " ".join(
+        filter(None, (rule, tried, _unscored(report), _failed(report), _left_out(report)))
+    )
 
 
 def _unscored(report: Report) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, product
 from pathlib import Path
 
-from effbench.config import recipes, schedule
+from effbench.config import network_stages, recipes, schedule, searches
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec
+from effbench.config.searches import Search
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets, few_shot
@@ -18,6 +20,7 @@ from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
 from effbench.sweep import fit_for_data, table_rows
+from effbench.sweep.table_rows import TableRows
 from effbench.training import choices
 
 
@@ -53,6 +56,7 @@ class Request:
         target: what the runs are computed with.
         data_dir: where the dataset's files are, absolute; None where the dataset knows by itself.
         remarks: what becomes of the options otherwise than one may think, a line each.
+        searched: by the name of a recipe, the fields of it that are searched.
     """
 
     specs: tuple[RunSpec, ...]
@@ -61,6 +65,15 @@ class Request:
     target: Target
     data_dir: Path | None = None
     remarks: tuple[str, ...] = ()
+    searched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def searches(self) -> tuple[Search, ...]:
+        """What its runs are searches of."""
+        named = ((spec, self.searched.get(spec.recipe.name)) for spec in self.specs)
+        return tuple(
+            dict.fromkeys(searches.of(spec, numbers) for spec, numbers in named if numbers)
+        )
 
 
 def resolve(options: SweepOptions, report: Report = silent) -> Request:
@@ -81,23 +94,27 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     target = _target(options.device)
     trained = [
         [
-            recipe_of(rows.recipe, variant, rows.settings, target.replicas)
-            for variant, _ in rows.networks
+            (variant, weights, settings, recipe_of(rows.recipe, variant, settings, target.replicas))
+            for (variant, weights), settings in product(rows.networks, rows.settings)
         ]
         for rows in tables
     ]
     # After all that is cheap to check: it may have to be downloaded.
     whole = datasets.load(data, data_dir, report, skip_unreadable=options.images.skip_unreadable)
     dataset = few_shot.fewer(whole, options.images.limit, options.images.per_class)
-    sizes = [options.networks.image_size or variant.image_size for variant, _ in tables[0].networks]
-    fit_for_data.of_images(dataset, [*chain(*trained)], max(sizes), options)
+    sizes = {
+        variant: options.networks.image_size or variant.image_size
+        for variant, _ in tables[0].networks
+    }
+    trained_recipes = [recipe for _, _, _, recipe in chain(*trained)]
+    fit_for_data.of_images(dataset, trained_recipes, max(sizes.values()), options)
     images = len(dataset.train.labels)
     specs = tuple(
         RunSpec(
             variant=variant.name,
             weights=weights,
-            image_size=size,
-            recipe=with_epochs_for_steps(recipe, rows.settings, images),
+            image_size=sizes[variant],
+            recipe=with_epochs_for_steps(recipe, settings, images),
             data=data,
             data_sha256=dataset.sha256,
             limit=options.images.limit,
@@ -109,10 +126,8 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
             classes=len(dataset.classes),
             folds=options.images.kfold or 0,
         )
-        for rows, recipes_of_row in zip(tables, trained, strict=True)
-        for (variant, weights), recipe, size in zip(
-            rows.networks, recipes_of_row, sizes, strict=True
-        )
+        for rows, trainings in zip(tables, trained, strict=True)
+        for variant, weights, settings, recipe in trainings
         for seed in rows.seeds
     )
     for spec in specs:
@@ -120,11 +135,14 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         engine_table.choose(target.engine, target.device, frozen)
         if spec.recipe.way.whole_batches:
             _suits(spec, images, target.replicas or 1)
+    for rows in tables:
+        _alike_but_for_what_is_searched(rows, specs)
     # Random weights need none, wherever other recipes have theirs from.
     sources = [rows.source for rows in tables]
     source = next((source for source in sources if source.name != RANDOM), sources[0])
     remarks = tuple(chain(*(rows.remarks for rows in tables)))
-    return Request(specs, options, source, target, data_dir, remarks)
+    searched = {rows.recipe.name: rows.searched for rows in tables}
+    return Request(specs, options, source, target, data_dir, remarks, searched)
 
 
 def _target(options: DeviceOptions) -> Target:
@@ -148,28 +166,28 @@ def _target(options: DeviceOptions) -> Target:
 
 
 def _engine(options: DeviceOptions, device: str) -> str:
-    """The engine that is asked for; on several replicas or hosts that is TensorFlow.
+    """The engine that is asked for; on replicas, hosts or a TPU elsewhere that is TensorFlow.
 
     Raises:
         UsageError: another one was asked for.
         DeviceError: it cannot run here.
     """
     several = options.replicas is not None or hosts.read().hosts > 1
-    if not several:
+    if not (several or options.tpu_name):
         engine_table.choose(options.engine, device, frozen_backbone=True)
         return options.engine
     if options.engine not in (engine_table.AUTO, "tensorflow"):
         raise UsageError(
-            "several replicas or hosts run in TensorFlow",
+            "several replicas, several hosts and a TPU elsewhere run in TensorFlow",
             f"--engine {options.engine}",
-            "leave --engine or --replicas out",
+            "leave --engine out",
         )
     return "tensorflow"
 
 
 def _replicas(options: DeviceOptions, device: str, tpu_name: str) -> int | None:
     given, host_count = options.replicas, hosts.read().hosts
-    if engine_table.choose(options.engine, device, frozen_backbone=True).drives:
+    if engine_table.choose(_engine(options, device), device, frozen_backbone=True).drives:
         return None
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas
@@ -207,6 +225,10 @@ def recipe_of(
         standard = replace(standard, batch_size=(per_replica or usual) * replicas)
     recipe = recipes.changed(standard, settings)
     choices.check(recipe, standard)
+    if recipe.unfreeze not in network_stages.names(variant):
+        rule = f"{variant.name} has no such stage to --set unfreeze"
+        hint = f"choose from {', '.join(network_stages.names(variant))}"
+        raise UsageError(rule, recipe.unfreeze, hint)
     if recipe.batch_size % (replicas or 1):
         raise UsageError(
             f"--batch-size is global, and divides by the {replicas} replicas",
@@ -222,6 +244,21 @@ def with_epochs_for_steps(recipe: Recipe, settings: tuple[str, ...], images: int
     if recipe.steps is None or "steps" not in given or "epochs" in given:
         return recipe
     return replace(recipe, epochs=schedule.epochs_for_steps(recipe, images, recipe.steps))
+
+
+def _alike_but_for_what_is_searched(rows: TableRows, specs: Sequence[RunSpec]) -> None:
+    """Makes sure that the runs of a search differ in nothing else.
+
+    Raises:
+        UsageError: they do.
+    """
+    mine = [spec for spec in specs if spec.recipe.name == rows.recipe.name]
+    if len({searches.of(spec, rows.searched) for spec in mine}) > len(rows.networks):
+        raise UsageError(
+            "values of a search change nothing else",
+            "the epochs that --set steps takes depend on the batch_size",
+            "give --epochs too",
+        )
 
 
 def _suits(spec: RunSpec, images: int, replicas: int) -> None:

@@ -20,6 +20,7 @@ from effbench.failures import FailureKind, handling
 from effbench.files import write_atomically, writing
 from effbench.models import weights
 from effbench.progress import Report, Step
+from effbench.records import search_files
 from effbench.records.record import SCHEMA, RunFailure
 from effbench.records.store import LOG, Store
 from effbench.sweep import worker_process
@@ -68,6 +69,7 @@ def _follow(request: Request, store: Store, listen: Listen) -> SweepCounts:
 
 def _lead(request: Request, store: Store, listen: Listen) -> SweepCounts:
     store.prepare()
+    search_files.keep(store, request.searches)
     groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.worker)]
     counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from effbench.config import recipes, variants
+from effbench.config import recipes, searches, variants
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import WeightsId
 from effbench.config.sweep_options import SweepOptions
@@ -35,7 +35,9 @@ class TableRows:
         networks: variants, each with its weights.
         source: where the weights come from.
         recipe: the recipe as its row has it, before it is resolved for a variant.
-        settings: texts "key=value" that replace the recipe's numbers; flags are among them.
+        settings: texts "key=value" that replace the recipe's numbers, for each training of a
+            network; flags are among them. There are several where numbers are searched.
+        searched: fields of the recipe that are searched.
         seeds: the seeds of each network.
         feature_cache: whether features are computed once.
         remarks: as in a `Request`.
@@ -44,7 +46,8 @@ class TableRows:
     networks: tuple[tuple[Variant, WeightsId], ...]
     source: WeightsSource
     recipe: Recipe
-    settings: tuple[str, ...]
+    settings: tuple[tuple[str, ...], ...]
+    searched: tuple[str, ...]
     seeds: tuple[int, ...]
     feature_cache: bool
     remarks: tuple[str, ...]
@@ -59,7 +62,7 @@ def rows_of(options: SweepOptions, recipe: Recipe, beside: Sequence[Recipe]) -> 
         beside: all recipes of the sweep.
 
     Raises:
-        UsageError: there is no such row.
+        UsageError: there is no such row, or a list of values is none.
     """
     named = variants.select(options.networks.variants)
     source = WeightsSource.parse(options.networks.weights, options.networks.rescale)
@@ -85,11 +88,13 @@ def rows_of(options: SweepOptions, recipe: Recipe, beside: Sequence[Recipe]) -> 
             f"--seeds {options.networks.seeds}"
         )
         seeds = UNSEEDED
+    settings = _settings(recipe, options, beside)
     return TableRows(
         networks=tuple((variant, source.identify(variant)) for variant in named),
         source=source,
         recipe=recipe,
-        settings=_settings(recipe, options, beside),
+        settings=tuple(searches.combinations(recipe, settings)),
+        searched=searches.searched(settings),
         seeds=seeds,
         feature_cache=way.frozen_backbone and (execution.feature_cache or not way.in_every_step),
         remarks=tuple(remarks),
@@ -97,7 +102,7 @@ def rows_of(options: SweepOptions, recipe: Recipe, beside: Sequence[Recipe]) -> 
 
 
 def _settings(recipe: Recipe, options: SweepOptions, beside: Sequence[Recipe]) -> tuple[str, ...]:
-    """Texts "key=value" of all numbers that are for a recipe.
+    """Texts "key=value", or with several values, of all numbers that are for a recipe.
 
     One that none of the recipes `beside` it has is for all, so that each refuses it.
     """
@@ -105,7 +110,7 @@ def _settings(recipe: Recipe, options: SweepOptions, beside: Sequence[Recipe]) -
     given = (f"{key}={value}" for key, value in flags.items() if value is not None)
     others = {key for row in beside for key in row.settable} - {*recipe.settable}
     settings = (*options.training.settings, *given)
-    return tuple(text for text in settings if text.partition("=")[0] not in others)
+    return tuple(text for text in settings if recipes.key_of(text) not in others)
 
 
 def refuse_what_is_needless(options: SweepOptions, chosen: Sequence[Recipe]) -> None:

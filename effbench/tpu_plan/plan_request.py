@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from effbench.config import recipes, schedule, variants
+from effbench.config import recipes, schedule, searches, variants
 from effbench.config.recipes import Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import Variant
@@ -106,6 +106,9 @@ def cases(options: PlanOptions) -> list[PlanCase]:
     Raises:
         EffbenchError: something is unknown or impossible, or the data cannot be trained on.
     """
+    if several := searches.searched(options.settings):
+        rule = "a plan takes one value of each number: those of a search take as long each"
+        raise UsageError(rule, f"several of {', '.join(several)}", "choose one")
     name, directory = datasets.source(options.data)
     rows = [
         (recipes.get(recipe.strip()), tpu, variant)

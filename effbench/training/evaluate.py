@@ -8,13 +8,14 @@ from functools import partial
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from effbench.data.splits import Rows, label_dtype
+from effbench.data.splits import label_dtype
 from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import tf
 from effbench.records.record import Scores
 from effbench.training import feeding
+from effbench.training.feeding import Readable
 
 # From positions (int32 [batch]), or from images (uint8 [batch, h, w, 3]) where these are fed, to
 # features (float32 [batch, width]), inside a tf.function.
@@ -47,7 +48,7 @@ class Evaluator:
         lookup: Lookup,
         images: int,
         layout: Layout = ALONE,
-        rows: Rows | None = None,
+        rows: Readable | None = None,
         engine: Engine = TENSORFLOW,
     ) -> None:
         """`lookup` gives the features of `images` images by position, `batch(layout)` at once.

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,7 @@ class FeatureSet:
         images_sha256: SHA-256 of the images themselves, in their order.
         version: version of effbench's own part, see `VERSION`.
         engine: what ran the network, and its version; "" for TensorFlow.
+        before: the stage whose input is kept instead; "" for features of the whole network.
     """
 
     variant: str
@@ -57,6 +58,7 @@ class FeatureSet:
     images_sha256: str
     version: int = 1
     engine: str = ""
+    before: str = ""
 
     @property
     def key(self) -> str:
@@ -66,6 +68,8 @@ class FeatureSet:
             del content["version"]
         if not self.engine:  # and older than other engines
             del content["engine"]
+        if not self.before:  # likewise
+            del content["before"]
         canonical = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"
@@ -87,6 +91,15 @@ class Features:
 
     values: np.ndarray
     cached: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of a chunk; whether they came from the cache, and where they are kept there."""
+
+    rows: np.ndarray
+    cached: bool
+    path: Path
 
 
 def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
@@ -121,13 +134,29 @@ def extract(
     Raises:
         DiskError: a chunk cannot be kept.
     """
+    chunks = []
+    cached = 0
+    for chunk in chunked(program, batch, images, folder, about, report):
+        chunks.append(chunk.rows)
+        cached += len(chunk.rows) * chunk.cached
+    report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
+    return Features(np.concatenate(chunks), cached)
+
+
+def chunked(
+    program: Program,
+    batch: int,
+    images: Sliced,
+    folder: Path,
+    about: FeatureSet,
+    report: Report,
+) -> Iterator[Chunk]:
+    """The same, chunk by chunk in their order."""
     home = folder / about.key
     with locks.held(home / ".lock", report, "another process computes these features"):
         about_path = home / "about.json"
         if not about_path.exists():
             files.write_atomically(about_path, json.dumps(asdict(about), indent=1).encode())
-        chunks: list[np.ndarray] = []
-        cached = 0
         for number, start in enumerate(range(0, len(images), CHUNK)):
             end = min(start + CHUNK, len(images))
             chunk = _read(home, number)
@@ -137,13 +166,8 @@ def extract(
                     report(Step("features", first, len(images), "images"))
                     part = images[first : min(first + batch, end)]
                     parts.append(rows(program, part, batch))
-                chunk = np.concatenate(parts)
-                _write(home, number, chunk)
-            else:
-                cached += end - start
-            chunks.append(chunk)
-    report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
-    return Features(np.concatenate(chunks), cached)
+                chunk = _write(home, number, np.concatenate(parts))
+            yield chunk
 
 
 def begun(folder: Path, about: FeatureSet) -> bool:
@@ -173,23 +197,24 @@ def rows(program: Program, images: np.ndarray, batch: int) -> np.ndarray:
     return features[: len(images)]
 
 
-def _read(home: Path, number: int) -> np.ndarray | None:
+def _read(home: Path, number: int) -> Chunk | None:
     """A chunk, if it is there and whole; other files in its place are removed."""
     for path in home.glob(f"{number:05d}-*.npy"):
         content = path.read_bytes()
         if path.name == _name(home, number, content):
-            chunk: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-            return chunk
+            return Chunk(np.load(io.BytesIO(content), allow_pickle=False), True, path)
         with writing(home):
             path.unlink(missing_ok=True)
     return None
 
 
-def _write(home: Path, number: int, chunk: np.ndarray) -> None:
+def _write(home: Path, number: int, rows: np.ndarray) -> Chunk:
     buffer = io.BytesIO()
-    np.save(buffer, chunk)
+    np.save(buffer, rows)
     content = buffer.getvalue()
-    files.write_atomically(home / _name(home, number, content), content)
+    path = home / _name(home, number, content)
+    files.write_atomically(path, content)
+    return Chunk(rows, False, path)
 
 
 def _name(home: Path, number: int, content: bytes) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
-
-from effbench.data.splits import Rows
 
 # Of the pixels of a piece; two pieces and a copy on the device are in memory at a time.
 PIECE_BYTES = 2**28
@@ -17,14 +15,35 @@ Item = TypeVar("Item")
 Piece = TypeVar("Piece")
 
 
-def batches_at_once(rows: Rows | np.ndarray, batch: int, multiple: int = 1) -> int:
+class Readable(Protocol):
+    """Images, or what a frozen part made of them, [n, ...], of which those are read that are asked.
+
+    See `splits.Rows` and `frozen_maps.MapRows`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many, and the shape of one."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of their numbers."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
+        """Those of a slice, or at positions int [m]."""
+
+
+def batches_at_once(rows: Readable | np.ndarray, batch: int, multiple: int = 1) -> int:
     """Batches of a piece: as many as `PIECE_BYTES` hold, a multiple of `multiple`."""
-    size = batch * int(np.prod(rows.shape[1:]))
+    size = batch * int(np.prod(rows.shape[1:])) * rows.dtype.itemsize
     return max(1, PIECE_BYTES // (size * multiple)) * multiple
 
 
-def gathered(rows: Rows, positions: np.ndarray) -> np.ndarray:
-    """The images at positions int [batches, batch]: uint8 [batches, batch, h, w, 3]."""
+def gathered(rows: Readable, positions: np.ndarray) -> np.ndarray:
+    """The images at positions int [batches, batch]: [batches, batch, ...]."""
     return rows[positions.ravel()].reshape(*positions.shape, *rows.shape[1:])
 
 
@@ -44,7 +63,7 @@ def ahead(make: Callable[[Item], Piece], items: Iterable[Item]) -> Iterator[Piec
 class StepFeed:
     """The images of training steps that follow one another."""
 
-    def __init__(self, rows: Rows, batch: int) -> None:
+    def __init__(self, rows: Readable, batch: int) -> None:
         """Steps take `batch` of the images in `rows`."""
         self._rows = rows
         self._block = batches_at_once(rows, batch)
@@ -65,7 +84,7 @@ class StepFeed:
             last: index after the last step, `most(first)` more at most.
 
         Returns:
-            uint8 [last - first, batch, h, w, 3].
+            [last - first, batch, ...], e.g. of uint8 pixels.
         """
         if self._order is not order:
             self._order, self._blocks = order, {}

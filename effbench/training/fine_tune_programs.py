@@ -14,9 +14,16 @@ from effbench.data.outline import Outline
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
-from effbench.models import backbone
+from effbench.models import backbone, parts
 from effbench.records.record import SELECTIONS
-from effbench.training import evaluate, feeding, fine_tune_step, inputs
+from effbench.training import (
+    evaluate,
+    feature_program,
+    feeding,
+    fine_tune_step,
+    frozen_maps,
+    inputs,
+)
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.replica_program import Program, evaluation, images_of, size_of
 
@@ -33,9 +40,16 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
     model, noise = backbone.trainable(
         VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
     )
-    run = inputs.forward(spec, model, device, evaluate.batch(layout))
-    shapes = [(count, *data.pixels(spec.image_size)) for count in data.counts]
-    images = (_held if data.side else _fed)(shapes, run, layout)
+    frozen, rest = parts.cut(model, recipe.unfreeze)
+    maps = frozen is not None and recipe.keeps_maps
+    if maps:
+        shapes = [(count, *frozen_maps.map_shape(spec)) for count in data.counts]
+        run = frozen_maps.features(rest, device)
+        images = _fed(shapes, run, layout, frozen_maps.map_dtype(spec))
+    else:
+        shapes = [(count, *data.pixels(spec.image_size)) for count in data.counts]
+        run = inputs.forward(spec, model, device, evaluate.batch(layout))
+        images = (_held if data.side else _fed)(shapes, run, layout)
     count, validation, *test = data.counts
     task = fine_tune_step.FineTuneTask(
         images=images.train,
@@ -47,8 +61,9 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
         device=device.kind,
         layout=layout,
         classes=spec.classes,
+        maps=maps,
     )
-    trainer = fine_tune_step.NetworkTrainer(model, noise, task)
+    trainer = fine_tune_step.NetworkTrainer(rest, noise, task, frozen)
 
     def planned(stage: schedule.Stage) -> int:
         """Steps of the run itself, whatever the batch of the plan."""
@@ -59,7 +74,7 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
             f"step at {stage.image_size}",
             trainer.step(stage),
             (
-                images_of(images.fed, batch_size),
+                images_of(images.fed, batch_size, dtype=images.dtype),
                 tf.TensorSpec((batch_size,), tf.int32),
                 tf.TensorSpec((2,), tf.int32),
             ),
@@ -75,12 +90,19 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
     chosen = min(epochs, len(SELECTIONS))
     calls = (epochs + chosen) * math.ceil(validation / few)
     calls += chosen * sum(math.ceil(part / few) for part in test)
-    held = size_of(trainer.variables) - size_of(model.variables) + images.beside_evaluation
+    held = size_of(trainer.variables) - size_of(rest.variables) + images.beside_evaluation
     head = (1, VARIANTS[spec.variant].width, spec.classes)
     evaluator = Evaluator(images.features, few, layout)
-    body = evaluation("evaluation", evaluator, layout, head, calls, images.fed)
+    body = evaluation("evaluation", evaluator, layout, head, calls, images.fed, images.dtype)
     # The largest first. The last has a loop of one turn.
-    return [*reversed(steps), replace(body, held=held, body=body)]
+    listed = [*reversed(steps), replace(body, held=held, body=body)]
+    if frozen is not None and maps:
+        listed.append(
+            feature_program.program(
+                spec, data, frozen, None, device, "frozen stages", frozen_maps.forward
+            )
+        )
+    return listed
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,7 @@ class _Images:
         fed: the shape of an image that a program is handed; () where it is given positions.
         beside_step: bytes of images on the device that a step does not take.
         beside_evaluation: bytes of images on the device that a turn of evaluation does not take.
+        dtype: of what a program is handed.
     """
 
     train: Lookup
@@ -100,7 +123,10 @@ class _Images:
     fed: tuple[int, ...]
     beside_step: int
     beside_evaluation: int
+    dtype: tf.DType = tf.uint8
 
+
+_PIXELS = np.dtype(np.uint8)
 
 Shapes = list[tuple[int, int, int, int]]
 
@@ -118,17 +144,18 @@ def _held(shapes: Shapes, run: Lookup, layout: Layout) -> _Images:
     )
 
 
-def _fed(shapes: Shapes, run: Lookup, layout: Layout) -> _Images:
+def _fed(shapes: Shapes, run: Lookup, layout: Layout, dtype: np.dtype = _PIXELS) -> _Images:
     """The host hands over those of a step, and those of some turns of evaluation at once."""
     batch, most = evaluate.batch(layout), max(count for count, *_ in shapes[1:])
     # A view of one black pixel, which takes no memory.
-    rows = np.broadcast_to(np.uint8(0), shapes[0])
+    rows = np.broadcast_to(np.zeros((), dtype), shapes[0])
     piece = feeding.batches_at_once(rows, batch, layout.replicas) // layout.replicas
     turns = min(piece, math.ceil(most / (batch * layout.replicas)))
     return _Images(
-        train=tf.identity,
+        train=frozen_maps.decoded,
         features=run,
         fed=shapes[0][1:],
         beside_step=0,
-        beside_evaluation=(turns - 1) * batch * math.prod(shapes[0][1:]),
+        beside_evaluation=(turns - 1) * batch * math.prod(shapes[0][1:]) * dtype.itemsize,
+        dtype=tf.as_dtype(dtype),
     )

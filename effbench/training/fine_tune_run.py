@@ -6,17 +6,19 @@ import numpy as np
 
 import effbench
 from effbench.config import schedule
+from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.data.splits import Rows
-from effbench.hardware.tensorflow_setup import tf
-from effbench.models import backbone, weights
+from effbench.data.splits import Dataset
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import backbone, layers, parts, weights
 from effbench.progress import Step
 from effbench.records.record import Seconds
 from effbench.records.store import Store
-from effbench.training import fine_tune, inputs
+from effbench.training import fine_tune, frozen_maps, inputs
 from effbench.training.checkpoints import Keeper
 from effbench.training.feeding import StepFeed
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
+from effbench.training.frozen_backbone import CALIBRATION_PIXELS
 from effbench.training.interface import Finished, Logits, Outcome, Setting, selected
 from effbench.training.metrics_log import Logs
 
@@ -26,21 +28,28 @@ def train(setting: Setting) -> Outcome:
     job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
     (spec,) = job.specs
     recipe, layout, report = spec.recipe, device.layout, setting.report
-    store, images = Store(job.results), dataset.train.pixels
-    feed = StepFeed(images, recipe.batch_size) if isinstance(images, Rows) else None
+    store = Store(job.results)
     with tf.device(layout.placement):
         model, noise = backbone.trainable(
             VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
         )
         if job.weights_file is None:
-            backbone.randomize(model, spec.seed)
-            verified = "random weights"
+            verified = _randomized(model, noise, spec, dataset)
         else:
             verified = weights.verified(model, job.weights_file, spec.weights)
         model = layout.mirror(model)
     with layout.scope():
+        frozen, rest = parts.cut(model, recipe.unfreeze)
+        build, maps = watch.lap(), None
+        # Hosts compute each batch together, and none may have what another lacks.
+        if frozen is not None and recipe.keeps_maps and device.hosts == 1:
+            maps = frozen_maps.of(setting, frozen)
+        extraction = watch.lap() if maps else 0.0
+        given = maps.splits[0] if maps else dataset.train.pixels
         task = FineTuneTask(
-            tf.identity if isinstance(images, Rows) else inputs.gathered(images, layout),
+            inputs.gathered(given, layout)
+            if isinstance(given, np.ndarray)
+            else frozen_maps.decoded,
             dataset.train.labels,
             recipe,
             spec.preprocessing,
@@ -49,15 +58,20 @@ def train(setting: Setting) -> Outcome:
             device.kind,
             layout,
             len(dataset.classes),
-            feed,
+            None if isinstance(given, np.ndarray) else StepFeed(given, recipe.batch_size),
             setting.engine,
+            maps is not None,
         )
-        trainer = NetworkTrainer(model, noise, task)
-        evaluators = [
-            inputs.evaluator(split, spec, model, device, setting.engine)
-            for split in dataset.held_out.values()
-        ]
-        build = watch.lap()
+        trainer = NetworkTrainer(rest, noise, task, frozen)
+        evaluators = (
+            [frozen_maps.evaluator(rows, rest, device, setting.engine) for rows in maps.splits[1:]]
+            if maps
+            else [
+                inputs.evaluator(split, spec, model, device, setting.engine)
+                for split in dataset.held_out.values()
+            ]
+        )
+        build += watch.lap()
 
         keeper = Keeper(
             store.checkpoints(spec.key, job.micro_batch),
@@ -92,8 +106,23 @@ def train(setting: Setting) -> Outcome:
     return Outcome(
         [(spec, finished)],
         verified,
-        Seconds(setting.startup, build, 0.0, round(done.seconds, 3), watch.lap()),
+        Seconds(setting.startup, build, extraction, round(done.seconds, 3), watch.lap()),
+        features_computed=maps.computed if maps else 0,
+        features_cached=maps.cached if maps else 0,
         micro_batch=job.images_at_once,
         resumed=done.resumed,
         engine=setting.engine,
     )
+
+
+def _randomized(model: keras.Model, noise: layers.Noise, spec: RunSpec, dataset: Dataset) -> str:
+    """Gives a network random weights; says how. A frozen part needs BatchNorm statistics too."""
+    backbone.randomize(model, spec.seed)
+    frozen, _ = parts.cut(model, spec.recipe.unfreeze)
+    if frozen is None:
+        return "random weights"
+    images = dataset.train.pixels[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
+    noise.keep = lambda _, rate: tf.fill([1], 1 - rate)  # no branch is left out, nor scaled
+    backbone.calibrate(frozen, spec.image_size, spec.preprocessing, images)
+    before = f"before {spec.recipe.unfreeze}"
+    return f"random weights, BatchNorm statistics {before} of {len(images)} training images"

@@ -22,7 +22,7 @@ from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import layers, preprocessing
-from effbench.training import optimizers, variable_packing
+from effbench.training import layer_decay, optimizers, variable_packing
 from effbench.training.augment import policy, rng
 from effbench.training.augment.sampling import INDICES, PRODUCTS
 from effbench.training.class_weights import weights
@@ -39,7 +39,7 @@ class FineTuneTask:
 
     Attributes:
         images: from what a step is given to uint8 [batch, h, w, 3]: from positions, or the identity
-            where images are fed.
+            where images are fed. With `maps`, to what the frozen part made of them.
         labels: their labels, int [n].
         recipe: all numbers.
         preprocessing: a row of `preprocessing.PREPROCESSING`.
@@ -50,6 +50,7 @@ class FineTuneTask:
         classes: number of classes.
         feed: gives steps their images; None where all are held on the device.
         engine: what runs the steps.
+        maps: a step is given the maps of a frozen part, see `frozen_maps`, and not images.
     """
 
     images: Lookup
@@ -63,6 +64,7 @@ class FineTuneTask:
     classes: int = 10
     feed: StepFeed | None = None
     engine: Engine = TENSORFLOW
+    maps: bool = False
 
     @property
     def epoch_steps(self) -> int:
@@ -78,8 +80,17 @@ class NetworkTrainer:
     (google/automl, efficientnetv2/utils.py: `get_ema_vars`).
     """
 
-    def __init__(self, model: keras.Model, noise: layers.Noise, task: FineTuneTask) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        noise: layers.Noise,
+        task: FineTuneTask,
+        frozen: keras.Model | None = None,
+    ) -> None:
         """To be called in `task.layout.scope()`; `model` holds the weights to start from.
+
+        Where a part of the network is frozen, `model` is the rest, see `parts.cut`; the frozen part
+        runs in every step unless the step is given its maps.
 
         Raises:
             DataError: there are fewer images than a batch has.
@@ -91,6 +102,7 @@ class NetworkTrainer:
                 "give a smaller --batch-size",
             )
         self._model = model
+        self._frozen = frozen
         self._noise = noise
         self._task = task
         width = model.output_shape[-1]
@@ -114,6 +126,10 @@ class NetworkTrainer:
         # Before the first step, which is traced and may create no variables.
         self._optimizer._create_all_weights(self._own)
         self._optimizer.iterations.assign(task.recipe.start_step)
+        if task.recipe.layer_decay < 1:
+            shares = layer_decay.shares(model, task.recipe.layer_decay, self._trained)
+            packed = variable_packing.pack_shares(shares, self._trained) if self._packed else shares
+            layer_decay.slow(self._optimizer, self._own, packed)
         self._average = [
             tf.Variable(
                 variable,
@@ -231,15 +247,17 @@ class NetworkTrainer:
         def program(
             batch: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
+            images, targets = self._task.images(batch), tf.one_hot(labels, self._task.classes)
             # Every replica augments the global batch, so that the result does not depend on their
             # number, and images can be mixed; at 32 pixels it costs next to nothing.
-            images, targets = policy.augment(
-                self._task.images(batch),
-                tf.one_hot(labels, self._task.classes),
-                rng.derived(numbers, _AUGMENT),
-                augmentations,
-                PRODUCTS if self._task.device == "tpu" else INDICES,
-            )
+            if not self._task.maps:
+                images, targets = policy.augment(
+                    images,
+                    targets,
+                    rng.derived(numbers, _AUGMENT),
+                    augmentations,
+                    PRODUCTS if self._task.device == "tpu" else INDICES,
+                )
             images, targets = (
                 tf.reshape(array, (parts, -1, *array.shape[1:])) for array in (images, targets)
             )
@@ -280,11 +298,7 @@ class NetworkTrainer:
 
             self._noise.keep = lambda name, rate: kept(rate, zlib.crc32(name.encode()) % 2**31)
             images, targets = layout.part(images), layout.part(targets)
-            # Photos of an early stage shrink without antialiasing, by 2 at most. From 224 to 128
-            # pixels, that left linear probes of B0's features no less accurate on 153 photos.
-            prepared = preprocessing.prepare(
-                images, stage.image_size, self._task.preprocessing, self._task.device
-            )
+            prepared = self._prepared(stage, images)
             with tf.GradientTape() as tape:
                 maps = self._model(prepared, training=True)
                 features = tf.reduce_mean(tf.cast(maps, tf.float32), axis=(1, 2))
@@ -304,6 +318,17 @@ class NetworkTrainer:
             return [*tape.gradient(loss, self._trained), loss, *hits]
 
         return run
+
+    def _prepared(self, stage: Stage, images: tf.Tensor) -> tf.Tensor:
+        """What the part that trains takes, of images or of the maps of the frozen part."""
+        if self._task.maps:
+            return images
+        # Photos of an early stage shrink without antialiasing, by 2 at most. From 224 to 128
+        # pixels, that left linear probes of B0's features no less accurate on 153 photos.
+        prepared = preprocessing.prepare(
+            images, stage.image_size, self._task.preprocessing, self._task.device
+        )
+        return prepared if self._frozen is None else self._frozen(prepared, training=False)
 
     def _apply(self, recipe: Recipe, gradients: list[tf.Tensor]) -> None:
         """A step of the optimizer, then of the average."""

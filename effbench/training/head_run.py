@@ -9,6 +9,7 @@ import numpy as np
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.splits import Dataset
+from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
 from effbench.records.record import SELECTIONS, Seconds
@@ -73,8 +74,9 @@ def _fit(
     """
     spec, layout = setting.job.specs[0], setting.device.layout
     train, *held_out = images.splits
+    engine = setting.engine if setting.engine.trains else TENSORFLOW
     evaluators = [
-        Evaluator(lookup, len(split.labels), layout, engine=setting.engine)
+        Evaluator(lookup, len(split.labels), layout, engine=engine)
         for lookup, split in zip(looked[1:], held_out, strict=True)
     ]
     task = head_training.HeadTask(
@@ -85,7 +87,7 @@ def _fit(
         VARIANTS[spec.variant].width,
         layout,
         len(images.classes),
-        setting.engine,
+        engine,
     )
     seeds = [run_spec.seed for run_spec in setting.job.specs]
     heads = head_training.train(task, spec.recipe, seeds, threads, report)

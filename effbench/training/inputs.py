@@ -91,8 +91,13 @@ def _about(setting: Setting, images: Joined, engine: Engine) -> feature_cache.Fe
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=images.sha256,
         version=feature_cache.VERSION,
-        engine="" if engine is TENSORFLOW else f"{engine.name} {engine.version}",
+        engine=engine_key(engine),
     )
+
+
+def engine_key(engine: Engine) -> str:
+    """What `FeatureSet.engine` is for an engine."""
+    return "" if engine is TENSORFLOW else f"{engine.name} {engine.version}"
 
 
 def _extracted(
@@ -162,6 +167,11 @@ def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> ba
     run = backbones.forward(
         model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
     )
+    return compiled(run, device)
+
+
+def compiled(run: backbones.Forward, device: Device) -> backbones.Forward:
+    """A part of a network as it runs fastest."""
     # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
     return tf.function(run, jit_compile=True, autograph=False) if device.kind == "gpu" else run
 

@@ -45,6 +45,7 @@ def evaluation(
     head: tuple[int, int, int],
     calls: int,
     fed: tuple[int, ...] = (),
+    dtype: tf.DType = tf.uint8,
 ) -> Program:
     """Logits of one split, batch by batch in a loop.
 
@@ -55,6 +56,7 @@ def evaluation(
         head: how many heads are evaluated beside each other, of how many features and classes.
         calls: how many calls the whole run makes.
         fed: as for `images_of`.
+        dtype: likewise.
     """
     rounds = len(evaluator.batches) // layout.replicas
     batch = evaluate.batch(layout)
@@ -62,7 +64,7 @@ def evaluation(
         name,
         evaluator.share,
         (
-            images_of(fed, rounds, batch),
+            images_of(fed, rounds, batch, dtype=dtype),
             tf.TensorSpec(head, tf.float32),
             tf.TensorSpec((head[0], head[2]), tf.float32),
         ),
@@ -71,14 +73,15 @@ def evaluation(
     )
 
 
-def images_of(fed: tuple[int, ...], *shape: int) -> tf.TensorSpec:
+def images_of(fed: tuple[int, ...], *shape: int, dtype: tf.DType = tf.uint8) -> tf.TensorSpec:
     """What a program is given of images: of each its pixels, or its position where `fed` is ().
 
     Args:
         fed: the shape of an image that the host hands over.
         shape: how many images.
+        dtype: of their pixels, or of what a frozen part of a network made of them.
     """
-    return tf.TensorSpec((*shape, *fed), tf.uint8 if fed else tf.int32)
+    return tf.TensorSpec((*shape, *fed), dtype if fed else tf.int32)
 
 
 def size_of(variables: Iterable[tf.Variable]) -> int:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from effbench.hardware.tensorflow_setup import keras, tf
 
 # Variables of a program above which there are too many; it has a few other arguments besides.
@@ -40,6 +42,16 @@ def unpack(
         tf.reshape(next(pieces), variable.shape) if small(variable) else next(rest)
         for variable in like
     ]
+
+
+def pack_shares(
+    shares: Sequence[float], variables: Sequence[tf.Variable]
+) -> list[float | np.ndarray]:
+    """A number for each variable, as one for each of what `pack` makes of them."""
+    pairs = list(zip(shares, variables, strict=True))
+    row = [np.full(math.prod(array.shape), share) for share, array in pairs if small(array)]
+    large: list[float | np.ndarray] = [share for share, array in pairs if not small(array)]
+    return [*large, np.concatenate(row).astype(np.float32)]
 
 
 class Setter(keras.optimizers.legacy.Optimizer):

@@ -132,7 +132,7 @@ def test_cores_are_those_this_process_may_use():
     ("wanted", "device", "expected"),
     [
         ("auto", "tpu", "mixed_bfloat16"),
-        ("auto", "gpu", "float32"),
+        ("auto", "gpu", "mixed_bfloat16"),
         ("auto", "cpu", "float32"),
         ("float32", "tpu", "float32"),
         ("mixed_bfloat16", "cpu", "mixed_bfloat16"),

@@ -233,7 +233,7 @@ def test_a_run_that_a_sweep_is_at_is_left_alone(recipe, stores, monkeypatch):
 
     monkeypatch.setattr(scheduler, "_attempt", attempt)
     request = SimpleNamespace(
-        specs=specs, target=SimpleNamespace(chief=True), options=SweepOptions()
+        specs=specs, searches=(), target=SimpleNamespace(chief=True), options=SweepOptions()
     )
     scheduler.run(request, target, lambda _: None)
     assert refused == [specs if recipe == "case-study" else specs[1:]]

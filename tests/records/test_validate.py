@@ -158,7 +158,10 @@ def known(**changes: object) -> RunSpec:
     [
         ({"recipe": "mine"}, "recipe: expected one of linear-probe, case-study, case-study-2021, "),
         ({"data": "mnist"}, f"data: expected one of {', '.join(DATASETS)}, found mnist"),
-        ({"precision": "float8"}, "precision: expected one of float32, mixed_bfloat16, found fl"),
+        (
+            {"precision": "float8"},
+            "precision: expected one of float32, tensorfloat32, mixed_bfloat16, found fl",
+        ),
         ({"weights": replace(spec().weights, name="jft")}, "weights: expected one of imagenet"),
     ],
 )

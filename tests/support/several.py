@@ -137,7 +137,7 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
 
 def whole(layout: Layout, device: str) -> dict[str, object]:
     """A small network that trains as a whole, in two micro-batches, with all that is random."""
-    recipe = replace(tiny.RECIPE, epochs=3, stages=1)
+    recipe = replace(tiny.RECIPE, epochs=3, stages=1, layer_decay=0.9)
     task = replace(tiny.task(recipe, layout), micro_batch=8, device=device)
     with layout.scope():
         # BatchNorm's statistics would be each replica's own.

@@ -14,7 +14,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
 from effbench.errors import EffbenchError
-from effbench.hardware import machine, self_check
+from effbench.hardware import machine, self_check, tpu
 from effbench.hardware.self_check import Found
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
@@ -25,6 +25,7 @@ def _here(monkeypatch, tmp_path):
     """A machine with every device and CIFAR-10, in a directory with a file of weights."""
     monkeypatch.setattr(machine, "has_gpu", lambda: True)
     monkeypatch.setattr(machine, "has_tpu", lambda: True)
+    monkeypatch.setattr(tpu, "build", lambda: True)
     monkeypatch.setattr(self_check, "ask", lambda *_: Found("one core", 1, 2, {}))
     monkeypatch.setitem(datasets.DATASETS, "cifar10", datasets.DATASETS["digits"])
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,7 @@ from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
 from effbench.errors import DataError, DeviceError, UsageError, WeightsError
-from effbench.hardware import machine, self_check
+from effbench.hardware import machine, self_check, tpu
 from effbench.hardware.self_check import Found
 from effbench.records import caveats
 from effbench.sweep.resolve import Request, resolve
@@ -357,7 +357,8 @@ def test_the_batch_is_16_for_each_replica(changes, batch, four):
 
 @pytest.fixture
 def four(monkeypatch):
-    """A machine with four chips and as many GPUs."""
+    """A machine with four chips, TensorFlow's build for them, and as many GPUs."""
+    monkeypatch.setattr(tpu, "build", lambda: True)
     monkeypatch.setattr(machine, "has_tpu", lambda: True)
     monkeypatch.setattr(machine, "has_gpu", lambda: True)
     monkeypatch.setattr(self_check, "ask", lambda *_: Found("four", 4, 2, {}))
@@ -477,3 +478,50 @@ def test_steps_that_are_asked_for_get_the_epochs_that_they_take(changes, epochs,
     (spec,) = request.specs
     assert spec.recipe.epochs == epochs
     assert caveats.of_spec(spec)["limited"] == mark["limited"]
+
+
+def test_lists_are_searches_of_each_variant_for_the_recipes_that_have_the_number():
+    request = small(
+        variants="B0,B1",
+        recipe="linear-probe,case-study",
+        settings=("learning_rate=1e-3,1e-2", "weight_decay=0,1e-4"),
+        seeds="0,1",
+    )
+    heads = [spec for spec in request.specs if spec.recipe.name == "case-study"]
+    assert len(request.specs) - len(heads) == 2
+    tried = {(spec.recipe.maximal_learning_rate, spec.recipe.weight_decay) for spec in heads}
+    assert tried == {(1e-3, 0), (1e-3, 1e-4), (1e-2, 0), (1e-2, 1e-4)}
+    assert len(heads) == len({spec.key for spec in heads}) == 2 * 2 * 4
+    assert [search.key[:2] for search in request.searches] == ["B0", "B1"]
+    assert all(any(search.holds(spec) for search in request.searches) for spec in heads)
+    # Asked for alone, it has the same key.
+    (alone,) = small(settings=("learning_rate=1e-3", "weight_decay=0")).specs
+    assert alone in request.specs
+
+
+def test_a_search_of_batches_leaves_the_epochs_alone():
+    settings = ("batch_size=16,32", "steps=20")
+    with pytest.raises(UsageError, match="values of a search change nothing else: the epochs"):
+        small(recipe="finetune", settings=settings, limit=100)
+    assert len(small(recipe="finetune", settings=settings, limit=100, epochs=2).specs) == 2
+
+
+def test_a_dry_run_tells_what_each_run_tries(run, tmp_path):
+    done = run(
+        *("sweep", "--variants", "B0", "--weights", "none", "--data", "digits", "--cpu"),
+        *("--recipe", "case-study", "--set", "learning_rate=1e-3,1e-2", "--dry-run"),
+        *("--results", tmp_path),
+    )
+    rows = [line.split("\t") for line in done.out.splitlines()]
+    values = [f"maximal_learning_rate {rate}" for rate in (0.001, 0.01)]
+    assert [(row[0], row[2]) for row in rows] == [("run", value) for value in values]
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_stage_is_one_of_the_variants():
+    settings = ("unfreeze=stage8",)
+    (run,) = small(recipe="finetune", variants="M", settings=settings).specs
+    assert run.recipe.unfreeze == "stage8"
+    with pytest.raises(UsageError, match=r"^B0 has no such stage to --set unfreeze: stage8;"):
+        small(recipe="finetune", settings=settings)
+    assert len(small(recipe="finetune", settings=("unfreeze=all,stage5,stage6",)).specs) == 3

@@ -147,3 +147,17 @@ def test_the_step_of_a_planned_replica_computes():
 
     # At a kernel of zeros every image has the same loss.
     assert loss(one) == pytest.approx(loss(distribution.ALONE) / REPLICAS, rel=1e-5)
+
+
+def test_frozen_stages_are_a_program_of_their_own_where_their_maps_are_kept():
+    recipe = replace(RECIPES["finetune-adabelief"], unfreeze="stage5")
+    small = spec(image_size=32, recipe=recipe)
+    step, evaluation, frozen = programs.programs(small, CIFAR10, None, REPLICAS)
+    maps = (2, 2, 96)
+    assert step.inputs[0] == tf.TensorSpec((128, *maps), tf.float32)
+    assert evaluation.inputs[0].shape[2:] == maps
+    assert (frozen.name, frozen.inputs[0].dtype) == ("frozen stages", tf.uint8)
+    # Augmented, the frozen stages run in each step, on images that are looked up.
+    flipped = replace(small, recipe=replace(recipe, flip=True))
+    step, evaluation = programs.programs(flipped, CIFAR10, None, REPLICAS)
+    assert step.inputs[0] == tf.TensorSpec((128,), tf.int32)

@@ -60,8 +60,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, recipe, most: int) -> fine_tune_ste
             weight_decay=0.1,
             ema_decay=0.0,
         ),
+        replace(tiny.RECIPE, stages=1, optimizer="adamw", weight_decay=0.1, layer_decay=0.7),
     ],
-    ids=["rmsprop, average", "adabelief"],
+    ids=["rmsprop, average", "adabelief", "layer-wise decay"],
 )
 def test_a_packed_training_is_the_same_bit_for_bit(monkeypatch, recipe):
     packed, plain = (trained(monkeypatch, recipe, most) for most in (0, 1000))

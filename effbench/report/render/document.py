@@ -12,11 +12,12 @@ from effbench.records.record import RunFailure
 from effbench.report import summary, transfer
 from effbench.report.build import LEFT_OUT, Report
 from effbench.report.epoch_rules import lead
-from effbench.report.render import columns, pair_table
+from effbench.report.render import columns, pair_table, tries_table
 from effbench.report.rows import Row, tidy
 from effbench.report.sections import Pair, Section
 from effbench.report.select import split
 from effbench.report.transfer import Transfer
+from effbench.report.tries import Tries
 from effbench.tables import Column, Table, comma_separated, in_latex, in_markdown, latex, markdown
 
 # How the notes on each column begin.
@@ -132,6 +133,12 @@ def _json(report: Report, wanted: Wanted) -> str:
             "pairs": [
                 _plain(section, pair) for section in report.sections for pair in section.pairs
             ],
+            "searches": [
+                _search(section, row, row.tries)
+                for section in report.sections
+                for row in section.rows
+                if row.tries
+            ],
             "transfer": [
                 _transfer(section, networks)
                 for section in report.sections
@@ -163,6 +170,25 @@ def _classes(row: Row) -> Iterator[dict[str, object]]:
                 for part in ("value", "low", "high")
             },
         }
+
+
+def _search(section: Section, row: Row, tries: Tries) -> dict[str, object]:
+    """All that was tried for a row; validation accuracies are percent, None where all failed."""
+    return {
+        "section": section.title,
+        "row": row.group,
+        "numbers": tries.numbers,
+        "tried": [
+            {
+                "values": dict(zip(tries.numbers, tried.values, strict=True)),
+                "group": tried.spec.group,
+                "seeds": tried.seeds,
+                "val_accuracy_mean": tried.accuracy,
+                "chosen": tried is tries.chosen,
+            }
+            for tried in tries.tries
+        ],
+    }
 
 
 def _plain(section: Section, pair: Pair) -> dict[str, object]:
@@ -208,11 +234,13 @@ STYLES: Mapping[str, Callable[[Report, Wanted], str]] = {
 
 
 def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
-    """Accuracies, pairs and costs; or the columns that are asked for."""
+    """Accuracies, what was tried, pairs and costs; or the columns that are asked for."""
     if wanted.columns is not None:
         yield columns.chosen(section.rows, wanted.columns)
         return
     yield columns.table(section.rows, columns.ACCURACY)
+    if tried := tries_table.table(section.labels, section.rows):
+        yield tried
     if section.pairs:
         yield pair_table.lines(section, every=wanted.pairs)
     seeds = ", all seeds together" if any(row.seeded for row in section.rows) else ""

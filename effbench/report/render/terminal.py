@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from effbench.records.caveats import CAVEATS, Caveat
 from effbench.report import summary, transfer
 from effbench.report.build import Report
-from effbench.report.render import columns, pair_table, wrapped
+from effbench.report.render import columns, pair_table, tries_table, wrapped
 from effbench.report.render.document import USUAL, Wanted, endings, notes
 from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
@@ -47,6 +47,11 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
         for footnote in _footnotes(section, signs, explained):
             yield from wrapped.lines(footnote, width, indent="  ")
         yield ""
+        tried = tries_table.table(section.labels, section.rows)
+        if tried and wanted.columns is None:
+            yield from wrapped.lines(tried.caption, width, style="bold")
+            yield grid(replace(tried, caption=""), width)
+            yield ""
         if section.pairs and wanted.columns is None:
             pairs = (
                 pair_table.lines(section, every=True)
