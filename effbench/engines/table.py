@@ -160,8 +160,8 @@ ENGINES: Mapping[str, EngineKind] = {
     )
 }
 
-# What `auto` tries, by kind of device. On a CPU XLA is 4 to 8 times slower than the others. On a TPU
-# that TensorFlow's own build drives, it uses all cores, and XLA here one.
+# What `auto` tries, by kind of device. On a CPU, XLA is 4 to 8 times slower. Of a TPU,
+# TensorFlow's own build uses all cores, and XLA here one.
 AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
     "cpu": ("openvino", "tensorflow"),
     "gpu": ("xla", "tensorflow"),

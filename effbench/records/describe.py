@@ -204,6 +204,10 @@ def of_result(result: RunResult) -> Facts:
     yield "verified", f"{file}{made.weights_verified}"
     replicas = f", {made.replicas} replicas" if made.replicas > 1 else ""
     yield "device", f"{made.device}: {made.device_name}{replicas}"
+    if made.engine:
+        near = made.engine_difference
+        apart = "" if near is None else f"; features {near:.1g} from TensorFlow's, relative"
+        yield "engine", f"{made.engine}, {made.engine_version}{apart}"
     yield "started", made.started
     phases = asdict(result.seconds)
     listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())

@@ -21,7 +21,7 @@ from effbench.config import network_stages
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.pixel_room import gigabytes
-from effbench.engines.engine import Engine
+from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import DiskError
 from effbench.files import writing
 from effbench.hardware.devices import Device
@@ -146,7 +146,9 @@ def features(trained: keras.Model, device: Device) -> backbone.Forward:
     return inputs.compiled(backbone.in_towers(tower, batch, device.threads), device)
 
 
-def evaluator(maps: MapRows, trained: keras.Model, device: Device, engine: Engine) -> Evaluator:
+def evaluator(
+    maps: MapRows, trained: keras.Model, device: Device, engine: Engine = TENSORFLOW
+) -> Evaluator:
     """Evaluates a network, as it is at the time, on the maps of its frozen part."""
     return Evaluator(features(trained, device), len(maps), device.layout, maps, engine)
 

@@ -207,7 +207,11 @@ def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Devi
 
 
 def evaluator(
-    split: Split, spec: RunSpec, model: keras.Model, device: Device, engine: Engine
+    split: Split,
+    spec: RunSpec,
+    model: keras.Model,
+    device: Device,
+    engine: Engine = TENSORFLOW,
 ) -> Evaluator:
     """Evaluates the network, as it is at the time, on images in memory or in a file."""
     layout, images = device.layout, split.pixels

@@ -18,6 +18,7 @@ from effbench import progress
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
+from effbench.engines.engine import TENSORFLOW
 from effbench.hardware import devices
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -97,7 +98,7 @@ def extracted(layout: Layout) -> dict[str, object]:
     about = feature_cache.FeatureSet("B0", "w", 32, "torch", "float32", "cpu", "", "")
     batch = feature_cache.batch_size(32, "cpu", layout.replicas) * layout.replicas
     with tempfile.TemporaryDirectory() as folder, layout.scope():
-        program = partial(layout.map, run)
+        program = TENSORFLOW.compile(partial(layout.map, run))
         features = feature_cache.extract(
             program, batch, images, Path(folder), about, progress.silent
         )

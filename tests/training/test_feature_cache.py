@@ -306,9 +306,8 @@ def test_two_at_once_compute_a_set_once(tmp_path):
 
 def test_progress_counts_every_image(tmp_path):
     steps: list[progress.Step] = []
-    feature_cache.extract(
-        TENSORFLOW.compile(Backbone()), BATCH, IMAGES, tmp_path, ABOUT, steps.append
-    )
+    program = TENSORFLOW.compile(Backbone())
+    feature_cache.extract(program, BATCH, IMAGES, tmp_path, ABOUT, steps.append)
     done = [step.done for step in steps if step.phase == "features"]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, len(IMAGES))

@@ -21,10 +21,12 @@ from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone, parts, preprocessing
 from effbench.progress import Step
+from effbench.provenance import Stopwatch
 from effbench.records import describe
 from effbench.report import cost
 from effbench.training import feature_cache, fine_tune_step, frozen_maps, inputs
 from effbench.training.feeding import StepFeed
+from effbench.training.interface import Setting
 from effbench.training.job import Job
 
 DEVICE = Device("cpu", "", 1, ALONE)
@@ -90,6 +92,10 @@ def network() -> tuple[keras.Model, Job, Dataset]:
     return model, job, datasets.load("digits").limited(300)
 
 
+def setting(job, dataset, report):
+    return Setting(job, dataset, DEVICE, Stopwatch(0.0), 0.0, report, lambda: False)
+
+
 def test_every_split_is_computed_once_and_evaluated_as_the_whole_network_is(
     network, tmp_path, monkeypatch
 ):
@@ -97,7 +103,7 @@ def test_every_split_is_computed_once_and_evaluated_as_the_whole_network_is(
     model, job, dataset = network
     frozen, rest = parts.cut(model, "stage2")
     steps: list[Step] = []
-    maps = frozen_maps.of(job, dataset, frozen, DEVICE, steps.append)
+    maps = frozen_maps.of(setting(job, dataset, steps.append), frozen)
     counts = [len(part.labels) for part in dataset.splits]
     assert [len(rows) for rows in maps.splits] == counts
     assert (maps.computed, maps.cached) == (sum(counts), 0)
@@ -115,7 +121,7 @@ def test_every_split_is_computed_once_and_evaluated_as_the_whole_network_is(
     ours = frozen_maps.evaluator(maps.splits[2], rest, DEVICE).logits(*held)
     theirs = inputs.evaluator(dataset.splits[2], run, model, DEVICE).logits(*held)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
-    again = frozen_maps.of(job, dataset, frozen, DEVICE, steps.append)
+    again = frozen_maps.of(setting(job, dataset, steps.append), frozen)
     assert (again.computed, again.cached) == (0, sum(counts))
 
 
@@ -126,7 +132,7 @@ def test_maps_that_do_not_fit_are_refused_before_any_is_computed(network, tmp_pa
     model, job, dataset = network
     frozen, _ = parts.cut(model, "stage2")
     with pytest.raises(DiskError, match=r"do not fit into the cache: 7.37 MB for .* 0.50 MB are"):
-        frozen_maps.of(job, dataset, frozen, DEVICE, lambda _: None)
+        frozen_maps.of(setting(job, dataset, lambda _: None), frozen)
     assert not [*tmp_path.rglob("*.npy")]
 
 

@@ -13,6 +13,7 @@ from support.options import sweep_options
 
 from effbench import progress
 from effbench.config.recipes import RECIPES, Recipe
+from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -575,7 +576,8 @@ def both_ways(backbone, tmp_path_factory):
     about = FeatureSet("B0", "random", 32, "torch", "float32", "cpu", "", "digits")
     run = backbones.forward(model, 32, "torch", 32, 2)
     folder = tmp_path_factory.mktemp("features")
-    found = feature_cache.extract(run, 32, images, folder, about, progress.silent).values
+    program = TENSORFLOW.compile(run)
+    found = feature_cache.extract(program, 32, images, folder, about, progress.silent).values
     sizes = [len(split.labels) for split in data.splits]
     assert sizes == [60, 15, 15]
 

@@ -1,0 +1,111 @@
+"""Features of frozen backbones by OpenVINO: TensorFlow's, or refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import shallow
+from support.records import spec
+
+from effbench.config.recipes import RECIPES
+from effbench.config.run_spec import WeightsId
+from effbench.config.variants import VARIANTS
+from effbench.data import datasets
+from effbench.engines.engine import TENSORFLOW
+from effbench.errors import DeviceError
+from effbench.hardware.devices import Device
+from effbench.hardware.distribution import ALONE
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone
+from effbench.provenance import Stopwatch
+from effbench.training import inputs
+from effbench.training.interface import Setting
+from effbench.training.job import Job
+
+openvino = pytest.importorskip("effbench.engines.openvino", reason="it is for x86-64 alone")
+
+
+@pytest.fixture(scope="module")
+def model():
+    with pytest.MonkeyPatch.context() as patch:
+        shallow.at_most(patch, "B0", 1)
+        built = backbone.build(VARIANTS["B0"], 32, "float32")
+    images = datasets.load("digits").train.pixels[:32]
+    backbone.calibrate(built, 32, "torch", images)
+    return built
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path))
+
+
+def setting(said, *, choosing=False, precision="float32", engine=None):
+    run = spec(
+        recipe=RECIPES["linear-probe"],
+        image_size=32,
+        weights=WeightsId("none", "", "torch"),
+        precision=precision,
+    )
+    job = Job((run,), Path(), None, None, "", "cpu", 0.0)
+    return Setting(
+        *(job, datasets.load("digits").limited(100), Device("cpu", "", 1, ALONE)),
+        *(Stopwatch(0.0), 0.0, lambda step: said.append(step.phase), lambda: False),
+        engine or openvino.OpenvinoEngine(precision),
+        choosing,
+    )
+
+
+def joined(features):
+    return np.concatenate(features.parts)
+
+
+def test_features_are_those_of_tensorflow_and_have_a_cache_of_their_own(model):
+    said: list[str] = []
+    ours = inputs.features(setting(said), model)
+    assert (ours.engine.name, ours.cached) == ("openvino", 0)
+    assert 0 < ours.difference < 1e-5
+    theirs = inputs.features(setting(said, engine=TENSORFLOW), model)
+    assert (theirs.difference, theirs.cached) == (None, 0)
+    np.testing.assert_allclose(joined(ours), joined(theirs), rtol=1e-3, atol=1e-4)
+    assert said.count("compare openvino with TensorFlow") == 1
+    again = inputs.features(setting(said), model)
+    assert (again.cached, again.difference) == (len(joined(ours)), ours.difference)
+    assert said.count("compare openvino with TensorFlow") == 1
+
+
+def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monkeypatch):
+    compile_right = openvino.OpenvinoEngine.compile
+
+    def compile_wrong(engine, function):
+        program = compile_right(engine, function)
+        return lambda *arrays: [1.001 * result for result in program(*arrays)]
+
+    monkeypatch.setattr(openvino.OpenvinoEngine, "compile", compile_wrong)
+    with pytest.raises(DeviceError, match=r"within 0.0001 of TensorFlow's, relative: 0.001 on 32"):
+        inputs.features(setting([]), model)
+    monkeypatch.setattr(inputs, "MANY", 10)
+    said: list[str] = []
+    instead = inputs.features(setting(said, choosing=True), model)
+    assert instead.engine is TENSORFLOW
+    assert any(line.startswith("TensorFlow instead of openvino: features of") for line in said)
+
+
+def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypatch):
+    assert inputs.features(setting([], choosing=True), model).engine is TENSORFLOW
+    monkeypatch.setattr(inputs, "MANY", 10)
+    assert inputs.features(setting([], choosing=True), model).engine is TENSORFLOW
+    monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
+    assert inputs.features(setting([], choosing=True), model).engine.name == "openvino"
+
+
+def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
+    monkeypatch.setattr(openvino, "has_bfloat16", lambda: False)
+    with pytest.raises(DeviceError, match="OpenVINO computes in bfloat16 on a CPU that does: "):
+        openvino.OpenvinoEngine("mixed_bfloat16")
+
+
+def test_results_keep_their_order_and_number():
+    program = openvino.OpenvinoEngine("float32").compile(lambda x: (x + 1, tf.reduce_sum(x)))
+    first, second = program(np.array([1, 2], np.float32))
+    assert (first.tolist(), float(second)) == ([2, 3], 3)
