@@ -14,7 +14,9 @@ import numpy as np
 import effbench
 from effbench.bench import program_files, step
 from effbench.bench.program_files import Argument, ProgramFile
+from effbench.bench.program_request import ProgramRequest
 from effbench.config import schedule
+from effbench.config.precisions import PRECISIONS
 from effbench.config.recipes import resolved
 from effbench.config.variants import Variant
 from effbench.engines import lowering
@@ -25,6 +27,7 @@ from effbench.progress import Report, Step
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 
 CLASSES = 10
+DEVICE = "gpu"  # the kind that the networks are built for; a TPU takes them as well
 SIDE = 32  # pixels of the images that come in, as CIFAR-10's
 
 # What runs a folder of programs elsewhere, beside the packages' own files.
@@ -37,34 +40,6 @@ _RUNNER = (
     "engines/__init__.py",
     "engines/pjrt.py",
 )
-
-
-@dataclass(frozen=True)
-class ProgramRequest:
-    """One program to write.
-
-    Attributes:
-        variant: the network.
-        work: a key of `WORK`.
-        precision: a Keras policy.
-        batch: images of a call.
-        weights_file: a release, which goes along; None for random weights, drawn anew elsewhere.
-        device: kind of the device that is to run it.
-    """
-
-    variant: Variant
-    work: str
-    precision: str
-    batch: int
-    weights_file: Path | None = None
-    device: str = "gpu"
-
-    @property
-    def name(self) -> str:
-        """Different for each that differs."""
-        real = "-real" if self.weights_file else ""
-        short = self.precision.removeprefix("mixed_")
-        return f"{self.work}-{self.variant.name}-{short}-{self.batch}{real}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +76,7 @@ def _write(request: ProgramRequest, folder: Path) -> ProgramFile:
     specs = [tf.TensorSpec(array.shape, array.dtype) for array in traced.inputs]
     lowered = lowering.lower(traced.function, specs)
     text = lowered.text
-    if request.precision == "float32":
+    if PRECISIONS[request.precision].full_float32:
         text = lowering.in_full_float32(text)
     write_atomically(folder / f"{request.name}.mlir.gz", gzip.compress(text.encode(), mtime=0))
     state = [value.read() for value in lowered.captured]
@@ -140,9 +115,7 @@ def _frozen(variant: Variant, precision: str, weights_file: Path | None) -> kera
 def _features(request: ProgramRequest) -> Traced:
     variant = request.variant
     model = _frozen(variant, request.precision, request.weights_file)
-    run = backbone.forward(
-        model, variant.image_size, variant.rescale, request.batch, 1, request.device
-    )
+    run = backbone.forward(model, variant.image_size, variant.rescale, request.batch, 1, DEVICE)
     return Traced(run, (_images(request.batch),))
 
 
@@ -150,11 +123,11 @@ def _step(request: ProgramRequest) -> Traced:
     """A step of `finetune` without augmentation."""
     variant, batch = request.variant, request.batch
     recipe = replace(step.plain(resolved("finetune", variant.name)), batch_size=batch)
-    model, noise = backbone.trainable(variant, request.precision, recipe.survival, request.device)
+    model, noise = backbone.trainable(variant, request.precision, recipe.survival, DEVICE)
     backbone.randomize(model, 0)
     labels = np.arange(batch, dtype=np.int32) % CLASSES
     task = FineTuneTask(
-        tf.identity, labels, recipe, variant.rescale, 0, batch, request.device, classes=CLASSES
+        tf.identity, labels, recipe, variant.rescale, 0, batch, DEVICE, classes=CLASSES
     )
     trainer = NetworkTrainer(model, noise, task)
     stage = schedule.split(recipe, variant.image_size)[-1]

@@ -96,13 +96,13 @@ def cases(options: StepOptions) -> list[Case]:
     rows = select(options.variants)
     sizes = numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048, "96,224")
     batches = numbers("--batch-size", options.batch_sizes, 1, 2**16, "32,64")
-    precisions = _listed(options.precisions)
+    precisions = listed(options.precisions)
     for precision in precisions:
         if precision not in PRECISIONS:
             raise UsageError("unknown precision", precision, f"choose from {', '.join(PRECISIONS)}")
     planned = []
     for row, size, batch, precision in product(rows, sizes, batches, precisions):
-        for recipe_name in _listed(options.recipes):
+        for recipe_name in listed(options.recipes):
             recipe = replace(recipes.resolved(recipe_name, row.name), batch_size=batch)
             if recipe.way.frozen_backbone:
                 raise UsageError(
@@ -281,7 +281,8 @@ def name(case: Case) -> str:
     return f"{case.variant} at {case.image_size}, batch {case.batch_size}, {recipe}{suffix}"
 
 
-def _listed(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated text, each once."""
     return list(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
@@ -292,7 +293,7 @@ def numbers(flag: str, text: str, low: int, high: int, example: str) -> list[int
         UsageError: they are none, or not from `low` to `high`.
     """
     try:
-        values = [int(part) for part in _listed(text)]
+        values = [int(part) for part in listed(text)]
     except ValueError:
         values = [low - 1]
     if min(values) < low or max(values) > high:

@@ -29,6 +29,7 @@ from effbench.config.sweep_options import (
     TrainingOptions,
 )
 from effbench.config.variants import select
+from effbench.errors import UsageError
 from effbench.tables import Column, Table, fitted
 
 if TYPE_CHECKING:
@@ -199,6 +200,59 @@ def bench_step(
         warn(problem)
     if shown.problems:
         raise typer.Exit(1)
+
+
+@bench_app.command("programs")
+def bench_programs(
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FOLDER", help="Write programs and what runs them."),
+    ] = None,
+    measured: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--import", metavar="FILE", help="The measured.json of such a folder; may be repeated."
+        ),
+    ] = None,
+    variants: VariantsOption = "B0",
+    work: Annotated[str, typer.Option(help="Comma-separated: features, step.")] = "features,step",
+    precision: Annotated[
+        str, typer.Option(help="Comma-separated: float32, tensorfloat32, mixed_bfloat16.")
+    ] = "mixed_bfloat16",
+    batch_size: Annotated[str, typer.Option(help="Comma-separated.")] = "128",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="An .h5 file for the features of one variant. Default: random weights.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Time networks on a machine that has JAX and numpy alone, beside timm if it is there.
+
+    There, run: python -m effbench.bench.program_runner . --device gpu --peer timm
+    """
+    from effbench.bench import program_request, program_table
+
+    if (export is None) == (not measured):
+        raise UsageError("bench programs writes a folder or reads what it measured", "", _ONE)
+    if measured:
+        found = program_table.read(measured)
+        show(program_table.table(found))
+        notes(program_table.notes(found))
+        say(str(program_table.save(found, results)), "saved: ")
+        return
+    assert export is not None
+    requests = program_request.requests(variants, work, precision, batch_size, weights)
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        program_request.write(requests, export, partial(display.step, "programs"))
+    say(f"{export}: run there, where JAX sees the device: {program_request.COMMAND}", "written: ")
+
+
+_ONE = "give --export FOLDER, or --import FILE"
 
 
 def _print_steps(shown: StepTables) -> None:
