@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +56,18 @@ class Engine(Protocol):
         """Makes programs see what was assigned to variables."""
 
 
+@dataclass(frozen=True)
+class TracedProgram:
+    """A `Program` of TensorFlow's; `traced` is the function that it calls."""
+
+    traced: tf.types.experimental.GenericFunction
+
+    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """The results of one call."""
+        results = self.traced(*map(tf.constant, arrays))
+        return [tensor.numpy() for tensor in tf.nest.flatten(results)]
+
+
 class TensorflowEngine:
     """Functions as TensorFlow runs them, on the device that it was told to use."""
 
@@ -65,13 +78,7 @@ class TensorflowEngine:
 
     def compile(self, function: Function) -> Program:
         """As `Engine` says."""
-        traced = tf.function(function, autograph=False)
-
-        def run(*arrays: np.ndarray) -> list[np.ndarray]:
-            results = traced(*map(tf.constant, arrays))
-            return [tensor.numpy() for tensor in tf.nest.flatten(results)]
-
-        return run
+        return TracedProgram(tf.function(function, autograph=False))
 
     def loop(self, step: Function) -> Loop:
         """As `Engine` says; Python takes no part in the loop, and its length is no new program."""

@@ -72,8 +72,8 @@ def heads(layout: Layout) -> dict[str, object]:
     return {
         "history": [[asdict(row) for row in head.history] for head in trained],
         "kernels": [head.weights[-1][0].tolist() for head in trained],
-        "traces": [run.experimental_get_tracing_count() for run in traces],
-        "evaluator traces": evaluator._run.experimental_get_tracing_count(),
+        "traces": [run.traced.experimental_get_tracing_count() for run in traces],
+        "evaluator traces": evaluator._run.traced.experimental_get_tracing_count(),
     }
 
 
