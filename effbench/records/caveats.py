@@ -102,6 +102,7 @@ SKIPPED = "unreadable files skipped"
 LEAKED = "images seen in training"
 UNSOLVED = "not converged"
 ANOTHER_RULE = "another rule"
+OLD_GPU = "GPU resized otherwise"
 SEARCHED = "searched"
 
 CAVEATS = (
@@ -161,6 +162,17 @@ CAVEATS = (
         "mixed_bfloat16",
         "the backbone computed in bfloat16",
         lambda spec, _: "" if spec.precision == "mixed_bfloat16" else None,
+    ),
+    Caveat(
+        "tensorfloat32",
+        "products of float32 numbers were rounded to 10 bits, as NVIDIA cards do for speed",
+        lambda spec, _: "" if spec.precision == "tensorfloat32" else None,
+    ),
+    Caveat(
+        OLD_GPU,
+        "made before effbench knew that XLA on a GPU resizes images otherwise than TensorFlow, "
+        "and rounds float32 to 10 bits; not comparable with other devices",
+        lambda *_: None,
     ),
     Caveat(
         "backbone in every step",

@@ -294,7 +294,10 @@ class RunResult:
         left = "; ".join(search.unsolved for search in searches if search and search.unsolved)
         unsolved = {caveats.UNSOLVED: left} if left else {}
         leaked = {caveats.LEAKED: f"{self.images.leaked:,}"} if self.images.leaked else {}
-        return caveats.of_spec(self.spec, self.standard) | skipped | leaked | unsolved | changed
+        made = self.provenance
+        old_gpu = {caveats.OLD_GPU: ""} if made.device == "gpu" and not made.engine else {}
+        marks = caveats.of_spec(self.spec, self.standard)
+        return marks | skipped | leaked | unsolved | changed | old_gpu
 
     @property
     def splits(self) -> tuple[str, ...]:

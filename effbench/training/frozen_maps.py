@@ -93,7 +93,7 @@ def of(setting: Setting, frozen: keras.Model) -> FrozenMaps:
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=images.sha256,
         version=feature_cache.VERSION,
-        engine=inputs.engine_key(setting.engine),
+        engine=inputs.engine_key(setting.engine, device),
         before=spec.recipe.unfreeze,
     )
     _make_room(spec, len(images), cache.features() / about.key, report)

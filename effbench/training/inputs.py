@@ -91,13 +91,16 @@ def _about(setting: Setting, images: Joined, engine: Engine) -> feature_cache.Fe
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=images.sha256,
         version=feature_cache.VERSION,
-        engine=engine_key(engine),
+        engine=engine_key(engine, setting.device),
     )
 
 
-def engine_key(engine: Engine) -> str:
-    """What `FeatureSet.engine` is for an engine."""
-    return "" if engine is TENSORFLOW else f"{engine.name} {engine.version}"
+def engine_key(engine: Engine, device: Device) -> str:
+    """What `FeatureSet.engine` is for an engine on a device."""
+    # Features of GPUs from before there were engines are of images that were resized otherwise.
+    if engine is TENSORFLOW and device.kind != "gpu":
+        return ""
+    return f"{engine.name} {engine.version}"
 
 
 def _extracted(

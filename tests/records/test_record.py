@@ -93,6 +93,7 @@ CASE_STUDY = RECIPES["case-study"]
         ({}, ()),
         ({"seed": 9}, ()),
         ({"precision": "mixed_bfloat16"}, ("mixed_bfloat16",)),
+        ({"precision": "tensorfloat32"}, ("tensorfloat32",)),
         ({"feature_cache": False}, ("backbone in every step",)),
         ({"variant": "XL"}, ()),
         ({"weights": RANDOM}, ("random weights",)),
@@ -110,6 +111,16 @@ CASE_STUDY = RECIPES["case-study"]
 )
 def test_marks(changes, marks):
     assert tuple(caveats.of_spec(spec(**changes))) == marks
+
+
+@pytest.mark.parametrize(
+    ("device", "engine", "marked"),
+    [("gpu", "", True), ("gpu", "xla", False), ("tpu", "", False), ("cpu", "", False)],
+)
+def test_records_of_gpus_from_before_engines_are_marked(device, engine, marked):
+    plain = result()
+    made = replace(plain.provenance, device=device, engine=engine)
+    assert (caveats.OLD_GPU in replace(plain, provenance=made).marks) == marked
 
 
 OLDER = replace(CASE_STUDY, epochs=10, batch_size=64)
