@@ -29,8 +29,9 @@ from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 
-# Fewer images are done in TensorFlow before another engine on the CPU has compiled its program.
-MANY = 4_000
+# Pixels that the network sees, of all images, from which `auto` leaves TensorFlow for OpenVINO: B0
+# takes 10 s of CPU to compile, and is then 1.0 to 1.3 times as fast (at 96 pixels, AVX2).
+MANY_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
         if setting.choosing and engine.float32_graph and spec.precision == "float32":
             # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
             about = _about(setting, images, TENSORFLOW)
-            if len(images) < MANY or feature_cache.begun(folder, about):
+            pixels = len(images) * spec.image_size**2
+            if pixels < MANY_PIXELS or feature_cache.begun(folder, about):
                 engine = TENSORFLOW
         try:
             extracted, difference = _extracted(setting, model, images, engine, folder)

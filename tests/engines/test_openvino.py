@@ -84,7 +84,7 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
     monkeypatch.setattr(openvino.OpenvinoEngine, "compile", compile_wrong)
     with pytest.raises(DeviceError, match=r"within 0.0001 of TensorFlow's, relative: 0.001 on 32"):
         inputs.features(setting([]), model)
-    monkeypatch.setattr(inputs, "MANY", 10)
+    monkeypatch.setattr(inputs, "MANY_PIXELS", 10)
     said: list[str] = []
     instead = inputs.features(setting(said, choosing=True), model)
     assert instead.engine is TENSORFLOW
@@ -93,7 +93,7 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
 
 def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypatch):
     assert inputs.features(setting([], choosing=True), model).engine is TENSORFLOW
-    monkeypatch.setattr(inputs, "MANY", 10)
+    monkeypatch.setattr(inputs, "MANY_PIXELS", 10)
     assert inputs.features(setting([], choosing=True), model).engine is TENSORFLOW
     monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
     assert inputs.features(setting([], choosing=True), model).engine.name == "openvino"
