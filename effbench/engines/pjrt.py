@@ -90,6 +90,8 @@ def devices(kind: str) -> tuple[jax.Device, ...]:
     Raises:
         RuntimeError: JAX has none; the message says why.
     """
+    # No other plugin is asked: off a TPU, that of TPUs looks for one on the network for minutes.
+    jax.config.update("jax_platforms", PLATFORMS[kind])
     return tuple(jax.local_devices(backend=PLATFORMS[kind]))
 
 

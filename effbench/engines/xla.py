@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from effbench.engines import compiled_programs, lowering, pjrt
 from effbench.engines.engine import Function, Loop, Program
 from effbench.engines.lowering import Captured
+from effbench.errors import DeviceError
 from effbench.hardware.tensorflow_setup import tf
 
 # Calls of a step that may wait for the device. With more, its queue would hold all their inputs.
@@ -31,9 +33,15 @@ class XlaEngine:
             full_float32: compute float32 as such, where the device would rather be quick.
 
         Raises:
-            RuntimeError: JAX sees no such device.
+            DeviceError: JAX cannot use such a device, e.g. as its plugin is newer than the driver.
         """
-        self._replicas = pjrt.Replicas(pjrt.devices(kind)[:1])
+        try:
+            devices = pjrt.devices(kind)
+        except RuntimeError as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            hint = "check the driver and the plugin of JAX, or use --engine tensorflow"
+            raise DeviceError(f"JAX cannot use the {kind.upper()}", line, hint) from error
+        self._replicas = pjrt.Replicas(devices[:1])
         self._full_float32 = full_float32
         device = self._replicas.devices[0]
         self.device = device.device_kind
@@ -46,7 +54,11 @@ class XlaEngine:
         """As `Engine` says."""
         start = self._started(function)
 
-        return lambda *arrays: [np.array(result) for result in start(*arrays)]
+        def run(*arrays: np.ndarray) -> list[np.ndarray]:
+            with _memory_errors():
+                return [np.array(result) for result in start(*arrays)]
+
+        return run
 
     def loop(self, step: Function) -> Loop:
         """As `Engine` says, but that steps are started before the last one's result is known."""
@@ -56,14 +68,15 @@ class XlaEngine:
             count = len(arrays[0])
             first, second = np.zeros(count, np.float32), np.zeros((count, 2), np.float32)
             results: list[list[jax.Array]] = []
-            for number in range(count):
-                results.append(start(*(array[number] for array in arrays)))
-                if number >= AHEAD:
-                    results[number - AHEAD][0].block_until_ready()
-            for number, (loss, pair) in enumerate(results):
-                first[number], second[number] = loss, pair
-                if not np.isfinite(first[number]):
-                    break
+            with _memory_errors():
+                for number in range(count):
+                    results.append(start(*(array[number] for array in arrays)))
+                    if number >= AHEAD:
+                        results[number - AHEAD][0].block_until_ready()
+                for number, (loss, pair) in enumerate(results):
+                    first[number], second[number] = loss, pair
+                    if not np.isfinite(first[number]):
+                        break
             return first, second
 
         return run
@@ -114,6 +127,17 @@ class XlaEngine:
         if key not in self._held:
             self._held[key] = captured, self._replicas.put(captured.read())
         return self._held[key][1]
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turns a device's lack of memory into the error that it is elsewhere."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise MemoryError(str(error).splitlines()[0]) from error
+        raise
 
 
 _Compiled = tuple[lowering.Lowered, pjrt.Executable]

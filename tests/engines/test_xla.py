@@ -8,11 +8,14 @@ from support import tiny
 
 pytest.importorskip("jax", reason="JAX comes with the plan set")
 
+import jax
+
 from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.engines import lowering
 from effbench.engines.engine import TensorflowEngine
 from effbench.engines.xla import XlaEngine
+from effbench.errors import DeviceError
 from effbench.hardware.tensorflow_setup import tf
 from effbench.training import head_training
 from effbench.training.evaluate import Evaluator
@@ -152,3 +155,25 @@ def test_heads_and_their_evaluation_are_those_of_tensorflow(xla):
         assert epoch.validation.correct == expected.validation.correct
         assert epoch.validation.loss == pytest.approx(expected.validation.loss, rel=1e-4)
         assert epoch.learning_rate == expected.learning_rate
+
+
+def test_a_lack_of_memory_is_told_as_one(xla, monkeypatch):
+    program, *_ = counted(xla)
+    message = "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nmore"
+
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError(message)
+
+    monkeypatch.setattr(xla, "_compiled", fail)
+    with pytest.raises(MemoryError, match="RESOURCE_EXHAUSTED: Out of memory while") as raised:
+        program(np.ones(2, np.float32))
+    assert "more" not in str(raised.value)
+    message = "INTERNAL: lost"
+    with pytest.raises(jax.errors.JaxRuntimeError, match="lost"):
+        program(np.ones(2, np.float32))
+
+
+def test_a_device_that_jax_does_not_see_is_one_line():
+    with pytest.raises(DeviceError, match="JAX cannot use the GPU: ") as raised:
+        XlaEngine("gpu")
+    assert "\n" not in str(raised.value)
