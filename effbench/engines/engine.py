@@ -28,13 +28,13 @@ class Engine(Protocol):
         name: a key of `table.ENGINES`.
         version: of what compiles and runs.
         float32_graph: whether networks are built in float32 for it, whatever it computes in.
-        trains: whether it runs functions that change variables.
+        runs_steps: whether it runs functions that change variables.
     """
 
     name: str
     version: str
     float32_graph: bool
-    trains: bool
+    runs_steps: bool
 
     def compile(self, function: Function) -> Program:
         """What calls a function that is traced once for each combination of shapes."""
@@ -74,7 +74,7 @@ class TensorflowEngine:
     name = "tensorflow"
     version = f"TensorFlow {tf.__version__}"
     float32_graph = False
-    trains = True
+    runs_steps = True
 
     def compile(self, function: Function) -> Program:
         """As `Engine` says."""

@@ -28,7 +28,7 @@ class OpenvinoEngine:
     name = "openvino"
     version = openvino.get_version()
     float32_graph = True
-    trains = False
+    runs_steps = False
 
     def __init__(self, precision: str) -> None:
         """`precision` is a row of `PRECISIONS`; the functions themselves compute in float32.

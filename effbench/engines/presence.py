@@ -17,7 +17,7 @@ def examine() -> list[Check]:
         if lack is not None:
             text = f"not on this {kind.upper()}: {lack.what}; {lack.hint}"
         elif name in usual:
-            text = "what auto takes" + " for frozen backbones of many images" * (not row.trains)
+            text = "what auto takes" + " for frozen backbones of many images" * (not row.runs_steps)
         else:
             text = f"there; --engine {name} takes it"
         checks.append(Check(f"engine {name}", True, text))

@@ -31,7 +31,7 @@ class EngineKind:
 
     Attributes:
         name: what `--engine` calls it.
-        trains: whether it trains whole networks; else it runs frozen backbones alone.
+        runs_steps: whether it trains whole networks; else it runs frozen backbones alone.
         drives: whether it drives the device by itself, and TensorFlow only traces.
         lacks: by kind of device, finds what is not there for it. A kind that is not in it is one
             that the engine does not drive.
@@ -39,7 +39,7 @@ class EngineKind:
     """
 
     name: str
-    trains: bool
+    runs_steps: bool
     drives: bool
     lacks: Mapping[str, Callable[[], Lack | None]]
     start: Callable[[str, NetworkPrecision], Engine]
@@ -65,7 +65,7 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
     """
     if name == AUTO:
         rows = (ENGINES[name] for name in AUTO_ORDER[kind])
-        able = (row for row in rows if row.trains or frozen_backbone)
+        able = (row for row in rows if row.runs_steps or frozen_backbone)
         return next((row for row in able if row.lack(kind) is None), ENGINES["tensorflow"])
     if name not in ENGINES:
         raise UsageError("unknown engine", name, f"choose from {', '.join((AUTO, *ENGINES))}")
@@ -73,7 +73,7 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
     lack = row.lack(kind)
     if lack:
         raise DeviceError(f"{name} cannot run on the {kind.upper()}", lack.what, lack.hint)
-    if not (row.trains or frozen_backbone):
+    if not (row.runs_steps or frozen_backbone):
         raise UsageError(
             f"--engine {name} runs frozen backbones",
             "a recipe that trains the whole network",

@@ -23,7 +23,7 @@ class XlaEngine:
 
     name = "xla"
     float32_graph = False
-    trains = True
+    runs_steps = True
 
     def __init__(self, kind: str, *, full_float32: bool = True) -> None:
         """Takes the first device of a kind.

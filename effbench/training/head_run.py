@@ -74,7 +74,7 @@ def _fit(
     """
     spec, layout = setting.job.specs[0], setting.device.layout
     train, *held_out = images.splits
-    engine = setting.engine if setting.engine.trains else TENSORFLOW
+    engine = setting.engine if setting.engine.runs_steps else TENSORFLOW
     evaluators = [
         Evaluator(lookup, len(split.labels), layout, engine=engine)
         for lookup, split in zip(looked[1:], held_out, strict=True)
