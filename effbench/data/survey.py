@@ -150,12 +150,15 @@ def _seen(
 
 
 def _status(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file; -1 and -1 where it cannot be asked, or not be read."""
+    """Size and time of change of a file; -1 and -1 where it cannot be asked, or not be read.
+
+    The time is the file system's own: that of modification can be set, and is by rsync and tar.
+    """
     try:
         status = path.stat()
     except OSError:
         return -1, -1
-    return (status.st_size, status.st_mtime_ns) if os.access(path, os.R_OK) else (-1, -1)
+    return (status.st_size, status.st_ctime_ns) if os.access(path, os.R_OK) else (-1, -1)
 
 
 def _lines(sightings: Iterable[Sighting]) -> bytes:

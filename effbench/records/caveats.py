@@ -150,7 +150,7 @@ CAVEATS = (
     Caveat(
         SEARCHED,
         "the best of several values by validation accuracy is shown, so that this accuracy is too "
-        "high; the test images had no part in the choice",
+        "high; no other images had a part in the choice",
         lambda *_: None,
     ),
     Caveat(

@@ -124,10 +124,16 @@ class L2Search:
 
     @property
     def unsolved(self) -> str:
-        """For how many L2 the regression did not come to the end; "" for none."""
-        count = sum(not value.converged for value in self.values)
+        """For how many L2 the regression ended too early; "" where that can change nothing.
+
+        It can where one of them was chosen, or is as accurate as the one that was.
+        """
+        left = [value for value in self.values if not value.converged]
+        best = self.chosen.validation.correct
+        if all(value.validation.correct < best for value in left):
+            return ""
         too = "" if self.chosen.converged else ", the chosen one too"
-        return f"{count} of {len(self.values)} values of L2{too}" if count else ""
+        return f"{len(left)} of {len(self.values)} values of L2{too}"
 
 
 @dataclass(frozen=True)

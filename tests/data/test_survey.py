@@ -122,6 +122,18 @@ def test_a_file_that_changes_is_looked_at_again(root):
     assert hashes[0]["a/0000.png"] == hashes[1]["a/0000.png"]
 
 
+def test_a_change_is_seen_where_size_and_time_of_modification_are_kept(root):
+    """As by rsync and tar, of bitmaps of one size."""
+    path = root / "a" / "0000.png"
+    before = path.stat()
+    look(root)
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert looked(root) == 1
+
+
 def test_a_survey_that_was_cut_off_goes_on(root):
     look(root)
     (path,) = cache.surveys().glob("*.jsonl")

@@ -38,9 +38,13 @@ def test_of_equals_the_stronger_is_chosen():
 
 def test_what_is_not_solved_is_counted():
     assert L2Search((value(10, 5), value(1, 8))).unsolved == ""
-    assert L2Search((value(10, 5, False), value(1, 8))).unsolved == "1 of 2 values of L2"
+    assert L2Search((value(10, 8), value(1, 8, False))).unsolved == "1 of 2 values of L2"
     some = L2Search((value(10, 5), value(1, 8, False)))
     assert some.unsolved == "1 of 2 values of L2, the chosen one too"
+
+
+def test_what_is_not_solved_and_was_not_in_the_running_is_no_mark():
+    assert L2Search((value(10, 5, False), value(1, 8), value(0.1, 7, False))).unsolved == ""
 
 
 def test_a_grid_goes_from_the_strongest_to_the_weakest():
