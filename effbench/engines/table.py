@@ -82,6 +82,26 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
     return row
 
 
+def started(
+    name: str, kind: str, precision: NetworkPrecision, frozen_backbone: bool
+) -> tuple[EngineKind, Engine]:
+    """The engine of a run, in the process that uses it; takes what `choose` takes.
+
+    Raises:
+        UsageError: there is no such engine.
+        DeviceError: it cannot run here, or not in this precision.
+    """
+    row = choose(name, kind, frozen_backbone)
+    try:
+        return row, row.start(kind, precision)
+    except DeviceError:
+        # TensorFlow computes on a CPU whatever it is asked for.
+        if name != AUTO or row.drives:
+            raise
+    row = ENGINES["tensorflow"]
+    return row, row.start(kind, precision)
+
+
 def _nothing() -> None:
     return None
 

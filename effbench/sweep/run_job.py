@@ -138,8 +138,9 @@ def _connected(job: Job) -> tuple[Device, Engine]:
     """The device of a job, ready, and what runs programs on it."""
     spec = job.specs[0]
     frozen = spec.recipe.way.frozen_backbone
-    row = engines.choose(job.engine, job.device, frozen and spec.feature_cache)
-    engine = row.start(job.device, PRECISIONS[spec.precision])
+    row, engine = engines.started(
+        job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache
+    )
     if row.drives:
         return devices.driven(job.device, engine.version), engine
     return devices.connect(job.device, job.replicas, job.tpu_name, beside=frozen), engine

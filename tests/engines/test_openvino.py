@@ -7,10 +7,12 @@ import pytest
 from support import shallow
 from support.records import spec
 
+from effbench.config.precisions import PRECISIONS
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
+from effbench.engines import table
 from effbench.engines.engine import TENSORFLOW
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
@@ -101,8 +103,11 @@ def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypat
 
 def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: False)
+    bfloat16 = PRECISIONS["mixed_bfloat16"]
     with pytest.raises(DeviceError, match="OpenVINO computes in bfloat16 on a CPU that does: "):
-        openvino.OpenvinoEngine("mixed_bfloat16")
+        table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
+    _, engine = table.started("auto", "cpu", bfloat16, frozen_backbone=True)
+    assert engine is TENSORFLOW
 
 
 def test_results_keep_their_order_and_number():
