@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,8 +11,6 @@ from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import Variant, select
 from effbench.engines.table import ENGINES
 from effbench.errors import DeviceError, UsageError
-from effbench.progress import Report
-from effbench.stderr import hushed
 
 WORK = ("features", "step")
 COMMAND = "python -m effbench.bench.program_runner . --device gpu --peer timm"
@@ -77,17 +74,12 @@ def requests(
     ]
 
 
-def write(asked: Sequence[ProgramRequest], folder: Path, report: Report) -> None:
-    """Writes the programs, see `program_export.write`.
+def check() -> None:
+    """Makes sure that programs can be lowered here.
 
     Raises:
         DeviceError: what lowers them is not installed.
-        DiskError: they cannot be written.
     """
     lack = ENGINES["xla"].lack("cpu")
     if lack:
         raise DeviceError("programs are lowered with JAX", lack.what, lack.hint)
-    with hushed():
-        from effbench.bench import program_export
-
-        program_export.write(asked, folder, report)

@@ -30,6 +30,7 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import select
 from effbench.errors import UsageError
+from effbench.stderr import hushed
 from effbench.tables import Column, Table, fitted
 
 if TYPE_CHECKING:
@@ -247,8 +248,11 @@ def bench_programs(
         return
     assert export is not None
     requests = program_request.requests(variants, work, precision, batch_size, weights)
-    with Display(out, 0, quiet=False, verbose=False) as display:
-        program_request.write(requests, export, partial(display.step, "programs"))
+    program_request.check()
+    with Display(out, 0, quiet=False, verbose=False) as display, hushed():
+        from effbench.bench import program_export
+
+        program_export.write(requests, export, partial(display.step, "programs"))
     say(f"{export}: run there, where JAX sees the device: {program_request.COMMAND}", "written: ")
 
 

@@ -13,7 +13,7 @@ from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
 from effbench.engines import table
-from effbench.engines.engine import TENSORFLOW
+from effbench.engines.engine import TENSORFLOW, TensorflowEngine
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
@@ -76,29 +76,37 @@ def test_features_are_those_of_tensorflow_and_have_a_cache_of_their_own(model):
     assert said.count("compare openvino with TensorFlow") == 1
 
 
+class Stretched(TensorflowEngine):
+    """Stands for another engine on the CPU, whose features are some factor of TensorFlow's."""
+
+    name = "stretched"
+    float32_graph = True
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def compile(self, function):
+        return super().compile(lambda images: self.factor * function(images))
+
+
 def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monkeypatch):
-    compile_right = openvino.OpenvinoEngine.compile
-
-    def compile_wrong(engine, function):
-        program = compile_right(engine, function)
-        return lambda *arrays: [1.001 * result for result in program(*arrays)]
-
-    monkeypatch.setattr(openvino.OpenvinoEngine, "compile", compile_wrong)
+    wrong = Stretched(1.001)
     with pytest.raises(DeviceError, match=r"within 0.0001 of TensorFlow's, relative: 0.001 on 32"):
-        inputs.features(setting([]), model)
+        inputs.features(setting([], engine=wrong), model)
     monkeypatch.setattr(inputs, "MANY_PIXELS", 10)
     said: list[str] = []
-    instead = inputs.features(setting(said, choosing=True), model)
+    instead = inputs.features(setting(said, choosing=True, engine=wrong), model)
     assert instead.engine is TENSORFLOW
-    assert any(line.startswith("TensorFlow instead of openvino: features of") for line in said)
+    assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
 
 
 def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypatch):
-    assert inputs.features(setting([], choosing=True), model).engine is TENSORFLOW
+    other = Stretched(1.0)
+    assert inputs.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
     monkeypatch.setattr(inputs, "MANY_PIXELS", 10)
-    assert inputs.features(setting([], choosing=True), model).engine is TENSORFLOW
+    assert inputs.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
     monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
-    assert inputs.features(setting([], choosing=True), model).engine.name == "openvino"
+    assert inputs.features(setting([], choosing=True, engine=other), model).engine is other
 
 
 def test_bfloat16_is_not_computed_as_something_else(monkeypatch):

@@ -112,14 +112,6 @@ def test_micro_batches_add_up_to_the_batch(micro):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_xla_compiles_the_step_to_the_same():
-    task = tiny.task(replace(tiny.RECIPE, stages=1))
-    plain = steps(task)
-    compiled = steps(replace(task, device="gpu"))
-    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-4)
-    np.testing.assert_array_equal(compiled[2], plain[2])
-
-
 def test_batchnorm_statistics_are_averaged_too():
     made, *_ = steps(tiny.task(STILL))
     statistics = [variable.numpy() for variable in made._model.non_trainable_variables]
