@@ -135,7 +135,9 @@ def table(measurement: Measurement) -> Table:
 def _caption(measurement: Measurement) -> str:
     about = measurement.about
     software = ", ".join(str(about[name]) for name in ("driver", "peer") if name in about)
-    return f"Images a second on {about.get('device')} ({software}); programs of random weights"
+    drawn = all(row.difference is None for row in measurement.measured)
+    weights = "; the weights are random" if drawn else ""
+    return f"Images a second on {about.get('device')} ({software}){weights}"
 
 
 def _speed(row: MeasuredProgram | None) -> str:
