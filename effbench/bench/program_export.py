@@ -74,11 +74,10 @@ def write(requests: Sequence[ProgramRequest], folder: Path, report: Report) -> N
 def _write(request: ProgramRequest, folder: Path) -> ProgramFile:
     traced = WORK[request.work](request)
     specs = [tf.TensorSpec(array.shape, array.dtype) for array in traced.inputs]
-    lowered = lowering.lower(traced.function, specs)
-    text = lowered.text
-    if PRECISIONS[request.precision].full_float32:
-        text = lowering.in_full_float32(text)
-    write_atomically(folder / f"{request.name}.mlir.gz", gzip.compress(text.encode(), mtime=0))
+    full_float32 = PRECISIONS[request.precision].full_float32
+    lowered = lowering.lower(traced.function, specs, full_float32=full_float32)
+    text = lowered.text.encode()
+    write_atomically(folder / f"{request.name}.mlir.gz", gzip.compress(text, mtime=0))
     state = [value.read() for value in lowered.captured]
     stored = request.weights_file is not None
     if stored:

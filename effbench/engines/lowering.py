@@ -79,8 +79,18 @@ _DTYPES = [
 ]
 
 
-def lower(function: Callable[..., object], inputs: Sequence[tf.TensorSpec]) -> Lowered:
+def lower(
+    function: Callable[..., object],
+    inputs: Sequence[tf.TensorSpec],
+    *,
+    full_float32: bool = False,
+) -> Lowered:
     """Lowers a function of tensors with these shapes and dtypes.
+
+    Args:
+        function: the function.
+        inputs: its arguments.
+        full_float32: see `in_full_float32`.
 
     Raises:
         ValueError: XLA would change something that is not a variable of the function.
@@ -102,6 +112,8 @@ def lower(function: Callable[..., object], inputs: Sequence[tf.TensorSpec]) -> L
         Captured(tensor, dtype)
         for tensor, dtype in zip(concrete.captured_inputs, dtypes[len(inputs) :], strict=True)
     )
+    if full_float32:
+        text = in_full_float32(text)
     return Lowered(text, captured, outputs, changed)
 
 

@@ -116,11 +116,8 @@ class XlaEngine:
 
     def _compiled(self, function: Function, arrays: Sequence[np.ndarray]) -> _Compiled:
         specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
-        lowered = lowering.lower(function, specs)
-        text = lowered.text
-        if self._full_float32:
-            text = lowering.in_full_float32(text)
-        return lowered, compiled_programs.get(text, self._replicas)
+        lowered = lowering.lower(function, specs, full_float32=self._full_float32)
+        return lowered, compiled_programs.get(lowered.text, self._replicas)
 
     def _value(self, captured: Captured) -> jax.Array:
         key = id(captured.tensor)

@@ -154,12 +154,13 @@ def _target(options: DeviceOptions) -> Target:
             raise UsageError(f"{flag} goes with --{kind}", f"{flag} {given}", f"add --{kind}")
     tpu_name = tpu.named(options.tpu_name)
     device = machine.device(options.device, tpu_name)
+    engine = _engine(options, device)
     return Target(
         device=device,
         tpu_name=tpu_name or tpu.LOCAL,
-        replicas=_replicas(options, device, tpu_name or tpu.LOCAL),
+        replicas=_replicas(options.replicas, engine, device, tpu_name or tpu.LOCAL),
         precision=machine.precision(options.precision, device),
-        engine=_engine(options, device),
+        engine=engine,
         # One process drives all hosts of a pod.
         chief=device == "tpu" or hosts.read().chief,
     )
@@ -185,9 +186,9 @@ def _engine(options: DeviceOptions, device: str) -> str:
     return "tensorflow"
 
 
-def _replicas(options: DeviceOptions, device: str, tpu_name: str) -> int | None:
-    given, host_count = options.replicas, hosts.read().hosts
-    if engine_table.choose(_engine(options, device), device, frozen_backbone=True).drives:
+def _replicas(given: int | None, engine: str, device: str, tpu_name: str) -> int | None:
+    host_count = hosts.read().hosts
+    if engine_table.choose(engine, device, frozen_backbone=True).drives:
         return None
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas

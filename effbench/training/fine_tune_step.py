@@ -206,7 +206,7 @@ class NetworkTrainer:
                 partial(self._task.layout.step, program)
             )
         losses, right = np.zeros(len(order), np.float32), np.zeros((len(order), 2), np.float32)
-        labels = self._task.labels.astype(np.int32)[chosen]
+        labels = self._task.labels[chosen].astype(np.int32)
         losses[first:last], right[first:last] = self._programs[stage.number](given, labels, numbers)
         return losses, right
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from effbench import cache, provenance
+from effbench import cache
 from effbench.config import network_stages
+from effbench.config.precisions import PRECISIONS
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.pixel_room import gigabytes
@@ -33,7 +34,7 @@ from effbench.training import evaluate, feature_cache, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.interface import Setting
 
-# What NumPy keeps the numbers of each precision as: of bfloat16, which it has not, the bits.
+# What NumPy keeps the numbers of each Keras policy as: of bfloat16, which it has not, the bits.
 _KEPT = {"float32": np.float32, "mixed_bfloat16": np.uint16}
 
 
@@ -78,24 +79,12 @@ def of(setting: Setting, frozen: keras.Model) -> FrozenMaps:
     Raises:
         DiskError: there is no room for them.
     """
-    job, dataset, device = setting.job, setting.dataset, setting.device
-    spec, report = job.specs[0], setting.report
+    dataset, device, report = setting.dataset, setting.device, setting.report
+    spec = setting.job.specs[0]
     images = inputs.Joined([split.pixels for split in dataset.splits])
     layout = device.layout
     batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
-    about = feature_cache.FeatureSet(
-        variant=spec.variant,
-        weights=job.weights_sha256 or f"random, seed {spec.seed}",
-        image_size=spec.image_size,
-        preprocessing=spec.preprocessing,
-        precision=spec.precision,
-        device=device.kind,
-        software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
-        images_sha256=images.sha256,
-        version=feature_cache.VERSION,
-        engine=inputs.engine_key(setting.engine, device),
-        before=spec.recipe.unfreeze,
-    )
+    about = inputs.feature_set(setting, images, setting.engine, spec.seed, spec.recipe.unfreeze)
     _make_room(spec, len(images), cache.features() / about.key, report)
     program = setting.engine.compile(partial(layout.map, forward(spec, frozen, device, batch)))
     chunks, cached = [], 0
@@ -117,7 +106,7 @@ def map_shape(spec: RunSpec) -> tuple[int, int, int]:
 
 def map_dtype(spec: RunSpec) -> np.dtype:
     """What its numbers are kept as."""
-    return np.dtype(_KEPT[spec.precision])
+    return np.dtype(_KEPT[PRECISIONS[spec.precision].policy])
 
 
 def forward(spec: RunSpec, frozen: keras.Model, device: Device, batch: int) -> backbone.Forward:

@@ -60,32 +60,46 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     """
     spec, engine = setting.job.specs[0], setting.engine
     images = Joined([split.pixels for split in setting.dataset.splits])
+    # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
+    replaceable = setting.choosing and engine.float32_graph and spec.precision == "float32"
     with _kept(setting.device) as folder:
-        if setting.choosing and engine.float32_graph and spec.precision == "float32":
-            # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
-            about = _about(setting, images, TENSORFLOW)
+        if replaceable:
+            about = feature_set(setting, images, TENSORFLOW)
             pixels = len(images) * spec.image_size**2
             if pixels < MANY_PIXELS or feature_cache.begun(folder, about):
                 engine = TENSORFLOW
         try:
             extracted, difference = _extracted(setting, model, images, engine, folder)
         except DeviceError as error:
-            if engine is setting.engine and setting.choosing and engine.float32_graph:
-                setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
-                engine = TENSORFLOW
-                extracted, difference = _extracted(setting, model, images, engine, folder)
-            else:
+            if not replaceable or engine is TENSORFLOW:
                 raise
+            setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
+            engine = TENSORFLOW
+            extracted, difference = _extracted(setting, model, images, engine, folder)
     ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])
     return FeatureParts(np.split(extracted.values, ends[:-1]), extracted.cached, engine, difference)
 
 
-def _about(setting: Setting, images: Joined, engine: Engine) -> feature_cache.FeatureSet:
-    """What names the features of a job."""
+def feature_set(
+    setting: Setting,
+    images: Joined,
+    engine: Engine,
+    random_seed: int = backbones.RANDOM_WEIGHTS_SEED,
+    before: str = "",
+) -> feature_cache.FeatureSet:
+    """What names the features of a job.
+
+    Args:
+        setting: of the job.
+        images: all of them.
+        engine: what computes the features.
+        random_seed: what random weights come from.
+        before: as in `FeatureSet`.
+    """
     job, spec = setting.job, setting.job.specs[0]
     return feature_cache.FeatureSet(
         variant=spec.variant,
-        weights=job.weights_sha256 or f"random, seed {backbones.RANDOM_WEIGHTS_SEED}",
+        weights=job.weights_sha256 or f"random, seed {random_seed}",
         image_size=spec.image_size,
         preprocessing=spec.preprocessing,
         precision=spec.precision,
@@ -93,11 +107,12 @@ def _about(setting: Setting, images: Joined, engine: Engine) -> feature_cache.Fe
         software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
         images_sha256=images.sha256,
         version=feature_cache.VERSION,
-        engine=engine_key(engine, setting.device),
+        engine=_engine_key(engine, setting.device),
+        before=before,
     )
 
 
-def engine_key(engine: Engine, device: Device) -> str:
+def _engine_key(engine: Engine, device: Device) -> str:
     """What `FeatureSet.engine` is for an engine on a device."""
     # Features of GPUs from before there were engines are of images that were resized otherwise.
     if engine is TENSORFLOW and device.kind != "gpu":
@@ -114,7 +129,7 @@ def _extracted(
     batch = feature_cache.batch_size(spec.image_size, device.kind, replicas) * replicas
     run = forward(spec, model, device, batch // replicas)
     program = engine.compile(partial(device.layout.map, run))
-    about = _about(setting, images, engine)
+    about = feature_set(setting, images, engine)
     difference = None
     if engine is not TENSORFLOW:
         some = images[: proof.IMAGES]
