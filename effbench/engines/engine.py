@@ -27,12 +27,14 @@ class Engine(Protocol):
     Attributes:
         name: a key of `table.ENGINES`.
         version: of what compiles and runs.
+        device: what it calls the device that it drives; "" where TensorFlow drives it.
         float32_graph: whether networks are built in float32 for it, whatever it computes in.
         runs_steps: whether it runs functions that change variables.
     """
 
     name: str
     version: str
+    device: str
     float32_graph: bool
     runs_steps: bool
 
@@ -73,6 +75,7 @@ class TensorflowEngine:
 
     name = "tensorflow"
     version = f"TensorFlow {tf.__version__}"
+    device = ""
     float32_graph = False
     runs_steps = True
 

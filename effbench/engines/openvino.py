@@ -27,6 +27,7 @@ class OpenvinoEngine:
 
     name = "openvino"
     version = openvino.get_version()
+    device = ""
     float32_graph = True
     runs_steps = False
 

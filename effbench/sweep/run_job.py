@@ -142,7 +142,7 @@ def _connected(job: Job) -> tuple[Device, Engine]:
         job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache
     )
     if row.drives:
-        return devices.driven(job.device, engine.version), engine
+        return devices.driven(job.device, engine.device), engine
     return devices.connect(job.device, job.replicas, job.tpu_name, beside=frozen), engine
 
 
