@@ -28,6 +28,7 @@ class Engine(Protocol):
         name: a key of `table.ENGINES`.
         version: of what compiles and runs.
         device: what it calls the device that it drives; "" where TensorFlow drives it.
+        count: how many of them it drives together.
         float32_graph: whether networks are built in float32 for it, whatever it computes in.
         runs_steps: whether it runs functions that change variables.
     """
@@ -35,6 +36,7 @@ class Engine(Protocol):
     name: str
     version: str
     device: str
+    count: int
     float32_graph: bool
     runs_steps: bool
 
@@ -76,6 +78,7 @@ class TensorflowEngine:
     name = "tensorflow"
     version = f"TensorFlow {tf.__version__}"
     device = ""
+    count = 1
     float32_graph = False
     runs_steps = True
 

@@ -28,6 +28,7 @@ class OpenvinoEngine:
     name = "openvino"
     version = openvino.get_version()
     device = ""
+    count = 1
     float32_graph = True
     runs_steps = False
 

@@ -45,6 +45,17 @@ class Replicas:
         return jax.device_put(array, self.everywhere)
 
 
+def mean(array: jax.Array) -> np.ndarray:
+    """A copy of what all devices have of an array; the mean where they differ.
+
+    TensorFlow's strategies read BatchNorm's statistics, which each replica has by itself, so too.
+    """
+    first, *others = (np.array(shard.data) for shard in array.addressable_shards)
+    if all(np.array_equal(first, other) for other in others):
+        return first
+    return np.mean([first, *others], axis=0, dtype=first.dtype)
+
+
 @dataclass(frozen=True)
 class Executable:
     """A program compiled for some devices.
@@ -84,14 +95,20 @@ class Executable:
         ]
 
 
-def devices(kind: str) -> tuple[jax.Device, ...]:
-    """The devices of a kind ("cpu", "gpu", "tpu") that this process can use.
+def devices(kind: str, cpus: int = 1) -> tuple[jax.Device, ...]:
+    """All devices of a kind that this process can use.
+
+    Args:
+        kind: "cpu", "gpu" or "tpu".
+        cpus: how many devices the CPU is to be; a process is asked for one number only.
 
     Raises:
         RuntimeError: JAX has none; the message says why.
     """
     # No other plugin is asked: off a TPU, that of TPUs looks for one on the network for minutes.
     jax.config.update("jax_platforms", PLATFORMS[kind])
+    if kind == "cpu" and jax.config.jax_num_cpu_devices != cpus:
+        jax.config.update("jax_num_cpu_devices", cpus)
     return tuple(jax.local_devices(backend=PLATFORMS[kind]))
 
 

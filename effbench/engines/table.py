@@ -35,14 +35,15 @@ class EngineKind:
         drives: whether it drives the device by itself, and TensorFlow only traces.
         lacks: by kind of device, finds what is not there for it. A kind that is not in it is one
             that the engine does not drive.
-        start: makes it, in the process that uses it, for a kind of device and a precision.
+        start: makes it, in the process that uses it, for a kind of device, a precision, and so many
+            replicas of a CPU.
     """
 
     name: str
     runs_steps: bool
     drives: bool
     lacks: Mapping[str, Callable[[], Lack | None]]
-    start: Callable[[str, NetworkPrecision], Engine]
+    start: Callable[[str, NetworkPrecision, int], Engine]
 
     def lack(self, kind: str) -> Lack | None:
         """Why it cannot run on a kind of device; None if it can."""
@@ -83,9 +84,20 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
 
 
 def started(
-    name: str, kind: str, precision: NetworkPrecision, frozen_backbone: bool
+    name: str,
+    kind: str,
+    precision: NetworkPrecision,
+    frozen_backbone: bool,
+    replicas: int | None = None,
 ) -> tuple[EngineKind, Engine]:
-    """The engine of a run, in the process that uses it; takes what `choose` takes.
+    """The engine of a run, in the process that uses it.
+
+    Args:
+        name: as for `choose`, as are `kind` and `frozen_backbone`.
+        kind: likewise.
+        precision: what it computes in.
+        frozen_backbone: likewise.
+        replicas: parts that the CPU is divided into; None for none.
 
     Raises:
         UsageError: there is no such engine.
@@ -93,13 +105,13 @@ def started(
     """
     row = choose(name, kind, frozen_backbone)
     try:
-        return row, row.start(kind, precision)
+        return row, row.start(kind, precision, replicas or 1)
     except DeviceError:
         # TensorFlow computes on a CPU whatever it is asked for.
         if name != AUTO or row.drives:
             raise
     row = ENGINES["tensorflow"]
-    return row, row.start(kind, precision)
+    return row, row.start(kind, precision, 1)
 
 
 def _nothing() -> None:
@@ -124,19 +136,19 @@ def _jax_with(*plugins: str, hint: str) -> Callable[[], Lack | None]:
     return lack
 
 
-def _openvino(kind: str, precision: NetworkPrecision) -> Engine:
+def _openvino(kind: str, precision: NetworkPrecision, _: int) -> Engine:
     from effbench.engines.openvino import OpenvinoEngine
 
     return OpenvinoEngine(precision.name)
 
 
-def _xla(kind: str, precision: NetworkPrecision) -> Engine:
+def _xla(kind: str, precision: NetworkPrecision, cpus: int) -> Engine:
     from effbench.engines.xla import XlaEngine
 
-    return XlaEngine(kind, full_float32=precision.full_float32)
+    return XlaEngine(kind, cpus, full_float32=precision.full_float32)
 
 
-def _tensorflow(kind: str, precision: NetworkPrecision) -> Engine:
+def _tensorflow(kind: str, precision: NetworkPrecision, _: int) -> Engine:
     from effbench.engines.engine import TENSORFLOW
     from effbench.hardware.tensorflow_setup import tf
 

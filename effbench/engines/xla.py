@@ -1,4 +1,4 @@
-"""TensorFlow's functions, compiled by XLA and run by PJRT on a device that JAX sees."""
+"""TensorFlow's functions, compiled by XLA and run by PJRT on devices that JAX sees."""
 
 from __future__ import annotations
 
@@ -25,27 +25,28 @@ class XlaEngine:
     float32_graph = False
     runs_steps = True
 
-    def __init__(self, kind: str, *, full_float32: bool = True) -> None:
-        """Takes the first device of a kind.
+    def __init__(self, kind: str, cpus: int = 1, *, full_float32: bool = True) -> None:
+        """Takes all devices of a kind.
 
         Args:
             kind: "cpu", "gpu" or "tpu".
+            cpus: how many devices the CPU is to be.
             full_float32: compute float32 as such, where the device would rather be quick.
 
         Raises:
             DeviceError: JAX cannot use such a device, e.g. as its plugin is newer than the driver.
         """
         try:
-            devices = pjrt.devices(kind)
+            devices = pjrt.devices(kind, cpus)
         except RuntimeError as error:
             line = (str(error).splitlines() or [type(error).__name__])[0]
             hint = "check the driver and the plugin of JAX, or use --engine tensorflow"
             raise DeviceError(f"JAX cannot use the {kind.upper()}", line, hint) from error
-        self._replicas = pjrt.Replicas(devices[:1])
+        self._replicas = pjrt.Replicas(devices)
         self._full_float32 = full_float32
-        device = self._replicas.devices[0]
-        self.device = device.device_kind
-        self.version = pjrt.driver(device)
+        self.device = devices[0].device_kind
+        self.count = len(devices)
+        self.version = pjrt.driver(devices[0])
         # Arrays on the device by the tensor they are of, which is kept so that its id stays its.
         self._held: dict[int, tuple[Captured, jax.Array]] = {}
         self._newer: dict[int, Captured] = {}
@@ -82,10 +83,9 @@ class XlaEngine:
         return run
 
     def settle(self) -> None:
-        """As `Engine` says."""
+        """As `Engine` says; of what replicas have each their own, it is the mean."""
         for key, captured in self._newer.items():
-            # A copy: the next call of a program uses the memory that it lies in.
-            captured.write(np.array(self._held[key][1]))
+            captured.write(pjrt.mean(self._held[key][1]))
         self._newer.clear()
 
     def refresh(self, variables: Iterable[tf.Variable]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from effbench.cpu import cores
 from effbench.errors import DeviceError, EffbenchError
 from effbench.hardware import hosts, machine, tpu
-from effbench.hardware.distribution import Layout, Replicated
+from effbench.hardware.distribution import Layout, OneProgram, Replicated
 from effbench.hardware.tensorflow_setup import tf
 
 
@@ -64,16 +64,19 @@ def connect(
     return device
 
 
-def driven(kind: str, name: str) -> Device:
-    """A device that an engine drives by itself: TensorFlow traces, and holds what is not there.
+def driven(kind: str, name: str, count: int) -> Device:
+    """Devices that an engine drives by itself: TensorFlow traces, and holds what is not there.
 
     Args:
         kind: "cpu", "gpu" or "tpu".
-        name: what the engine calls it.
+        name: what the engine calls one.
+        count: how many it drives together.
     """
     _set_up_cpu(beside=True)
     tf.keras.utils.set_random_seed(0)
-    return Device(kind, name, 1, Layout("/CPU:0"))
+    if count == 1:
+        return Device(kind, name, 1, Layout("/CPU:0"))
+    return Device(kind, f"{count} x {name}", 1, OneProgram(copies=count))
 
 
 def _cpu(replicas: int | None, _: str) -> Device:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.hardware.tensorflow_setup import keras, tf, xla
 
 Program = Callable[..., tf.Tensor]
 
@@ -78,6 +78,54 @@ class Layout:
 
 
 ALONE = Layout()
+
+
+@dataclass(frozen=True)
+class OneProgram(Layout):
+    """Copies of one program that XLA runs on all devices of a kind, and in which they add up.
+
+    TensorFlow only traces it, as the program of one replica. What it holds, and its variables,
+    every device gets whole.
+    """
+
+    placement: str = "/CPU:0"
+    copies: int = field(kw_only=True)
+
+    @property
+    def replicas(self) -> int:
+        """Copies that share a global batch."""
+        return self.copies
+
+    def map(self, program: Program, rows: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+        """Runs a program on each replica's part of `rows`, and joins the rows that come out."""
+        part = program(self.part(rows), *inputs)
+        # Each adds its rows to the zeros of the others: TensorFlow has no op for XLA's gathering.
+        mine = tf.range(self.copies) == self._number()
+        spread = tf.where(tf.reshape(mine, (-1, *[1] * part.shape.rank)), part, 0)
+        (whole,) = self.total([spread])
+        return tf.reshape(whole, (-1, *part.shape[1:]))
+
+    def told(self, values: np.ndarray) -> np.ndarray:
+        """Gathers the `values` that each replica's process has: int32 [n] to [replicas, n]."""
+        return np.tile(values, (self.copies, 1))
+
+    def part(self, rows: tf.Tensor) -> tf.Tensor:
+        """Inside a program: this replica's rows of [n, ...]; n divides by the replicas."""
+        return tf.reshape(rows, (self.copies, -1, *rows.shape[1:]))[self._number()]
+
+    def total(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Inside a program: the sums over all replicas, of tensors of one dtype."""
+        everyone = np.arange(self.copies, dtype=np.int32)[None]
+        return [
+            xla.xla_all_reduce(
+                input=value, group_assignment=everyone, reduce_op="Add", mode="CrossReplica"
+            )
+            for value in values
+        ]
+
+    @staticmethod
+    def _number() -> tf.Tensor:
+        return tf.cast(xla.xla_replica_id(), tf.int32)
 
 
 @dataclass(frozen=True)

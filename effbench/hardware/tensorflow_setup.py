@@ -33,6 +33,9 @@ with lean_imports.lean(missing=("jax", "pandas", "scipy")), warnings.catch_warni
     import keras_efficientnet_v2  # after the choice of Keras
     import tensorflow_addons as tfa
 
+    # XLA's ops among replicas, of which `tf.raw_ops` has none.
+    from tensorflow.compiler.tf2xla.ops import gen_xla_ops as xla
+
 keras = tf.keras
 
-__all__ = ["keras", "keras_efficientnet_v2", "tf", "tfa"]
+__all__ = ["keras", "keras_efficientnet_v2", "tf", "tfa", "xla"]

@@ -15,6 +15,7 @@ from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets, few_shot
 from effbench.engines import table as engine_table
+from effbench.engines import xla_devices
 from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, tpu
 from effbench.models.weights import RANDOM, WeightsSource
@@ -167,19 +168,22 @@ def _target(options: DeviceOptions) -> Target:
 
 
 def _engine(options: DeviceOptions, device: str) -> str:
-    """The engine that is asked for; on replicas, hosts or a TPU elsewhere that is TensorFlow.
+    """The engine that is asked for; on several hosts or a TPU elsewhere that is TensorFlow.
+
+    So it is on parts of a CPU, unless one that drives devices by itself is asked for.
 
     Raises:
         UsageError: another one was asked for.
         DeviceError: it cannot run here.
     """
-    several = options.replicas is not None or hosts.read().hosts > 1
-    if not (several or options.tpu_name):
-        engine_table.choose(options.engine, device, frozen_backbone=True)
-        return options.engine
+    elsewhere = hosts.read().hosts > 1 or bool(options.tpu_name)
+    if not elsewhere:
+        chosen = engine_table.choose(options.engine, device, frozen_backbone=True)
+        if options.replicas is None or chosen.drives:
+            return options.engine
     if options.engine not in (engine_table.AUTO, "tensorflow"):
         raise UsageError(
-            "several replicas, several hosts and a TPU elsewhere run in TensorFlow",
+            "several hosts and a TPU elsewhere run in TensorFlow, parts of a CPU in that or in XLA",
             f"--engine {options.engine}",
             "leave --engine out",
         )
@@ -188,8 +192,9 @@ def _engine(options: DeviceOptions, device: str) -> str:
 
 def _replicas(given: int | None, engine: str, device: str, tpu_name: str) -> int | None:
     host_count = hosts.read().hosts
-    if engine_table.choose(engine, device, frozen_backbone=True).drives:
-        return None
+    if device != "cpu" and engine_table.choose(engine, device, frozen_backbone=True).drives:
+        count = xla_devices.count(device)
+        return None if device == "gpu" and count == 1 else count
     if device == "tpu":
         return self_check.ask(device, tpu_name).replicas
     if given is not None and host_count > 1:

@@ -139,10 +139,11 @@ def _connected(job: Job) -> tuple[Device, Engine]:
     spec = job.specs[0]
     frozen = spec.recipe.way.frozen_backbone
     row, engine = engines.started(
-        job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache
+        *(job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache),
+        job.replicas,
     )
     if row.drives:
-        return devices.driven(job.device, engine.device), engine
+        return devices.driven(job.device, engine.device, engine.count), engine
     return devices.connect(job.device, job.replicas, job.tpu_name, beside=frozen), engine
 
 

@@ -1,4 +1,6 @@
-"""Programs on one device and on four, in a process of its own: CPUs are divided at the start.
+"""Programs on one device, on four of TensorFlow's and on eight of XLA's, as a process of its own.
+
+CPUs are divided at the start of a process.
 
 Prints what came out as JSON; `test_replicas.py` reads it.
 """
@@ -18,9 +20,10 @@ from effbench import progress
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
-from effbench.engines.engine import TENSORFLOW
+from effbench.engines.engine import TENSORFLOW, Engine
+from effbench.engines.xla import XlaEngine
 from effbench.hardware import devices
-from effbench.hardware.distribution import Layout
+from effbench.hardware.distribution import Layout, OneProgram
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import layers
 from effbench.training import (
@@ -36,6 +39,8 @@ from effbench.training.job import Job
 
 WIDTH, TRAIN, VALIDATION = 64, 300, 70  # 300 does not divide by 32, nor 70 by 128 or 4
 RECIPE = replace(RECIPES["case-study"], epochs=3, batch_size=32)
+# Images to evaluate: fewer and more than a batch of 128, and such a batch.
+COUNTS = (1001, 1, 127, 128, 129)
 
 
 def arrays() -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +55,7 @@ def gather(values: np.ndarray, layout: Layout):
     return lambda positions: tf.gather(held, positions)
 
 
-def heads(layout: Layout) -> dict[str, object]:
+def heads(layout: Layout, engine: Engine) -> dict[str, object]:
     values, labels = arrays()
     traces = []
     build = head_training.HeadTrainer
@@ -62,32 +67,38 @@ def heads(layout: Layout) -> dict[str, object]:
 
     head_training.HeadTrainer = Counted
     with layout.scope():
-        evaluator = Evaluator(gather(values[TRAIN:], layout), VALIDATION, layout)
+        held_out = gather(values[TRAIN:], layout)
+        evaluator = Evaluator(held_out, VALIDATION, layout, engine=engine)
         lookup = gather(values[:TRAIN], layout)
         task = head_training.HeadTask(
-            lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout
+            lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout, engine=engine
         )
         trained = head_training.train(task, RECIPE, [0, 1], 1, progress.silent)
     head_training.HeadTrainer = build
     return {
         "history": [[asdict(row) for row in head.history] for head in trained],
         "kernels": [head.weights[-1][0].tolist() for head in trained],
-        "traces": [run.traced.experimental_get_tracing_count() for run in traces],
-        "evaluator traces": evaluator._run.traced.experimental_get_tracing_count(),
+        "traces": [count for run in (*traces, evaluator._run) for count in tracings(run)],
     }
 
 
-def counted(layout: Layout, images: int) -> dict[str, object]:
+def tracings(program: object) -> list[int]:
+    """How often TensorFlow traced what it runs itself."""
+    traced = getattr(program, "traced", None)
+    return [traced.experimental_get_tracing_count()] if traced else []
+
+
+def counted(layout: Layout, engine: Engine, images: int) -> dict[str, object]:
     """Image i has the one feature i, so its logits say which image they belong to."""
     with layout.scope():
         lookup = gather(np.arange(images, dtype=np.float32)[:, None], layout)
-        evaluator = Evaluator(lookup, images, layout)
+        evaluator = Evaluator(lookup, images, layout, engine=engine)
         kernel = np.arange(1, 11, dtype=np.float32)[None, None]
         logits = evaluator.logits(kernel, np.zeros((1, 10), np.float32))[0]
     return {"images": logits[:, 0].tolist(), "last": logits[:, 9].tolist()}
 
 
-def extracted(layout: Layout) -> dict[str, object]:
+def extracted(layout: Layout, engine: Engine) -> dict[str, object]:
     images = np.random.default_rng(0).integers(0, 256, (301, 32, 32, 3), np.uint8)
     shapes = []
 
@@ -98,7 +109,7 @@ def extracted(layout: Layout) -> dict[str, object]:
     about = feature_cache.FeatureSet("B0", "w", 32, "torch", "float32", "cpu", "", "")
     batch = feature_cache.batch_size(32, "cpu", layout.replicas) * layout.replicas
     with tempfile.TemporaryDirectory() as folder, layout.scope():
-        program = TENSORFLOW.compile(partial(layout.map, run))
+        program = engine.compile(partial(layout.map, run))
         features = feature_cache.extract(
             program, batch, images, Path(folder), about, progress.silent
         )
@@ -136,10 +147,10 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
     return {"history": [asdict(row) for row in head.history], "logits": logits.tolist()}
 
 
-def whole(layout: Layout, device: str) -> dict[str, object]:
+def whole(layout: Layout, engine: Engine, device: str) -> dict[str, object]:
     """A small network that trains as a whole, in two micro-batches, with all that is random."""
     recipe = replace(tiny.RECIPE, epochs=3, stages=1, layer_decay=0.9)
-    task = replace(tiny.task(recipe, layout), micro_batch=8, device=device)
+    task = tiny.task(recipe, layout, engine=engine, micro_batch=8, device=device)
     with layout.scope():
         # BatchNorm's statistics would be each replica's own.
         trainer = fine_tune_step.NetworkTrainer(*tiny.build(norm=False), task)
@@ -148,7 +159,7 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
                 trainer,
                 task,
                 schedule.split(recipe, tiny.SIZE),
-                tiny.validation(trainer, layout),
+                tiny.validation(trainer, layout, engine),
                 tiny.hooks(Path(folder)),
             )
             saved = tiny.hooks(Path(folder)).keeper.load()
@@ -163,20 +174,21 @@ def whole(layout: Layout, device: str) -> dict[str, object]:
     }
 
 
-def statistics(layout: Layout) -> dict[str, object]:
+def statistics(layout: Layout, engine: Engine) -> dict[str, object]:
     """With BatchNorm: the step goes through, and what it leaves can be read.
 
     `whole` has the augmentations, which each replica would have to trace once more.
     """
     recipe = replace(tiny.RECIPE, stages=1, flip=False, cutout=0.0, mixup=0.0)
-    task = tiny.task(recipe, layout)
+    task = tiny.task(recipe, layout, engine=engine)
     trainer = tiny.trainer(task)
     order = np.arange(32, dtype=np.int32).reshape(2, 16)
     (stage,) = schedule.split(task.recipe, tiny.SIZE)
     with layout.scope():
         losses, _ = trainer.run(stage, order, 0, 2, 0)
-    finite = all(np.isfinite(weight).all() for weight in trainer.weights())
-    return {"losses": losses.tolist(), "finite": finite}
+    weights = trainer.weights()
+    finite = all(np.isfinite(weight).all() for weight in weights)
+    return {"losses": losses.tolist(), "finite": finite, "means": weights[-2].tolist()}
 
 
 def activated(layout: Layout) -> list[float]:
@@ -197,21 +209,27 @@ def main() -> None:
     variable_packing.MOST = 0  # as on a TPU, which packs what has too many variables
     four = devices.connect("cpu", replicas=4)
     assert [four.replicas, four.threads, four.hosts] == [4, 1, 1]
-    layouts = {"1": Layout("/CPU:0"), "4": four.layout}
+    xla = XlaEngine("cpu", 8)
+    one, eight = Layout("/CPU:0"), OneProgram(copies=xla.count)
+    cases = {"1": (one, TENSORFLOW), "4": (four.layout, TENSORFLOW), "8 of XLA": (eight, xla)}
+    # XLA compiles each program anew.
+    counts = {"1": COUNTS, "4": COUNTS, "8 of XLA": COUNTS[:1]}
     results = {
         name: {
-            "heads": heads(layout),
-            "counted": {images: counted(layout, images) for images in (1, 127, 128, 129, 1001)},
-            "extracted": extracted(layout),
-            "in every step": in_every_step(replace(four, layout=layout)),
-            "whole": whole(layout, "cpu"),
-            "statistics": statistics(layout),
-            "activated": activated(layout),
+            "heads": heads(layout, engine),
+            "counted": {images: counted(layout, engine, images) for images in counts[name]},
+            "extracted": extracted(layout, engine),
+            "whole": whole(layout, engine, "cpu"),
+            "statistics": statistics(layout, engine),
             "told": layout.told(np.array([3, 4], np.int32)).tolist(),
         }
-        for name, layout in layouts.items()
+        for name, (layout, engine) in cases.items()
     }
-    results["4"]["packed"] = whole(four.layout, "tpu")  # one is one unpacked: `test_packing`
+    for name, layout in (("1", one), ("4", four.layout)):
+        results[name]["in every step"] = in_every_step(replace(four, layout=layout))
+        results[name]["activated"] = activated(layout)
+    # One is one unpacked: `test_packing`.
+    results["4"]["packed"] = whole(four.layout, TENSORFLOW, "tpu")
     json.dump(results, sys.stdout)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES, Recipe
+from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.hardware import devices
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -91,7 +92,7 @@ def trainer(task: fine_tune_step.FineTuneTask) -> fine_tune_step.NetworkTrainer:
 
 
 def validation(
-    trainer: fine_tune_step.NetworkTrainer, layout: Layout = ALONE
+    trainer: fine_tune_step.NetworkTrainer, layout: Layout = ALONE, engine: Engine = TENSORFLOW
 ) -> fine_tune.Validation:
     images, labels = data()
     model = trainer._model
@@ -101,7 +102,8 @@ def validation(
         return tf.reduce_mean(maps, axis=(1, 2))
 
     lookup = lookups.gathered(images[IMAGES:], layout, features)
-    return fine_tune.Validation(Evaluator(lookup, HELD_OUT, layout), labels[IMAGES:])
+    evaluator = Evaluator(lookup, HELD_OUT, layout, engine=engine)
+    return fine_tune.Validation(evaluator, labels[IMAGES:])
 
 
 def hooks(folder: Path, minutes: float | None = 0.0, report: Report = silent) -> fine_tune.Hooks:

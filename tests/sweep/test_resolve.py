@@ -10,6 +10,8 @@ from support.records import h5_file
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
+from effbench.engines import table as engine_table
+from effbench.engines import xla_devices
 from effbench.errors import DataError, DeviceError, UsageError, WeightsError
 from effbench.hardware import machine, self_check, tpu
 from effbench.hardware.self_check import Found
@@ -367,6 +369,19 @@ def four(monkeypatch):
 def test_one_gpu_has_the_recipes_own_batch(four, monkeypatch):
     monkeypatch.setattr(self_check, "ask", lambda *_: Found("one", 1, 2, {}))
     assert small(device="gpu").specs[0].recipe.batch_size == 128
+
+
+def test_xla_shares_a_batch_among_all_devices(four, monkeypatch):
+    monkeypatch.setattr(engine_table, "find_spec", lambda name: True)
+    monkeypatch.setattr(xla_devices, "count", lambda kind: {"gpu": 2, "tpu": 1}[kind])
+    changes = {"engine": "xla"}
+    assert small(device="gpu", **changes).specs[0].recipe.batch_size == 32
+    assert small(device="tpu", **changes).specs[0].recipe.batch_size == 16
+    parts = small(replicas=8, **changes)
+    assert (parts.specs[0].recipe.batch_size, parts.target.engine) == (128, "xla")
+    assert small(replicas=8).target.engine == "tensorflow"
+    with pytest.raises(UsageError, match="parts of a CPU in that or in XLA: --engine openvino"):
+        small(replicas=8, engine="openvino")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ SECONDS = 400
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict]:
-    """What `several.py` found on one device and on four."""
+    """What `several.py` found on one device, on four and on eight."""
     done = subprocess.run(
         (sys.executable, "-m", "support.several"),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -59,22 +59,31 @@ def close(ours: list[dict], theirs: list[dict]) -> None:
                 assert a[split][count] == b[split][count], (split, count)
 
 
-@pytest.mark.parametrize("how", ["whole", "packed"])
-def test_a_whole_network_on_four_replicas_is_one_on_one(found, how):
-    one, four = found["1"]["whole"], found["4"][how]
-    close(one["history"], four["history"])
-    for ours, theirs in zip(one["weights"], four["weights"], strict=True):
+# Four replicas of TensorFlow's strategies, and eight devices on which XLA runs one program.
+SEVERAL = ["4", "8 of XLA"]
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("4", "whole"), ("4", "packed"), ("8 of XLA", "whole")], ids=" ".join
+)
+def test_a_whole_network_on_several_replicas_is_one_on_one(found, name, how):
+    one, several = found["1"]["whole"], found[name][how]
+    close(one["history"], several["history"])
+    for ours, theirs in zip(one["weights"], several["weights"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
     assert one["restored"]
-    assert four["restored"]
+    assert several["restored"]
 
 
-def test_batchnorm_has_its_own_statistics_on_each_replica(found):
-    one, four = (found[name]["statistics"] for name in "14")
+@pytest.mark.parametrize("name", SEVERAL)
+def test_batchnorm_has_its_own_statistics_on_each_replica(found, name):
+    one, several = (found[each]["statistics"] for each in ("1", name))
     assert one["finite"]
-    assert four["finite"]
-    assert np.isfinite(four["losses"]).all()
-    assert one["losses"] != four["losses"]
+    assert several["finite"]
+    assert np.isfinite(several["losses"]).all()
+    assert one["losses"] != several["losses"]
+    # Of the moving means, the mean over replicas is kept: nearly that of the whole batch.
+    np.testing.assert_allclose(one["means"], several["means"], atol=1e-3)
 
 
 def test_an_activation_that_is_compiled_works_on_every_replica(found):
@@ -83,11 +92,12 @@ def test_an_activation_that_is_compiled_works_on_every_replica(found):
     assert max(one) > 1 > min(one)
 
 
-def test_heads_on_four_replicas_are_heads_on_one(found):
-    one, four = (found[name]["heads"] for name in "14")
-    for ours, theirs in zip(one["history"], four["history"], strict=True):
+@pytest.mark.parametrize("name", SEVERAL)
+def test_heads_on_several_replicas_are_heads_on_one(found, name):
+    one, several = (found[each]["heads"] for each in ("1", name))
+    for ours, theirs in zip(one["history"], several["history"], strict=True):
         close(ours, theirs)
-    np.testing.assert_allclose(one["kernels"], four["kernels"], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(one["kernels"], several["kernels"], rtol=1e-3, atol=1e-5)
     assert one["kernels"][0] != one["kernels"][1]
 
 
@@ -100,28 +110,28 @@ def test_with_the_network_in_every_step_too(found):
 
 def test_every_program_is_traced_once_for_all_epochs_and_seeds(found):
     for name in "14":
-        assert found[name]["heads"]["traces"] == [1]
-        assert found[name]["heads"]["evaluator traces"] == 1
+        assert found[name]["heads"]["traces"] == [1, 1]
 
 
 @pytest.mark.parametrize("images", [1, 127, 128, 129, 1001])
 def test_evaluation_counts_every_image_once_and_in_its_place(found, images):
-    for name in "14":
+    for name in ("1", "4", *["8 of XLA"] * (images == 1001)):
         logits = found[name]["counted"][str(images)]
         assert logits["images"] == list(range(images))
         assert logits["last"] == [10 * image for image in range(images)]
 
 
 def test_features_of_a_batch_are_divided_and_joined_in_order(found):
-    for name, copies in (("1", 1), ("4", 4)):
+    for name, copies in (("1", 1), ("4", 4), ("8 of XLA", 1)):
         assert found[name]["extracted"]["right"]
-        # Each replica's program was traced once, for its part of 32 of a batch of 256.
+        # A replica's program was traced once, for its part of 32 of a batch; XLA has one for all.
         assert found[name]["extracted"]["shapes"] == [[32, 32, 32, 3]] * copies
 
 
 def test_every_replica_hears_what_every_host_says(found):
     assert found["1"]["told"] == [[3, 4]]
     assert found["4"]["told"] == [[3, 4]] * 4
+    assert found["8 of XLA"]["told"] == [[3, 4]] * 8
 
 
 # --- whole sweeps --------------------------------------------------------------------------------
