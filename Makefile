@@ -12,8 +12,8 @@ ACCEL := $(shell \
 	elif [ -e /dev/nvidia0 ] || nvidia-smi -L >/dev/null 2>&1; then echo gpu; \
 	else echo cpu; fi)
 endif
-ifeq ($(filter cpu gpu tpu,$(ACCEL)),)
-$(error ACCEL must be cpu, gpu or tpu, not '$(ACCEL)')
+ifeq ($(filter cpu gpu tpu gpu-xla tpu-xla,$(ACCEL)),)
+$(error ACCEL must be cpu, gpu, tpu, gpu-xla or tpu-xla, not '$(ACCEL)')
 endif
 
 PYTHON := .venv/bin/python
@@ -22,9 +22,11 @@ EFFBENCH := .venv/bin/effbench
 # so that a set-up that was killed starts over.
 STACK := .venv/.stack-$(ACCEL)
 SETUP := .venv/.setup-$(ACCEL)
-# The compiler of `effbench plan`, 225 MB to download, for those that need it. The tpu set has a
-# libtpu of its own, and no plan.
-PLAN := $(if $(filter tpu,$(ACCEL)),,.venv/.plan-$(ACCEL))
+# What drives a device by XLA is beside the CPU build of TensorFlow.
+LISTS := $(if $(filter %-xla,$(ACCEL)),requirements/cpu.txt) requirements/$(ACCEL).txt
+# The compiler of `effbench plan`, 225 MB to download, for those that need it. The sets for a TPU
+# have a libtpu of their own, and no plan.
+PLAN := $(if $(filter tpu%,$(ACCEL)),,.venv/.plan-$(ACCEL))
 
 .PHONY: help
 help:  ## show this list
@@ -107,10 +109,10 @@ bench: $(SETUP)  ## time the case study's own way against cached features
 	$(EFFBENCH) bench probe $(ARGS)
 
 .PHONY: setup
-setup: $(SETUP)  ## make .venv from the pinned lists: ACCEL=cpu, gpu or tpu, else what is here
+setup: $(SETUP)  ## make .venv from the pinned lists: ACCEL=cpu, gpu, tpu, gpu-xla or tpu-xla, else what is here
 
 # The list of an accelerator is complete; resolving would bring a second TensorFlow beside it.
-$(STACK): requirements/$(ACCEL).txt requirements/dev.txt
+$(STACK): $(LISTS) requirements/dev.txt
 	@rm -rf .venv
 	@for python in python3 python3.11; do \
 	  $$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
@@ -138,11 +140,14 @@ lock: $(STACK)  ## bring requirements/ up to pyproject.toml; ARGS=--upgrade for 
 	$(COMPILE) -o requirements/tpu.txt pyproject.toml --group tpu -c requirements/cpu.txt \
 	  --no-emit-package tensorflow
 	$(COMPILE) -o requirements/dev.txt --group dev -c requirements/cpu.txt
-	$(subst 2_28,2_31,$(COMPILE)) -o requirements/plan.txt pyproject.toml --extra plan -c requirements/cpu.txt \
-	  $$(sed -n 's/==.*//p' requirements/cpu.txt | sed 's/^/--no-emit-package /')
+	for extra in plan gpu-xla tpu-xla; do \
+	  $(subst 2_28,2_31,$(COMPILE)) -o requirements/$$extra.txt pyproject.toml --extra $$extra \
+	    -c requirements/cpu.txt $$(sed -n 's/==.*//p' requirements/cpu.txt | sed 's/^/--no-emit-package /') \
+	    || exit 1; \
+	done
 
 # cpu.txt constrains the others, so that results of different accelerators can be compared.
-# libtpu wants a newer Linux than the others, so what only `effbench plan` needs is apart.
+# libtpu wants a newer Linux than the others. What only `effbench plan` and XLA need is apart.
 # Linux on x86-64 has all three; a Mac's list equals cpu.txt; tensorflow-addons runs nowhere else.
 COMPILE = .venv/bin/uv pip compile --quiet --no-annotate --custom-compile-command 'make lock' \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_28 $(ARGS)

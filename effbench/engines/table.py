@@ -175,9 +175,12 @@ ENGINES: Mapping[str, EngineKind] = {
                 "gpu": _jax_with(
                     "jax_cuda12_plugin",
                     "jax_cuda13_plugin",
-                    hint="pip install 'effbench[gpu-xla]'",
+                    hint="make setup ACCEL=gpu-xla, or pip install 'effbench[gpu-xla]'",
                 ),
-                "tpu": _jax_with("libtpu", hint="pip install 'effbench[plan]'"),
+                "tpu": _jax_with(
+                    "libtpu",
+                    hint="make setup ACCEL=tpu-xla, or pip install 'effbench[tpu-xla]'",
+                ),
                 "cpu": _package("jax", "pip install 'effbench[plan]'"),
             },
             _xla,
@@ -192,8 +195,8 @@ ENGINES: Mapping[str, EngineKind] = {
     )
 }
 
-# What `auto` tries, by kind of device. On a CPU, XLA is 4 to 8 times slower. Of a TPU,
-# TensorFlow's own build uses all cores, and XLA here one.
+# What `auto` tries, by kind of device. On a CPU, XLA is 4 to 8 times slower. TensorFlow's own build
+# for TPUs has a libtpu that JAX may not fit.
 AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
     "cpu": ("openvino", "tensorflow"),
     "gpu": ("xla", "tensorflow"),

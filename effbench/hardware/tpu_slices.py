@@ -17,8 +17,7 @@ class Slice:
         name: name of the type, e.g. "v3-8".
         generation: generation of its chips.
         chips: how many chips it has.
-        topology: arrangement of four chips, as libtpu calls it; a replica's program does not depend
-            on how many there are.
+        topology: arrangement of its chips, as libtpu calls it.
     """
 
     name: str
@@ -56,9 +55,9 @@ SLICES: Mapping[str, Slice] = {
         Slice("v2-8", _BY_NAME["v2"], 4, "v2:2x2"),
         Slice("v3-8", _BY_NAME["v3"], 4, "v3:2x2"),
         Slice("v4-8", _BY_NAME["v4"], 4, "v4:2x2x1"),
-        Slice("v5e-8", _BY_NAME["v5e"], 8, "v5e:2x2"),
+        Slice("v5e-8", _BY_NAME["v5e"], 8, "v5e:2x4"),
         Slice("v5p-8", _BY_NAME["v5p"], 4, "v5p:2x2x1"),
-        Slice("v6e-8", _BY_NAME["v6e"], 8, "v6e:2x2"),
+        Slice("v6e-8", _BY_NAME["v6e"], 8, "v6e:2x4"),
     )
 }
 

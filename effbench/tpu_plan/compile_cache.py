@@ -2,8 +2,8 @@
 
 Under the cache directory, `plan/programs` holds programs, named by their own hash. `plan/lowered`
 holds which programs a run consists of, named by a hash of everything they depend on, effbench's own
-source included. `plan/compiled` holds what the compiler said, named by program, kind of chip, and
-version of the compiler.
+source included. `plan/compiled` holds what the compiler said, named by program, slice, and version
+of the compiler.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def compile(program: str, tpu_slice: Slice, working: Callable[[], None]) -> Comp
 
     Args:
         program: name of the program's file.
-        tpu_slice: the slice for whose chip it is compiled.
+        tpu_slice: the slice for all of whose replicas it is compiled.
         working: called if the answer is not known yet and the compiler has to run.
 
     Raises:
@@ -140,13 +140,16 @@ def compile(program: str, tpu_slice: Slice, working: Callable[[], None]) -> Comp
     """
     home = cache.plans()
     versions = "-".join(f"{package}{provenance.version(package)}" for package in PACKAGES)
-    name = f"{program.removesuffix('.mlir')}-{tpu_slice.generation.name}-{versions}"
+    name = f"{program.removesuffix('.mlir')}-{tpu_slice.name}-{versions}"
     path = home / "compiled" / f"{name}.json"
     answer = _read(path, COMPILED)
     if answer is None:
         working()
         task = CompileRequest(
-            home / "programs" / program, tpu_slice.topology, tpu_slice.generation.joined
+            home / "programs" / program,
+            tpu_slice.topology,
+            tpu_slice.generation.joined,
+            tpu_slice.replicas,
         )
         answer = _ask("compile_worker", COMPILE_REQUEST.dump_json(task), COMPILED)
         write_atomically(path, COMPILED.dump_json(answer, indent=1))

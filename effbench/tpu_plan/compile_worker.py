@@ -39,35 +39,37 @@ def main() -> int:
     answer = child_process.channel()
     task = COMPILE_REQUEST.validate_json(next(child_process.asked()))
     try:
-        device = _device(task)
+        devices = _devices(task)
     except (JaxRuntimeError, OSError, ValueError, RuntimeError) as error:
         hint = "install what 'effbench plan' needs again, see the README"
         print(DeviceError("libtpu does not load", _first(error), hint), file=sys.stderr)
         return child_process.REFUSED
-    answer.write(COMPILED.dump_json(_compile(task, device)) + b"\n")
+    answer.write(COMPILED.dump_json(_compile(task, devices)) + b"\n")
     return 0
 
 
-def _device(task: CompileRequest) -> _jax.Device:
+def _devices(task: CompileRequest) -> tuple[_jax.Device, ...]:
     # The cores of a v4 are joined by its configuration; a v5p's are anyhow.
     configuration = {"chip_config_name": "megacore"} if task.joined else {}
     topology = topologies.get_topology_desc(task.topology, "tpu", **configuration)
-    return topology.devices[0]
+    return tuple(topology.devices[: task.replicas])
 
 
-def _compile(task: CompileRequest, device: _jax.Device) -> Compiled:
-    """Compiles for one device, without the others: no all-reduce.
+def _compile(task: CompileRequest, devices: tuple[_jax.Device, ...]) -> Compiled:
+    """Compiles for all replicas, with the sums over them.
 
     Raises:
         JaxRuntimeError: this machine, not the program, stands in the way.
     """
     options = xla_client.CompileOptions()
-    options.device_assignment = _jax.DeviceAssignment.create(np.array([[device.id]], np.int32))
+    options.num_replicas = len(devices)
+    numbers = np.array([[device.id] for device in devices], np.int32)
+    options.device_assignment = _jax.DeviceAssignment.create(numbers)
     started = time.monotonic()
     with mlir.make_ir_context():
         module = ir.Module.parse(task.path.read_bytes())
         try:
-            executable = device.client.compile(module, _jax.DeviceList((device,)), options)
+            executable = devices[0].client.compile(module, _jax.DeviceList(devices), options)
         except JaxRuntimeError as error:
             return rejected(str(error), time.monotonic() - started)
     memory = executable.get_compiled_memory_stats()

@@ -62,11 +62,13 @@ class CompileRequest:
         path: file of the program.
         topology: the slice's topology, as libtpu calls it.
         joined: whether the cores of a chip are one device.
+        replicas: how many devices run it together.
     """
 
     path: Path
     topology: str
     joined: bool
+    replicas: int
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def notes(rows: Sequence[PlannedRun]) -> list[str]:
     return [
         _about(spec.data, data),
         f"Compiled by {versions}, which is newer than the compiler of TensorFlow's TPU build, for "
-        "one replica without the all-reduce.",
+        "all replicas, which add up in it.",
         "Batch (images), GFLOP and MB (of HBM traffic) of an image, and Step (milliseconds a call) "
         "are those of a replica's program in which the network runs. A multiply-add is two FLOP "
         "here, and one in reports and papers.",

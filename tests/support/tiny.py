@@ -1,7 +1,7 @@
 """A network of a few layers with all that a real one has, to train in seconds.
 
-As a program it trains it in a folder, from the last checkpoint on, and dies where it is told to:
-`python tiny.py FOLDER [step N | fsync N]`.
+As a program it trains it in folders, each in a process of its own, from the last checkpoint on, and
+dies where it is told to: it reads lines `FOLDER [step N | fsync N]`, and answers with exit codes.
 """
 
 import os
@@ -122,7 +122,16 @@ def train(task: fine_tune_step.FineTuneTask, hooks: fine_tune.Hooks) -> fine_tun
 
 
 def main() -> None:
-    folder, *where = sys.argv[1:]
+    for line in sys.stdin:
+        # TensorFlow is loaded, which takes as long as the training, but has not started yet.
+        child = os.fork()
+        if not child:
+            _train(*line.split())
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _train(folder: str, *where: str) -> None:
     devices.connect("cpu", beside=False)
     fine_tune.PIECE_SECONDS = 0.0  # one step each
     _die(*where)

@@ -405,7 +405,9 @@ def test_every_part_of_a_training_step_compiles_for_a_v3(monkeypatch, most, chan
     monkeypatch.setattr(backbone, "trainable", lambda *_: tiny.build())
     asked = spec(recipe=replace(RECIPES["progressive"], stages=1, **changes), image_size=64)
     step, _ = programs.programs(asked, datasets.outline("cifar10"), 16, 8)
-    file = lower_worker._keep(lower_worker.stablehlo(step), cache.plans() / "programs")
+    text = lower_worker.stablehlo(step)
+    assert "all_reduce" in text
+    file = lower_worker._keep(text, cache.plans() / "programs")
     found = compile_cache.compile(file, SLICES["v3-8"], lambda: None)
     assert found.problem == ""
     # Two convolutions of 8 channels at 32 x 32 outputs, forward and backward.

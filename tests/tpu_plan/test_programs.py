@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from support import tiny
 from support.records import spec
@@ -11,11 +10,10 @@ from support.records import spec
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.data.outline import Outline
-from effbench.hardware import distribution
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.tpu_plan import programs
-from effbench.training import evaluate, feature_cache, head_training, inputs
+from effbench.training import evaluate, feature_cache, head_training
 from effbench.training.replica_program import Program
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -117,36 +115,6 @@ def test_a_whole_network_is_handed_its_photos_and_looks_others_up(monkeypatch):
     head = tf.TensorSpec((1, 8, 3), tf.float32)
     for program, given in ((step, step.inputs), (evaluation, (pixels, head, bias))):
         tf.function(program.function, autograph=False).get_concrete_function(*given)
-
-
-def test_a_replica_takes_its_part_as_a_strategys_does():
-    one = programs.OneOf(copies=4, number=tf.Variable(2))
-    rows = tf.range(8)
-    assert one.replicas == 4
-    assert one.part(rows).numpy().tolist() == [4, 5]
-    assert isinstance(one.hold(np.zeros(3)), tf.Variable)
-    (value,) = one.total([tf.constant(3.0)])
-    assert float(value) == 3.0
-
-
-def test_the_step_of_a_planned_replica_computes():
-    """The program is one that runs: a replica's part of the loss, without the others'."""
-    one = programs.OneOf(copies=REPLICAS, number=tf.Variable(0))
-    values = np.random.default_rng(0).normal(size=(256, 64)).astype(np.float32)
-    labels = np.zeros(256, np.uint8)
-    recipe = replace(RECIPES["case-study"], dropout=0.0)
-
-    def loss(on: distribution.Layout) -> float:
-        lookup = inputs.gathered(values, on)
-        evaluator = evaluate.Evaluator(lookup, 256, on)
-        task = head_training.HeadTask(lookup, labels, evaluator, labels, 64, on)
-        step = tf.function(head_training.HeadTrainer(task, recipe).step, autograph=False)
-        order = tf.range(128)
-        share = tf.fill((128,), 1 / 128)
-        return float(step(order, tf.zeros(128, tf.int32), share, tf.constant([0, 0]))[0])
-
-    # At a kernel of zeros every image has the same loss.
-    assert loss(one) == pytest.approx(loss(distribution.ALONE) / REPLICAS, rel=1e-5)
 
 
 def test_frozen_stages_are_a_program_of_their_own_where_their_maps_are_kept():

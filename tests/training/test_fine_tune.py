@@ -22,19 +22,29 @@ PLAIN = replace(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, program):
     """A training that nothing interrupts."""
     folder = tmp_path_factory.mktemp("whole")
-    program(folder)
+    assert program(folder) == 0
     return found(folder)
 
 
-def program(folder: Path, *death: str) -> int:
-    return subprocess.run(
-        [sys.executable, tiny.__file__, folder, *death],
+@pytest.fixture(scope="module")
+def program():
+    """Trains in a folder, in a process that may die, and says how that ended."""
+    with subprocess.Popen(
+        [sys.executable, tiny.__file__],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    ).returncode
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def run(folder: Path, *death: str) -> int:
+            print(folder, *death, file=process.stdin, flush=True)
+            return int(process.stdout.readline())
+
+        yield run
 
 
 def found(folder: Path) -> tuple[list[bytes], str]:
@@ -53,7 +63,7 @@ def found(folder: Path) -> tuple[list[bytes], str]:
     ],
     ids=" ".join,
 )
-def test_killed_and_started_again_it_ends_with_the_same_bits(death, whole, tmp_path):
+def test_killed_and_started_again_it_ends_with_the_same_bits(death, whole, program, tmp_path):
     assert program(tmp_path, *death) == -9
     assert not (tmp_path / "trained.npz").exists()
     assert program(tmp_path) == 0
