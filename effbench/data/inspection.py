@@ -63,7 +63,7 @@ class Alike:
         names: of the files.
         labels: their classes, in the same order.
         splits: their splits; "" where there are none.
-        bits: bits in which their perceptual hashes differ; None if every pixel is equal.
+        bits: as in `near_duplicates.NearGroup`; None if every pixel is equal.
     """
 
     names: tuple[str, ...]
@@ -169,8 +169,8 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         no_images=seen.no_images,
         beside=seen.listing.beside,
         hidden=seen.listing.hidden,
-        alike=_alike(seen.images, images),
-        near=_near(seen, images, report) if near else None,
+        alike=_alike(_copies(seen, images)),
+        near=_near(seen, _copies(seen, images), report) if near else None,
         problems=tuple(map(str, (*skipped, *fatal))),
     )
     return Inspected(inspection, seen, division)
@@ -209,21 +209,26 @@ def _upsampled(images: Sequence[SurveyedImage]) -> tuple[Upsampling, ...]:
     )
 
 
-def _alike(rows: Sequence[SurveyedImage], images: Sequence[ListedImage]) -> tuple[Alike, ...]:
+Copies = Sequence[Sequence[ListedImage]]  # for all pixels, the images that have them
+
+
+def _copies(seen: Survey, images: Sequence[ListedImage]) -> Copies:
     same: dict[str, list[ListedImage]] = defaultdict(list)
-    for row, image in zip(rows, images, strict=True):
+    for row, image in zip(seen.images, images, strict=True):
         same[row.look.pixels].append(image)
-    return _worst_first(_group(group) for group in same.values() if len(group) > 1)
+    return list(same.values())
 
 
-def _near(seen: Survey, images: Sequence[ListedImage], report: Report) -> tuple[Alike, ...]:
-    """Pairs that look the same; of images with the same pixels, the first one stands for all."""
-    first = {row.look.pixels: index for index, row in reversed(list(enumerate(seen.images)))}
-    positions = sorted(first.values())
-    paths = [seen.listing.root / images[index].name for index in positions]
+def _alike(copies: Copies) -> tuple[Alike, ...]:
+    return _worst_first(_group(images) for images in copies if len(images) > 1)
+
+
+def _near(seen: Survey, copies: Copies, report: Report) -> tuple[Alike, ...]:
+    """Groups that look the same and not only copies; of copies, the first one is compared."""
+    paths = [seen.listing.root / images[0].name for images in copies]
     return _worst_first(
-        _group([images[positions[pair.first]], images[positions[pair.second]]], pair.bits)
-        for pair in near_duplicates.pairs(paths, report)
+        _group([image for position in group.positions for image in copies[position]], group.bits)
+        for group in near_duplicates.groups(paths, report)
     )
 
 

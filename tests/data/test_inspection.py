@@ -97,16 +97,44 @@ def test_images_that_look_the_same(tmp_path):
     assert all(group.bits <= near_duplicates.NEAR_BITS for group in found.near)
 
 
-def test_all_pairs_are_compared_in_whatever_part_they_are(monkeypatch):
+def test_three_that_look_the_same_are_one_group_with_all_their_copies(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 10, "b": 10}, width=120, height=90)
+    put(root / "b" / "other.png", photo(0))
+    put(root / "b" / "other copy.png", photo(0))
+    only_copies = look(root, near=True)
+    assert only_copies.near == ()
+    assert "No other images look the same." in inspection_tables.notes(only_copies)
+    for side in (45, 60):
+        put(
+            root / "a" / f"small {side}.jpg",
+            encoded(photo(0).resize((side * 4 // 3, side)), "JPEG"),
+        )
+    found = look(root, near=True)
+    (group,) = found.near
+    assert sorted(group.names) == [
+        *("a/small 45.jpg", "a/small 60.jpg", "b/other copy.png", "b/other.png")
+    ]
+    text = " ".join(inspection_tables.notes(found))
+    assert (
+        "4 images look like others (perceptual hashes that differ in at most 4 of 64 bits), in "
+        in text
+    )
+    assert ", in 1 group: " in text.partition("look like others")[2]
+
+
+def test_all_are_compared_in_whatever_part_they_are(monkeypatch):
     monkeypatch.setattr(near_duplicates, "_ROWS", 3)
     values = np.random.default_rng(1).integers(0, 1 << 63, 20, np.uint64)
     values[17] = values[2] ^ np.uint64(0b1011)
     values[9] = values[8] ^ np.uint64(0b11111)  # one bit too many
     values[4] = values[3]
-    close = near_duplicates._close(values, np.arange(100, 120))
-    assert [(pair.first, pair.second, pair.bits) for pair in close] == [
-        (102, 117, 3),
-        (103, 104, 0),
+    values[12] = values[5] ^ np.uint64(0b1111)
+    values[19] = values[12] ^ np.uint64(0b110000)  # six from the first
+    groups = near_duplicates._grouped(values, np.arange(100, 120))
+    assert [(group.positions, group.bits) for group in groups] == [
+        ((102, 117), 3),
+        ((103, 104), 0),
+        ((105, 112, 119), 4),
     ]
 
 
