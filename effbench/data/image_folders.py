@@ -16,6 +16,7 @@ from effbench.data.listing import (
     class_name,
     in_unicode,
     ordered,
+    refuse_two_spellings,
     some,
 )
 from effbench.errors import DataError
@@ -34,8 +35,8 @@ def read(root: Path) -> Listing:
     A folder that is named like a split is one if there are folders in it, else it is a class.
 
     Raises:
-        DataError: there are no classes, splits and classes stand side by side, links go in a
-            circle or lead nowhere, or a folder cannot be read.
+        DataError: there are no classes, one is spelled in two ways, splits and classes stand side
+            by side, links go in a circle or lead nowhere, or a folder cannot be read.
     """
     walk = _Walk(root)
     folders, beside = walk.entries("")
@@ -137,8 +138,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _classes(walk: _Walk, folders: list[str], split: str) -> tuple[list[ListedImage], set[str]]:
     """The images in folders of classes, and the names of the classes."""
     images, classes = [], set()
+    refuse_two_spellings((folder.rpartition("/")[2] for folder in folders), "folders")
     for folder in folders:
         label = class_name(folder.rpartition("/")[2])
+        if not label:
+            raise DataError("a folder's name is no name of a class", ascii(folder), "rename it")
         classes.add(label)
         images += [ListedImage(name, label, split) for name in walk.files(folder)]
     return images, classes

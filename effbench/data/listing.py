@@ -76,8 +76,33 @@ def by_number(classes: Iterable[str]) -> bool:
 
 
 def class_name(text: str) -> str:
-    """The one spelling of a class: systems write the same letters with accents in two ways."""
-    return unicodedata.normalize("NFC", text)
+    """The one spelling of a class: systems write the same letters with accents in two ways.
+
+    Spaces around it are none of it: nobody sees them, and many programs drop them from a CSV.
+    """
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def refuse_two_spellings(texts: Iterable[str], what: str) -> None:
+    """Makes sure that texts that stand side by side are of different classes.
+
+    Args:
+        texts: as they stand there.
+        what: what they are: "folders" or "labels".
+
+    Raises:
+        DataError: two of them have the same `class_name`.
+    """
+    spellings: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        first = spellings.setdefault(class_name(text), text)
+        if first != text:
+            raise DataError(
+                f"{what} of one class are spelled in two ways",
+                f"{first!a} and {text!a}",
+                "spell them alike, or rename one; spaces around a name and how its accents are "
+                "coded make no other class",
+            )
 
 
 def in_unicode(name: str) -> str:
