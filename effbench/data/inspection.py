@@ -94,6 +94,7 @@ class Inspection:
         made: splits that the source does not have and that are made.
         split_sha256: hash of the split; "" where nobody can train on it.
         groups: number of groups of images that stay on one side; 0 where no image is in one.
+        grouped: number of images in a group; the others stand alone.
         sides: of all images that can be read.
         formats: number of images by format.
         upsampled: for each native size.
@@ -113,6 +114,7 @@ class Inspection:
     made: tuple[str, ...]
     split_sha256: str
     groups: int
+    grouped: int
     sides: tuple[Range, ...]
     formats: dict[str, int]
     upsampled: tuple[Upsampling, ...]
@@ -162,6 +164,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         made=attempt.made,
         split_sha256=division.sha256 if division else "",
         groups=len({image.group for image in images if image.group}),
+        grouped=sum(bool(image.group) for image in images),
         sides=_sides(seen.images),
         formats=dict(Counter(row.look.format for row in seen.images).most_common()),
         upsampled=_upsampled(seen.images),

@@ -169,13 +169,24 @@ def _split_notes(inspection: Inspection) -> Iterator[str]:
             f"The splits made here: {', '.join(inspection.made)}; stratified by class, always the "
             "same."
         )
+    if not inspection.split_sha256:  # a sweep would refuse it, for what is said below
+        return
     if inspection.groups:
-        groups = _several(inspection.groups, "group")
-        yield f"Images come in {groups}: each stays in one split, and intervals are over them."
+        yield _grouped(inspection)
     if not any(count.test for count in inspection.classes):
         yield "There is no test split: nothing that comes out may be called a test accuracy."
-    if inspection.split_sha256:
-        yield f"SHA-256 of the split: {inspection.split_sha256}"
+    yield f"SHA-256 of the split: {inspection.split_sha256}"
+
+
+def _grouped(inspection: Inspection) -> str:
+    groups, alone = inspection.groups, inspection.images - inspection.grouped
+    come = f"Images come in {_several(groups, 'group')}"
+    if not alone:
+        return f"{come}: each stays in one split, and intervals are over them."
+    return (
+        f"{come} ({_several(inspection.grouped, 'image')}) or alone ({alone:,}): each group stays "
+        f"in one split, and intervals are over these {groups + alone:,}."
+    )
 
 
 def _balance(inspection: Inspection) -> Iterator[str]:

@@ -148,6 +148,30 @@ def test_several_problems_are_all_told(tmp_path):
     assert "too few images to make splits" in problems[2]
 
 
+def test_what_is_said_of_splits_is_what_a_sweep_does(tmp_path):
+    """Nothing is said of groups, or of a missing test split, that a problem contradicts."""
+    few = look(fill(tmp_path / "few", {"train/a": 3, "train/b": 2}))
+    assert few.problems[0].startswith("too few images to make splits: 2 of b, 5 images; ")
+    assert not any("test split" in note for note in inspection_tables.notes(few))
+    root = fill(tmp_path / "photos", {"a": 12, "b": 12})
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+
+    def of_table(*splits: str) -> Inspection:
+        """The first two images are a group."""
+        rows = [
+            f"{name},{name[0]},{split},{'g' * (number < 2)}"
+            for number, (name, split) in enumerate(zip(names, splits, strict=True))
+        ]
+        return look(put(root / "t.csv", "\n".join(("file_name,label,split,group", *rows)).encode()))
+
+    said = "Images come in 1 group (2 images) or alone (22): each group stays in one split, "
+    made = of_table(*[""] * 24)
+    assert f"{said}and intervals are over these 23." in inspection_tables.notes(made)
+    broken = of_table("test", *["train"] * 23)
+    assert broken.problems[0].startswith("a group is in two splits: g in test and train; ")
+    assert not any("group" in note for note in inspection_tables.notes(broken))
+
+
 def test_every_problem_of_classes_is_told_and_the_table_shows_where_images_are(tmp_path):
     counts = {"train/a": 3, "train/b": 2, "test/a": 2, "test/c": 4, "test/d": 0}
     root = fill(tmp_path / "photos", counts)
