@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from effbench.data import links
 from effbench.data.decoding import ENDINGS
@@ -95,11 +95,20 @@ class _Walk:
         status = (self.root / folder).stat()
         identity = (status.st_dev, status.st_ino)
         if identity in above:
-            raise DataError("a link leads back to a folder around it", folder, "remove the link")
+            raise DataError(
+                "a link leads back to a folder around it",
+                some([self._last_link(folder)]),
+                "remove the link",
+            )
         folders, files = self.entries(folder)
         yield from files
         for inner in folders:
             yield from self.files(inner, (*above, identity))
+
+    def _last_link(self, folder: str) -> str:
+        """The link that led to a folder: itself, or the nearest one around it."""
+        around = (PurePosixPath(folder), *PurePosixPath(folder).parents)
+        return next((str(path) for path in around if (self.root / path).is_symlink()), folder)
 
     def _read(self, folder: str) -> tuple[list[str], list[str]]:
         folders: list[str] = []
