@@ -196,6 +196,12 @@ def _balance(inspection: Inspection) -> Iterator[str]:
         if fewest == most:
             yield f"All classes have {_several(most, 'image')}."
             return
+        if most / fewest < 1.05:  # "1.0 times as many" would say nothing
+            yield (
+                f"Classes have about as many images: from {fewest:,} of {printable(small)} to "
+                f"{most:,} of {printable(large)}."
+            )
+            return
         yield (
             f"The largest class, {printable(large)}, has {most / fewest:.1f} times as many images "
             f"as the smallest, {printable(small)} ({most:,} and {fewest:,})."

@@ -54,6 +54,12 @@ def test_counts_sizes_and_formats(root):
     assert "The largest class, a, has 1.2 times as many images as the smallest, b (6 and 5)" in text
 
 
+def test_classes_of_about_as_many_images_are_told_so(tmp_path):
+    found = look(fill(tmp_path / "photos", {"a": 25, "b": 24}))
+    said = "Classes have about as many images: from 24 of b to 25 of a."
+    assert said in inspection_tables.notes(found)
+
+
 def test_unreadable_files_are_a_problem_unless_they_are_skipped(root):
     put(root / "train/a/x.jpg", b"")
     put(root / "train/a/list.txt", b"x")
