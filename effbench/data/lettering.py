@@ -14,6 +14,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
+from effbench.data.listing import escaped
+
 # Pixels from one line to the next, and from its top to the feet of its letters.
 LINE = 22
 _FEET = 16
@@ -31,46 +33,40 @@ def lines(texts: Sequence[str], width: int) -> Image.Image:
     A character for which no font is at hand is escaped as in a Python string.
     """
     lacking = _lacking({char for text in texts for char in text if not char.isascii()})
-    shown = (
-        "".join(
-            char.encode("unicode_escape").decode() if char in lacking else char for char in text
-        )
-        for text in texts
-    )
-    places = ((0, number * LINE + _FEET, text) for number, text in enumerate(shown))
-    return _drawn(places, width, max(1, len(texts)) * LINE)
+    placed = [
+        (0, number * LINE + _FEET, escaped(text, lambda char: char not in lacking))
+        for number, text in enumerate(texts)
+    ]
+    return _drawn(placed, width, max(1, len(texts)) * LINE)
 
 
 def _lacking(characters: Iterable[str]) -> set[str]:
     """The characters that no font has: they look like one that is none."""
     table = [_NO_CHARACTER, *sorted(characters)]
-    places = [divmod(number, _ACROSS) for number in range(len(table))]
-    drawn = _drawn(
-        (
-            (column * _CELL + _CELL // 4, row * _CELL + _FEET, char)
-            for (row, column), char in zip(places, table, strict=True)
-        ),
-        _ACROSS * _CELL,
-        (places[-1][0] + 1) * _CELL,
-    )
+    cells = [divmod(number, _ACROSS) for number in range(len(table))]
+    placed = [
+        (column * _CELL + _CELL // 4, row * _CELL + _FEET, char)
+        for (row, column), char in zip(cells, table, strict=True)
+    ]
+    drawn = _drawn(placed, _ACROSS * _CELL, (cells[-1][0] + 1) * _CELL)
     pixels = np.asarray(drawn)
-    cells = [
+    pictures = [
         pixels[row * _CELL : (row + 1) * _CELL, column * _CELL : (column + 1) * _CELL]
-        for row, column in places
+        for row, column in cells
     ]
     return {
         char
-        for char, cell in zip(table[1:], cells[1:], strict=True)
-        if np.array_equal(cell, cells[0])
+        for char, picture in zip(table, pictures, strict=True)
+        if np.array_equal(picture, pictures[0])
     }
 
 
-def _drawn(places: Iterable[tuple[int, int, str]], width: int, height: int) -> Image.Image:
+def _drawn(placed: Iterable[tuple[int, int, str]], width: int, height: int) -> Image.Image:
     """Texts with their feet at (x, y) on white."""
     import vl_convert
 
     texts = "".join(
-        f'<text x="{x}" y="{y}" xml:space="preserve">{escape(text)}</text>' for x, y, text in places
+        f'<text x="{x}" y="{y}" xml:space="preserve">{escape(text)}</text>' for x, y, text in placed
     )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,9 +121,12 @@ def in_unicode(name: str) -> str:
 
 def printable(name: str) -> str:
     """A name for people: what would break a line or a terminal is escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
-    )
+    return escaped(name, str.isprintable)
+
+
+def escaped(name: str, shown: Callable[[str], bool]) -> str:
+    """A name in which characters that are not `shown` are written as in a Python string."""
+    return "".join(char if shown(char) else char.encode("unicode_escape").decode() for char in name)
 
 
 def some(names: Sequence[str]) -> str:
