@@ -24,14 +24,14 @@ class EffbenchError(Exception):
 
     Args:
         rule: what must hold, or what went wrong.
-        received: what was found instead.
+        received: what was found instead; "" for nothing at all.
         hint: what to do next.
     """
 
     kind: ClassVar[FailureKind] = FailureKind.ERROR
 
     def __init__(self, rule: str, received: str, hint: str) -> None:
-        super().__init__(one_line(f"{rule}: {received}; {hint}"))
+        super().__init__(one_line(f"{rule}: {received or 'nothing'}; {hint}"))
 
     @property
     def exit_code(self) -> int:

@@ -15,12 +15,13 @@ import typer
 
 from effbench.cli.console import Display, err, out, say, show, warn
 from effbench.cli.options import ExportFormat, ResultsOption, only
+from effbench.data.listing import some
 from effbench.errors import DataError, UsageError
 from effbench.stderr import hushed
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
-    from effbench.export.predict import Prediction
+    from effbench.export.predict import PassedOver, Prediction
 
 
 def export(
@@ -81,12 +82,13 @@ def predict(
         raise UsageError("--output must end in .csv", str(output), "name a file for the CSV")
     quiet = not (output and err.is_terminal)
     problems: list[DataError] = []
+    passed_over: list[str] = []
     with Display(err, 0, quiet=quiet, verbose=False) as display:
         with hushed():
             from effbench.export.predict import predict
 
             outcomes = predict(model, images, partial(display.step, "predict"))
-        predictions = _good(outcomes, problems)
+        predictions = _good(outcomes, problems, passed_over)
         if output:
             _write(predictions, output)
         elif as_csv:
@@ -94,18 +96,27 @@ def predict(
                 print(line, end="")
         else:
             _print(predictions, as_json)
+    if passed_over:
+        count = f"{len(passed_over):,} ({some(passed_over)})"
+        warn(f"files that are no images were passed over: {count}")
     if problems:
         raise typer.Exit(problems[0].exit_code)
 
 
 def _good(
-    outcomes: Iterable[Prediction | DataError], problems: list[DataError]
+    outcomes: Iterable[Prediction | PassedOver | DataError],
+    problems: list[DataError],
+    passed_over: list[str],
 ) -> Iterator[Prediction]:
-    """The predictions; what is no image is said, and added to `problems`."""
+    """The predictions; what cannot be read is said, and added to `problems`."""
+    from effbench.export.predict import PassedOver
+
     for outcome in outcomes:
         if isinstance(outcome, DataError):
             warn(str(outcome))
             problems.append(outcome)
+        elif isinstance(outcome, PassedOver):
+            passed_over.append(str(outcome.path))
         else:
             yield outcome
 

@@ -358,9 +358,10 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             raise UsageError(rule, setting, f"keys are {', '.join(recipe.settable)}")
         if key in given:
             hint = "give it once, by --set or by its own flag"
-            raise UsageError(f"{key} is given twice", f"{given[key]} and {text}", hint)
+            name = setting.partition("=")[0]
+            raise UsageError(f"{name} is given twice", f"{given[key]} and {text}", hint)
         given[key] = text
-        numbers[key] = value_of(recipe, key, text)
+        numbers[key] = value_of(recipe, setting)
     result = Recipe(**numbers)
     _agree(result)
     return result
@@ -372,13 +373,14 @@ def key_of(setting: str) -> str:
     return SHORT_NAMES.get(key, key)
 
 
-def value_of(recipe: Recipe, key: str, text: str) -> object:
-    """What a text means as the value of a field, in which the rest of the recipe has no part.
+def value_of(recipe: Recipe, setting: str) -> object:
+    """What a text "key=value" makes of its field, in which the rest of the recipe has no part.
 
     Raises:
         UsageError: the field cannot have such a value.
     """
-    rule = f"--set {key} takes another value"
+    key, (name, _, text) = key_of(setting), setting.partition("=")
+    rule = f"--set {name} takes another value"
     try:
         value: object = getattr(_ADAPTER.validate_python(asdict(recipe) | {key: text}), key)
     except ValidationError as error:

@@ -111,9 +111,9 @@ def _differ(recipe: Recipe, several: Sequence[str]) -> None:
         return
     known: dict[object, str] = {}
     for setting in several:
-        key, text = recipes.key_of(setting), setting.partition("=")[2]
-        value = recipes.value_of(recipe, key, text)
+        name, _, text = setting.partition("=")
+        value = recipes.value_of(recipe, setting)
         if value in known:
             received = f"{known[value]} and {text}"
-            raise UsageError(f"--set {key} has a value twice", received, "name each once")
+            raise UsageError(f"--set {name} has a value twice", received, "name each once")
         known[value] = text

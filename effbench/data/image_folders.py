@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from effbench.data import links
 from effbench.data.decoding import ENDINGS
@@ -16,6 +16,7 @@ from effbench.data.listing import (
     class_name,
     in_unicode,
     ordered,
+    refuse_two_spellings,
     some,
 )
 from effbench.errors import DataError
@@ -34,8 +35,8 @@ def read(root: Path) -> Listing:
     A folder that is named like a split is one if there are folders in it, else it is a class.
 
     Raises:
-        DataError: there are no classes, splits and classes stand side by side, links go in a
-            circle or lead nowhere, or a folder cannot be read.
+        DataError: there are no classes, one is spelled in two ways, splits and classes stand side
+            by side, links go in a circle or lead nowhere, or a folder cannot be read.
     """
     walk = _Walk(root)
     folders, beside = walk.entries("")
@@ -94,11 +95,20 @@ class _Walk:
         status = (self.root / folder).stat()
         identity = (status.st_dev, status.st_ino)
         if identity in above:
-            raise DataError("a link leads back to a folder around it", folder, "remove the link")
+            raise DataError(
+                "a link leads back to a folder around it",
+                some([self._last_link(folder)]),
+                "remove the link",
+            )
         folders, files = self.entries(folder)
         yield from files
         for inner in folders:
             yield from self.files(inner, (*above, identity))
+
+    def _last_link(self, folder: str) -> str:
+        """The link that led to a folder: itself, or the nearest one around it."""
+        around = (PurePosixPath(folder), *PurePosixPath(folder).parents)
+        return next((str(path) for path in around if (self.root / path).is_symlink()), folder)
 
     def _read(self, folder: str) -> tuple[list[str], list[str]]:
         folders: list[str] = []
@@ -137,8 +147,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _classes(walk: _Walk, folders: list[str], split: str) -> tuple[list[ListedImage], set[str]]:
     """The images in folders of classes, and the names of the classes."""
     images, classes = [], set()
+    refuse_two_spellings((folder.rpartition("/")[2] for folder in folders), "folders")
     for folder in folders:
         label = class_name(folder.rpartition("/")[2])
+        if not label:
+            raise DataError("a folder's name is no name of a class", ascii(folder), "rename it")
         classes.add(label)
         images += [ListedImage(name, label, split) for name in walk.files(folder)]
     return images, classes

@@ -6,11 +6,20 @@ import codecs
 import csv
 import io
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from effbench.data.listing import SPLIT_NAMES, ListedImage, Listing, class_name, ordered, some
+from effbench.data.listing import (
+    SPLIT_NAMES,
+    ListedImage,
+    Listing,
+    class_name,
+    ordered,
+    refuse_two_spellings,
+    some,
+)
 from effbench.errors import DataError
 
 REQUIRED = ("file_name", "label")
@@ -32,19 +41,23 @@ def read(path: Path) -> Listing:
     """The images that a CSV names, relative to its folder; a byte-order mark says how it is coded.
 
     Raises:
-        DataError: it cannot be read, lacks a column or a cell, names a file twice, or names files
-            that are not there.
+        DataError: it cannot be read, lacks a column or a cell, names a file twice, spells a class
+            in two ways, or names files that are not there.
     """
     images: dict[str, ListedImage] = {}
     lines: dict[str, int] = {}
+    labels: dict[str, set[str]] = defaultdict(set)
     for row in _rows(path):
         if row.name in images:
             where = f"{row.name} in lines {lines[row.name]} and {row.line}"
             raise DataError("the CSV names a file twice", some([where]), "keep one of the lines")
         lines[row.name] = row.line
-        images[row.name] = ListedImage(row.name, row.label, row.split, row.group)
+        labels[row.split].add(row.label)
+        images[row.name] = ListedImage(row.name, class_name(row.label), row.split, row.group)
     if not images:
         raise DataError("the CSV names no files", str(path), HINT)
+    for spellings in labels.values():
+        refuse_two_spellings(sorted(spellings), "labels")
     marked = sum(bool(image.split) for image in images.values())
     if 0 < marked < len(images):
         blank = [image.name for image in images.values() if not image.split]
@@ -121,10 +134,10 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 def _row(cells: Mapping[str, str], line: int) -> _Row:
     name = cells.get("file_name", "")
-    label = class_name(cells.get("label", "").strip())
+    label = cells.get("label", "")
     split = cells.get("split", "").strip()
     for title, cell in (("file_name", name), ("label", label)):
-        if not cell:
+        if not cell.strip():
             raise DataError(f"the CSV lacks a {title}", f"line {line}", "fill it in")
     if split and split.lower() not in SPLIT_NAMES:
         raise DataError(

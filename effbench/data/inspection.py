@@ -63,7 +63,7 @@ class Alike:
         names: of the files.
         labels: their classes, in the same order.
         splits: their splits; "" where there are none.
-        bits: bits in which their perceptual hashes differ; None if every pixel is equal.
+        bits: as in `near_duplicates.NearGroup`; None if every pixel is equal.
     """
 
     names: tuple[str, ...]
@@ -94,6 +94,7 @@ class Inspection:
         made: splits that the source does not have and that are made.
         split_sha256: hash of the split; "" where nobody can train on it.
         groups: number of groups of images that stay on one side; 0 where no image is in one.
+        grouped: number of images in a group; the others stand alone.
         sides: of all images that can be read.
         formats: number of images by format.
         upsampled: for each native size.
@@ -113,6 +114,7 @@ class Inspection:
     made: tuple[str, ...]
     split_sha256: str
     groups: int
+    grouped: int
     sides: tuple[Range, ...]
     formats: dict[str, int]
     upsampled: tuple[Upsampling, ...]
@@ -162,6 +164,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         made=attempt.made,
         split_sha256=division.sha256 if division else "",
         groups=len({image.group for image in images if image.group}),
+        grouped=sum(bool(image.group) for image in images),
         sides=_sides(seen.images),
         formats=dict(Counter(row.look.format for row in seen.images).most_common()),
         upsampled=_upsampled(seen.images),
@@ -169,8 +172,8 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         no_images=seen.no_images,
         beside=seen.listing.beside,
         hidden=seen.listing.hidden,
-        alike=_alike(seen.images, images),
-        near=_near(seen, images, report) if near else None,
+        alike=_alike(_copies(seen, images)),
+        near=_near(seen, _copies(seen, images), report) if near else None,
         problems=tuple(map(str, (*skipped, *fatal))),
     )
     return Inspected(inspection, seen, division)
@@ -209,21 +212,26 @@ def _upsampled(images: Sequence[SurveyedImage]) -> tuple[Upsampling, ...]:
     )
 
 
-def _alike(rows: Sequence[SurveyedImage], images: Sequence[ListedImage]) -> tuple[Alike, ...]:
+Copies = Sequence[Sequence[ListedImage]]  # for all pixels, the images that have them
+
+
+def _copies(seen: Survey, images: Sequence[ListedImage]) -> Copies:
     same: dict[str, list[ListedImage]] = defaultdict(list)
-    for row, image in zip(rows, images, strict=True):
+    for row, image in zip(seen.images, images, strict=True):
         same[row.look.pixels].append(image)
-    return _worst_first(_group(group) for group in same.values() if len(group) > 1)
+    return list(same.values())
 
 
-def _near(seen: Survey, images: Sequence[ListedImage], report: Report) -> tuple[Alike, ...]:
-    """Pairs that look the same; of images with the same pixels, the first one stands for all."""
-    first = {row.look.pixels: index for index, row in reversed(list(enumerate(seen.images)))}
-    positions = sorted(first.values())
-    paths = [seen.listing.root / images[index].name for index in positions]
+def _alike(copies: Copies) -> tuple[Alike, ...]:
+    return _worst_first(_group(images) for images in copies if len(images) > 1)
+
+
+def _near(seen: Survey, copies: Copies, report: Report) -> tuple[Alike, ...]:
+    """Groups that look the same and not only copies; of copies, the first one is compared."""
+    paths = [seen.listing.root / images[0].name for images in copies]
     return _worst_first(
-        _group([images[positions[pair.first]], images[positions[pair.second]]], pair.bits)
-        for pair in near_duplicates.pairs(paths, report)
+        _group([image for position in group.positions for image in copies[position]], group.bits)
+        for group in near_duplicates.groups(paths, report)
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from effbench.data.inspection import Alike, Inspection
 from effbench.data.listing import SPLITS, printable, some
-from effbench.data.near_duplicates import MOST, NEAR_BITS
+from effbench.data.near_duplicates import NEAR_BITS
 from effbench.tables import Column, Table
 
 # Rows of a table of classes or files; --json has them all.
@@ -50,14 +50,12 @@ def notes(inspection: Inspection) -> Iterator[str]:
             yield f"{what}: {len(names):,} ({some(names)})."
     if inspection.hidden:
         yield f"Hidden files and folders that were passed over: {inspection.hidden:,}."
-    yield from _alike_notes("have the same pixels", inspection.alike)
+    yield from _alike_notes("have the same pixels as others", inspection.alike)
     if inspection.near is not None:
-        what = f"look the same (perceptual hashes that differ in at most {NEAR_BITS} of 64 bits)"
+        what = f"look like others (perceptual hashes that differ in at most {NEAR_BITS} of 64 bits)"
         yield from _alike_notes(what, inspection.near)
-        if len(inspection.near) == MOST:
-            yield f"There are more than {MOST:,} pairs that look the same."
         if not inspection.near:
-            yield "No two images look the same."
+            yield f"No {'other images' if inspection.alike else 'two images'} look the same."
     cut = [len(rows) for rows in _long(inspection) if len(rows) > ROWS]
     if cut:
         yield f"Tables show {ROWS} rows at most; --json has them all."
@@ -140,13 +138,18 @@ def _alike(caption: str, groups: Sequence[Alike]) -> Table:
     rows = tuple(
         (
             f"{number:,}",
-            "\n".join(map(printable, group.names)),
-            "\n".join(map(printable, group.labels)),
-            "\n".join(group.splits),
+            _lines(group.names),
+            _lines(group.labels),
+            _lines(group.splits),
         )
         for number, group in enumerate(groups[:ROWS], 1)
     )
     return Table(caption, columns, rows)
+
+
+def _lines(texts: Sequence[str]) -> str:
+    more = [f"and {len(texts) - ROWS:,} more"] if len(texts) > ROWS else []
+    return "\n".join([*map(printable, texts[:ROWS]), *more])
 
 
 def _long(inspection: Inspection) -> tuple[Sequence[object], ...]:
@@ -166,13 +169,24 @@ def _split_notes(inspection: Inspection) -> Iterator[str]:
             f"The splits made here: {', '.join(inspection.made)}; stratified by class, always the "
             "same."
         )
+    if not inspection.split_sha256:  # a sweep would refuse it, for what is said below
+        return
     if inspection.groups:
-        groups = _several(inspection.groups, "group")
-        yield f"Images come in {groups}: each stays in one split, and intervals are over them."
+        yield _grouped(inspection)
     if not any(count.test for count in inspection.classes):
         yield "There is no test split: nothing that comes out may be called a test accuracy."
-    if inspection.split_sha256:
-        yield f"SHA-256 of the split: {inspection.split_sha256}"
+    yield f"SHA-256 of the split: {inspection.split_sha256}"
+
+
+def _grouped(inspection: Inspection) -> str:
+    groups, alone = inspection.groups, inspection.images - inspection.grouped
+    come = f"Images come in {_several(groups, 'group')}"
+    if not alone:
+        return f"{come}: each stays in one split, and intervals are over them."
+    return (
+        f"{come} ({_several(inspection.grouped, 'image')}) or alone ({alone:,}): each group stays "
+        f"in one split, and intervals are over these {groups + alone:,}."
+    )
 
 
 def _balance(inspection: Inspection) -> Iterator[str]:
@@ -181,6 +195,12 @@ def _balance(inspection: Inspection) -> Iterator[str]:
         (fewest, small), (most, large) = min(counts), max(counts)
         if fewest == most:
             yield f"All classes have {_several(most, 'image')}."
+            return
+        if most / fewest < 1.05:  # "1.0 times as many" would say nothing
+            yield (
+                f"Classes have about as many images: from {fewest:,} of {printable(small)} to "
+                f"{most:,} of {printable(large)}."
+            )
             return
         yield (
             f"The largest class, {printable(large)}, has {most / fewest:.1f} times as many images "
@@ -192,7 +212,7 @@ def _alike_notes(what: str, groups: Sequence[Alike]) -> Iterator[str]:
     if groups:
         images = sum(len(group.names) for group in groups)
         yield (
-            f"{images:,} images {what} as others: {_several(len(groups), 'group')}, "
-            f"{sum(group.leaks for group in groups):,} of them in two splits, "
+            f"{images:,} images {what}, in {_several(len(groups), 'group')}: "
+            f"{_several(sum(group.leaks for group in groups), 'group')} in two splits, "
             f"{sum(group.contradicts for group in groups):,} with two labels."
         )

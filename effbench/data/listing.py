@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +76,33 @@ def by_number(classes: Iterable[str]) -> bool:
 
 
 def class_name(text: str) -> str:
-    """The one spelling of a class: systems write the same letters with accents in two ways."""
-    return unicodedata.normalize("NFC", text)
+    """The one spelling of a class: systems write the same letters with accents in two ways.
+
+    Spaces around it are none of it: nobody sees them, and many programs drop them from a CSV.
+    """
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def refuse_two_spellings(texts: Iterable[str], what: str) -> None:
+    """Makes sure that texts that stand side by side are of different classes.
+
+    Args:
+        texts: as they stand there.
+        what: what they are: "folders" or "labels".
+
+    Raises:
+        DataError: two of them have the same `class_name`.
+    """
+    spellings: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        first = spellings.setdefault(class_name(text), text)
+        if first != text:
+            raise DataError(
+                f"{what} of one class are spelled in two ways",
+                f"{first!a} and {text!a}",
+                "spell them alike, or rename one; spaces around a name and how its accents are "
+                "coded make no other class",
+            )
 
 
 def in_unicode(name: str) -> str:
@@ -96,9 +121,12 @@ def in_unicode(name: str) -> str:
 
 def printable(name: str) -> str:
     """A name for people: what would break a line or a terminal is escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
-    )
+    return escaped(name, str.isprintable)
+
+
+def escaped(name: str, shown: Callable[[str], bool]) -> str:
+    """A name in which characters that are not `shown` are written as in a Python string."""
+    return "".join(char if shown(char) else char.encode("unicode_escape").decode() for char in name)
 
 
 def some(names: Sequence[str]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
 
+from effbench.data import lettering
 from effbench.data.decoding import UnreadableImageError, decode
 from effbench.data.listing import printable
 from effbench.data.survey import Survey, SurveyedImage
@@ -21,7 +22,7 @@ MOST_CLASSES = 100
 FORMATS: Mapping[str, str] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _SIDE = 112
 _GAP = 4
-_TEXT = 22
+_TEXT = lettering.LINE
 
 
 def format_of(path: Path) -> str:
@@ -57,12 +58,12 @@ def montage(seen: Survey, style: str) -> bytes:
     pitch = _SIDE + _GAP
     width, height = ACROSS * pitch + _GAP, len(rows) * (pitch + _TEXT) + _GAP
     sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=14)
-    for number, (label, images) in enumerate(rows.items()):
+    names = [f"{printable(label)} ({len(images):,})" for label, images in rows.items()]
+    written = lettering.lines(names, width - 2 * _GAP)
+    for number, images in enumerate(rows.values()):
         top = number * (pitch + _TEXT) + _GAP
-        text = f"{printable(label)} ({len(images):,})"
-        draw.text((_GAP, top), text, "black", font)
+        line = (0, number * _TEXT, written.width, (number + 1) * _TEXT)
+        sheet.paste(written.crop(line), (_GAP, top))
         for column, row in enumerate(_spread(images)):
             thumbnail = _thumbnail(seen, row)
             if thumbnail:

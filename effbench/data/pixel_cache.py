@@ -1,15 +1,13 @@
 """Images as squares of pixels, made once in many processes and read from the disk.
 
-A set is two files: the pixels, row after row, and a hash of each row. Whatever ended a process that
-wrote them, a row counts if it fits its hash, and is made if it does not; nothing else is trusted.
-One file, and not one for each part: any image is one read away, and all the space is taken before
-the first image is decoded.
+Whatever ended a process that wrote a set, a row counts if it fits its hash, and is made if it does
+not; nothing else is trusted. One file, and not one for each part: any image is one read away, and
+all the space is taken before the first image is decoded.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -23,51 +21,24 @@ import numpy as np
 from effbench import files, locks
 from effbench.config.geometry import Geometry
 from effbench.cpu import cores
-from effbench.data import decoding_pool, pixel_room
-from effbench.data.decoding import DECODER
+from effbench.data import decoding_pool, pixel_reuse, pixel_room
 from effbench.data.decoding_tasks import FitTask, PixelRow, WrittenRow
 from effbench.data.listing import printable
 from effbench.data.pixel_rows import PixelRows
+from effbench.data.pixel_set import (
+    ABOUT,
+    FILES,
+    HASH_BYTES,
+    HASHES,
+    PIXELS,
+    PixelSet,
+    digest_of,
+    sound_row,
+    write,
+)
 from effbench.errors import DataError
 from effbench.files import writing
 from effbench.progress import Report, Step
-
-PIXELS = "pixels.u8"
-HASHES = "sha256.u8"
-_HASH_BYTES = 32
-
-
-@dataclass(frozen=True)
-class PixelSet:
-    """All that the pixels depend on. Same key, same pixels.
-
-    Attributes:
-        size: pixels a side.
-        fit: as in `Geometry`.
-        filter: likewise.
-        images: how many there are.
-        files_sha256: SHA-256 of the SHA-256s of the files, in their order.
-        decoder: `decoding.DECODER`.
-    """
-
-    size: int
-    fit: str
-    filter: str
-    images: int
-    files_sha256: str
-    decoder: str = DECODER
-
-    @property
-    def key(self) -> str:
-        """Readable name and short hash of every field; also the name of its folder."""
-        canonical = json.dumps(asdict(self), sort_keys=True)
-        digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
-        return f"{self.images}-{self.size}-{self.fit}-{self.filter}-{digest}"
-
-    @property
-    def row_bytes(self) -> int:
-        """The bytes of an image."""
-        return self.size * self.size * 3
 
 
 @dataclass(frozen=True)
@@ -101,24 +72,25 @@ def rows(
         DiskError: they do not fit, or the disk is full.
         DataError: an image has changed since it was looked at, or cannot be read any more.
     """
-    digest = hashlib.sha256("".join(image.sha256 for image in images).encode()).hexdigest()
-    about = PixelSet(size, geometry.fit, geometry.filter, len(images), digest)
+    hashed = [image.sha256 for image in images]
+    about = PixelSet(size, geometry.fit, geometry.filter, len(images), digest_of(hashed))
     home = folder / about.key
     with locks.held(home.with_suffix(".lock"), report, "another process decodes these images"):
-        pixel_room.make(folder, home, len(images) * (about.row_bytes + _HASH_BYTES), cache_gb)
+        pixel_room.make(folder, home, len(images) * (about.row_bytes + 2 * HASH_BYTES), cache_gb)
         with writing(home):
             home.mkdir(exist_ok=True)
         # Written each time: its age says when the set was last used.
-        files.write_atomically(home / "about.json", json.dumps(asdict(about)).encode())
+        files.write_atomically(home / ABOUT, json.dumps(asdict(about)).encode())
+        files.write_atomically(home / FILES, bytes.fromhex("".join(hashed)))
         with _opened(home, about) as (pixels, hashes):
             whole = _whole(pixels, hashes, about, report)
-            left = [number for number in range(len(images)) if not whole[number]]
+            lost = np.flatnonzero(~whole).tolist()
+            left = pixel_reuse.copied(hashed, lost, about, home, (pixels, hashes), report)
             _make(images, left, about, home, hashes, report)
-            found = os.pread(hashes, len(images) * _HASH_BYTES, 0)
-        report(
-            Step("decode", len(images), len(images), "images", f"{whole.sum():,} from the cache")
-        )
-        digests = np.frombuffer(found, np.uint8).reshape(-1, _HASH_BYTES)
+            found = os.pread(hashes, len(images) * HASH_BYTES, 0)
+        cached = f"{len(images) - len(left):,} from the cache"
+        report(Step("decode", len(images), len(images), "images", cached))
+        digests = np.frombuffer(found, np.uint8).reshape(-1, HASH_BYTES)
         return PixelRows(home / PIXELS, about.size, digests)
 
 
@@ -130,7 +102,7 @@ def _opened(home: Path, about: PixelSet) -> Iterator[tuple[int, int]]:
             os.open(home / name, os.O_RDWR | os.O_CREAT, 0o644) for name in (PIXELS, HASHES)
         ]
         try:
-            for descriptor, width in zip(descriptors, (about.row_bytes, _HASH_BYTES), strict=True):
+            for descriptor, width in zip(descriptors, (about.row_bytes, HASH_BYTES), strict=True):
                 _allocate(descriptor, about.images * width)
             yield descriptors[0], descriptors[1]
         finally:
@@ -153,14 +125,9 @@ def _allocate(descriptor: int, size: int) -> None:
 
 def _whole(pixels: int, hashes: int, about: PixelSet, report: Report) -> np.ndarray:
     """Which rows are what their hashes say: bool [images]."""
-    empty = bytes(_HASH_BYTES)
 
     def fits(number: int) -> bool:
-        expected = os.pread(hashes, _HASH_BYTES, number * _HASH_BYTES)
-        if expected == empty:
-            return False
-        row = os.pread(pixels, about.row_bytes, number * about.row_bytes)
-        return hashlib.sha256(row).digest() == expected
+        return sound_row(pixels, hashes, about.row_bytes, number) is not None
 
     whole = np.zeros(about.images, bool)
     step = max(1, (64 << 20) // about.row_bytes)  # 64 MB between two reports
@@ -205,7 +172,6 @@ def _make(
                     f"{printable(row.path)} ({result.problem})",
                     "run it again",
                 )
-            if os.pwrite(hashes, bytes.fromhex(result.sha256), row.row * _HASH_BYTES) < _HASH_BYTES:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(hashes, bytes.fromhex(result.sha256), row.row * HASH_BYTES)
         already += len(written)
         report(Step("decode", already, about.images, "images"))

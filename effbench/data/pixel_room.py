@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from effbench.data.pixel_set import ABOUT
 from effbench.errors import DiskError
 from effbench.files import writing
 
@@ -76,7 +77,7 @@ def _removed(home: Path) -> bool:
 
 def _used(home: Path) -> float:
     """When a set was last opened."""
-    about = home / "about.json"
+    about = home / ABOUT
     return about.stat().st_mtime if about.exists() else 0.0
 
 

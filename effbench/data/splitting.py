@@ -139,7 +139,8 @@ def _parts(
     groups = np.array([numbers[name] for name in names])
     label, count = min(Counter(labels).items(), key=lambda item: item[1])
     if max(Counter(labels).values()) < TENTHS or len(numbers) < TENTHS:
-        received = f"{count:,} of {some([label])}, {len(images):,} in {len(numbers):,} groups"
+        joined = f" in {len(numbers):,} groups" if len(numbers) < len(images) else ""
+        received = f"{count:,} of {some([label])}, {len(images):,} images{joined}"
         raise DataError("too few images to make splits", received, ENOUGH)
     if len(images) > len(numbers) <= FEW_GROUPS:
         return [parts[tenth] for tenth in folds.stratified(TENTHS, labels, groups)]

@@ -38,6 +38,13 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A file in a folder that neither is an image nor is named like one."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
 class _File:
     """A file, and whether it must be an image: if it was named, or is called like one."""
 
@@ -56,11 +63,11 @@ class _Decoded:
 
 def predict(
     model: Path, images: Sequence[Path], report: Report = silent
-) -> Iterator[Prediction | DataError]:
+) -> Iterator[Prediction | PassedOver | DataError]:
     """Classifies each image, or says what is wrong with it, one after the other in their order.
 
-    A folder stands for the images in it and in all folders within it, by their names. Hidden ones
-    are passed over, and so are files that neither are images nor are named like one.
+    A folder stands for the images in it and in all folders within it, by their names. Hidden files
+    and folders are passed over without a word.
 
     Args:
         model: what `effbench export` wrote, in any format.
@@ -89,7 +96,7 @@ def _files(path: Path) -> Iterator[_File]:
 
 def _outcomes(
     classify: Classify, files: Sequence[_File], report: Report
-) -> Iterator[Prediction | DataError]:
+) -> Iterator[Prediction | PassedOver | DataError]:
     for done, image in enumerate(_decoded(files), 1):
         if image.pixels is not None:
             # One at a time: many at once are no faster, and each would depend on those beside it,
@@ -100,6 +107,8 @@ def _outcomes(
             rule = f"cannot read {printable(str(image.file.path))}"
             hint = "give the file of an image, such as PNG or JPEG"
             yield DataError(rule, image.problem, hint)
+        else:
+            yield PassedOver(image.file.path)
         report(Step("predict", done, len(files), "files"))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from effbench import cache
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import RELEASES, VARIANTS, Release, Variant
+from effbench.data.listing import some
 from effbench.errors import UsageError, WeightsError
 from effbench.progress import Report
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 URL = "https://github.com/leondgarse/keras_efficientnet_v2/releases/download/effnetv2_pretrained"
 HINT = "get the file from a machine with network and name its folder with --weights-dir"
 RANDOM = "none"
+SUFFIXES = (".h5", ".hdf5")
 # The name of a release's classifier, whose tensors a backbone does not have.
 TOP = "predictions"
 
@@ -54,7 +56,7 @@ class WeightsSource:
         if text in ("auto", RANDOM, *RELEASES):
             return cls(text, None, rescale)
         path = Path(text)
-        if path.suffix in (".h5", ".hdf5") or path.is_file():
+        if path.suffix in SUFFIXES or path.is_file():
             return cls("", path, rescale)
         raise UsageError(
             "unknown weights",
@@ -147,8 +149,16 @@ def find(
     from effbench.data.download import download
 
     url = f"{os.environ.get('EFFBENCH_WEIGHTS_URL') or URL}/{release.file}"
-    path = download(url, cache.downloads() / release.file, release.md5, WeightsError, HINT, report)
+    hint = _what_lies_there(directory, release) if directory else HINT
+    path = download(url, cache.downloads() / release.file, release.md5, WeightsError, hint, report)
     return _checked(path, release)
+
+
+def _what_lies_there(directory: Path, release: Release) -> str:
+    """What was looked for in --weights-dir, and what is there instead."""
+    names = sorted(path.name for path in directory.glob("*") if path.suffix in SUFFIXES)
+    others = f" but {some(names)}; --weights FILE takes a file of any name" if names else ""
+    return f"{some([str(directory)])} (--weights-dir) has no {release.file}{others or f'; {HINT}'}"
 
 
 def load(model: keras.Model, path: Path) -> int:

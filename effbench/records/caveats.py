@@ -71,7 +71,8 @@ def _fewer(spec: RunSpec, standard: Recipe) -> dict[str, object]:
 
 def _limited(spec: RunSpec, standard: Recipe) -> str | None:
     images = [spec.fewer] if spec.fewer else []
-    limits = images + [f"{value} {name}" for name, value in _fewer(spec, standard).items()]
+    fewer = _fewer(spec, standard).items()
+    limits = images + [f"{value} {name[: -1 if value == 1 else None]}" for name, value in fewer]
     return ", ".join(limits) if limits else None
 
 
@@ -124,7 +125,7 @@ CAVEATS = (
     Caveat(
         LEAKED,
         "held-out photos have the pixels of others that trained, so the figures are too high; "
-        "`effbench data` names them",
+        "'effbench data' names them",
         lambda *_: None,
     ),
     Caveat(

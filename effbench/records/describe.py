@@ -86,7 +86,7 @@ def of_spec(spec: RunSpec) -> Facts:
     if recipe.epochs:
         yield (
             "recipe",
-            f"{recipe.name}, {recipe.epochs} epochs of batches of {recipe.batch_size}{steps}, "
+            f"{recipe.name}, {_epochs(recipe.epochs)} of batches of {recipe.batch_size}{steps}, "
             f"dropout {recipe.dropout:g}, {recipe.optimizer} "
             f"(weight decay {recipe.weight_decay:g})",
         )

@@ -37,8 +37,9 @@ class Tries:
 
     Attributes:
         numbers: fields of `Recipe` in which they differ.
-        tries: the smallest values first.
-        chosen: the best of them; of equals the one with the smallest values, which changes least.
+        tries: the smallest values first; of words the recipe's own one, then in the order in which
+            they first ran, which is that of the command line.
+        chosen: the best of them; of equals the first.
     """
 
     numbers: tuple[str, ...]
@@ -99,9 +100,11 @@ def _joined(
     yield from dict.fromkeys(parts.values())
 
 
-def _tries(
-    groups: Sequence[tuple[RunSpec, tuple[RunResult, ...]]], numbers: Iterable[str]
-) -> Tries:
+_Groups = Sequence[tuple[RunSpec, tuple[RunResult, ...]]]
+_NEVER = "~"  # after all dates
+
+
+def _tries(groups: _Groups, numbers: Iterable[str]) -> Tries:
     differing = [
         number
         for number in in_order([*numbers])
@@ -120,9 +123,31 @@ def _tries(
         )
         for spec, runs in groups
     ]
-    tries.sort(key=lambda row: row.values)
+    orders = [_order(number, groups) for number in differing]
+    tries.sort(
+        key=lambda row: [
+            order.index(value) for order, value in zip(orders, row.values, strict=True)
+        ]
+    )
     best = max(tries, key=lambda row: -1.0 if row.accuracy is None else row.accuracy)
     return Tries(tuple(differing), tuple(tries), best)
+
+
+def _order(number: str, groups: _Groups) -> list[object]:
+    """The values of a field of `Recipe`, in the order of `Tries.tries`."""
+    began: dict[object, str] = {}
+    standard = set()
+    for spec, runs in groups:
+        value = getattr(spec.recipe, number)
+        starts = [run.provenance.started for run in runs]
+        began[value] = min([began.get(value, _NEVER), *starts])
+        standard |= {getattr(run.standard, number) for run in runs if run.standard}
+    words = any(isinstance(value, str) for value in began)
+
+    def rank(value: object) -> tuple[object, ...]:
+        return (value not in standard, began[value], value) if words else (value,)
+
+    return sorted(began, key=rank)
 
 
 def _accuracy(runs: Sequence[RunResult]) -> float | None:

@@ -60,8 +60,9 @@ def of_images(
         options: the options as the command line gives them.
 
     Raises:
-        UsageError: it is for photos only, or for images that fit in memory.
-        DataError: a class has no image that it needs.
+        UsageError: it is for photos only, or for images that fit in memory; a class has no image
+            that it needs among so few or in so many folds.
+        DataError: a class has none at all.
     """
     ways = [recipe.way for recipe in trained]
     direct = any(way.frozen_backbone and way.in_every_step for way in ways)
@@ -78,7 +79,7 @@ def of_images(
         if dataset.in_memory:
             of_pixels(recipe, options.images.data)
         if recipe.way.every_class and not options.images.kfold:
-            _every_class(recipe, dataset)
+            _every_class(recipe, dataset, options)
     if options.images.kfold:
         _foldable(dataset, options.images.kfold)
 
@@ -101,8 +102,8 @@ def _foldable(dataset: Dataset, count: int) -> None:
     """Makes sure that each turn of a cross-validation trains on and tests every class.
 
     Raises:
-        UsageError: a class has fewer images than there are folds.
-        DataError: a class comes in too few groups, which are never divided.
+        UsageError: a class has fewer images than there are folds, or comes in too few groups,
+            which are never divided.
     """
     pool = folds.pooled(dataset)
     least, rarest = min((images, name) for name, images in pool.counts(pool.train).items())
@@ -115,7 +116,7 @@ def _foldable(dataset: Dataset, count: int) -> None:
     for _, images in folds.turns(pool, count):
         for split in images.splits:
             if lacking := _lacking(images, split)[:1]:
-                raise DataError(
+                raise UsageError(
                     "every fold needs images of each class",
                     f"a fold of {count} has none of {some(lacking)}, "
                     "whose images come in too few groups",
@@ -123,19 +124,20 @@ def _foldable(dataset: Dataset, count: int) -> None:
                 )
 
 
-def _every_class(recipe: Recipe, dataset: Dataset) -> None:
+def _every_class(recipe: Recipe, dataset: Dataset, options: SweepOptions) -> None:
     """Makes sure that each class is there to train on, and to choose by.
 
     Raises:
-        DataError: one is not.
+        UsageError: one is not, of as few images as were asked for.
+        DataError: one is not, of all images.
     """
     for name, split in (("training", dataset.train), ("validation", dataset.validation)):
         if lacking := _lacking(dataset, split):
-            raise DataError(
-                f"{recipe.name} needs a {name} image of each class",
-                f"none of {some(lacking)}",
-                "give a larger --limit, or add images",
-            )
+            rule = f"{recipe.name} needs a {name} image of each class"
+            received = f"none of {some(lacking)}"
+            if options.images.limit is not None:
+                raise UsageError(rule, received, "give a larger --limit, or add images")
+            raise DataError(rule, received, "add images")
 
 
 def _lacking(dataset: Dataset, split: Split) -> list[str]:

@@ -15,13 +15,14 @@ from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
 from effbench.config.variants import VARIANTS
+from effbench.engines.table import AUTO
 from effbench.errors import RelayedError, WeightsError
 from effbench.failures import FailureKind, handling
 from effbench.files import write_atomically, writing
 from effbench.models import weights
 from effbench.progress import Report, Step
 from effbench.records import search_files
-from effbench.records.record import SCHEMA, RunFailure
+from effbench.records.record import SCHEMA, RunFailure, RunResult
 from effbench.records.store import LOG, Store
 from effbench.sweep import worker_process
 from effbench.sweep.events import Event, Listen
@@ -113,14 +114,26 @@ def _locked(
                 if state == "run":
                     todo.append(spec)
                     continue
-                failure = store.failure(spec.key) if state == "failed before" else None
-                text = failure.message if failure else store.doubt(spec.key)
-                listen(Event((spec,), state, text=text))
+                listen(Event((spec,), state, text=_about(request, store, spec)))
             if todo:
                 _attempt(request, store, tuple(todo), listen)
     except Timeout:
         return False
     return True
+
+
+def _about(request: Request, store: Store, spec: RunSpec) -> str:
+    """What there is to know of a run that is left as it is."""
+    failure = store.failure(spec.key)
+    if failure:
+        return failure.message
+    record, asked = store.read(spec.key), request.options.device.engine
+    assert isinstance(record, RunResult)
+    engine = record.provenance.engine or "tensorflow"
+    doubt = store.doubt(spec.key)
+    if doubt or asked in (AUTO, engine):
+        return doubt
+    return f"by {engine}, which counts as the same run; --force repeats it by {asked}"
 
 
 def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:

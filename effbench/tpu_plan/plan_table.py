@@ -40,6 +40,8 @@ _AUGMENTING = (
 )
 
 _WORDS = ("Model", "From")
+# Less than this of a minute, or of a dollar, is nobody's concern.
+_LEAST = 0.01
 # The columns that a narrow terminal leaves out; the highest goes first.
 _RANKS = {"MB": 5, "GFLOP": 4, "Compiles": 3, "From": 2, "Step": 1}
 
@@ -129,11 +131,19 @@ def _sums(rows: tuple[PlannedRun, ...], price: float | None) -> Iterator[str]:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.3g}"
+    return _figure(seconds / 60)
 
 
 def _cost(seconds: float, price: float | None) -> str:
-    return f"${seconds / 3600 * (price or 0):.3g}"
+    dollars = _figure(seconds / 3600 * (price or 0))
+    return f"<${_LEAST}" if dollars == f"<{_LEAST}" else f"${dollars}"
+
+
+def _figure(value: float) -> str:
+    """Three digits, never as a power of ten."""
+    if 0 < value < _LEAST:
+        return f"<{_LEAST}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _replica(tpu: Slice) -> str:

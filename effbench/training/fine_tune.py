@@ -21,7 +21,7 @@ from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
 from effbench.training.metrics_log import Logs
 
 # What to do about a loss that is not finite; the learning rate is usually too high.
-LOWER = "a lower --set maximal_learning_rate may help, and float32 where it was bfloat16"
+LOWER = "a lower --set learning_rate may help, and float32 where it was bfloat16"
 
 # Training goes on for so long between two looks at the clock, at signals and at the progress bar.
 PIECE_SECONDS = 4.0

@@ -204,6 +204,8 @@ def test_a_triangle_needs_a_side():
         ("dropout=1", "--set dropout takes another value: 1; input should be less than"),
         ("mixup=nan", "--set mixup takes another value: nan; input should be "),
         ("maximal_learning_rate=inf", "--set maximal_learning_rate takes another value: inf; "),
+        ("dropout=", "--set dropout takes another value: nothing; input should be a valid number"),
+        ("learning_rate=inf", "--set learning_rate takes another value: inf; "),
         ("flip=perhaps", "--set flip takes another value: perhaps; input should be a valid bool"),
     ],
 )

@@ -34,8 +34,8 @@ def test_without_a_list_there_is_one_choice_and_no_search():
     [
         ("learning_rate=1e-4,,1", "a list has a value between any two commas: learning_rate=1e-4"),
         ("learning_rate=1e-4,", "a list has a value between any two commas: learning_rate=1e-4,;"),
-        ("learning_rate=1e-4,0.0001", "--set maximal_learning_rate has a value twice: 1e-4 and 0."),
-        ("learning_rate=1e-4,x", "--set maximal_learning_rate takes another value: x; input shoul"),
+        ("learning_rate=1e-4,0.0001", "--set learning_rate has a value twice: 1e-4 and 0.0001"),
+        ("learning_rate=1e-4,x", "--set learning_rate takes another value: x; input should be"),
         ("selection=final,val_loss", "--set selection takes one value: final,val_loss; every rule"),
         ("epochs=3,5", "--set epochs takes one value: 3,5; how long a training is is not searched"),
     ],

@@ -97,6 +97,12 @@ def test_a_class_has_one_spelling(tmp_path):
     assert len(listing.images) == 2
 
 
+def test_spaces_around_the_name_of_a_class_are_none_of_it(tmp_path):
+    listing = read(touch(tmp_path, "train/cat /1", "val/cat/2", "train/dog/3"))
+    assert listing.classes == ("cat", "dog")
+    assert [row[0] for row in rows(listing)] == ["train/cat /1", "train/dog/3", "val/cat/2"]
+
+
 def test_a_class_without_files_is_still_a_class(tmp_path):
     (tmp_path / "b").mkdir()
     assert read(touch(tmp_path, "a/1")).classes == ("a", "b")
@@ -114,6 +120,23 @@ def test_links_to_folders_and_files_are_followed(tmp_path):
 
 def test_an_empty_folder(tmp_path):
     assert refused(tmp_path).startswith(f"no folders of classes: {tmp_path} holds nothing; give ")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [
+        ("cat", "cat ", "'cat' and 'cat '"),
+        ("cafe\u0301", "caf\u00e9", r"'cafe\u0301' and 'caf\xe9'"),
+    ],
+)
+def test_two_folders_of_one_class(first, second, shown, tmp_path):
+    line = refused(touch(tmp_path, f"{first}/1", f"{second}/2", "dog/3"))
+    assert line.startswith(f"folders of one class are spelled in two ways: {shown}; ")
+
+
+def test_a_folder_without_a_name(tmp_path):
+    line = refused(touch(tmp_path, " /1", "dog/3"))
+    assert line == "a folder's name is no name of a class: ' '; rename it"
 
 
 def test_images_without_classes(tmp_path):
@@ -137,7 +160,8 @@ def test_two_folders_of_one_split(tmp_path):
 def test_a_link_in_a_circle(target, tmp_path):
     touch(tmp_path, "x/a/1.jpg", "x/b/2.jpg")
     (tmp_path / "x" / "a" / "loop").symlink_to(target)
-    assert refused(tmp_path / "x").startswith("a link leads back to a folder around it: a/loop")
+    line = refused(tmp_path / "x")
+    assert line == "a link leads back to a folder around it: a/loop; remove the link"
 
 
 def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):

@@ -116,6 +116,15 @@ def test_200_000_rows(tmp_path):
         ("file_name,label,label\n1.jpg,a,b\n", "the CSV has a column twice: label; "),
         ("file_name,label\n", "the CSV names no files: "),
         ("file_name,label\n1.jpg,\n", "the CSV lacks a label: line 2; "),
+        ("file_name,label\n1.jpg, \n", "the CSV lacks a label: line 2; "),
+        (
+            "file_name,label\n1.jpg,a\nsub/2.jpg,a \n",
+            "labels of one class are spelled in two ways: 'a' and 'a '; ",
+        ),
+        (
+            "file_name,label\n1.jpg,e\u0301\nsub/2.jpg,\u00e9\n",
+            r"labels of one class are spelled in two ways: 'e\u0301' and '\xe9'; ",
+        ),
         ("file_name,label\n1.jpg,a\n\n,b\n", "the CSV lacks a file_name: line 4; "),
         ("file_name,label\n1.jpg\n", "the CSV lacks a label: line 2; "),
         ("file_name,label\n1.jpg,a\n1.jpg,b\n", "the CSV names a file twice: 1.jpg in lines 2 and"),

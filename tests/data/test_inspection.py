@@ -54,6 +54,12 @@ def test_counts_sizes_and_formats(root):
     assert "The largest class, a, has 1.2 times as many images as the smallest, b (6 and 5)" in text
 
 
+def test_classes_of_about_as_many_images_are_told_so(tmp_path):
+    found = look(fill(tmp_path / "photos", {"a": 25, "b": 24}))
+    said = "Classes have about as many images: from 24 of b to 25 of a."
+    assert said in inspection_tables.notes(found)
+
+
 def test_unreadable_files_are_a_problem_unless_they_are_skipped(root):
     put(root / "train/a/x.jpg", b"")
     put(root / "train/a/list.txt", b"x")
@@ -97,16 +103,44 @@ def test_images_that_look_the_same(tmp_path):
     assert all(group.bits <= near_duplicates.NEAR_BITS for group in found.near)
 
 
-def test_all_pairs_are_compared_in_whatever_part_they_are(monkeypatch):
+def test_three_that_look_the_same_are_one_group_with_all_their_copies(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 10, "b": 10}, width=120, height=90)
+    put(root / "b" / "other.png", photo(0))
+    put(root / "b" / "other copy.png", photo(0))
+    only_copies = look(root, near=True)
+    assert only_copies.near == ()
+    assert "No other images look the same." in inspection_tables.notes(only_copies)
+    for side in (45, 60):
+        put(
+            root / "a" / f"small {side}.jpg",
+            encoded(photo(0).resize((side * 4 // 3, side)), "JPEG"),
+        )
+    found = look(root, near=True)
+    (group,) = found.near
+    assert sorted(group.names) == [
+        *("a/small 45.jpg", "a/small 60.jpg", "b/other copy.png", "b/other.png")
+    ]
+    text = " ".join(inspection_tables.notes(found))
+    assert (
+        "4 images look like others (perceptual hashes that differ in at most 4 of 64 bits), in "
+        in text
+    )
+    assert ", in 1 group: " in text.partition("look like others")[2]
+
+
+def test_all_are_compared_in_whatever_part_they_are(monkeypatch):
     monkeypatch.setattr(near_duplicates, "_ROWS", 3)
     values = np.random.default_rng(1).integers(0, 1 << 63, 20, np.uint64)
     values[17] = values[2] ^ np.uint64(0b1011)
     values[9] = values[8] ^ np.uint64(0b11111)  # one bit too many
     values[4] = values[3]
-    close = near_duplicates._close(values, np.arange(100, 120))
-    assert [(pair.first, pair.second, pair.bits) for pair in close] == [
-        (102, 117, 3),
-        (103, 104, 0),
+    values[12] = values[5] ^ np.uint64(0b1111)
+    values[19] = values[12] ^ np.uint64(0b110000)  # six from the first
+    groups = near_duplicates._grouped(values, np.arange(100, 120))
+    assert [(group.positions, group.bits) for group in groups] == [
+        ((102, 117), 3),
+        ((103, 104), 0),
+        ((105, 112, 119), 4),
     ]
 
 
@@ -118,6 +152,30 @@ def test_several_problems_are_all_told(tmp_path):
     assert "cannot be read" in problems[0]
     assert "two classes or more" in problems[1]
     assert "too few images to make splits" in problems[2]
+
+
+def test_what_is_said_of_splits_is_what_a_sweep_does(tmp_path):
+    """Nothing is said of groups, or of a missing test split, that a problem contradicts."""
+    few = look(fill(tmp_path / "few", {"train/a": 3, "train/b": 2}))
+    assert few.problems[0].startswith("too few images to make splits: 2 of b, 5 images; ")
+    assert not any("test split" in note for note in inspection_tables.notes(few))
+    root = fill(tmp_path / "photos", {"a": 12, "b": 12})
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+
+    def of_table(*splits: str) -> Inspection:
+        """The first two images are a group."""
+        rows = [
+            f"{name},{name[0]},{split},{'g' * (number < 2)}"
+            for number, (name, split) in enumerate(zip(names, splits, strict=True))
+        ]
+        return look(put(root / "t.csv", "\n".join(("file_name,label,split,group", *rows)).encode()))
+
+    said = "Images come in 1 group (2 images) or alone (22): each group stays in one split, "
+    made = of_table(*[""] * 24)
+    assert f"{said}and intervals are over these 23." in inspection_tables.notes(made)
+    broken = of_table("test", *["train"] * 23)
+    assert broken.problems[0].startswith("a group is in two splits: g in test and train; ")
+    assert not any("group" in note for note in inspection_tables.notes(broken))
 
 
 def test_every_problem_of_classes_is_told_and_the_table_shows_where_images_are(tmp_path):

@@ -20,8 +20,9 @@ from support.pictures import encoded, fill, noise, put
 from effbench.config.geometry import Geometry
 from effbench.data import pixel_cache
 from effbench.data.fitting import fitted
-from effbench.data.pixel_cache import HASHES, PIXELS, ImageFile
+from effbench.data.pixel_cache import ImageFile
 from effbench.data.pixel_rows import PixelRows
+from effbench.data.pixel_set import FILES, HASHES, PIXELS
 from effbench.errors import DataError, DiskError
 from effbench.progress import Step, silent
 
@@ -173,7 +174,8 @@ def test_an_image_that_has_changed_is_named(images, tmp_path):
     with pytest.raises(DataError) as caught:
         rows(images, tmp_path / "cache")
     assert f"{images[3].path} (it has changed meanwhile); run it again" in str(caught.value)
-    assert from_the_cache(files(tmp_path / "photos"), tmp_path / "cache") == 0
+    # Those that were decoded before it are as they were.
+    assert from_the_cache(files(tmp_path / "photos"), tmp_path / "cache") < 20
 
 
 def test_an_image_that_is_gone_is_named(images, tmp_path):
@@ -244,6 +246,54 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+# --- other sets -----------------------------------------------------------------------------------
+
+
+def test_only_what_is_new_is_decoded(images, tmp_path):
+    """Of a changed, an added, a removed, a renamed and a copied file, and of another order."""
+    root, cache = tmp_path / "photos", tmp_path / "cache"
+    rows(images[:12], cache)
+    rows(images[12:], cache)
+    put(images[3].path, noise(99))
+    put(root / "b" / "new.png", noise(98))
+    images[5].path.unlink()
+    images[7].path.rename(root / "b" / "renamed.png")
+    put(root / "b" / "copy.png", images[9].path.read_bytes())
+    now = files(root)[::-1]
+    assert len(now) == 21
+    assert from_the_cache(now, cache) == 19
+    assert rows(now, cache).sha256 == rows(now, tmp_path / "fresh").sha256
+    assert from_the_cache(now, cache) == 21
+
+
+@pytest.mark.parametrize("name", [PIXELS, HASHES, FILES])
+def test_a_damaged_row_of_another_set_is_none(name, images, tmp_path):
+    rows(images, tmp_path / "cache")
+    path = the_set(tmp_path / "cache") / name
+    content = bytearray(path.read_bytes())
+    content[5 * len(content) // 20] ^= 1
+    path.write_bytes(content)
+    assert from_the_cache(images[:10], tmp_path / "cache") == (0 if name == FILES else 9)
+
+
+@pytest.mark.parametrize("name", [PIXELS, FILES, "about.json"])
+def test_a_set_that_lacks_a_file_is_none(name, images, tmp_path):
+    rows(images, tmp_path / "cache")
+    (the_set(tmp_path / "cache") / name).unlink()
+    assert from_the_cache(images[:10], tmp_path / "cache") == 0
+
+
+def test_pixels_of_another_size_shape_or_decoder_are_others(images, tmp_path):
+    cache = tmp_path / "cache"
+    rows(images, cache, size=SIZE + 1)
+    rows(images, cache, geometry=Geometry("squash", "bicubic"))
+    rows(images, cache, geometry=Geometry("crop"))
+    assert from_the_cache(images[:10], cache) == 0
+    about = next(path for path in cache.glob("*/about.json") if path.parent.name.startswith("10-"))
+    about.write_text(about.read_text().replace("Pillow", "another"))
+    assert from_the_cache(images[:9], cache) == 0
 
 
 # --- room -----------------------------------------------------------------------------------------

@@ -167,13 +167,15 @@ def test_small_classes_are_divided_to_the_image(count, each):
 
 def test_few_images_in_all():
     assert refused(images({"a": 3, "b": 2})).startswith(
-        "too few images to make splits: 2 of b, 5 in 5 groups; 10 images of a class "
+        "too few images to make splits: 2 of b, 5 images; 10 images of a class "
     )
 
 
 def test_few_groups():
     rows = [ListedImage(f"{n}.jpg", "ab"[n % 2], group=str(n % 3)) for n in range(60)]
-    assert refused(rows).startswith("too few images to make splits: 30 of a, 60 in 3 groups; ")
+    assert refused(rows).startswith(
+        "too few images to make splits: 30 of a, 60 images in 3 groups; "
+    )
 
 
 def test_a_group_in_two_splits_of_the_source():
@@ -207,7 +209,7 @@ def test_all_that_is_refused_is_told_at_once():
 def test_too_few_images_do_not_hide_a_class_in_one_split_only():
     rows = images({"a": 3, "b": 2}, "train") + images({"a": 2, "c": 4}, "test")
     first, *others = map(str, attempted(rows, [row.name for row in rows]).problems)
-    assert first.startswith("too few images to make splits: 2 of b, 5 in 5 groups; ")
+    assert first.startswith("too few images to make splits: 2 of b, 5 images; ")
     assert [problem.partition(";")[0] for problem in others] == [
         "classes without images in train: c (4 images, in test only)",
         "classes without images in test: b (2 images, in train only)",

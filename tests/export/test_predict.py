@@ -176,7 +176,8 @@ def table(text: str) -> list[list[str]]:
 
 def test_a_folder_is_predicted_to_its_depth_in_the_order_of_its_names(run, model, folder):
     done = run("predict", "--csv", model, folder)
-    assert (done.code, done.err) == (0, "")
+    passed_over = f"files that are no images were passed over: 1 ({folder}/a/notes.txt)"
+    assert (done.code, done.err) == (0, f"effbench: {passed_over}\n")
     titles, *rows = table(done.out)
     assert titles[:5] == ["file_name", "class", "probability", "class_2", "probability_2"]
     assert titles[9:] == ["class_5", "probability_5"]
@@ -195,7 +196,7 @@ def test_a_csv_is_written_whole_and_what_is_no_image_is_not_in_it(run, model, fo
     path = tmp_path / "out.csv"
     done = run("predict", model, folder, "--output", path)
     assert (done.code, done.out) == (1, f"{path}: 47 images\n")
-    assert [line.split(": ")[1:3] for line in done.err.splitlines()] == [
+    assert [line.split(": ", 2)[1:] for line in done.err.splitlines()] == [
         [
             f"cannot read {folder}/a/empty.JPG",
             "0 bytes; give the file of an image, such as PNG or JPEG",
@@ -204,6 +205,7 @@ def test_a_csv_is_written_whole_and_what_is_no_image_is_not_in_it(run, model, fo
             f"cannot read {folder}/b/000.png",
             "not a JPEG, PNG, GIF, BMP or WebP; give the file of an image, such as PNG or JPEG",
         ],
+        ["files that are no images were passed over", f"1 ({folder}/a/notes.txt)"],
     ]
     assert len(table(path.read_text("utf-8"))) == 1 + 47
     before = path.read_bytes()

@@ -656,6 +656,18 @@ def test_a_closed_port_is_one_clear_line_and_leaves_nothing(empty):
     assert [path for path in cache.directory().rglob("*") if path.is_file()] == []
 
 
+def test_weights_dir_with_a_file_of_another_name_says_what_lies_there(empty):
+    mine = empty / "mine"
+    mine.mkdir()
+    not_found(f"; {mine} (--weights-dir) has no {RELEASE}; get the file from", directory=mine)
+    (mine / "efficientnetv2-b0-imagenet-notop.h5").write_bytes(GOOD)
+    line = not_found("cannot be reached", directory=mine)
+    assert line.endswith(
+        f"; {mine} (--weights-dir) has no {RELEASE} but efficientnetv2-b0-imagenet-notop.h5; "
+        "--weights FILE takes a file of any name"
+    )
+
+
 @pytest.mark.parametrize("url", ["not-a-url", "gopher://127.0.0.1/w"])
 def test_an_address_that_is_none_is_not_blamed_on_the_file(empty, monkeypatch, url):
     monkeypatch.setenv("EFFBENCH_WEIGHTS_URL", url)

@@ -8,7 +8,7 @@ from support.records import FILE, RANDOM, failure, result, scores, spec
 
 from effbench.config.recipes import RECIPES, Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
-from effbench.records import caveats
+from effbench.records import caveats, describe
 from effbench.records.record import RunFailure, RunResult, Scores
 from effbench.records.store import to_json
 
@@ -154,6 +154,17 @@ def test_a_recipe_that_is_gone_is_still_compared_with_its_own_standard():
 
 def test_more_epochs_than_the_recipe_says_do_not_pass_for_its_result():
     assert caveats.of_spec(spec(recipe=replace(CASE_STUDY, epochs=50)))
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1, "1 epoch of batches"), (25, "25 epochs of bat")])
+def test_epochs_are_counted_in_words(epochs, said):
+    recipe = dict(describe.of_spec(spec(recipe=replace(CASE_STUDY, epochs=epochs))))["recipe"]
+    assert recipe.startswith(f"case-study, {said}")
+
+
+def test_a_run_of_one_epoch_is_limited_to_one_epoch():
+    limited = caveats.of_spec(spec(recipe=replace(CASE_STUDY, epochs=1)))["limited"]
+    assert limited == "1 epoch"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.outcomes import finished
-from support.records import failure, spec
+from support.records import failure, result, spec
 
 from effbench.config import searches
 from effbench.config.recipes import RECIPES, Recipe
@@ -15,7 +15,7 @@ from effbench.records import search_files
 from effbench.records.merge import merge
 from effbench.records.store import Store
 from effbench.records.validate import problems
-from effbench.report import build
+from effbench.report import build, tries
 from effbench.report.comparison import compare
 from effbench.report.render import document, page, terminal
 from effbench.report.rows import Row
@@ -80,6 +80,30 @@ def test_of_equals_the_smallest_is_chosen_and_test_images_have_no_say(store):
     ran(store, 90, 99, recipe=recipe(5e-4))
     (row,) = rows(store)
     assert row.spec.recipe.maximal_learning_rate == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (("sgdw", "rmsprop", "adamw"), ("rmsprop", "sgdw", "adamw")),
+        (("sgdw", "lamb", "adamw"), ("sgdw", "lamb", "adamw")),
+    ],
+)
+def test_of_equal_words_it_is_the_recipes_own_then_the_first_that_ran(names, order):
+    runs = [
+        result(
+            spec=spec(recipe=recipe(5e-4, optimizer=name)),
+            standard=RECIPES["finetune"],
+            provenance=replace(result().provenance, started=f"2025-01-0{day}T03:04:05+00:00"),
+        )
+        for day, name in enumerate(names, 1)
+    ]
+    search = searches.of(runs[0].spec, ["optimizer"])
+    failed = spec(recipe=recipe(5e-4, optimizer="adabelief"))
+    found = tries.of([[run] for run in reversed(runs)], [failed], [search])
+    (joined,) = {id(row): row for row in found.values()}.values()
+    assert [row.values for row in joined.tries] == [(name,) for name in (*order, "adabelief")]
+    assert joined.chosen.values == order[:1]
 
 
 def test_seeds_that_only_the_best_has_do_not_unseat_it(store):

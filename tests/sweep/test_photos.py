@@ -132,6 +132,10 @@ def test_a_run_knows_its_classes_and_where_the_photos_are(folder):
             "--set geometry takes another value: stretch; choose from squash, crop, pad",
         ),
         (
+            {"settings": ("geometry=",)},
+            "--set geometry takes another value: nothing; choose from squash, crop, pad",
+        ),
+        (
             {"settings": ("class_weights=some",)},
             "--set class_weights takes another value: some; choose from none, balanced",
         ),

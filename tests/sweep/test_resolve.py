@@ -278,10 +278,11 @@ def test_a_linear_probe_needs_images_of_each_class(name, index, monkeypatch):
     monkeypatch.setattr(datasets, "load", lambda *_, **__: broken)
     with pytest.raises(DataError) as caught:
         small(recipe="linear-probe")
-    assert str(caught.value) == (
-        f"linear-probe needs a {name} image of each class: none of 7; give a larger --limit, or "
-        "add images"
-    )
+    line = f"linear-probe needs a {name} image of each class: none of 7"
+    assert str(caught.value) == f"{line}; add images"
+    with pytest.raises(UsageError) as caught:
+        small(recipe="linear-probe", limit=50)
+    assert str(caught.value) == f"{line}; give a larger --limit, or add images"
     assert small().specs  # which a head can do without
 
 
@@ -323,7 +324,7 @@ def test_groups_that_are_too_few_to_train_on_in_every_turn_are_refused(monkeypat
     parts = [grouped.take(part) for part in np.array_split(np.arange(len(split.labels)), 3)]
     broken = replace(whole, train=parts[0], validation=parts[1], test=parts[2])
     monkeypatch.setattr(datasets, "load", lambda *_, **__: broken)
-    with pytest.raises(DataError, match=r"every fold needs images of each class: .* none of 3,"):
+    with pytest.raises(UsageError, match=r"every fold needs images of each class: .* none of 3,"):
         small(recipe="linear-probe", kfold=5)
 
 

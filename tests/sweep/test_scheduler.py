@@ -11,11 +11,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from support.records import complete
 from support.sweeps import outcome, start, sweep, until
 
 from effbench.config.recipes import RECIPES
+from effbench.config.sweep_options import DeviceOptions, SweepOptions
+from effbench.models.weights import WeightsSource
 from effbench.records import caveats
 from effbench.records.store import Store
+from effbench.sweep import scheduler
+from effbench.sweep.events import Event
+from effbench.sweep.resolve import Request, Target
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
@@ -131,6 +137,31 @@ def test_killed_at_any_moment_it_goes_on(
     assert done.returncode == 0, done.stderr
     assert outcome(results) == uninterrupted
     nothing_was_done_again()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("auto", ""),
+        ("tensorflow", ""),
+        ("openvino", "by tensorflow, which counts as the same run; --force repeats it by openvino"),
+    ],
+)
+def test_a_finished_run_says_that_another_engine_did_it(
+    asked: str, said: str, tmp_path: Path
+) -> None:
+    """No record says which engine it was before there was a choice: it was TensorFlow."""
+    store = Store(tmp_path)
+    record = complete(store)
+    request = Request(
+        (record.spec,),
+        SweepOptions(device=DeviceOptions(engine=asked)),
+        WeightsSource("auto", None, "auto"),
+        Target("cpu", "", None, "float32", asked, chief=True),
+    )
+    heard: list[Event] = []
+    assert scheduler.run(request, store, heard.append).finished == 1
+    assert [(event.state, event.text) for event in heard] == [("finished", said)]
 
 
 def test_ctrl_c_ends_soon_and_says_so(tmp_path: Path, cache: dict[str, str]) -> None:

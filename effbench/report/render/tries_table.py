@@ -8,7 +8,10 @@ from effbench.report.rows import Row
 from effbench.report.tries import Tries
 from effbench.tables import Column, Table
 
-CAPTION = "Values tried; the best on the validation images, of equals the smallest, is the row"
+CAPTION = (
+    "Values tried; the best on the validation images is the row; of equals the smallest, and of "
+    "words the recipe's own, then the one that ran first"
+)
 
 
 def table(labels: Sequence[str], rows: Sequence[Row]) -> Table | None:
