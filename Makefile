@@ -44,6 +44,16 @@ test: $(SETUP) $(PLAN)  ## the tests
 test-slow: $(SETUP) $(PLAN)  ## the tests on real data, and B0's training step compiled for a TPU
 	$(PYTHON) -m pytest -q -m slow --timeout 0 $(ARGS)
 
+.PHONY: test-slurm
+test-slurm: $(SETUP)  ## a sweep on the SLURM of this machine: one job requeued, one cancelled; minutes
+	@command -v sinfo >/dev/null || { echo 'no SLURM here: sinfo is not on the path' >&2; exit 1; }
+	$(PYTHON) -m pip install --quiet 'submitit>=1.5.4'
+	$(PYTHON) -m pytest -q -m slurm --timeout 0 $(ARGS)
+
+.PHONY: test-kill
+test-kill: $(SETUP)  ## kill workers at random for five minutes: no run lost, none twice
+	$(PYTHON) tests/support/kill_workers.py $(or $(ARGS),5 8)
+
 .PHONY: lint
 lint: $(SETUP)  ## formatting, lint rules and types
 	.venv/bin/ruff format --check

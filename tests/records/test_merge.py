@@ -21,6 +21,7 @@ from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import LOG, Store
 from effbench.records.validate import problems
 from effbench.sweep import scheduler
+from effbench.sweep.attempt import Attempt
 
 
 @pytest.fixture
@@ -225,13 +226,13 @@ def test_a_run_that_a_sweep_is_at_is_left_alone(recipe, stores, monkeypatch):
     specs = (replace(record.spec, seed=0), record.spec)
     refused = []
 
-    def attempt(_: object, __: object, at: tuple[RunSpec, ...], ___: object) -> None:
+    def attempt(_: object, at: tuple[RunSpec, ...]) -> None:
         if record.spec in at:
             with pytest.raises(EffbenchError, match=f"at this run: {record.spec.key}; merge"):
                 joined(target, one)
             refused.append(at)
 
-    monkeypatch.setattr(scheduler, "_attempt", attempt)
+    monkeypatch.setattr(Attempt, "run", attempt)
     request = SimpleNamespace(
         specs=specs, searches=(), target=SimpleNamespace(chief=True), options=SweepOptions()
     )
