@@ -50,6 +50,11 @@ test-slurm: $(SETUP)  ## a sweep on the SLURM of this machine: one job requeued,
 	$(PYTHON) -m pip install --quiet 'submitit>=1.5.4'
 	$(PYTHON) -m pytest -q -m slurm --timeout 0 $(ARGS)
 
+.PHONY: test-ray
+test-ray: $(SETUP)  ## a sweep on three Ray nodes of this machine; a node and the driver are killed; minutes
+	$(PYTHON) -m pip install --quiet 'ray==2.60.0'
+	$(PYTHON) -m pytest -q -m ray --timeout 0 $(ARGS)
+
 .PHONY: test-kill
 test-kill: $(SETUP)  ## kill workers at random for five minutes: no run lost, none twice
 	$(PYTHON) tests/support/kill_workers.py $(or $(ARGS),5 8)

@@ -161,6 +161,12 @@ ParallelOption = Annotated[
         "auto for as many as are best.",
     ),
 ]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Of the Ray cluster. Default: one of this machine alone."
+    ),
+]
 SlurmOption = Annotated[
     str | None,
     typer.Option(

@@ -22,6 +22,7 @@ from effbench.cli.options import (
     ParallelOption,
     Precision,
     QuietOption,
+    RayAddressOption,
     RecipesOption,
     ReplicasOption,
     Rescale,
@@ -172,6 +173,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
     launcher: LauncherOption = "local",
     parallel: ParallelOption = None,
+    ray_address: RayAddressOption = None,
     slurm: SlurmOption = None,
     wait: WaitOption = False,
     quiet: QuietOption = False,
@@ -184,7 +186,7 @@ def sweep(
     from effbench.sweep.launchers.launcher import Launch
     from effbench.sweep.resolve import resolve
 
-    launch = LaunchOptions(launcher, parallel, wait, slurm)
+    launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
     row = table.chosen(launch)
 
     options = SweepOptions(

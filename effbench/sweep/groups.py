@@ -6,7 +6,7 @@ first. The longest come first, so that none of them is begun when the others are
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -97,18 +97,19 @@ def ordered(groups: Iterable[Group]) -> list[Group]:
 
 
 def choices(
-    groups: Sequence[Group], mine: Collection[str], busy: Collection[str]
+    groups: Sequence[Group], mine: Collection[str], busy: Mapping[str, str]
 ) -> Iterator[Group]:
     """The groups that a worker may take now, the best first.
 
     Args:
         groups: those that are open, ordered.
         mine: features that this worker's cache has.
-        busy: features that others compute now into the same cache.
+        busy: features that others compute now into the same cache, and the names of their groups:
+            these stay among the choices, as their owners may be dead.
     """
     for group in groups:
         if group.features in mine:
             yield group
     for group in groups:
-        if group.features not in mine and group.features not in busy:
+        if group.features not in mine and busy.get(group.features, group.name) == group.name:
             yield group

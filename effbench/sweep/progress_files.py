@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from effbench import cache, leases
-from effbench.files import write_atomically
+from effbench.files import writing
 from effbench.progress import Step
 from effbench.records.store import Store
 from effbench.sweep.groups import Group
@@ -100,7 +100,7 @@ def noted(store: Store, group: Group, needs: int = 0) -> Iterator[Callable[[Step
         needs=needs,
         step=Step("start"),
     )
-    write_atomically(path, _RUNNING.dump_json(running))
+    _write(path, running)
     due = time.monotonic() + EVERY_SECONDS
 
     def note(step: Step) -> None:
@@ -109,7 +109,7 @@ def noted(store: Store, group: Group, needs: int = 0) -> Iterator[Callable[[Step
             return
         due = time.monotonic() + EVERY_SECONDS
         running = replace(running, written=time.time(), step=step)
-        write_atomically(path, _RUNNING.dump_json(running))
+        _write(path, running)
 
     try:
         yield note
@@ -133,6 +133,15 @@ def read(store: Store) -> list[Seen]:
 def alive(seen: Seen) -> bool:
     """Whether the owner was heard of while its lease holds."""
     return seen.silent <= leases.seconds()
+
+
+def _write(path: Path, running: Running) -> None:
+    """Writes it whole, but not durably: after a power cut nobody works on it anyway."""
+    part = path.with_suffix(".part")
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(_RUNNING.dump_json(running))
+        part.replace(path)
 
 
 def _home(store: Store) -> Path:

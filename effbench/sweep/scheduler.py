@@ -182,7 +182,8 @@ def _one(
     here = cache.identity()
     for queue in known:
         seen = [seen.running for seen in progress_files.read(store)]
-        busy = {one.features for one in seen if one.computes_features and one.cache == here}
+        computing = (one for one in seen if one.computes_features and one.cache == here)
+        busy = {one.features: one.group for one in computing}
         for group in groups.choices(queue.open(), mine, busy):
             needs = memory.needed(group) if how.work is None else 0
             if memory.ready(needs, seen) and settle(

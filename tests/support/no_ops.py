@@ -30,6 +30,12 @@ from effbench.training.job import Job, Message, Problem
 SECONDS = "NO_OP_SECONDS"
 
 
+def path() -> str:
+    """What PYTHONPATH must be for a process and its children to have such workers."""
+    here = str(Path(__file__).with_name("at_no_op"))
+    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+
+
 def request(**changes: object) -> Request:
     """A sweep of heads on random weights: a group for each variant."""
     plain = {"variants": "B0", "weights": "none", "data": "digits", "device": "cpu"}
@@ -42,14 +48,14 @@ def work(
     log: Path,
     settle: Callable[[Message], None],
     waiting: Callable[[str], None],
-    lost: Callable[[], bool],
+    lost: Callable[[], bool] = lambda: False,
 ) -> Problem | None:
     """What `worker_process.work` does, with `run_job`'s care for who may write."""
     store = Store(job.results)
     for spec in job.specs:
         settle(Message(Step("train", 1, 2, "epochs")))
         time.sleep(float(os.environ.get(SECONDS, "0")))
-        if job.claim is None or not job.claim.holds():
+        if job.claim is not None and not job.claim.holds():
             return Problem(FailureKind.INTERRUPTED, "another worker has taken it over")
         saved = store.save_predictions(spec.key, {"validation_rank": np.zeros(1, np.uint8)})
         made = replace(result().provenance, device_name=f"process {os.getpid()}")

@@ -149,10 +149,20 @@ def test_features_that_others_compute_are_waited_for_or_another_group_is_taken()
     request = no_ops.request(variants="B0,B1", recipe="case-study,linear-probe")
     ordered = groups.ordered(groups.of(request.specs))
     large, small = ordered[0].features, ordered[2].features
-    assert list(groups.choices(ordered, (), {large})) == ordered[2:]
-    assert list(groups.choices(ordered, (), {large, small})) == []
-    assert list(groups.choices(ordered, {small}, {large})) == ordered[2:]
-    assert list(groups.choices(ordered, {small}, ())) == ordered[2:] + ordered[:2]
+    first, second = ordered[0].name, ordered[2].name
+    assert list(groups.choices(ordered, (), {large: first})) == [ordered[0], *ordered[2:]]
+    both = {large: first, small: second}
+    assert list(groups.choices(ordered, (), both)) == [ordered[0], ordered[2]]
+    assert list(groups.choices(ordered, {small}, {large: "another"})) == ordered[2:]
+    assert list(groups.choices(ordered, {small}, {})) == ordered[2:] + ordered[:2]
+
+
+def test_who_dies_while_it_computes_features_is_taken_over(store, monkeypatch):
+    monkeypatch.setenv(leases.SECONDS, "1")
+    queue = queues.write(store, no_ops.request(recipe="case-study,linear-probe"))
+    with progress_files.noted(store, queue.groups[0]):
+        owned_elsewhere(store, queue.groups[0].name)
+        assert scheduler.take(store, silent) == SweepCounts(2, 0, 0, 0)
 
 
 def test_progress_is_there_while_the_lease_is(store):

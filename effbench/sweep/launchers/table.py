@@ -14,6 +14,7 @@ LAUNCHERS: Mapping[str, Launcher] = {
     row.name: row
     for row in (
         Launcher("local", "this machine", "local", ("parallel",), False),
+        Launcher("ray", "a Ray cluster", "ray_cluster", ("ray_address",), True),
         Launcher("slurm", "a SLURM queue", "slurm", ("slurm", "wait"), True),
         Launcher("queue", "machines that run effbench work", "by_hand", (), True),
     )
