@@ -82,6 +82,11 @@ report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 tables: $(SETUP)  ## write the tables and plots of results/ and its README again
 	$(PYTHON) tests/support/result_pages.py
 
+.PHONY: scaling
+scaling: $(SETUP)  ## simulate sweeps on up to 512 workers, and write it into results/README.md
+	$(PYTHON) -m pip install --quiet simpy
+	$(PYTHON) tests/support/scaling.py $(ARGS)
+
 .PHONY: certainty
 certainty: $(SETUP)  ## simulate how often intervals hold the truth, and write it into results/README.md
 	$(PYTHON) tests/support/certainty.py

@@ -111,10 +111,18 @@ def _print(event: Event) -> None:
 
 
 def _state(job: str) -> str:
-    """The state of a job in SLURM's words; "" if it does not say."""
+    """What becomes of a job that is being ended, in SLURM's words; "" if it does not say.
+
+    Until all of its processes are gone it is COMPLETING, and only the number of its starts tells
+    whether it is to run again.
+    """
     shown = _scontrol("show", "job", "--oneliner", job)
-    match = re.search(r"\bJobState=(\w+)", shown)
-    return match[1] if match else ""
+    facts = dict(re.findall(r"\b(JobState|Restarts)=(\w+)", shown))
+    state = facts.get("JobState", "")
+    if state != "COMPLETING":
+        return state
+    again = int(facts.get("Restarts", 0)) > int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    return "PENDING" if again else "CANCELLED"
 
 
 def _scontrol(*arguments: str) -> str:

@@ -114,6 +114,21 @@ def test_a_job_that_is_ended_tells_its_end(state, kind, tmp_path, monkeypatch):
     assert set(scheduler.states(again, store).values()) == {"run"}
 
 
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        ("JobId=9 JobState=COMPLETING Requeue=1 Restarts=3 RunTime=1", "CANCELLED"),
+        ("JobId=9 JobState=COMPLETING Requeue=1 Restarts=4 RunTime=1", "PENDING"),
+        ("JobId=9 JobState=TIMEOUT Restarts=3", "TIMEOUT"),
+        ("slurm_load_jobs error", ""),
+    ],
+)
+def test_only_the_starts_of_a_job_tell_whether_it_runs_again(shown, state, monkeypatch):
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "3")
+    monkeypatch.setattr(slurm_task, "_scontrol", lambda *_: shown)
+    assert slurm_task._state("9") == state
+
+
 # --- on a real one --------------------------------------------------------------------------------
 
 
