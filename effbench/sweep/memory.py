@@ -46,7 +46,7 @@ class Memory:
     def ready(self, needs: int, running: Iterable[Running]) -> bool:
         """Whether so much is free beside what runs here; always, where nothing does."""
         here = socket.gethostname()
-        beside = [one for one in running if one.host == here]
+        beside = [one for one in running if one.host == here and psutil.pid_exists(one.process)]
         if not beside:
             return True
         promised = sum(max(0, one.needs - _held(one)) for one in beside)

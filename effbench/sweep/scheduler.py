@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from effbench import cache
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
-from effbench.errors import Interrupted
+from effbench.errors import Interrupted, UsageError
 from effbench.failures import handling
 from effbench.hardware import machine, tpu
-from effbench.leases import Claim
+from effbench.leases import SECONDS, Claim
 from effbench.records.store import Store
 from effbench.sweep import groups, progress_files, queues
 from effbench.sweep.attempt import Attempt
@@ -245,6 +245,9 @@ def settle(
             queue.settle(group)
     except Timeout:
         return False
+    except LeaseSettingsMismatch as error:
+        rule = f"all machines that share a folder need the same {SECONDS}"
+        raise UsageError(rule, str(error), "set it on all of them, or on none") from error
     return True
 
 

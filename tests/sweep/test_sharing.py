@@ -181,16 +181,28 @@ def test_progress_is_there_while_the_lease_is(store):
 
 def test_workers_see_each_other_and_a_clock_that_is_wrong(store, monkeypatch):
     with presence.announced(store) as alone:
-        assert alone.names == alone.remarks == ()
+        assert alone == presence.Others((), ())
         (mine,) = (store.directory / ".workers").iterdir()
-        mine.with_name("another.7.lease").touch()
-        real = time.time
-        monkeypatch.setattr(presence.time, "time", lambda: real() + 600)
-        assert list(presence._clock(600.0)) == [
-            "the clock of this machine is 10 minutes ahead of that of the shared folder: times of "
-            "its runs will be wrong by as much; set it, e.g. by NTP"
-        ]
-        monkeypatch.undo()
+    mine.with_name("long.gone.6.lease").touch()
+    os.utime(mine.with_name("long.gone.6.lease"), (0, 0))
+    mine.with_name("a.host.7.lease").touch()
+    now = time.time() + 600
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now)
+        with presence.announced(store) as others:
+            assert others.names == ("a.host 7",)
+            assert others.remarks == (
+                "the clock of this machine is 10 minutes ahead of that of the shared folder: times "
+                "of its runs will be wrong by as much; set it, e.g. by NTP",
+            )
+
+
+def test_machines_that_do_not_agree_on_a_leases_time_are_told(store, monkeypatch):
+    queue = queues.write(store, no_ops.request())
+    owned_elsewhere(store, queue.groups[0].name)
+    monkeypatch.setenv(leases.SECONDS, "7")
+    with pytest.raises(leases.UsageError, match=f"need the same {leases.SECONDS}: "):
+        scheduler.settle(queue, Store(store.directory), queue.groups[0], silent, wait=False)
 
 
 def test_status_tells_all_states_and_estimates_from_what_was_measured(store, run, monkeypatch):

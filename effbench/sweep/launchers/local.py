@@ -95,6 +95,8 @@ def _beside_each_other(launch: Launch, queue: Queue, parts: list[Share], heard: 
         if interrupted:
             raise Interrupted
     wrong = next(filter(None, ends.values()), "")
+    if wrong:
+        launch.say(wrong)
     if queue.folder.exists() and queue.open():
         raise RelayedError(wrong or "the workers ended before the runs did; run it again")
 
