@@ -46,6 +46,21 @@ test: $(SETUP) $(PLAN)  ## the tests
 test-slow: $(SETUP) $(PLAN)  ## the tests on real data, and B0's training step compiled for a TPU
 	$(PYTHON) -m pytest -q -m slow --timeout 0 $(ARGS)
 
+.PHONY: test-slurm
+test-slurm: $(SETUP)  ## a sweep on the SLURM of this machine: one job requeued, one cancelled; minutes
+	@command -v sinfo >/dev/null || { echo 'no SLURM here: sinfo is not on the path' >&2; exit 1; }
+	$(PYTHON) -m pip install --quiet 'submitit>=1.5.4'
+	$(PYTHON) -m pytest -q -m slurm --timeout 0 $(ARGS)
+
+.PHONY: test-ray
+test-ray: $(SETUP)  ## a sweep on three Ray nodes of this machine; a node and the driver are killed; minutes
+	$(PYTHON) -m pip install --quiet 'ray==2.60.0'
+	$(PYTHON) -m pytest -q -m ray --timeout 0 $(ARGS)
+
+.PHONY: test-kill
+test-kill: $(SETUP)  ## kill workers at random for five minutes: no run lost, none twice
+	$(PYTHON) tests/support/kill_workers.py $(or $(ARGS),5 8)
+
 .PHONY: lint
 lint: $(SETUP)  ## formatting, lint rules and types
 	.venv/bin/ruff format --check
@@ -68,6 +83,11 @@ report: $(SETUP)  ## print the table of results/, as Markdown or as ARGS says
 .PHONY: tables
 tables: $(SETUP)  ## write the tables and plots of results/ and its README again
 	$(PYTHON) tests/support/result_pages.py
+
+.PHONY: scaling
+scaling: $(SETUP)  ## simulate sweeps on up to 512 workers, and write it into results/README.md
+	$(PYTHON) -m pip install --quiet simpy
+	$(PYTHON) tests/support/scaling.py $(ARGS)
 
 .PHONY: certainty
 certainty: $(SETUP)  ## simulate how often intervals hold the truth, and write it into results/README.md

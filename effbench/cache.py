@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from effbench.files import writing
+from effbench.errors import DiskError
+from effbench.files import write_once, writing
 
 
 def directory() -> Path:
@@ -91,3 +94,13 @@ def _size(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def identity() -> str:
+    """Names this cache, wherever it is seen from; "" for one that cannot be written."""
+    path = directory() / "identity"
+    with contextlib.suppress(DiskError, OSError):  # where nothing is kept, nothing is shared
+        if not path.exists():
+            write_once(path, f"{uuid.uuid4().hex}\n".encode())
+        return path.read_text("utf-8").strip()
+    return ""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BufferedRandom
@@ -30,6 +31,10 @@ _LIMITED = f"raise the limit (ulimit -f), or name a directory on another disk {_
 
 # A file that may not grow: the disk is full, or a limit is reached.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+# What file systems without hard links answer.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
 
 _DISK_HINTS = {
@@ -74,6 +79,31 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_once(path: Path, content: bytes) -> bool:
+    """Writes a file that is whole or absent, unless one is there: of two writers, one does.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        DiskError: it cannot be written; nothing is left behind.
+    """
+    with scratch_file(path.with_name(f".{path.name}.{writer()}.tmp")) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        try:
+            path.hardlink_to(file.name)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            publish(file, path)
+        sync(path.parent)
+    return True
+
+
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BufferedIOBase]:
     """Opens a file for writing that is whole or absent, and durable once the block has ended.
@@ -86,9 +116,14 @@ def open_atomically(path: Path) -> Iterator[BufferedIOBase]:
         with writing(path.parent), path.open("wb") as file:
             yield file
         return
-    with scratch_file(path.with_name(f".{path.name}.{os.getpid()}.tmp")) as file:
+    with scratch_file(path.with_name(f".{path.name}.{writer()}.tmp")) as file:
         yield file
         publish(file, path)
+
+
+def writer() -> str:
+    """Names this process among all machines that share a folder."""
+    return f"{socket.gethostname()}.{os.getpid()}"
 
 
 @contextmanager

@@ -120,6 +120,8 @@ LIGHT = (
     ["reference", "case-study"],
     ["sweep", "--help"],
     ["validate", "RESULTS"],
+    ["status", "--results", "RESULTS"],
+    ["work", "--help"],
     ["show", "B0", "--rerun", "--results", "RESULTS"],
     ["plan", "--help"],
     ["export", "--help"],

@@ -19,8 +19,10 @@ from effbench.cli.records import merge, validate
 from effbench.cli.reference import reference
 from effbench.cli.report import compare, report
 from effbench.cli.show import show
+from effbench.cli.status import status
 from effbench.cli.sweep import sweep
 from effbench.cli.variants import variants
+from effbench.cli.work import work
 
 app = typer.Typer(
     name="effbench",
@@ -41,7 +43,7 @@ def _root(
 
 
 for command in (
-    *(variants, data, sweep, report, compare, reference, show, validate, merge),
+    *(variants, data, sweep, status, work, report, compare, reference, show, validate, merge),
     *(export, predict, plan, fetch, doctor, cache),
 ):
     app.command(cls=Command)(command)

@@ -42,7 +42,7 @@ WIDEST = 1000
 # The indent of a text with a word too long to stand beside what the text starts with.
 _INDENT = 2
 
-_MARKS = {
+MARKS = {
     "saved": ("✓", "green"),
     "failed": ("✗", "red"),
     "finished": ("·", "dim"),
@@ -98,11 +98,11 @@ class Display:
         if event.state == "working" and event.step is not None:
             self.step(name(event.specs, self._searched), event.step)
             return
-        if event.state in _MARKS:
+        if event.state in MARKS:
             self._bars.advance(self._sweep, len(event.specs))
         if event.state == "failed" or not self._quiet:
             text = f": {event.text}" if event.text else ""
-            mark = Text.assemble(_MARKS.get(event.state, (">", "blue")), " ")
+            mark = Text.assemble(MARKS.get(event.state, (">", "blue")), " ")
             run = name(event.specs, self._searched)
             say(f"{run} {event.state}{text}", mark, self._console)
 
@@ -126,7 +126,7 @@ class Display:
         shown = step.lasting or self._verbose or not self._console.is_terminal
         if due and shown and not self._quiet:
             self._printed = now
-            line = f"{label} {_line(step, now - self._began[0], self._began[1])}"
+            line = f"{label} {step_line(step, now - self._began[0], self._began[1])}"
             say(line, "  ", self._console)
 
 
@@ -214,7 +214,7 @@ def name(specs: Sequence[RunSpec], searched: Searched = NOTHING) -> str:
     return f"{network} seed{'s' * (len(specs) > 1)} {seeds}"
 
 
-def _line(step: Step, seconds: float, already: int) -> str:
+def step_line(step: Step, seconds: float, already: int) -> str:
     """A step as words: the progress so far, the rate, and the time left."""
     words = [step.phase]
     if step.total:

@@ -13,6 +13,7 @@ from effbench.config.variants import RELEASES, VARIANTS
 from effbench.data import datasets
 from effbench.engines.table import ENGINES
 from effbench.errors import UsageError
+from effbench.sweep.launchers.table import LAUNCHERS
 
 
 class Precision(StrEnum):
@@ -144,6 +145,37 @@ EngineOption = Annotated[
         metavar="NAME",
         help=f"What runs the network: auto, {', '.join(ENGINES)}; see effbench doctor.",
     ),
+]
+LauncherOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=f"Where: {', '.join(f'{row.name} ({row.about})' for row in LAUNCHERS.values())}.",
+    ),
+]
+ParallelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Runs at a time on this machine, each with a GPU, a chip or its part of the cores; "
+        "auto for as many as are best.",
+    ),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Of the Ray cluster. Default: one of this machine alone."
+    ),
+]
+SlurmOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="What sbatch is asked for, e.g. partition=gpu,time=4:00:00,gres=gpu:1.",
+    ),
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Stay until all is done, where others do the work.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]

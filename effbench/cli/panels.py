@@ -13,6 +13,7 @@ PANELS = {
     "Recipe": ("recipe", "epochs", "batch_size", "start_step", "settings"),
     "Device": ("cpu", "gpu", "tpu", "tpu_name", "replicas", "engine", "precision", "micro_batch"),
     "Where records go": ("results", "checkpoint_minutes", "tensorboard"),
+    "Many machines": ("launcher", "parallel", "ray_address", "slurm", "wait"),
     "How it runs": (
         *("feature_cache", "cache_gb", "oom_retry", "retry_failed", "force"),
         *("dry_run", "quiet", "verbose", "help"),

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import Display, out, tried, warn
+from effbench.cli.console import Display, out, say, tried, warn
 from effbench.cli.interruption import interrupted
+from effbench.cli.many_display import ManyDisplay
 from effbench.cli.options import (
     CpuOption,
     DataDirOption,
@@ -17,18 +18,23 @@ from effbench.cli.options import (
     EngineOption,
     GpuOption,
     ImageSizeOption,
+    LauncherOption,
+    ParallelOption,
     Precision,
     QuietOption,
+    RayAddressOption,
     RecipesOption,
     ReplicasOption,
     Rescale,
     RescaleOption,
     ResultsOption,
     SearchedSettingsOption,
+    SlurmOption,
     TpuNameOption,
     TpuOption,
     VariantsOption,
     VerboseOption,
+    WaitOption,
     WeightsDirOption,
     WeightsOption,
     only,
@@ -37,6 +43,7 @@ from effbench.config.sweep_options import (
     DeviceOptions,
     ExecutionOptions,
     ImageOptions,
+    LaunchOptions,
     NetworkOptions,
     SweepOptions,
     TrainingOptions,
@@ -164,13 +171,23 @@ def sweep(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    launcher: LauncherOption = "local",
+    parallel: ParallelOption = None,
+    ray_address: RayAddressOption = None,
+    slurm: SlurmOption = None,
+    wait: WaitOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Train every variant and keep a record of each run; what is finished is not repeated."""
     from effbench.records.store import Store
     from effbench.sweep import scheduler
+    from effbench.sweep.launchers import table
+    from effbench.sweep.launchers.launcher import Launch
     from effbench.sweep.resolve import resolve
+
+    launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
+    row = table.chosen(launch)
 
     options = SweepOptions(
         NetworkOptions(
@@ -203,6 +220,8 @@ def sweep(
             engine=engine,
             precision=precision,
             micro_batch=micro_batch,
+            one_each=row.elsewhere or parallel is not None,
+            elsewhere=row.elsewhere,
         ),
         ExecutionOptions(
             feature_cache=feature_cache,
@@ -226,11 +245,14 @@ def sweep(
             values = tried(spec, request.searched)
             print("\t".join([states[spec.key], spec.key, *([values] if values else [])]))
         return
-    display = Display(
-        out, len(request.specs), quiet=quiet, verbose=verbose, searched=request.searched
+    kind: type[Display | ManyDisplay] = (
+        Display if parallel is None and row.name == "local" else ManyDisplay
     )
-    with display:
-        outcome = scheduler.run(request, store, display)
+    runs = len(request.specs)
+    with kind(out, runs, quiet=quiet, verbose=verbose, searched=request.searched) as listen:
+        outcome = row.starter.start(Launch(request, store, launch, listen, say))
+    if outcome is None:
+        return
     if not quiet:
         target = request.target
         side_by_side = len({spec.recipe.name for spec in request.specs}) > 1

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 from effbench.config.recipes import Recipe
 
@@ -72,12 +73,12 @@ class RunSpec:
     folds: int = 0
     per_class: int | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Readable name and short hash of every field; also the name of the record's folder."""
         return f"{self._name}-s{self.seed}-{_hash(self)}"
 
-    @property
+    @cached_property
     def group(self) -> str:
         """The key without the seed: runs of one group differ by their seed only."""
         return f"{self._name}-{_hash(replace(self, seed=0))}"

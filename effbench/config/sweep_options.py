@@ -79,6 +79,8 @@ class DeviceOptions:
         engine: a key of `engines.table.ENGINES`, or "auto".
         precision: "auto", or a row of `PRECISIONS`.
         micro_batch: images that go through the network at once, of all replicas.
+        one_each: each run has one GPU or chip for itself.
+        elsewhere: the runs may be on other machines, so that this one need not have the device.
     """
 
     device: str = "auto"
@@ -87,6 +89,8 @@ class DeviceOptions:
     engine: str = "auto"
     precision: str = "auto"
     micro_batch: int | None = None
+    one_each: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,3 +125,22 @@ class SweepOptions:
     training: TrainingOptions = TrainingOptions()
     device: DeviceOptions = DeviceOptions()
     execution: ExecutionOptions = ExecutionOptions()
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """Where the runs of a sweep are carried out; not what they are.
+
+    Attributes:
+        launcher: a row of `launchers.table.LAUNCHERS`.
+        parallel: how many at a time: a number, "auto" for what is best here, or None.
+        wait: stay until all is done, where others do the work.
+        slurm: what `sbatch` is asked for, e.g. "partition=gpu,time=4:00:00,gres=gpu:1".
+        ray_address: of a Ray cluster; None for one of this machine alone.
+    """
+
+    launcher: str = "local"
+    parallel: str | None = None
+    wait: bool = False
+    slurm: str | None = None
+    ray_address: str | None = None

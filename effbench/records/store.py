@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,8 +15,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import SoftFileLease
 
+from effbench import leases
 from effbench.errors import DataError, EffbenchError, UsageError
 from effbench.files import (
     open_atomically,
@@ -25,6 +25,8 @@ from effbench.files import (
     scratch_file,
     sha256,
     write_atomically,
+    write_once,
+    writer,
     writing,
 )
 from effbench.records.prediction_arrays import Predictions
@@ -79,6 +81,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         """Reads and writes nothing yet."""
         self.directory = directory
+        self._leases: dict[str, SoftFileLease] = {}
 
     def prepare(self) -> None:
         """Makes sure that records can be kept here.
@@ -86,15 +89,25 @@ class Store:
         Raises:
             DiskError: they cannot.
         """
-        probe = self.directory / ".locks" / f"probe-{os.getpid()}"
+        probe = self.directory / ".locks" / f"probe-{writer()}"
         write_atomically(probe, b"")
         probe.unlink(missing_ok=True)
 
-    def lock(self, name: str) -> FileLock:
-        """A lock that ends with the process that holds it, `kill -9` included."""
+    def lock(self, name: str) -> SoftFileLease:
+        """A lease that ends with the process that holds it, `kill -9` included.
+
+        Of a process on another machine it ends once it was seen, by the very lease that is
+        returned here, to be silent for its time.
+        """
         with writing(self.directory):
             (self.directory / ".locks").mkdir(parents=True, exist_ok=True)
-        return FileLock(self.directory / ".locks" / f"{name}.lock")
+        if name not in self._leases:
+            self._leases[name] = leases.lease(self.lease(name))
+        return self._leases[name]
+
+    def lease(self, name: str) -> Path:
+        """The file of that lease, which is there while somebody holds it."""
+        return self.directory / ".locks" / f"{name}.lease"
 
     def folder(self, key: str) -> Path:
         """Where the files of one run lie."""
@@ -247,7 +260,7 @@ class Store:
             DiskError: it cannot be written.
         """
         folder = self.folder(key)
-        with scratch_file(folder / f".predictions.{os.getpid()}.tmp") as file:
+        with scratch_file(folder / f".predictions.{writer()}.tmp") as file:
             np.savez_compressed(file, **arrays)
             digest = sha256(file)
             publish(file, folder / predictions_name(digest))
@@ -308,23 +321,38 @@ class Store:
         """Where the selected weights of a run lie."""
         return self.directory / "models" / f"{key}.npz"
 
-    def save(self, record: Record) -> None:
+    def save(self, record: Record, *, first: bool = False) -> bool:
         """Writes a record; a result replaces an earlier failure, never the reverse.
+
+        Args:
+            record: what to write.
+            first: whether a result that is there already, and can be read, stays: of two owners of
+                a lease that was taken over, one writes.
+
+        Returns:
+            Whether it was written.
 
         Raises:
             DiskError: it cannot be written.
         """
         folder = self.folder(record.spec.key)
         if isinstance(record, RunFailure):
-            if not self.finished(record.spec.key):
-                write_atomically(self.path(record), to_json(record))
-            return
-        write_atomically(self.path(record), to_json(record))
+            if self.finished(record.spec.key):
+                return False
+            write_atomically(self.path(record), to_json(record))
+            return True
+        if first and not write_once(self.path(record), to_json(record)):
+            if self.finished(record.spec.key):
+                return False
+            first = False
+        if not first:
+            write_atomically(self.path(record), to_json(record))
         stale = {FAILURE, LOG}
         for path in folder.iterdir():
             other = path.suffix == ".npz" and path.name != record.predictions.file
             if path.name in stale or other:
                 path.unlink(missing_ok=True)
+        return True
 
     def beside(self, record: Record) -> tuple[Path, ...]:
         """Where the other files of a run lie, in the order in which a worker writes them."""

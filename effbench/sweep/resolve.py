@@ -17,7 +17,7 @@ from effbench.data import datasets, few_shot
 from effbench.engines import table as engine_table
 from effbench.engines import xla_devices
 from effbench.errors import UsageError
-from effbench.hardware import hosts, machine, self_check, tpu
+from effbench.hardware import hosts, machine, self_check, shares, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
 from effbench.sweep import fit_for_data, table_rows
@@ -154,12 +154,15 @@ def _target(options: DeviceOptions) -> Target:
         if given is not None and options.device != kind:
             raise UsageError(f"{flag} goes with --{kind}", f"{flag} {given}", f"add --{kind}")
     tpu_name = tpu.named(options.tpu_name)
-    device = machine.device(options.device, tpu_name)
+    if options.elsewhere:
+        device = _elsewhere(options.device)
+    else:
+        device = machine.device(options.device, tpu_name)
     engine = _engine(options, device)
     return Target(
         device=device,
         tpu_name=tpu_name or tpu.LOCAL,
-        replicas=_replicas(options.replicas, engine, device, tpu_name or tpu.LOCAL),
+        replicas=_replicas(options, engine, device, tpu_name or tpu.LOCAL),
         precision=machine.precision(options.precision, device),
         engine=engine,
         # One process drives all hosts of a pod.
@@ -176,9 +179,10 @@ def _engine(options: DeviceOptions, device: str) -> str:
         UsageError: another one was asked for.
         DeviceError: it cannot run here.
     """
-    elsewhere = hosts.read().hosts > 1 or bool(options.tpu_name)
-    if not elsewhere:
-        chosen = engine_table.choose(options.engine, device, frozen_backbone=True)
+    if not (hosts.read().hosts > 1 or options.tpu_name):
+        # On other machines it is found there, or not.
+        there = engine_table.ENGINES.get(options.engine) if options.elsewhere else None
+        chosen = there or engine_table.choose(options.engine, device, frozen_backbone=True)
         if options.replicas is None or chosen.drives:
             return options.engine
     if options.engine not in (engine_table.AUTO, "tensorflow"):
@@ -190,8 +194,33 @@ def _engine(options: DeviceOptions, device: str) -> str:
     return "tensorflow"
 
 
-def _replicas(given: int | None, engine: str, device: str, tpu_name: str) -> int | None:
-    host_count = hosts.read().hosts
+def _elsewhere(wanted: str) -> str:
+    """The kind of device of machines that are not looked at.
+
+    Raises:
+        UsageError: nobody said it.
+    """
+    if wanted == "auto":
+        raise UsageError(
+            "runs on other machines need to be told their device", "none", "add --gpu or --cpu"
+        )
+    if wanted == "tpu":
+        raise UsageError(
+            "the replicas of a TPU are counted on its own machine",
+            "--tpu on other machines",
+            "start 'effbench sweep --tpu' there, with --results on a shared folder",
+        )
+    return wanted
+
+
+def _replicas(options: DeviceOptions, engine: str, device: str, tpu_name: str) -> int | None:
+    given, host_count = options.replicas, hosts.read().hosts
+    if device == "gpu" and options.one_each:
+        return None
+    if options.elsewhere:
+        return given
+    if device == "tpu" and options.one_each:
+        return shares.chip_replicas()
     if device != "cpu" and engine_table.choose(engine, device, frozen_backbone=True).drives:
         count = xla_devices.count(device)
         return None if device == "gpu" and count == 1 else count

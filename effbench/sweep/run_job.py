@@ -18,10 +18,17 @@ from effbench.data.splits import Dataset
 from effbench.engines import table as engines
 from effbench.engines.engine import Engine
 from effbench.engines.table import AUTO
-from effbench.errors import DataError, DeviceError, NonFiniteError, WeightsError
+from effbench.errors import (
+    DataError,
+    DeviceError,
+    NonFiniteError,
+    PreemptedError,
+    WeightsError,
+)
 from effbench.hardware import devices
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
+from effbench.leases import SECONDS
 from effbench.progress import Step
 from effbench.records.prediction_arrays import of_epoch
 from effbench.records.record import SCHEMA, Images, Provenance, RunResult
@@ -105,6 +112,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     )
     store = Store(job.results)
     for run_spec, result in outcome.runs:
+        _still_ours(job)
         if isinstance(result, NonFiniteError):
             send(Message(key=run_spec.key, problem=Problem(result.kind, str(result))))
             continue
@@ -128,10 +136,25 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
                 resolved(run_spec.recipe.name, run_spec.variant),
                 result.l2_search,
                 result.turns,
-            )
+            ),
+            first=not job.execution.force,
         )
         shutil.rmtree(store.checkpoints(run_spec.key), ignore_errors=True)
         send(Message(key=run_spec.key, saved=True))
+
+
+def _still_ours(job: Job) -> None:
+    """Makes sure that nobody has taken the runs over, as a machine that was silent for long.
+
+    Raises:
+        PreemptedError: somebody has.
+    """
+    if job.claim is not None and not job.claim.holds():
+        raise PreemptedError(
+            "a worker that was silent for too long writes nothing",
+            "another one has taken its runs over",
+            f"raise {SECONDS} if this happens often",
+        )
 
 
 def _connected(job: Job) -> tuple[Device, Engine]:

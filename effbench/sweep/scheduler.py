@@ -1,33 +1,39 @@
-"""The sweep: it skips finished runs and gives the others to workers, which save each at once."""
+"""The sweep: it skips finished runs and gives the others to workers, which save each at once.
+
+Several processes, on any machines that share the results folder, can do so at the same time.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
-from filelock import Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
-from effbench.config.recipes import resolved
+from effbench import cache
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
-from effbench.config.variants import VARIANTS
 from effbench.engines.table import AUTO
-from effbench.errors import RelayedError, WeightsError
-from effbench.failures import FailureKind, handling
-from effbench.files import write_atomically, writing
-from effbench.models import weights
-from effbench.progress import Report, Step
-from effbench.records import search_files
-from effbench.records.record import SCHEMA, RunFailure, RunResult
-from effbench.records.store import LOG, Store
-from effbench.sweep import worker_process
+from effbench.errors import Interrupted, UsageError
+from effbench.failures import handling
+from effbench.hardware import machine, tpu
+from effbench.leases import SECONDS, Claim
+from effbench.records.record import RunResult
+from effbench.records.store import Store
+from effbench.sweep import groups, progress_files, queues
+from effbench.sweep.attempt import Attempt
 from effbench.sweep.events import Event, Listen
+from effbench.sweep.groups import Group
+from effbench.sweep.memory import Memory
+from effbench.sweep.queues import SAME_PATHS, Here, Queue
 from effbench.sweep.resolve import Request
-from effbench.training.job import Job, Message, Problem
+from effbench.sweep.worker_process import Work
+
+# The time between two looks at what others are doing, where there is nothing else to do.
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,25 @@ class SweepCounts:
     failed: int
     finished: int
     failed_before: int
+
+
+class Counting:
+    """Counts what becomes of runs on the way to those who listen."""
+
+    def __init__(self, listen: Listen) -> None:
+        self._listen = listen
+        self._counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
+
+    def __call__(self, event: Event) -> None:
+        """Counts an event, and passes it on."""
+        if event.state in self._counts:
+            self._counts[event.state] += len(event.specs)
+        self._listen(event)
+
+    @property
+    def counts(self) -> SweepCounts:
+        """What it has counted."""
+        return SweepCounts(*self._counts.values())
 
 
 def states(request: Request, store: Store) -> dict[str, str]:
@@ -69,21 +94,193 @@ def _follow(request: Request, store: Store, listen: Listen) -> SweepCounts:
 
 
 def _lead(request: Request, store: Store, listen: Listen) -> SweepCounts:
-    store.prepare()
-    search_files.keep(store, request.searches)
-    groups = [tuple(group) for _, group in groupby(request.specs, key=lambda spec: spec.worker)]
-    counts = dict.fromkeys(("saved", "failed", "finished", "failed before"), 0)
-
-    def heard(event: Event) -> None:
-        if event.state in counts:
-            counts[event.state] += len(event.specs)
-        listen(event)
-
-    busy = [group for group in groups if not _locked(request, store, group, heard, wait=False)]
+    queue = queues.write(store, request)
+    heard = Counting(listen)
+    busy = [
+        group
+        for group in groups.of(request.specs)
+        if not settle(queue, store, group, heard, wait=False)
+    ]
     for group in busy:
-        heard(Event(group, "waiting"))
-        _locked(request, store, group, heard, wait=True)
-    return SweepCounts(*counts.values())
+        heard(Event(group.specs, "waiting"))
+        while not settle(queue, store, group, heard, wait=True):
+            pass
+    queue.close()
+    return heard.counts
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How a worker takes part in sweeps.
+
+    Attributes:
+        here: the paths of this machine.
+        only: the folder of the one sweep to take part in; None for all.
+        most: how many groups to do; None for all that are open.
+        cut_short: called with the sweep and the group if it is interrupted, before others may take
+            the group.
+        work: as in an `Attempt`; if it is not None, runs take no memory and no device of this
+            machine.
+    """
+
+    here: Here = SAME_PATHS
+    only: Path | None = None
+    most: int | None = None
+    cut_short: Callable[[Queue, Group], None] | None = None
+    work: Work | None = None
+
+
+ALL = Taking()
+
+
+def take(store: Store, listen: Listen, how: Taking = ALL) -> SweepCounts:
+    """Does open runs of the sweeps that are written down in a folder, until there are none.
+
+    What others work on is waited for: they may die, and then it is open again.
+
+    Raises:
+        EffbenchError: as `run`.
+    """
+    heard = Counting(listen)
+    known: list[Queue] = []
+    mine: set[str] = set()
+    told: set[str] = set()
+    memory = Memory(store)
+    done = 0
+    while done != how.most and (known := queues.read(store, known, how.here, how.only)):
+        for queue in known if how.work is None else ():
+            wanted = queue.request.options.device
+            machine.device(queue.request.target.device, tpu.named(wanted.tpu_name))
+        taken = _one(known, store, heard, how, memory, mine)
+        if taken is not None:
+            done += 1
+            mine |= {taken} - {""}
+            told.clear()
+            continue
+        for queue in known:
+            queue.close()
+        elsewhere = {seen.running.group for seen in progress_files.read(store)}
+        left = [group for queue in known for group in queue.open()]
+        for group in left:
+            if group.name in elsewhere - told:
+                told.add(group.name)
+                heard(Event(group.specs, "waiting"))
+        if left:
+            time.sleep(LOOK_SECONDS)
+    for queue in known:
+        queue.close()
+    return heard.counts
+
+
+def _one(
+    known: list[Queue],
+    store: Store,
+    listen: Listen,
+    how: Taking,
+    memory: Memory,
+    mine: set[str],
+) -> str | None:
+    """Settles one group; the features that it needed, "" for none; None if there was no group."""
+    here = cache.identity()
+    for queue in known:
+        seen = [seen.running for seen in progress_files.read(store)]
+        computing = (one for one in seen if one.computes_features and one.cache == here)
+        busy = {one.features: one.group for one in computing}
+        for group in groups.choices(queue.open(), mine, busy):
+            needs = memory.needed(group) if how.work is None else 0
+            if memory.ready(needs, seen) and settle(
+                queue, store, group, listen, wait=False, told=True, how=how, needs=needs
+            ):
+                return group.features
+    return None
+
+
+def settle(
+    queue: Queue,
+    store: Store,
+    group: Group,
+    listen: Listen,
+    *,
+    wait: bool,
+    told: bool = False,
+    how: Taking = ALL,
+    needs: int = 0,
+) -> bool:
+    """Runs a group while nobody else does.
+
+    Args:
+        queue: the sweep that it is of.
+        store: of the results folder.
+        group: the runs.
+        listen: told of everything.
+        wait: for whoever works on it now.
+        told: whether whoever has tried the group since the sweep began tells the same listener.
+        how: its `cut_short` and `work` count.
+        needs: bytes of memory that it is expected to take.
+
+    Returns:
+        False if somebody does and we are not to wait, or has taken it over.
+
+    Raises:
+        EffbenchError: as `run`.
+    """
+    execution = queue.request.options.execution
+    lease = store.lock(group.name)
+    try:
+        with lease.acquire(timeout=-1 if wait else 0, poll_interval=LOOK_SECONDS / 5):
+            tried = queue.was_tried(group)
+            if tried and told:
+                return True
+            if wait or tried:  # what others did meanwhile is done, even for --force
+                execution = replace(execution, force=False)
+            todo = []
+            for spec in group.specs:
+                state = _state(execution, store, spec)
+                if state == "run" and not tried:
+                    todo.append(spec)
+                    continue
+                failure = None if state == "finished" else store.failure(spec.key)
+                text = failure.message if failure else _about(queue.request, store, spec)
+                listen(Event((spec,), "failed before" if failure else "finished", text=text))
+            if todo and not _done(queue, store, Group(tuple(todo)), lease, listen, how, needs):
+                return False
+            queue.settle(group)
+    except Timeout:
+        return False
+    except LeaseSettingsMismatch as error:
+        rule = f"all machines that share a folder need the same {SECONDS}"
+        raise UsageError(rule, str(error), "set it on all of them, or on none") from error
+    return True
+
+
+def _done(
+    queue: Queue,
+    store: Store,
+    group: Group,
+    lease: SoftFileLease,
+    listen: Listen,
+    how: Taking,
+    needs: int,
+) -> bool:
+    """Runs a group under its lease; whether nobody has taken it over."""
+    claim = Claim(store.lease(group.name), lease.token or "")
+    with progress_files.noted(store, group, needs) as note:
+
+        def heard(event: Event) -> None:
+            if event.step is not None:
+                note(event.step)
+            listen(event)
+
+        def lost() -> bool:
+            return lease.compromise is not None
+
+        try:
+            Attempt(queue.request, store, claim, lost, heard, how.work).run(group.specs)
+        except Interrupted:
+            if how.cut_short is not None:
+                how.cut_short(queue, group)
+            raise
+    return claim.holds()
 
 
 def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
@@ -99,148 +296,13 @@ def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
     return "failed before"
 
 
-def _locked(
-    request: Request, store: Store, group: tuple[RunSpec, ...], listen: Listen, *, wait: bool
-) -> bool:
-    """Runs a group while no other sweep does; False if one does and we are not to wait."""
-    execution = request.options.execution
-    if wait:  # what the other sweep did meanwhile is done, even for --force
-        execution = replace(execution, force=False)
-    try:
-        with store.lock(group[0].worker).acquire(timeout=-1 if wait else 0):
-            todo = []
-            for spec in group:
-                state = _state(execution, store, spec)
-                if state == "run":
-                    todo.append(spec)
-                    continue
-                listen(Event((spec,), state, text=_about(request, store, spec)))
-            if todo:
-                _attempt(request, store, tuple(todo), listen)
-    except Timeout:
-        return False
-    return True
-
-
 def _about(request: Request, store: Store, spec: RunSpec) -> str:
-    """What there is to know of a run that is left as it is."""
-    failure = store.failure(spec.key)
-    if failure:
-        return failure.message
+    """What there is to know of a run that is finished."""
     record, asked = store.read(spec.key), request.options.device.engine
-    assert isinstance(record, RunResult)
-    engine = record.provenance.engine or "tensorflow"
     doubt = store.doubt(spec.key)
-    if doubt or asked in (AUTO, engine):
+    if doubt or not isinstance(record, RunResult):
         return doubt
+    engine = record.provenance.engine or "tensorflow"
+    if asked in (AUTO, engine):
+        return ""
     return f"by {engine}, which counts as the same run; --force repeats it by {asked}"
-
-
-def _attempt(request: Request, store: Store, specs: tuple[RunSpec, ...], listen: Listen) -> None:
-    """Runs some seeds of a group; a run without a result is kept as a failure."""
-    listen(Event(specs, "started"))
-    log = store.directory / ".logs" / f"{specs[0].worker}.log"
-    with writing(log.parent):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(b"")
-
-    def working(step: Step) -> None:
-        listen(Event(specs, "working", step))
-
-    try:
-        file = _weights_file(request, specs[0], working)
-    except WeightsError as error:
-        _fail(store, specs, Problem(error.kind, str(error)), log, listen)
-        return
-    job = Job(
-        specs=specs,
-        results=store.directory,
-        data_dir=request.data_dir,
-        weights_file=file.path if file else None,
-        weights_sha256=file.sha256 if file else "",
-        device=request.target.device,
-        sent=time.time(),
-        replicas=request.options.device.replicas,
-        tpu_name=request.target.tpu_name,
-        engine=request.target.engine,
-        skip_unreadable=request.options.images.skip_unreadable,
-        execution=request.options.execution,
-    )
-    retry = request.options.execution.oom_retry
-    smaller = store.retried_micro_batch(specs[0].key) if retry else None
-    if smaller is not None:
-        text = f"in micro-batches of {smaller}, as its checkpoint: out of memory before"
-        listen(Event(specs, "started", text=text))
-        job = replace(job, micro_batch=smaller)
-    halved = False
-    left = {spec.key: spec for spec in specs}
-    problem = _work(job, left, store, log, listen)
-    while left and problem is not None and retry and _lacked_memory(problem, halved):
-        half, odd = divmod(job.images_at_once, 2)
-        if odd or not job.specs[0].recipe.way.micro_batches:
-            break
-        text = f"again from the beginning, in micro-batches of {half}: out of memory"
-        listen(Event(specs, "started", text=text))
-        job, halved = replace(job, micro_batch=half, sent=time.time()), True
-        problem = _work(job, left, store, log, listen)
-    if problem is not None and handling(problem.kind).fatal:
-        raise RelayedError(problem.message)
-    if left and problem is not None:
-        _fail(store, tuple(left.values()), problem, log, listen)
-    log.unlink(missing_ok=True)
-
-
-def _lacked_memory(problem: Problem, halved: bool) -> bool:
-    """Whether a worker lacked memory.
-
-    If it did before, TensorFlow may also crash: then half the batch was too much as well.
-    """
-    return problem.kind == FailureKind.OUT_OF_MEMORY or (
-        halved and problem.kind == FailureKind.KILLED
-    )
-
-
-def _work(
-    job: Job, left: dict[str, RunSpec], store: Store, log: Path, listen: Listen
-) -> Problem | None:
-    """Lets a worker do a job, removes settled runs from `left`, and says why it ended early."""
-
-    def settle(message: Message) -> None:
-        if message.step is not None:
-            listen(Event(job.specs, "working", message.step))
-        elif message.key is not None and message.problem is not None:
-            _fail(store, (left.pop(message.key),), message.problem, log, listen)
-        elif message.key is not None:
-            listen(Event((left.pop(message.key),), "saved"))
-
-    def waiting(text: str) -> None:
-        listen(Event(job.specs, "stopping", text=f"{text}; a second Ctrl-C ends it at once"))
-
-    return worker_process.work(job, left, log, settle, waiting)
-
-
-def _weights_file(request: Request, spec: RunSpec, report: Report) -> weights.File | None:
-    if spec.weights.random:
-        return None
-    variant = VARIANTS[spec.variant]
-    folder = request.options.networks.weights_dir
-    return weights.find(request.source, spec.weights, variant, folder, report)
-
-
-def _fail(
-    store: Store, specs: tuple[RunSpec, ...], problem: Problem, log: Path, listen: Listen
-) -> None:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    output = log.read_bytes()
-    for spec in specs:
-        path = store.folder(spec.key) / LOG
-        if output:
-            write_atomically(path, output)
-        standard = resolved(spec.recipe.name, spec.variant)
-        named = LOG if output else ""
-        store.save(RunFailure(SCHEMA, spec, problem.kind, problem.message, named, now, standard))
-        unexpected = handling(problem.kind).unexpected
-        where = f"; its output: {path}" if output and unexpected else ""
-        kept = unexpected and any(store.checkpoints(spec.key).rglob("step-*"))
-        again = "; --retry-failed goes on from its checkpoint" if kept else ""
-        listen(Event((spec,), "failed", text=f"{problem.message}{where}{again}"))

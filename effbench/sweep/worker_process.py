@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -17,8 +18,24 @@ from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
 
 MODULE = "effbench.sweep.worker"
 
+# Lets a worker do a job somewhere; what `work` takes and returns.
+Work = Callable[
+    [
+        Job,
+        Collection[str],
+        Path,
+        Callable[[Message], None],
+        Callable[[str], None],
+        Callable[[], bool],
+    ],
+    Problem | None,
+]
+
 # How long a worker may take to end once it is told to.
 STOP_SECONDS = 3.0
+
+# The time in which all processes of a job are told to end.
+_TURN_SECONDS = 1.0
 
 # Phases in which there is nothing to save yet.
 UNTRAINED = ("", "build")
@@ -30,6 +47,7 @@ def work(
     log: Path,
     settle: Callable[[Message], None],
     waiting: Callable[[str], None],
+    lost: Callable[[], bool] = lambda: False,
 ) -> Problem | None:
     """Lets a worker do a job, and says why it ended early; None if it did not.
 
@@ -39,6 +57,7 @@ def work(
         log: to which the worker's output is appended.
         settle: called with all that the worker says of its progress and its runs.
         waiting: told what an interrupted sweep waits for.
+        lost: whether another machine has taken the runs over, so that nothing may be written.
     """
     kills = machine.oom_kills()
     environment = tpu.for_child(job.tpu_name if job.device == "tpu" else "")
@@ -50,6 +69,9 @@ def work(
             # A line without an end comes from a worker that died while it wrote.
             while (line := worker.hear()).endswith(b"\n"):
                 message = _message(line, left)
+                if lost():
+                    worker.end()
+                    return Problem(FailureKind.INTERRUPTED, "another worker has taken it over")
                 if message is None:
                     worker.end()
                     said = subprocesses.beginning(line)
@@ -121,6 +143,9 @@ def _death(worker: Child, left: Collection[str], oom: bool) -> Problem | None:
         oom: whether the system has ended a process meanwhile, because it was out of memory.
     """
     code = worker.wait()
+    if code == -signal.SIGTERM:
+        # Who ends a whole job tells its processes in any order: our turn may come a moment later.
+        time.sleep(_TURN_SECONDS)
     if code == 0:
         words = "the worker process ended as if all was well, without a result"
         return Problem(FailureKind.CRASH, words) if left else None

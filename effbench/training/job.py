@@ -11,6 +11,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
 from effbench.failures import FailureKind
 from effbench.hardware.tpu import LOCAL
+from effbench.leases import Claim
 from effbench.progress import Step
 
 
@@ -32,6 +33,7 @@ class Job:
         skip_unreadable: leave out photos that cannot be read.
         micro_batch: replaces that of the runs where memory is short; None keeps theirs.
         execution: checkpoints and logs, of a network that trains as a whole; the room for pixels.
+        claim: the lease of these runs: whoever has lost it writes no record. None for none.
     """
 
     specs: tuple[RunSpec, ...]
@@ -47,6 +49,7 @@ class Job:
     skip_unreadable: bool = False
     micro_batch: int | None = None
     execution: ExecutionOptions = field(default_factory=ExecutionOptions)
+    claim: Claim | None = None
 
     @property
     def images_at_once(self) -> int:

@@ -4,7 +4,6 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +14,15 @@ from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import SweepOptions
 from effbench.errors import DataError, EffbenchError, Interrupted, UsageError
 from effbench.files import write_atomically
+from effbench.models.weights import WeightsSource
 from effbench.records import merge as merging
 from effbench.records.merge import MergeCounts, Models, merge
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import LOG, Store
 from effbench.records.validate import problems
 from effbench.sweep import scheduler
+from effbench.sweep.attempt import Attempt
+from effbench.sweep.resolve import Request, Target
 
 
 @pytest.fixture
@@ -225,16 +227,15 @@ def test_a_run_that_a_sweep_is_at_is_left_alone(recipe, stores, monkeypatch):
     specs = (replace(record.spec, seed=0), record.spec)
     refused = []
 
-    def attempt(_: object, __: object, at: tuple[RunSpec, ...], ___: object) -> None:
+    def attempt(_: object, at: tuple[RunSpec, ...]) -> None:
         if record.spec in at:
             with pytest.raises(EffbenchError, match=f"at this run: {record.spec.key}; merge"):
                 joined(target, one)
             refused.append(at)
 
-    monkeypatch.setattr(scheduler, "_attempt", attempt)
-    request = SimpleNamespace(
-        specs=specs, searches=(), target=SimpleNamespace(chief=True), options=SweepOptions()
-    )
+    monkeypatch.setattr(Attempt, "run", attempt)
+    target_device = Target("cpu", "local", None, "float32", "auto", chief=True)
+    request = Request(specs, SweepOptions(), WeightsSource("auto", None, "auto"), target_device)
     scheduler.run(request, target, lambda _: None)
     assert refused == [specs if recipe == "case-study" else specs[1:]]
     assert target.folders() == []

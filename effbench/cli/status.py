@@ -1,0 +1,144 @@
+"""The command that says how far sweeps have come."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from effbench.cli.console import LINE_SECONDS, left_out, name, out, say, show, warn
+from effbench.cli.interruption import interrupted
+from effbench.cli.options import ResultsOption
+from effbench.errors import EffbenchError
+from effbench.tables import Column, Table
+
+if TYPE_CHECKING:
+    from effbench.sweep.status import Status
+
+# The time between two looks on a terminal.
+WATCH_SECONDS = 2.0
+# How many failures are listed.
+LISTED = 10
+
+
+@interrupted("it only looks; the sweep goes on")
+def status(
+    results: ResultsOption = Path("results"),
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again, until all is done.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="Dollars an hour of a worker, for the costs.")
+    ] = None,
+) -> None:
+    """Say what is done, running, waiting and failed, and when it is done."""
+    from effbench.records.store import Store
+    from effbench.sweep import status as statuses
+
+    if not results.is_dir():
+        rule = "no results to look at"
+        raise EffbenchError(rule, str(results), "name a folder with --results")
+    while True:
+        now = statuses.read(Store(results))
+        if as_json:
+            print(json.dumps(statuses.as_json(now, price_per_hour), indent=None if watch else 1))
+        else:
+            if watch and out.is_terminal:
+                out.clear()
+            print_status(now, price_per_hour, brief=watch and not out.is_terminal)
+        if not (watch and now.open):
+            return
+        time.sleep(WATCH_SECONDS if out.is_terminal else LINE_SECONDS)
+
+
+def print_status(now: Status, price: float | None, *, brief: bool) -> None:
+    """Prints what is known; if `brief`, one line."""
+    from effbench.sweep.status import dollars
+
+    runs = sum(len(one.running.keys) for one in now.running)
+    words = [
+        f"{now.done:,} done, {runs:,} running, {len(now.waiting):,} waiting, "
+        f"{len(now.failed):,} failed"
+    ]
+    if now.open and not now.workers:
+        words.append("nobody works on it: 'effbench work' does, or the sweep's own command")
+    elif now.until_done is not None and now.open:
+        plural = "s" if now.workers > 1 else ""
+        words.append(f"about {_time(now.until_done)} left with {now.workers} worker{plural}")
+    if price is not None:
+        costs = dollars(now, price)
+        left = costs["dollars_left"]
+        more = f", ${left:,.2f} more to come" if left and now.open else ""
+        words.append(f"${costs['dollars_spent']:,.2f} spent{more}")
+    say("; ".join(words))
+    if brief:
+        return
+    for problem in now.problems:
+        warn(problem)
+    tables = [table for table in (_running(now), _failed(now)) if table.rows]
+    hidden = []
+    for table in tables:
+        out.print()
+        hidden += show(table)
+    left_out(hidden)
+    if len(now.failed) > LISTED:
+        say(Text(f"and {len(now.failed) - LISTED:,} more that failed", "dim"))
+
+
+def _running(now: Status) -> Table:
+    rows = []
+    for one in now.running:
+        step = one.running.step
+        progress = f"{step.phase} {step.done:,}/{step.total:,} {step.unit}".strip()
+        said = progress if step.total else step.phase
+        if not one.alive:
+            said = f"silent for {_time(one.silent)}: open for others"
+        where = f"{one.running.host} {one.running.share}".strip()
+        began = datetime.fromtimestamp(one.running.since).astimezone()
+        rows.append(
+            (
+                name(one.group.specs) if one.group else one.running.group,
+                where,
+                f"{began:%Y-%m-%d %H:%M}",
+                _time(one.seconds),
+                said,
+            )
+        )
+    columns = (
+        Column("running", words=True),
+        Column("where", words=True),
+        Column("since", rank=1),
+        Column("for"),
+        Column("progress", words=True),
+    )
+    return Table("", columns, tuple(rows))
+
+
+def _failed(now: Status) -> Table:
+    columns = (
+        Column("failed", words=True),
+        Column("why", words=True),
+        Column("what to do", words=True, rank=1),
+    )
+    rows = [
+        (failure.key, f"{failure.kind}: {failure.message}", failure.hint)
+        for failure in now.failed[:LISTED]
+    ]
+    return Table("", columns, tuple(rows))
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,73 @@
+"""Leases: who works on what, among any number of machines that share a folder.
+
+A lock of the operating system goes with its process, but can hang on NFS and be local to a machine
+on other shared file systems. A lease is a file that its owner touches again and again. Once nobody
+has touched it for as long as it holds, another machine takes it over; on the owner's own machine
+that is at once, as the process is seen to be gone. Clocks need not agree: who waits counts the
+seconds by its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import SoftFileLease
+
+from effbench.errors import UsageError
+
+# Says for how many seconds a lease holds, for all machines that share a folder.
+SECONDS = "EFFBENCH_LEASE_SECONDS"
+# A machine may be silent for so long, e.g. while it swaps or its network is away.
+USUAL_SECONDS = 60.0
+# Of the time that a lease holds: a second one is due before a first that was lost costs anything.
+_HEARTBEAT = 1 / 6
+
+
+def seconds() -> float:
+    """For how long a lease holds that nobody touches.
+
+    Raises:
+        UsageError: the environment says what is no such number.
+    """
+    text = os.environ.get(SECONDS) or str(USUAL_SECONDS)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 1):
+        raise UsageError(f"{SECONDS} is a number from 1 on", text, "leave it out for 60")
+    return value
+
+
+def lease(path: Path) -> SoftFileLease:
+    """A lease that is not taken yet.
+
+    Args:
+        path: of its file, in a folder that is there.
+
+    Raises:
+        UsageError: as `seconds`.
+    """
+    duration = seconds()
+    return SoftFileLease(path, lease_duration=duration, heartbeat_interval=duration * _HEARTBEAT)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A lease as another process of its owner sees it.
+
+    Attributes:
+        path: of its file.
+        token: what its owner wrote there.
+    """
+
+    path: Path
+    token: str
+
+    def holds(self) -> bool:
+        """Whether the lease is still its owner's: nobody has taken it over."""
+        owner = SoftFileLease(self.path).owner
+        return owner is not None and owner.token == self.token

@@ -1,0 +1,255 @@
+"""How far sweeps have come, read from the files of their results folder alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+
+from pydantic_core import from_json
+
+from effbench.config.variants import VARIANTS
+from effbench.failures import handling
+from effbench.records.store import FAILURE, RECORD, Store
+from effbench.sweep import groups, progress_files, queues
+from effbench.sweep.groups import Group
+from effbench.sweep.progress_files import Running
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed: the kind of the failure, why, and what to do about it."""
+
+    key: str
+    kind: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class RunningGroup:
+    """Runs that somebody works on.
+
+    Attributes:
+        running: what their owner says.
+        group: the group, where its sweep is written down.
+        seconds: since it was begun.
+        silent: seconds since its owner was last heard of.
+        alive: whether others still leave it to its owner.
+    """
+
+    running: Running
+    group: Group | None
+    seconds: float
+    silent: float
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of all runs of a results folder.
+
+    Attributes:
+        done: how many have a record.
+        running: groups that somebody works on.
+        waiting: keys of runs that nobody has begun.
+        failed: those that no sweep tries again by itself.
+        spent_seconds: that the finished runs took, each process once.
+        left_seconds: work that is left, of one worker; None where nothing like it was measured.
+        problems: files that cannot be read.
+    """
+
+    done: int
+    running: tuple[RunningGroup, ...]
+    waiting: tuple[str, ...]
+    failed: tuple[FailedRun, ...]
+    spent_seconds: float
+    left_seconds: float | None
+    problems: tuple[str, ...]
+
+    @property
+    def workers(self) -> int:
+        """How many are at work."""
+        return sum(one.alive for one in self.running)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is anything left to do."""
+        return bool(self.running or self.waiting)
+
+    @property
+    def until_done(self) -> float | None:
+        """Seconds that the workers there are take for what is left; None if nobody can say."""
+        if self.left_seconds is None or not self.workers:
+            return None
+        return self.left_seconds / self.workers
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A finished run: what it was, how much work, and how long its process took."""
+
+    like: tuple[object, ...]
+    work: float
+    seconds: float
+    process: tuple[object, ...]
+
+
+def read(store: Store) -> Status:
+    """The state of all runs.
+
+    Raises:
+        EffbenchError: a sweep that is written down cannot be read.
+    """
+    done: set[str] = set()
+    measured: list[_Measured] = []
+    failures: dict[str, FailedRun] = {}
+    problems: list[str] = []
+    for folder in store.folders():
+        try:
+            if (folder / RECORD).exists():
+                measured.append(_measured(folder / RECORD))
+                done.add(folder.name)
+            elif (folder / FAILURE).exists():
+                failures[folder.name] = _failed(folder / FAILURE)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{folder}: cannot be read: {type(error).__name__}: {error}")
+    waiting: dict[str, Group] = {}
+    known: dict[str, Group] = {}
+    for queue in queues.read(store):
+        execution = queue.request.options.execution
+        tried = queue.tried()
+        for group in queue.groups:
+            known[group.name] = group
+            if group.name in tried:
+                continue
+            for spec in group.specs:
+                key = spec.key
+                failure = failures.get(key)
+                if key in done and not execution.force:
+                    continue
+                if (
+                    failure is None
+                    or execution.force
+                    or execution.retry_failed
+                    or handling(failure.kind).retried
+                ):
+                    waiting[key] = group
+    seen = progress_files.read(store)
+    running = tuple(
+        RunningGroup(
+            running=one.running,
+            group=known.get(one.running.group),
+            seconds=max(0.0, time.time() - one.running.since),
+            silent=one.silent,
+            alive=progress_files.alive(one),
+        )
+        for one in seen
+    )
+    at_work = {key for one in seen for key in one.running.keys}
+    left = tuple(key for key in waiting if key not in at_work)
+    open_groups = {waiting[key].name: waiting[key] for key in left}
+    processes = {one.process: one.seconds for one in measured}
+    return Status(
+        done=len(done - at_work - waiting.keys()),
+        running=running,
+        waiting=left,
+        failed=tuple(
+            failure
+            for key, failure in failures.items()
+            if key not in at_work and key not in waiting
+        ),
+        spent_seconds=sum(processes.values()),
+        left_seconds=_left(open_groups.values(), running, measured),
+        problems=tuple(problems),
+    )
+
+
+def as_json(status: Status, price: float | None) -> dict[str, object]:
+    """The same as plain data: seconds, keys, counts, and dollars where there is a price an hour."""
+    workers = max(1, status.workers)
+    return {
+        "done": status.done,
+        "running": [
+            {
+                **asdict(one.running),
+                "seconds": round(one.seconds, 1),
+                "silent": round(one.silent, 1),
+                "alive": one.alive,
+            }
+            for one in status.running
+        ],
+        "waiting": list(status.waiting),
+        "failed": [asdict(failure) for failure in status.failed],
+        "workers": status.workers,
+        "spent_seconds": round(status.spent_seconds, 1),
+        "left_seconds": None if status.left_seconds is None else round(status.left_seconds, 1),
+        "seconds_until_done": (
+            None if status.left_seconds is None else round(status.left_seconds / workers, 1)
+        ),
+        **({} if price is None else dollars(status, price)),
+        "problems": list(status.problems),
+    }
+
+
+def dollars(status: Status, price: float) -> dict[str, float | None]:
+    """What the runs have cost, and what is left of them, at a price for an hour of a worker."""
+    left = status.left_seconds
+    return {
+        "dollars_spent": round(status.spent_seconds / 3600 * price, 2),
+        "dollars_left": None if left is None else round(left / 3600 * price, 2),
+    }
+
+
+def _measured(path: Path) -> _Measured:
+    raw = from_json(path.read_bytes())
+    spec, made = raw["spec"], raw["provenance"]
+    recipe = spec["recipe"]
+    seconds = sum(raw["seconds"].values())
+    epochs = 0 if raw["seconds"]["features"] or not raw["history"] else len(raw["history"])
+    variant = VARIANTS[spec["variant"]]
+    return _Measured(
+        like=_like(variant.name, spec["image_size"], recipe["name"], spec["limit"], spec["data"]),
+        work=groups.work(variant.name, spec["image_size"], raw["images"]["train"], epochs),
+        seconds=seconds,
+        process=(made["started"], made["device_name"], seconds, made["peak_memory"]),
+    )
+
+
+def _like(*facts: object) -> tuple[object, ...]:
+    """Runs that share these take about as long."""
+    return facts
+
+
+def _failed(path: Path) -> FailedRun:
+    raw = from_json(path.read_bytes())
+    kind = str(raw["kind"])
+    return FailedRun(path.parent.name, kind, str(raw["message"]), handling(kind).told)
+
+
+def _left(
+    waiting: Iterable[Group], running: Iterable[RunningGroup], measured: Iterable[_Measured]
+) -> float | None:
+    """Seconds of work that is left, by runs that are alike, or else by multiply-adds."""
+    alike: dict[tuple[object, ...], list[float]] = {}
+    rates = []
+    for process in {one.process: one for one in measured}.values():
+        alike.setdefault(process.like, []).append(process.seconds)
+        rates.append(process.seconds / process.work)
+    if not rates:
+        return None
+    means: Mapping[tuple[object, ...], float] = {like: mean(all_) for like, all_ in alike.items()}
+    rate = mean(rates)
+
+    def takes(group: Group) -> float:
+        spec = group.specs[0]
+        like = _like(spec.variant, spec.image_size, spec.recipe.name, spec.limit, spec.data)
+        return means.get(like, group.work * rate)
+
+    left = sum(map(takes, waiting))
+    for one in running:
+        if one.group is not None:
+            left += max(0.0, takes(one.group) - one.seconds)
+    return left
