@@ -28,6 +28,7 @@ PACKAGES = (
     "engines",
     "training",
     "sweep",
+    "imagenet",
     "export",
     "tpu_plan",
     "bench",
@@ -124,6 +125,7 @@ LIGHT = (
     ["plan", "--help"],
     ["export", "--help"],
     ["predict", "--help"],
+    ["imagenet", "--help"],
     ["data", "PHOTOS"],
 )
 
