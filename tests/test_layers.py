@@ -28,6 +28,7 @@ PACKAGES = (
     "engines",
     "training",
     "sweep",
+    "imagenet",
     "export",
     "tpu_plan",
     "bench",
@@ -126,6 +127,7 @@ LIGHT = (
     ["plan", "--help"],
     ["export", "--help"],
     ["predict", "--help"],
+    ["imagenet", "--help"],
     ["data", "PHOTOS"],
 )
 

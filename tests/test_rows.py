@@ -71,7 +71,7 @@ def test_help_and_lists_name_them(home):
     assert asked.returncode == 2
     assert asked.stderr.strip() == (
         "effbench: --set optimizer takes another value: none; "
-        "choose from sgd, adabelief, rmsprop, adamw"
+        "choose from sgd, adabelief, rmsprop, adamw, rmsprop-torch"
     )
 
 

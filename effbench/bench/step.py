@@ -28,7 +28,7 @@ class StepOptions:
     """What to time: every combination of these; lists are comma-separated.
 
     Attributes:
-        variants: names, or "all".
+        variants: names, as `variants.select` takes them.
         image_sizes: pixels.
         batch_sizes: images of a training step.
         precisions: names from `PRECISIONS`.
@@ -158,7 +158,7 @@ def _group(
         sides = []
         for case in (network, *group):
             report(Step(f"{name(case)}: start, compile"))
-            sides.append(stack.enter_context(_side(case)))
+            sides.append(stack.enter_context(side_of(case)))
         for number in range(options.rounds):
             report(Step(f"{name(network)}: turns", number, options.rounds, "rounds"))
             # There and back again, so that no side is always the first.
@@ -232,7 +232,8 @@ class Side:
 
 
 @contextmanager
-def _side(case: Case) -> Iterator[Side]:
+def side_of(case: Case) -> Iterator[Side]:
+    """A process that takes steps of a case, for as long as the block lasts."""
     with subprocesses.start("effbench.bench.step_worker", tpu.for_child("")) as process:
         yield Side(case, process)
 

@@ -21,6 +21,7 @@ class Case:
         batch_size: images of a step.
         precision: "float32" or "mixed_bfloat16".
         recipe: the recipe with this batch size; None for Keras's `fit` with Adam.
+        infers: whether passes of inference are timed, too.
     """
 
     variant: str
@@ -28,6 +29,7 @@ class Case:
     batch_size: int
     precision: str
     recipe: Recipe | None
+    infers: bool = True
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ def _training(case: Case, recipe: Recipe) -> Turn:
     layout, variant, size = device.layout, VARIANTS[case.variant], case.image_size
     pixels, labels = _data(BATCHES * case.batch_size)
     with layout.scope():
-        model, noise = backbone.trainable(variant, case.precision, recipe.survival)
+        model, noise = backbone.trainable(
+            variant, case.precision, recipe.survival, batch_norm=recipe.batch_norm
+        )
         backbone.randomize(model, 0)
         images = inputs.gathered(pixels, layout)
         task = FineTuneTask(
@@ -83,7 +85,7 @@ def _training(case: Case, recipe: Recipe) -> Turn:
     def take(steps: int) -> Reply:
         with layout.scope():
             train = _timed(step, steps)
-            inference = _timed(lambda: trainer.logits(evaluator), steps)
+            inference = _timed(lambda: trainer.logits(evaluator), steps) if case.infers else ()
         return Reply("", train, inference, batch(layout), provenance.peak_memory())
 
     return take

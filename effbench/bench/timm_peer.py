@@ -11,6 +11,10 @@ import torch
 # T is Ross Wightman's own network; the others are ports of the reference's.
 NAMES = {name: f"tf_efficientnetv2_{name.lower()}" for name in ("B0", "B1", "B2", "B3")}
 NAMES |= {name: f"tf_efficientnetv2_{name.lower()}" for name in ("S", "M", "L", "XL")}
+NAMES |= {f"V1-{name}": f"tf_efficientnet_{name.lower()}" for name in ("B0", "B1", "B2", "B3")}
+NAMES |= {
+    f"V1-{name}": f"tf_efficientnet_{name.lower()}" for name in ("B4", "B5", "B6", "B7", "L2")
+}
 NAMES["T"] = "efficientnetv2_rw_t"
 CLASSES = 10
 _MEAN = [0.485 * 255, 0.456 * 255, 0.406 * 255]

@@ -203,6 +203,44 @@ def bench_step(
         raise typer.Exit(1)
 
 
+@bench_app.command("training", cls=Command)
+def bench_training(
+    variants: VariantsOption = "V1-B5,V1-B7,S,M,L",
+    image_size: Annotated[
+        int | None, typer.Option(min=32, help="Pixels. Default: each variant's native size.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of a step.")] = 2,
+    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
+    recipe: Annotated[str, typer.Option(help=f"One of {_NETWORKS}.")] = "finetune",
+    steps: Annotated[int, typer.Option(min=1, help="How many steps count.")] = 3,
+    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
+        "results/bench-training.md"
+    ),
+) -> None:
+    """Time full training steps on the CPU, each network at its own size, beside the paper's table.
+
+    The images are random ones of 32 pixels: no data is read.
+    """
+    from effbench.bench import step_table, training_speed
+    from effbench.report.published import PAPER_TRAINING
+
+    step_table.check(output)
+    options = training_speed.SpeedOptions(
+        variants, image_size, batch_size, precision, recipe, steps
+    )
+    hours = {row.variant: row.train_hours for row in PAPER_TRAINING.rows}
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        speeds = training_speed.run(options, partial(display.step, "bench"))
+    training_speed.save(speeds, options, hours, output)
+    show(training_speed.table(speeds, hours))
+    notes(training_speed.notes(options))
+    problems = [training_speed.name_of(row) for row in speeds if row.problem]
+    for problem in problems:
+        warn(problem)
+    if problems:
+        raise typer.Exit(1)
+
+
 @bench_app.command("programs")
 def bench_programs(
     export: Annotated[

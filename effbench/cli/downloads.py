@@ -18,13 +18,13 @@ from effbench.cli.options import (
     WeightsDirOption,
     WeightsOption,
 )
-from effbench.config.variants import select
+from effbench.config.variants import USUAL, select
 from effbench.errors import UsageError
 
 
 @interrupted("each file is there whole, or not yet; run it again to go on")
 def fetch(
-    variants: VariantsOption = "all",
+    variants: VariantsOption = USUAL,
     weights: WeightsOption = "auto",
     weights_dir: WeightsDirOption = None,
     data: DataOption = "cifar10",

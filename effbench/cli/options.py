@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from effbench.config.recipes import RECIPES
-from effbench.config.variants import RELEASES, VARIANTS
+from effbench.config.variants import EVERYTHING, FAMILIES, RELEASES, VARIANTS
 from effbench.data import datasets
 from effbench.engines.table import ENGINES
 from effbench.errors import UsageError
@@ -57,7 +57,12 @@ class CacheAction(StrEnum):
 
 
 VariantsOption = Annotated[
-    str, typer.Option(metavar="NAMES", help=f"Comma-separated: {', '.join(VARIANTS)}; or all.")
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help=f"Comma-separated: {', '.join(VARIANTS)}; {', '.join(FAMILIES)} or {EVERYTHING} "
+        "for many.",
+    ),
 ]
 WeightsOption = Annotated[
     str,

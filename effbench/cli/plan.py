@@ -20,6 +20,7 @@ from effbench.cli.options import (
     VerboseOption,
     only,
 )
+from effbench.config.variants import USUAL
 from effbench.hardware.tpu_slices import SLICES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def plan(
             help=f"Comma-separated, or again: {', '.join(SLICES)}. Default: all.",
         ),
     ] = None,
-    variants: VariantsOption = "all",
+    variants: VariantsOption = USUAL,
     recipe: RecipesOption = None,
     data: DataOption = "cifar10",
     image_size: ImageSizeOption = None,

@@ -18,10 +18,17 @@ def validate(
     directory: Annotated[Path, typer.Argument(help="Folder of the records.")] = Path("results"),
 ) -> None:
     """Check every record against its files, itself and the others."""
-    from effbench.records.validate import problems
+    from effbench.imagenet import imagenet_records
+    from effbench.records.validate import ValidationResult, problems
 
-    with Display(err, 0, quiet=False, verbose=False) as display:
-        validation = problems(directory, partial(display.step, str(directory)))
+    scored, damaged = imagenet_records.load(directory)
+    validation = ValidationResult(0, ())
+    # A folder without any record is no folder of records.
+    if (directory / "runs").exists() or not (scored or damaged):
+        with Display(err, 0, quiet=False, verbose=False) as display:
+            validation = problems(directory, partial(display.step, str(directory)))
+    for text in damaged:
+        say(text, Text("wrong ", "red"))
     # Remarks are often the same for every record.
     remarks: dict[str, list[Path]] = {}
     for finding in validation.findings:
@@ -32,8 +39,9 @@ def validate(
     for text, paths in remarks.items():
         more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
         say(f"{paths[0]}: {text}{more}", "note  ")
-    say(f"{validation.records:,} records, {validation.errors:,} problems")
-    if validation.errors:
+    errors = validation.errors + len(damaged)
+    say(f"{validation.records + len(scored) + len(damaged):,} records, {errors:,} problems")
+    if errors:
         raise typer.Exit(1)
 
 
@@ -43,10 +51,13 @@ def merge(
     results: ResultsOption = Path("results"),
 ) -> None:
     """Join the records of several folders into one."""
+    from effbench.imagenet import imagenet_records
     from effbench.records.merge import merge
 
     with Display(err, 0, quiet=False, verbose=False) as display:
         outcome, models = merge(sources, results, partial(display.step, "merge"))
+    if scored := imagenet_records.join(sources, results):
+        say(f"{scored:,} new of ImageNet in {results}")
     say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
         f"in {results}"

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import err, out, warn
+from effbench.cli.console import err, out, show, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption, SelectOption, VariantsOption, only
-from effbench.errors import EffbenchError
+from effbench.config.variants import EVERYTHING
+from effbench.errors import EffbenchError, UsageError
 
 # Altair takes longer to import than a text table to print.
 if TYPE_CHECKING:
+    from effbench.report.build import Report
     from effbench.report.charts.drawing import Drawing
 
 
@@ -38,7 +40,7 @@ def report(
             file_okay=False,
         ),
     ] = None,
-    variants: VariantsOption = "all",
+    variants: VariantsOption = EVERYTHING,
     recipe: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="Comma-separated releases, or none; default: all.")
@@ -70,6 +72,13 @@ def report(
     price_per_hour: Annotated[
         float | None, typer.Option(min=0, help="Dollars an hour of the machine, for the costs.")
     ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="case-study or paper: its published figures beside ours, with what differs.",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="The dataset, for the page's thumbnails.", exists=True)
     ] = None,
@@ -94,6 +103,9 @@ def report(
     contents = build.read(store, selection, price_per_hour)
     for problem in contents.problems:
         warn(problem)
+    if beside is not None:
+        _print_beside(beside, contents, style, output)
+        return
     if csv and contents.failures:
         warn(f"not in the table: {len(contents.failures)} runs that failed")
     if csv and contents.unscored:
@@ -126,6 +138,27 @@ def report(
         return
     else:
         text = document.render(contents, style or "markdown", wanted)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(output, text.encode())
+
+
+def _print_beside(name: str, contents: Report, style: str | None, output: Path | None) -> None:
+    """Prints a published table beside all rows."""
+    from effbench import tables
+    from effbench.files import write_atomically
+    from effbench.report import beside
+
+    styles = {"markdown": tables.markdown, "csv": tables.comma_separated, "latex": tables.latex}
+    if style not in (None, *styles):
+        raise UsageError(f"--beside is no {style}", f"--{style}", f"use --{', --'.join(styles)}")
+    rows = [row for section in contents.sections for row in section.rows]
+    table = beside.table(name, beside.beside(name, rows))
+    if style is None and output is None and sys.stdout.isatty():
+        show(table)
+        return
+    text = styles[style or "markdown"](table).rstrip("\n") + "\n"
     if output is None:
         sys.stdout.write(text)
     else:

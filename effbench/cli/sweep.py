@@ -48,12 +48,13 @@ from effbench.config.sweep_options import (
     SweepOptions,
     TrainingOptions,
 )
+from effbench.config.variants import USUAL
 from effbench.engines.table import AUTO
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
 def sweep(
-    variants: VariantsOption = "all",
+    variants: VariantsOption = USUAL,
     weights: WeightsOption = "auto",
     weights_dir: WeightsDirOption = None,
     rescale: RescaleOption = Rescale.auto,

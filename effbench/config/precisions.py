@@ -16,6 +16,7 @@ class NetworkPrecision:
         full_float32: whether products of float32 numbers are as exact as float32 is.
         tolerance: how far features may be from TensorFlow's on a CPU, relative to their norm.
         kinds: of devices that have it.
+        value_bytes: bytes of a value between two layers.
     """
 
     name: str
@@ -23,6 +24,7 @@ class NetworkPrecision:
     full_float32: bool
     tolerance: float
     kinds: tuple[str, ...] = ("cpu", "gpu", "tpu")
+    value_bytes: int = 4
 
 
 PRECISIONS: Mapping[str, NetworkPrecision] = {
@@ -31,7 +33,7 @@ PRECISIONS: Mapping[str, NetworkPrecision] = {
         NetworkPrecision("float32", "float32", True, 1e-4),
         # What NVIDIA cards since Ampere make of float32 where nobody forbids it: 10 bits, not 23.
         NetworkPrecision("tensorfloat32", "float32", False, 1e-2, ("gpu",)),
-        NetworkPrecision("mixed_bfloat16", "mixed_bfloat16", False, 5e-2),
+        NetworkPrecision("mixed_bfloat16", "mixed_bfloat16", False, 5e-2, value_bytes=2),
     )
 }
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from annotated_types import Ge, Interval, Predicate
 from pydantic import TypeAdapter, ValidationError
 
+from effbench.config.batch_norm import BatchNorm
 from effbench.config.geometry import Geometry
 from effbench.config.network_stages import ALL
 from effbench.config.ways_to_train import WAYS, WayToTrain
@@ -72,7 +73,7 @@ class Recipe:
         first_mixup: `mixup` of the first stage.
         rho: of RMSprop: how much of the mean square of the gradients is kept a step.
         momentum: of RMSprop: how much of the last step is added.
-        epsilon: of RMSprop: added to the mean square.
+        epsilon: of RMSprop: added to the mean square, or of PyTorch's to its root.
         beta_1: of AdaBelief and AdamW: how much of the mean of the gradients is kept a step.
         beta_2: of AdaBelief: how much of the mean square of their distance from that mean is kept;
             of AdamW: of their mean square.
@@ -87,6 +88,10 @@ class Recipe:
         filter: how a photo is resized, a name in `geometry.FILTERS`.
         crop_scale: smallest share of an image's area that a random crop keeps, before it is resized
             to the whole; 0 crops nothing.
+        decay_all: where weight decay is added to gradients, whether it is added to those of all
+            variables, biases and BatchNorm's among them; else to those of kernels alone.
+        norm_momentum: of BatchNorm, see `batch_norm.BatchNorm`; None for the network's own.
+        norm_epsilon: likewise.
         class_weights: how much a class counts in the loss, "none" for all
             alike, or "balanced" for all images / (classes x images of the class).
         standardize: of a regression: whether each feature is shifted and scaled to mean 0 and
@@ -146,11 +151,19 @@ class Recipe:
     l2_from: Positive = 1e-6
     l2_to: Positive = 1e5
     l2_values: Annotated[int, Interval(ge=1, le=1000)] = 45
+    decay_all: bool = False
+    norm_momentum: Decay | None = None
+    norm_epsilon: Positive | None = None
 
     @property
     def photo_geometry(self) -> Geometry:
         """How a photo becomes a square."""
         return Geometry(self.geometry, self.filter)
+
+    @property
+    def batch_norm(self) -> BatchNorm:
+        """The numbers of its BatchNorm."""
+        return BatchNorm(self.norm_momentum, self.norm_epsilon)
 
     @property
     def augments(self) -> bool:
@@ -262,6 +275,35 @@ _PROGRESSIVE = replace(
     first_randaugment=5.0,
 )
 
+# MosaicML Composer, models/efficientnetb0: README.md, efficientnets.py and efficientnetb0.yaml.
+_COMPOSER = Recipe(
+    name="composer",
+    preprocessing="torch",
+    epochs=400,
+    batch_size=4096,
+    dropout=0.2,
+    optimizer="rmsprop-torch",
+    weight_decay=1e-5,
+    initial_learning_rate=0.0,
+    maximal_learning_rate=0.08,
+    learning_rate_batch=4096,
+    schedule="cosine",
+    half_cycle_epochs=0,
+    warmup_epochs=16.0,
+    start_step=0,
+    selection="final",
+    trains="network",
+    pretrained=False,
+    epsilon=0.01,
+    label_smoothing=0.1,
+    survival=0.8,
+    flip=True,
+    crop_scale=0.08,
+    decay_all=True,
+    norm_momentum=0.9,  # PyTorch's 0.1
+    norm_epsilon=1e-5,
+)
+
 RECIPES: Mapping[str, Recipe] = {
     row.name: row
     for row in (
@@ -276,6 +318,7 @@ RECIPES: Mapping[str, Recipe] = {
         replace(_CASE_STUDY, name="finetune-adabelief", trains="network"),
         _PROGRESSIVE,
         replace(_PROGRESSIVE, name="scratch", pretrained=False),
+        _COMPOSER,
     )
 }
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from effbench.config.variants import USUAL
+
 
 @dataclass(frozen=True)
 class NetworkOptions:
     """What to train.
 
     Attributes:
-        variants: comma-separated names, or "all".
+        variants: comma-separated names, as `variants.select` takes them.
         weights: a release, "auto", "none", or the path of an .h5 file.
         weights_dir: searched first for releases.
         rescale: "auto", or what the weights of a file expect: "torch" or "tf".
@@ -19,7 +21,7 @@ class NetworkOptions:
         seeds: comma-separated whole numbers and ranges; one run each.
     """
 
-    variants: str = "all"
+    variants: str = USUAL
     weights: str = "auto"
     weights_dir: Path | None = None
     rescale: str = "auto"

@@ -42,7 +42,7 @@ class Picture:
     """A decoded image.
 
     Attributes:
-        image: in mode RGB, turned as EXIF says.
+        image: in mode RGB, turned as EXIF says unless that was not asked for.
         format: one of `FORMATS`, or MPO: a JPEG with another image in it, as cameras write.
     """
 
@@ -50,7 +50,7 @@ class Picture:
     format: str
 
 
-def decode(content: bytes, formats: tuple[str, ...] = FORMATS) -> Picture:
+def decode(content: bytes, formats: tuple[str, ...] = FORMATS, *, upright: bool = True) -> Picture:
     """The first frame of an image as RGB.
 
     16 bits a channel are rounded to 8; CMYK becomes RGB without its colour profile.
@@ -58,6 +58,7 @@ def decode(content: bytes, formats: tuple[str, ...] = FORMATS) -> Picture:
     Args:
         content: the file.
         formats: those of Pillow that may be read.
+        upright: whether EXIF's orientation is applied.
 
     Raises:
         UnreadableImageError: it is empty, cut off, damaged, of no known format, or a decompression
@@ -72,7 +73,8 @@ def decode(content: bytes, formats: tuple[str, ...] = FORMATS) -> Picture:
             with Image.open(io.BytesIO(content), formats=formats) as opened:
                 opened.load()
                 name = opened.format or ""
-                return Picture(_rgb(ImageOps.exif_transpose(opened)), name)
+                turned = ImageOps.exif_transpose(opened) if upright else opened
+                return Picture(_rgb(turned), name)
     except PIL.UnidentifiedImageError as error:
         raise UnreadableImageError(f"not a {READABLE}") from error
     except Image.DecompressionBombError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effbench.config.variants import VARIANTS
+from effbench.config.variants import USUAL, select
 from effbench.data import near_duplicates, photos
 from effbench.data.listing import SPLITS, ListedImage, by_number
 from effbench.data.splitting import Division
@@ -204,7 +204,7 @@ def _sides(images: Sequence[SurveyedImage]) -> tuple[Range, ...]:
 def _upsampled(images: Sequence[SurveyedImage]) -> tuple[Upsampling, ...]:
     shorter = np.array([min(row.look.width, row.look.height) for row in images])
     variants: dict[int, list[str]] = defaultdict(list)
-    for variant in VARIANTS.values():
+    for variant in select(USUAL):
         variants[variant.image_size].append(variant.name)
     return tuple(
         Upsampling(tuple(names), size, int((shorter < size).sum()))

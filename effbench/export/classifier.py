@@ -23,6 +23,7 @@ def build(network: Network) -> keras.Model:
     """
     spec = network.spec
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, "float32")
+    backbone.set_norms(model, spec.recipe.batch_norm)
     # By name: a layer left out could move others.
     kept = {variable.name: variable for variable in network.backbone.weights}
     model.set_weights([kept[variable.name].numpy() for variable in model.weights])

@@ -6,10 +6,12 @@ import contextlib
 import io
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from unittest import mock
 
 import numpy as np
 
+from effbench.config.batch_norm import OWN, BatchNorm
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import Variant
 from effbench.hardware.tensorflow_setup import keras, keras_efficientnet_v2, tf
@@ -37,24 +39,49 @@ def build(variant: Variant, image_size: int, precision: str) -> keras.Model:
     Returns:
         A model from float32 [n, size, size, 3], rescaled, to a feature map.
     """
-    model = _built(variant, image_size, precision)
+    model = _built(variant, image_size, precision, drop_connect_rate=0.0)
+    model.trainable = False
+    return model
+
+
+def classifier(variant: Variant, image_size: int, precision: str, classes: int) -> keras.Model:
+    """A frozen network with its top, with seeded random weights.
+
+    Returns:
+        A model from float32 [n, size, size, 3], rescaled, to logits float32 [n, classes].
+    """
+    model = _built(variant, image_size, precision, drop_connect_rate=0.0, classes=classes)
     model.trainable = False
     return model
 
 
 def _built(
-    variant: Variant, image_size: int | None, precision: str, **arguments: float
+    variant: Variant,
+    image_size: int | None,
+    precision: str,
+    drop_connect_rate: float,
+    classes: int = 0,
 ) -> keras.Model:
     keras.mixed_precision.set_global_policy(PRECISIONS[precision].policy)
     keras.utils.set_random_seed(RANDOM_WEIGHTS_SEED)
     builder = getattr(keras_efficientnet_v2, variant.builder)
     shape = (image_size, image_size, 3)
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints when it loads nothing
-        return builder(input_shape=shape, num_classes=0, pretrained=None, **arguments)
+        return builder(
+            input_shape=shape,
+            num_classes=classes,
+            classifier_activation=None,
+            pretrained=None,
+            drop_connect_rate=drop_connect_rate,  # of V1 the package's default is 0.2
+        )
 
 
 def trainable(
-    variant: Variant, precision: str, survival: float, device: str = "cpu"
+    variant: Variant,
+    precision: str,
+    survival: float,
+    device: str = "cpu",
+    batch_norm: BatchNorm = OWN,
 ) -> tuple[keras.Model, Noise]:
     """A backbone without top whose every layer trains, for images of any size.
 
@@ -63,6 +90,7 @@ def trainable(
         precision: a row of `PRECISIONS`.
         survival: probability that the last block's branch is kept, in stochastic depth.
         device: kind of the device it is to train on.
+        batch_norm: the numbers of its BatchNorm.
 
     Returns:
         A model from float32 [n, size, size, 3], rescaled, to a feature map; and its noise.
@@ -93,7 +121,18 @@ def trainable(
         Conv2D=convolving,
         Dropout=dropping,
     ):
-        return _built(variant, None, precision, drop_connect_rate=1 - survival), noise
+        model = _built(variant, None, precision, drop_connect_rate=1 - survival)
+    set_norms(model, batch_norm)
+    return model, noise
+
+
+def set_norms(model: keras.Model, numbers: BatchNorm) -> None:
+    """Gives each BatchNorm of a network the numbers that are not left to the network."""
+    given = {name: value for name, value in asdict(numbers).items() if value is not None}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            for name, value in given.items():
+                setattr(layer, name, value)
 
 
 def randomize(model: keras.Model, seed: int) -> None:

@@ -21,6 +21,7 @@ class _Config(TypedDict):
     depthes: list[int]
     strides: list[int]
     use_ses: list[int]
+    kernel_sizes: NotRequired[list[int]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def multiply_adds(variant: Variant, image_size: int) -> int:
 def convolutions(variant: Variant, image_size: int) -> Iterator[Convolution]:
     """All convolutions of a backbone in their order, as `keras_efficientnet_v2` builds it.
 
-    The package rounds widths to multiples of 8; those in its table are multiples of 8 already.
+    The package rounds widths to multiples of 8; those in `config` are multiples of 8 already.
     """
     config = cast(_Config, variant.config)
     side, width = ceil(image_size / 2), config["first_conv_filter"]
@@ -82,29 +83,37 @@ def convolutions(variant: Variant, image_size: int) -> Iterator[Convolution]:
         config["depthes"],
         config["strides"],
         config["use_ses"],
+        config.get("kernel_sizes", [3] * len(config["depthes"])),
         strict=True,
     )
-    for expand, outputs, depth, stride, squeeze in stages:
+    for expand, outputs, depth, stride, squeeze, kernel in stages:
         for block in range(depth):
             before, side = side, side if block else ceil(side / stride)
-            yield from _block(before, side, width, expand, outputs, bool(squeeze))
+            if squeeze:
+                yield from _squeezed(before, side, kernel, width, expand, outputs)
+            else:
+                yield from _fused(side, width, expand, outputs)
             width = outputs
     yield Convolution(side, 1, width, config.get("output_conv_filter", 1280))
 
 
-def _block(
-    before: int, side: int, inputs: int, expand: int, outputs: int, squeeze: bool
+def _squeezed(
+    before: int, side: int, kernel: int, inputs: int, expand: int, outputs: int
 ) -> Iterator[Convolution]:
-    """MBConv with squeeze-excitation, Fused-MBConv without; `before` is the side of its input."""
+    """MBConv with squeeze-excitation; `before` is the side of its input."""
     wide = inputs * expand
-    if squeeze:
+    if expand > 1:
         yield Convolution(before, 1, inputs, wide)
-        yield Convolution(side, 3, 1, wide)
-        yield Convolution(1, 1, wide, inputs // 4, extra=1)
-        yield Convolution(1, 1, inputs // 4, wide, extra=1)
-        yield Convolution(side, 1, wide, outputs)
-    elif expand > 1:
-        yield Convolution(side, 3, inputs, wide)
-        yield Convolution(side, 1, wide, outputs)
+    yield Convolution(side, kernel, 1, wide)
+    yield Convolution(1, 1, wide, inputs // 4, extra=1)
+    yield Convolution(1, 1, inputs // 4, wide, extra=1)
+    yield Convolution(side, 1, wide, outputs)
+
+
+def _fused(side: int, inputs: int, expand: int, outputs: int) -> Iterator[Convolution]:
+    """Fused-MBConv."""
+    if expand > 1:
+        yield Convolution(side, 3, inputs, inputs * expand)
+        yield Convolution(side, 1, inputs * expand, outputs)
     else:
         yield Convolution(side, 3, inputs, outputs)

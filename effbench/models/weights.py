@@ -24,7 +24,6 @@ from effbench.progress import Report
 if TYPE_CHECKING:
     from effbench.hardware.tensorflow_setup import keras
 
-URL = "https://github.com/leondgarse/keras_efficientnet_v2/releases/download/effnetv2_pretrained"
 HINT = "get the file from a machine with network and name its folder with --weights-dir"
 RANDOM = "none"
 SUFFIXES = (".h5", ".hdf5")
@@ -148,7 +147,7 @@ def find(
             return _checked(path, release)
     from effbench.data.download import download
 
-    url = f"{os.environ.get('EFFBENCH_WEIGHTS_URL') or URL}/{release.file}"
+    url = f"{os.environ.get('EFFBENCH_WEIGHTS_URL') or variant.url}/{release.file}"
     hint = _what_lies_there(directory, release) if directory else HINT
     path = download(url, cache.downloads() / release.file, release.md5, WeightsError, hint, report)
     return _checked(path, release)
@@ -165,7 +164,7 @@ def load(model: keras.Model, path: Path) -> int:
     """Loads a Keras HDF5 file into a backbone and compares every tensor with the file.
 
     Args:
-        model: a backbone without its top.
+        model: a backbone, with its top or without.
         path: the file; it may have the top as well, and nothing else that the backbone has not.
 
     Returns:
@@ -179,6 +178,9 @@ def load(model: keras.Model, path: Path) -> int:
     wanted = {_tensor_name(variable.name): variable for variable in model.weights}
     missing = sorted(wanted.keys() - tensors.keys())
     left_over = sorted(name for name in tensors.keys() - wanted.keys() if TOP not in name)
+    if missing and all(name.startswith(TOP) for name in missing):
+        hint = "name a release; a file that ends in -notop has none"
+        raise WeightsError("the weights are without a classifier", path.name, hint)
     if missing or left_over:
         lacking = f"{path.name} lacks {_some(missing)}" if missing else ""
         extra = f"{path.name} has {_some(left_over)} besides" if left_over else ""

@@ -36,7 +36,7 @@ class Selection:
     """Which runs, as the command line describes them; None is everything.
 
     Attributes:
-        variants: comma-separated names, or "all".
+        variants: comma-separated names, as `variants.select` takes them.
         recipes: comma-separated names.
         weights: comma-separated names of releases, or "none".
         data: comma-separated names of datasets.
@@ -47,7 +47,7 @@ class Selection:
         tries: every value of a search has a row of its own, not the best alone.
     """
 
-    variants: str = "all"
+    variants: str = variants.EVERYTHING
     recipes: str | None = None
     weights: str | None = None
     data: str | None = None

@@ -20,7 +20,7 @@ from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, shares, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
-from effbench.sweep import fit_for_data, table_rows
+from effbench.sweep import fit_for_data, memory_needed, table_rows
 from effbench.sweep.table_rows import TableRows
 from effbench.training import choices
 
@@ -141,7 +141,10 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     # Random weights need none, wherever other recipes have theirs from.
     sources = [rows.source for rows in tables]
     source = next((source for source in sources if source.name != RANDOM), sources[0])
-    remarks = tuple(chain(*(rows.remarks for rows in tables)))
+    remarks = (
+        *chain(*(rows.remarks for rows in tables)),
+        *memory_needed.remarks(specs, target.device, target.replicas or 1),
+    )
     searched = {rows.recipe.name: rows.searched for rows in tables}
     return Request(specs, options, source, target, data_dir, remarks, searched)
 

@@ -22,7 +22,7 @@ class PlanOptions:
 
     Attributes:
         tpus: comma-separated names of `tpu_slices.SLICES`, or "all".
-        variants: comma-separated names, or "all".
+        variants: comma-separated names, as `variants.select` takes them.
         recipes: comma-separated names, or None for the usual one of the data.
         data: name of a row of `datasets.DATASETS` whose counts of images are known, or the path of
             a folder of photos or of their table.
@@ -33,7 +33,7 @@ class PlanOptions:
     """
 
     tpus: str = "all"
-    variants: str = "all"
+    variants: str = variants.USUAL
     recipes: str | None = None
     data: str = "cifar10"
     image_size: int | None = None

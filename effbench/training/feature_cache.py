@@ -14,14 +14,16 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from effbench import files, locks
-from effbench.engines.engine import Program
 from effbench.files import writing
 from effbench.progress import Report, Step
+
+if TYPE_CHECKING:
+    from effbench.engines.engine import Program
 
 CHUNK = 256
 

@@ -38,7 +38,8 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
     batch_size = batch * layout.replicas if batch else whole
     recipe = replace(spec.recipe, batch_size=batch_size)
     model, noise = backbone.trainable(
-        VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
+        *(VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind),
+        recipe.batch_norm,
     )
     frozen, rest = parts.cut(model, recipe.unfreeze)
     maps = frozen is not None and recipe.keeps_maps

@@ -31,7 +31,8 @@ def train(setting: Setting) -> Outcome:
     store = Store(job.results)
     with tf.device(layout.placement):
         model, noise = backbone.trainable(
-            VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind
+            *(VARIANTS[spec.variant], spec.precision, recipe.survival, device.kind),
+            recipe.batch_norm,
         )
         if job.weights_file is None:
             verified = _randomized(model, noise, spec, dataset)

@@ -334,7 +334,9 @@ class NetworkTrainer:
         """A step of the optimizer, then of the average."""
         if optimizers.OPTIMIZERS[recipe.optimizer].l2:
             gradients = [
-                gradient + recipe.weight_decay * variable if variable.shape.rank > 1 else gradient
+                gradient + recipe.weight_decay * variable
+                if variable.shape.rank > 1 or recipe.decay_all
+                else gradient
                 for gradient, variable in zip(gradients, self._trained, strict=True)
             ]
         self._optimizer.apply_gradients(

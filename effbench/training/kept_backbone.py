@@ -23,8 +23,10 @@ def as_trained(
     Raises:
         WeightsError: the arrays are not those of the network.
     """
-    spec = record.spec
-    model, _noise = backbone.trainable(VARIANTS[spec.variant], "float32", spec.recipe.survival)
+    spec, recipe = record.spec, record.spec.recipe
+    model, _noise = backbone.trainable(
+        VARIANTS[spec.variant], "float32", recipe.survival, batch_norm=recipe.batch_norm
+    )
     try:
         model.set_weights(arrays)
     except ValueError as error:

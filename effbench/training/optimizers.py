@@ -48,6 +48,25 @@ class TfRMSprop(keras.optimizers.legacy.RMSprop):
         super()._create_slots(var_list)
 
 
+class TorchRMSprop(keras.optimizers.legacy.RMSprop):
+    """RMSprop as PyTorch has it: epsilon is added to the root, not below it.
+
+    `torch.optim.RMSprop`, not centred. The learning rate scales a whole step, so that a change of
+    it changes what is left of the steps before, too.
+    """
+
+    def _resource_apply_dense(
+        self, grad: tf.Tensor, var: tf.Variable, apply_state: Mapping | None = None
+    ) -> tf.Operation:
+        where = (var.device, var.dtype.base_dtype)
+        rate = (apply_state or {}).get(where, self._fallback_apply_state(*where))["lr_t"]
+        rho, momentum = (self._get_hyper(name, grad.dtype) for name in ("rho", "momentum"))
+        square, step = self.get_slot(var, "rms"), self.get_slot(var, "momentum")
+        square.assign(rho * square + (1 - rho) * tf.square(grad))
+        step.assign(momentum * step + grad / (tf.sqrt(square) + self.epsilon))
+        return var.assign_sub(rate * step)
+
+
 def _triangular2(recipe: Recipe, low: float, high: float, steps: int) -> LearningRate:
     return tfa.optimizers.Triangular2CyclicalLearningRate(
         initial_learning_rate=low,
@@ -99,7 +118,8 @@ class Kind:
     Attributes:
         build: makes one from a recipe and its schedule.
         l2: whether weight decay is added to the gradients of kernels (all that have more than one
-            dimension), as the gradient of an L2 loss; else the optimizer applies it by itself.
+            dimension), or with `decay_all` of all variables, as the gradient of an L2 loss; else
+            the optimizer applies it by itself.
         slots: variables that it keeps for each one that it trains.
     """
 
@@ -122,6 +142,10 @@ def _adabelief(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Op
 def _rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
     """google/automl, efficientnetv2/utils.py: `build_optimizer`."""
     return TfRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
+
+
+def _torch_rmsprop(recipe: Recipe, rate: LearningRate) -> keras.optimizers.legacy.Optimizer:
+    return TorchRMSprop(rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon)
 
 
 class KernelAdamW(tfa.optimizers.AdamW):
@@ -162,6 +186,7 @@ OPTIMIZERS: Mapping[str, Kind] = {
     "adabelief": Kind(_adabelief, l2=False, slots=2),
     "rmsprop": Kind(_rmsprop, l2=True, slots=2),
     "adamw": Kind(_adamw, l2=False, slots=2),
+    "rmsprop-torch": Kind(_torch_rmsprop, l2=True, slots=2),
 }
 
 

@@ -55,7 +55,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *replies: Reply | None, code: int = 
 
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr(bench_step, "_side", Side)
+    monkeypatch.setattr(bench_step, "side_of", Side)
     return told
 
 

@@ -115,6 +115,51 @@ def test_a_grid_of_l2_is_one_or_is_refused(settings, line):
     ).standardize
 
 
+# mosaicml/composer, models/efficientnetb0: README.md, efficientnets.py, efficientnetb0.yaml; and
+# torchvision's RandomResizedCrop.
+COMPOSER = {
+    "epochs": 400,
+    "batch_size": 4096,
+    "learning_rate_batch": 4096,
+    "optimizer": "rmsprop-torch",
+    "maximal_learning_rate": 0.08,
+    "momentum": 0.9,
+    "rho": 0.9,
+    "epsilon": 0.01,
+    "weight_decay": 1e-5,
+    "decay_all": True,
+    "schedule": "cosine",
+    "warmup_epochs": 16,
+    "initial_learning_rate": 0,
+    "norm_momentum": 1 - 0.1,
+    "norm_epsilon": 1e-5,
+    "survival": 1 - 0.2,
+    "dropout": 0.2,
+    "label_smoothing": 0.1,
+    "ema_decay": 0,
+    "flip": True,
+    "crop_scale": 0.08,
+    "randaugment": 0,
+    "mixup": 0,
+    "stages": 1,
+    "trains": "network",
+    "pretrained": False,
+    "preprocessing": "torch",
+}
+
+
+def test_every_number_of_composers_efficientnet():
+    recipe = asdict(recipes.resolved("composer", "V1-B0"))
+    assert {name: recipe[name] for name in COMPOSER} == COMPOSER
+
+
+def test_new_numbers_change_no_key_of_older_runs():
+    """A field at its default is left out of a key."""
+    for name in RECIPES.keys() - {"composer"}:
+        recipe = recipes.get(name)
+        assert (recipe.decay_all, recipe.norm_momentum, recipe.norm_epsilon) == (False, None, None)
+
+
 def test_scratch_is_progressive_from_random_weights():
     for variant in VARIANTS:
         trained, random = (recipes.resolved(name, variant) for name in ("progressive", "scratch"))

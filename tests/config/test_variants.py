@@ -7,6 +7,7 @@ from effbench.config.variants import RELEASES, VARIANTS, Variant, select
 from effbench.errors import EffbenchError, UsageError
 
 NAMES = ["B0", "B1", "B2", "B3", "T", "S", "M", "L", "XL"]
+V1_NAMES = [f"V1-{name}" for name in ("B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "L2")]
 ALL_RELEASES = ["imagenet", "imagenet21k", "imagenet21k-ft1k"]
 
 
@@ -22,9 +23,11 @@ def names(text: str) -> list[str]:
     return [row.name for row in select(text)]
 
 
-def test_all_nine_in_order():
-    assert list(VARIANTS) == NAMES
-    assert names("all") == names(" ALL ") == NAMES
+def test_all_in_order():
+    assert list(VARIANTS) == NAMES + V1_NAMES
+    assert names("all") == names(" ALL ") == names("V1,v2") == NAMES + V1_NAMES
+    assert names("v2") == NAMES
+    assert names("v1") == V1_NAMES
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,8 @@ def test_all_nine_in_order():
         ("XL, T ,b3", ["B3", "T", "XL"]),
         ("B0,B0,b0", ["B0"]),
         ("S,,M,", ["S", "M"]),
+        ("v1-b0,S", ["S", "V1-B0"]),
+        ("v2,V1-L2", [*NAMES, "V1-L2"]),
     ],
 )
 def test_select(text, expected):
@@ -74,24 +79,34 @@ def test_a_release_that_does_not_exist_is_refused(name, release, offered):
     assert f"it has {offered};" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", V1_NAMES)
+def test_v1_was_released_twice_and_l2_once(name):
+    expected = ["imagenet", "noisy_student"][name == "V1-L2" :]
+    assert list(VARIANTS[name].releases) == expected
+    assert VARIANTS[name].release("auto").name == expected[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_auto_is_the_case_studys_choice(name):
     expected = "imagenet21k-ft1k" if name == "XL" else "imagenet"
     assert VARIANTS[name].release("auto").name == expected
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + V1_NAMES)
 def test_rescaling_is_what_the_weights_were_trained_with(name):
-    own = "torch" if name in ("B0", "B1", "B2", "B3", "T") else "tf"
+    own = "torch" if name in ("B0", "B1", "B2", "B3", "T", *V1_NAMES) else "tf"
     assert VARIANTS[name].rescale == own
     for release in VARIANTS[name].releases.values():
-        assert release.rescale == (own if release.name == "imagenet" else "tf")
+        assert release.rescale == ("tf" if "21k" in release.name else own)
 
 
 def test_release_files_are_named_as_published():
     assert VARIANTS["B0"].release("imagenet").file == "efficientnetv2-b0-imagenet.h5"
     assert VARIANTS["S"].release("imagenet21k").file == "efficientnetv2-s-21k.h5"
     assert VARIANTS["XL"].release("auto").file == "efficientnetv2-xl-21k-ft1k.h5"
+    assert VARIANTS["V1-B7"].release("noisy_student").file == "efficientnetv1-b7-noisy_student.h5"
+    assert VARIANTS["B0"].url.endswith("/effnetv2_pretrained")
+    assert VARIANTS["V1-B7"].url.endswith("/effnetv1_pretrained")
 
 
 def test_md5_of_every_release_is_the_packages_own(package):
@@ -102,19 +117,17 @@ def test_md5_of_every_release_is_the_packages_own(package):
         }
         for row in VARIANTS.values()
     } == {row.model_type: published[row.model_type] for row in VARIANTS.values()}
-    # The package also knows EfficientNet v1, as "v1-...".
-    assert {kind for kind in published if not kind.startswith("v1-")} == {
-        row.model_type for row in VARIANTS.values()
-    }
+    assert set(published) == {row.model_type for row in VARIANTS.values()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + V1_NAMES)
 def test_rescaling_is_the_packages_default(name, package):
-    config = package.efficientnet_v2.BLOCK_CONFIGS[VARIANTS[name].model_type]
+    first, second = package.efficientnet_v1.BLOCK_CONFIGS, package.efficientnet_v2.BLOCK_CONFIGS
+    config = second.get(VARIANTS[name].model_type, first["base"])
     assert VARIANTS[name].rescale == config["rescale_mode"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + V1_NAMES)
 def test_native_size_is_the_builders_default(name, package):
     row = VARIANTS[name]
     default = inspect.signature(getattr(package, row.builder)).parameters["input_shape"].default

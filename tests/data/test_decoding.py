@@ -121,6 +121,8 @@ def test_exif_turns_an_image(orientation):
     exif[0x0112] = orientation
     found = pixels(encoded(source, exif=exif))
     np.testing.assert_array_equal(found, turned[orientation](np.asarray(source)))
+    left = decode(encoded(source, exif=exif), upright=False).image
+    np.testing.assert_array_equal(left, source)
 
 
 @pytest.mark.parametrize(

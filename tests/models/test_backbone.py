@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from support import shallow
 
+from effbench.config.batch_norm import BatchNorm
+from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.hardware import tensorflow_setup
 from effbench.models import backbone
@@ -65,7 +67,7 @@ def camera(size: int):
     return keras.Model(inputs, keras.layers.Reshape((1, 1, size * size * 3))(inputs))
 
 
-@pytest.mark.parametrize(("name", "mode"), [("B0", "torch"), ("S", "tf")])
+@pytest.mark.parametrize(("name", "mode"), [("B0", "torch"), ("S", "tf"), ("V1-B0", "torch")])
 def test_features_are_those_of_the_packages_own_preprocessing(name, mode, monkeypatch):
     variant = VARIANTS[name]
     shallow.at_most(monkeypatch, name, 2)
@@ -173,6 +175,26 @@ def test_a_backbone_is_frozen_and_has_no_top(fresh):
     assert model.count_params() == variant.parameters
     assert model.output_shape[-1] == variant.width
     assert not any("predictions" in weight.name for weight in model.weights)
+
+
+def test_the_numbers_of_batch_norm_are_a_recipes_or_the_networks_own(monkeypatch):
+    shallow.at_most(monkeypatch, "V1-B0", 1)
+    own, asked = (RECIPES[name].batch_norm for name in ("finetune", "composer"))
+    model, _ = backbone.trainable(VARIANTS["V1-B0"], "float32", 0.8, batch_norm=own)
+
+    def numbers() -> set[tuple[float, float]]:
+        kind = keras.layers.BatchNormalization
+        norms = [layer for layer in model.layers if isinstance(layer, kind)]
+        return {(norm.momentum, norm.epsilon) for norm in norms}
+
+    assert numbers() == {(0.9, 1e-3)}
+    # They are what it computes with.
+    images = tf.random.stateless_normal((1, 32, 32, 3), (1, 2))
+    before = model(images, training=False).numpy()
+    backbone.set_norms(model, asked)
+    assert numbers() == {(0.9, 1e-5)}
+    backbone.set_norms(model, BatchNorm(epsilon=3.0))  # halves what comes out of each of many
+    assert np.abs(model(images, training=False)).max() < 0.1 * np.abs(before).max()
 
 
 @pytest.mark.parametrize(("name", "size"), [("T", 64), ("M", 64)])

@@ -16,7 +16,18 @@ from effbench.models.flops import Convolution, convolutions, multiply_adds
 KINDS = ("Conv2D", "DepthwiseConv2dNative")
 
 # Pixels -> 10^9 multiply-adds of torchvision's documentation, with a top of 1,000 classes.
-TORCHVISION = {"S": (384, 8.37), "M": (480, 24.58), "L": (480, 56.08)}
+TORCHVISION = {
+    "S": (384, 8.37),
+    "M": (480, 24.58),
+    "L": (480, 56.08),
+    "V1-B0": (224, 0.39),
+    "V1-B1": (240, 0.69),
+    "V1-B3": (300, 1.83),
+    "V1-B4": (380, 4.39),
+    "V1-B5": (456, 10.27),
+    "V1-B6": (528, 19.07),
+    "V1-B7": (600, 37.75),
+}
 
 
 class Played:
@@ -91,13 +102,14 @@ def test_convolutions_parameters_and_width_are_those_of_the_network(name, monkey
         monkeypatch.setattr(keras_efficientnet_v2.efficientnet_v2, layer, stand_in)
     builder = getattr(keras_efficientnet_v2, row.builder)
     shape = (row.image_size, row.image_size, 3)
-    model = builder(input_shape=shape, num_classes=0, pretrained=None)
+    # A dropout has no shape of its own; of V1 the package's default is 0.2.
+    model = builder(input_shape=shape, num_classes=0, pretrained=None, drop_connect_rate=0)
     assert list(convolutions(row, row.image_size)) == played.convolutions
     assert sum(layer.parameters for layer in played.convolutions) == row.parameters
     assert model.output_shape[-1] == row.width
 
 
-@pytest.mark.parametrize("name", ["B0", "T", "S"])
+@pytest.mark.parametrize("name", ["B0", "T", "S", "V1-B0"])
 def test_keras_and_tensorflows_profiler_count_the_same_at_any_size(name, monkeypatch):
     from effbench.hardware.tensorflow_setup import keras, keras_efficientnet_v2, tf
 

@@ -43,6 +43,26 @@ def test_every_cut_has_the_shape_that_is_said_and_all_variables_once(model, stag
         layer.trainable = True
 
 
+def test_the_first_efficientnet_is_cut_and_trained_as_the_second(monkeypatch):
+    first = VARIANTS["V1-B0"]
+    shallow.at_most(monkeypatch, "V1-B0", 2)
+    model, noise = backbone.trainable(first, "float32", 0.8)
+    assert network_stages.names(first)[-1] == "stage8"
+    # Tan and Le 2019, table 1: 14 x 14 of 80 channels before the stage of 112, at 224.
+    assert network_stages.input_shape(first, "stage5", 224) == (14, 14, 80)
+    assert len(parts.parts(model)) == 1 + (1 + 2 * 5 + 1) + 1
+    # Our own layers are in it, as in the second one's.
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert {"Swish", "Pointwise", "StochasticDepth"} <= kinds
+    asked = []
+    noise.keep = lambda name, rate: asked.append(name) or tf.ones(1)
+    model(tf.zeros((1, 32, 32, 3)), training=True)
+    assert len(asked) == 5  # the second blocks of stages
+    frozen, _ = parts.cut(model, "stage5")
+    expected = network_stages.input_shape(first, "stage5", SIZE)
+    assert tuple(frozen(tf.zeros((1, SIZE, SIZE, 3))).shape[1:]) == expected
+
+
 def test_both_parts_make_what_the_network_makes(model):
     frozen, rest = parts.cut(model, "stage5")
     images = np.random.default_rng(0).normal(size=(2, SIZE, SIZE, 3)).astype(np.float32)

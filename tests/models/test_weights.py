@@ -353,8 +353,9 @@ def test_auto_is_the_case_studys_choice():
     found = {
         name: WeightsSource.parse("auto", "auto").identify(row) for name, row in VARIANTS.items()
     }
-    assert {name for name, row in found.items() if row.name != "imagenet"} == {"XL"}
+    assert {name for name, row in found.items() if row.name != "imagenet"} == {"XL", "V1-L2"}
     assert found["XL"].name == "imagenet21k-ft1k"
+    assert found["V1-L2"].name == "noisy_student"
     assert [found[name].rescale for name in ("B0", "B3", "T", "S", "M", "L", "XL")] == [
         *["torch"] * 3,
         *["tf"] * 4,
@@ -374,7 +375,7 @@ def test_a_release_that_does_not_exist_is_refused(variant, name):
         WeightsSource.parse(name, "auto").identify(VARIANTS[variant])
 
 
-@pytest.mark.parametrize("text", ["imagenet22k", "", "noisy_student", "ImageNet", "a/b/c"])
+@pytest.mark.parametrize("text", ["imagenet22k", "", "noisy-student", "ImageNet", "a/b/c"])
 def test_unknown_weights_are_refused(text):
     with pytest.raises(UsageError, match="choose auto, imagenet, imagenet21k, "):
         WeightsSource.parse(text, "auto")

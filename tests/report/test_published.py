@@ -5,7 +5,7 @@ from importlib.metadata import metadata
 import pytest
 
 from effbench.config.recipes import RECIPES
-from effbench.config.variants import VARIANTS
+from effbench.config.variants import VARIANTS, select
 from effbench.report import published
 from effbench.report.published import (
     CASE_STUDY,
@@ -65,12 +65,12 @@ def test_the_case_study_is_the_published_one():
 
 def test_it_is_of_the_default_choice_of_every_variant():
     assert list(case_study()) == [
-        (row.name, row.image_size, row.release("auto").name) for row in VARIANTS.values()
+        (row.name, row.image_size, row.release("auto").name) for row in select("v2")
     ]
 
 
 def test_every_network_has_25_epochs():
-    assert list(case_study_curves()) == list(VARIANTS)
+    assert list(case_study_curves()) == [row.name for row in select("v2")]
     for epochs in case_study_curves().values():
         assert [epoch.epoch for epoch in epochs] == list(range(1, 26))
     assert case_study_curves()["XL"][0] == PublishedEpoch(
@@ -119,6 +119,25 @@ def test_imagenet_results_are_those_of_the_packages_readme():
         )
         for row in TABLES["imagenet"].rows
     ] == expected
+
+
+def test_v1_is_of_every_release_and_noisy_student_as_in_the_packages_readme():
+    rows = TABLES["imagenet-v1"].rows
+    assert {(row.variant, row.weights, row.image_size) for row in rows} == {
+        (row.name, release, row.image_size) for row in select("v1") for release in row.releases
+    }
+    lines = metadata("keras-efficientnet-v2").get_payload().splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert [(row.variant, row.top1) for row in rows if row.weights == "noisy_student"] == [
+        (f"V1-{row[0].removeprefix('EffV1')}", float(row[2]))
+        for row in cells
+        if row and row[0].startswith("EffV1")
+    ]
+    # Of the same network, those of more images are better.
+    top1 = {(row.variant, row.weights): row.top1 for row in rows}
+    assert all(
+        top1[name, "noisy_student"] > top1[name, "imagenet"] for name, _ in top1 if "L2" not in name
+    )
 
 
 def test_training_settings_are_those_of_the_packages_readme():

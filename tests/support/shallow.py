@@ -22,11 +22,18 @@ def path() -> str:
 
 
 def at_most(patch: pytest.MonkeyPatch, name: str, blocks: int) -> None:
-    """Gives this process a variant of no more than so many blocks a stage, for a while."""
+    """Gives this process a variant of no more than so many blocks a stage, for a while.
+
+    Of EfficientNetV1 that is V1-B0, which the package scales all others from.
+    """
     from effbench.hardware.tensorflow_setup import keras_efficientnet_v2
 
     variant = VARIANTS[name]
-    package = keras_efficientnet_v2.efficientnet_v2.BLOCK_CONFIGS[variant.model_type]
+    tables = {
+        variant.model_type: keras_efficientnet_v2.efficientnet_v2.BLOCK_CONFIGS,
+        "v1-b0": {"v1-b0": keras_efficientnet_v2.efficientnet_v1.BLOCK_CONFIGS["base"]},
+    }
+    package = tables[variant.model_type][variant.model_type]
     depths = [min(depth, blocks) for depth in package["depthes"]]
     patch.setitem(package, "depthes", depths)
     patch.setitem(variant.config, "depthes", depths)

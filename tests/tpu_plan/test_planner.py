@@ -265,7 +265,7 @@ def test_json_and_markdown_hold_the_same_plan(run, played):
     ("more", "width"), [([], 80), (["--price-per-hour", 8, "--max-batch"], 100)]
 )
 def test_a_table_for_people_is_narrow_and_whole(more, width, run, played):
-    done = run("plan", "--variants", "all", *more)
+    done = run("plan", "--variants", "v2", *more)
     assert done.code == 0
     table = [line for line in done.out.splitlines() if not line.startswith(("-", "The whole"))]
     assert len(table) == 6 * (2 + 9)

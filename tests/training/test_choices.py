@@ -14,7 +14,7 @@ RECIPE = RECIPES["finetune"]
 @pytest.mark.parametrize(
     ("field", "known"),
     [
-        ("optimizer", "adabelief, rmsprop, adamw"),
+        ("optimizer", "adabelief, rmsprop, adamw, rmsprop-torch"),
         ("schedule", "triangular2, constant, cosine"),
         ("preprocessing", "weights, torch, tf, notebook-2021"),
         ("selection", "val_loss, val_accuracy, final"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support import tiny
 
+from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Step
@@ -170,6 +171,19 @@ def test_damaged_checkpoints_are_said(tmp_path):
         f"checkpoint {path.name} is damaged: passed over",
         "begin again: no checkpoint is whole",
     ]
+
+
+def test_composer_trains_for_fifty_steps(tmp_path):
+    """By its own numbers, but for the batch, the epochs and their warm-up."""
+    recipe = replace(RECIPES["composer"], batch_size=14, epochs=10, warmup_epochs=1.0)
+    trained = tiny.train(tiny.task(recipe), tiny.hooks(tmp_path))
+    losses = [row.train.loss for row in trained.history]
+    assert len(losses) == 10  # of five steps each
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+    rates = [row.learning_rate for row in trained.history]
+    assert max(rates) == pytest.approx(0.08 * 14 / 4096, rel=0.05)
+    assert rates[-1] < 0.1 * max(rates)
 
 
 @pytest.mark.parametrize("step", [4, 6], ids=["an epoch", "all"])

@@ -64,15 +64,18 @@ def test_of_equal_logits_the_lower_class_comes_first_as_in_evaluation():
     assert right.tolist() == [[2, 10]]
 
 
-def test_rmsprop_l2_and_average_equal_independent_formulas():
+@pytest.mark.parametrize("torch", [False, True], ids=["TensorFlow", "PyTorch"])
+def test_rmsprop_l2_and_average_equal_independent_formulas(torch):
     """With the gradients that TensorFlow computes for the very variables before each step."""
     recipe = replace(STILL, weight_decay=0.1, label_smoothing=0.0)
+    if torch:  # `torch.optim.RMSprop`, and weight decay of biases as well
+        recipe = replace(recipe, optimizer="rmsprop-torch", epsilon=0.01, decay_all=True)
     task = tiny.task(recipe)
     images, labels = tiny.data()
     model, noise = tiny.build(norm=False, depth=0.0)
     made = fine_tune_step.NetworkTrainer(model, noise, task)
     values = [variable.numpy().astype(np.float64) for variable in made._trained]
-    square = [np.ones_like(value) for value in values]
+    square = [np.zeros_like(value) if torch else np.ones_like(value) for value in values]
     speed = [np.zeros_like(value) for value in values]
     average = [value.copy() for value in values]
     (stage,) = split(recipe, tiny.SIZE)
@@ -91,11 +94,12 @@ def test_rmsprop_l2_and_average_equal_independent_formulas():
         decay = min(0.9996, (1 + step + 1) / (10 + step + 1))
         for place, gradient in enumerate(gradients):
             own = gradient.numpy().astype(np.float64)
-            if values[place].ndim > 1:  # kernels, not biases
+            if values[place].ndim > 1 or torch:  # kernels, not biases
                 own += 0.1 * values[place]
             square[place] = 0.9 * square[place] + 0.1 * own**2
-            speed[place] = 0.9 * speed[place] + 0.01 * own / np.sqrt(square[place] + 1e-3)
-            values[place] = values[place] - speed[place]
+            root = np.sqrt(square[place]) + 0.01 if torch else np.sqrt(square[place] + 1e-3)
+            speed[place] = 0.9 * speed[place] + own / root
+            values[place] = values[place] - 0.01 * speed[place]
             average[place] = decay * average[place] + (1 - decay) * values[place]
     for place, variable in enumerate(made._trained):
         np.testing.assert_allclose(variable.numpy(), values[place], rtol=2e-4, atol=1e-6)

@@ -99,6 +99,17 @@ def test_rmsprop_is_tensorflow_ones():
     assert not np.allclose(own.numpy(), initial, rtol=1e-3)
 
 
+def test_composer_warms_up_for_16_epochs_and_ends_at_0():
+    """Of ImageNet's images it has 312 steps an epoch."""
+    rate, epoch = optimizers.schedule(RECIPES["composer"], 1_281_167), 312
+    assert float(rate(8 * epoch)) == pytest.approx(0.04)
+    assert float(rate(16 * epoch)) == pytest.approx(0.08)
+    assert float(rate(208 * epoch)) == pytest.approx(0.04, rel=1e-3)
+    assert float(rate(400 * epoch)) == pytest.approx(0, abs=1e-9)
+    small = replace(RECIPES["composer"], batch_size=512)
+    assert float(optimizers.schedule(small, 1_281_167)(16 * 2502)) == pytest.approx(0.01)
+
+
 def adabelief(
     variables: list[np.ndarray], gradients: list[list[np.ndarray]], start: int, half_cycle: int
 ) -> list[list[np.ndarray]]:

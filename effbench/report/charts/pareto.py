@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import altair as alt
 
+from effbench.config.variants import FAMILIES, VARIANTS
 from effbench.report.charts import labels
 from effbench.report.charts.figure import (
     PICKED,
@@ -29,6 +30,8 @@ from effbench.report.sections import Section
 from effbench.report.summary import listed
 
 NOTE = "Bars are 95 % intervals; dashes join the rows that no other matches at lower cost."
+# Of families of networks, where there are several.
+SHAPES = ["circle", "triangle-up"]
 # Costs that span more are drawn on a logarithmic scale.
 LINEAR = 4
 
@@ -78,6 +81,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
     )
     named = _labels(points, plane)
     measured = COSTS[axis.column]
+    families = {point.family for point in points}
     records = [
         {
             "row": point.label,
@@ -86,6 +90,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
             **interval(point.accuracy),
             "front": "yes" if point.front else "no",
             "device": point.row.cost.device if measured else "",
+            **({"family": point.family} if len(families) > 1 else {}),
             "label": point.label if index in named else "",
             **asdict(named.get(index, labels.NONE)),
         }
@@ -98,6 +103,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
         "interval": "95 % interval, %",
         "front": "on the front",
         **({"device": "device"} if measured else {}),
+        **({"family": "family"} if len(families) > 1 else {}),
     }
     front = [point.label for point in points if point.front]
     several = len({record["device"] for record in records}) > 1
@@ -109,7 +115,7 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
         NOTE,
         columns,
         records,
-        spec(_chart(axis.title, plane, columns, several=several)),
+        spec(_chart(axis.title, plane, columns, several=several, shaped=len(families) > 1)),
     )
 
 
@@ -129,7 +135,10 @@ def _labels(points: Sequence[_Point], plane: Plane) -> dict[int, labels.Label]:
     return labels.place(positions, [point.label for point in points], order, taken, plane.frame)
 
 
-def _chart(title: str, plane: Plane, columns: dict[str, str], *, several: bool) -> Chart:
+def _chart(
+    title: str, plane: Plane, columns: dict[str, str], *, several: bool, shaped: bool
+) -> Chart:
+    """The plot; with `shaped`, each family of networks has a shape of its own."""
     axis = alt.Axis(tickCount=5, grid=False)
     x = alt.X("cost:Q", title=title, scale=plane.across.scale, axis=axis)
     y = alt.Y(title=columns["accuracy"], scale=plane.up.scale, axis=alt.Axis(tickCount=5))
@@ -146,9 +155,11 @@ def _chart(title: str, plane: Plane, columns: dict[str, str], *, several: bool) 
     whiskers = coloured.mark_rule(strokeWidth=1.5, aria=False).encode(
         y=y.field("low").type("quantitative"), y2="high:Q", opacity=dimmed()
     )
-    points = coloured.mark_circle(size=60, opacity=1).encode(
-        opacity=dimmed(), tooltip=tooltips(columns)
-    )
+    points = coloured.mark_circle(size=60, opacity=1)
+    if shaped:
+        shapes = alt.Shape("family:N", scale=alt.Scale(range=SHAPES), legend=alt.Legend(columns=1))
+        points = coloured.mark_point(size=60, opacity=1, filled=True).encode(shape=shapes)
+    points = points.encode(opacity=dimmed(), tooltip=tooltips(columns))
     return (
         alt.layer(front, whiskers, points, names(base))
         .add_params(alt.param(name=PICKED, value=""))
@@ -164,6 +175,11 @@ class _Point:
     row: Row
     cost: float
     front: bool
+
+    @property
+    def family(self) -> str:
+        """The family of its network."""
+        return FAMILIES[VARIANTS[self.row.spec.variant].family].title
 
     @property
     def accuracy(self) -> Accuracy:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from effbench.cli.app import app
 from effbench.config.recipes import RECIPES
-from effbench.config.variants import VARIANTS
+from effbench.config.variants import select
 from effbench.errors import UsageError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
@@ -152,14 +152,27 @@ def test_devices_have_fronts_of_their_own():
     assert '"field": "device"' in json.dumps(figure.spec)
 
 
+def test_families_have_shapes_of_their_own_at_equal_cost():
+    """V1 against V2; where there is one family only, no word is lost on it."""
+    both = section(run("B0", 9000), run("V1-B0", 8900), run("V1-B4", 9200))
+    figure = next(each for each in pareto.figures(both) if each.name.endswith("gflops"))
+    rows = by_row(figure)
+    assert [row["family"] for row in rows.values()] == ["EfficientNetV2"] + ["EfficientNet"] * 2
+    assert '"shape": {"field": "family"' in json.dumps(figure.spec)
+    alone = section(run("B0", 9000), run("B1", 9100))
+    figure = next(each for each in pareto.figures(alone) if each.name.endswith("gflops"))
+    assert "family" not in json.dumps([figure.records, figure.spec])
+
+
 def test_networks_stand_at_their_published_imagenet_accuracy_and_all_have_names():
-    networks = [run(name, 9000 + 40 * place) for place, name in enumerate(VARIANTS)]
+    names = [row.name for row in select("v2")]
+    networks = [run(name, 9000 + 40 * place) for place, name in enumerate(names)]
     ours = replace(released("S"), digest="sha256:" + "c" * 64)
     marked = run("S", 9300, weights=ours, image_size=300)
     (figure,) = against_imagenet.figures(section(*networks, run(weights=RANDOM)))
-    assert [record["label"] for record in figure.records] == list(VARIANTS)
+    assert [record["label"] for record in figure.records] == names
     assert [record["top1"] for record in figure.records] == [
-        round(imagenet()[name, released(name).name].top1, 2) for name in VARIANTS
+        round(imagenet()[name, released(name).name].top1, 2) for name in names
     ]
     assert {record["marks"] for record in figure.records} == {""}
     assert figure.summary.startswith("Kendall's tau of 9 networks is 1.00 (")

@@ -1,0 +1,186 @@
+"""The command that checks published ImageNet accuracies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from effbench.cli.console import Display, notes, out, show, warn
+from effbench.cli.interruption import interrupted
+from effbench.cli.options import (
+    CpuOption,
+    GpuOption,
+    ImageSizeOption,
+    Precision,
+    Rescale,
+    RescaleOption,
+    ResultsOption,
+    VariantsOption,
+    WeightsDirOption,
+    only,
+)
+from effbench.config.variants import USUAL
+from effbench.errors import EffbenchError
+from effbench.imagenet.protocols import OWN, PROTOCOLS
+from effbench.stderr import hushed
+from effbench.tables import Column, Table
+
+if TYPE_CHECKING:
+    from effbench.imagenet.imagenet_records import ImagenetRecord
+
+
+@interrupted("each release that was scored has its record; run it again to go on")
+def imagenet(
+    data_dir: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="The validation images: 50,000 files and the devkit beside them, folders of "
+            "WordNet ids, ImageNetV2's folders, or Parquet files.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    variants: VariantsOption = USUAL,
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Comma-separated: auto, imagenet, imagenet21k-ft1k, noisy_student, none (random), "
+            "or an .h5 file with its top.",
+        ),
+    ] = "auto",
+    weights_dir: WeightsDirOption = None,
+    rescale: RescaleOption = Rescale.auto,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The answers of files in one folder, where they do not lie beside it.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"From an image to a square: {OWN} (that of each release), "
+            f"{', '.join(PROTOCOLS)}.",
+        ),
+    ] = OWN,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Score so many images only, marked.")
+    ] = None,
+    image_size: ImageSizeOption = None,
+    precision: Annotated[Precision, typer.Option(help="auto is float32.")] = Precision.auto,
+    cpu: CpuOption = False,
+    gpu: GpuOption = False,
+    results: ResultsOption = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="Score again what was scored.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> int:
+    """Score releases with their tops on ImageNet, each as its published figure was measured."""
+    only("devices", {"cpu": cpu, "gpu": gpu})
+    from effbench.hardware import machine
+    from effbench.imagenet import imagenet_records, scoring_request, validation_sets
+    from effbench.models import weights as weights_module
+
+    kind = "gpu" if gpu or (not cpu and machine.has_gpu()) else "cpu"
+    exact = "float32" if precision is Precision.auto else precision.value
+    options = scoring_request.ScoringOptions(
+        *(variants, weights, rescale.value, protocol, image_size),
+        *(machine.precision(exact, machine.device(kind)), limit),
+    )
+    candidates = scoring_request.candidates(options)
+    images = validation_sets.read(data_dir, labels, partial=limit is not None)
+    device, records, problems = None, [], []
+    with Display(out, 0, quiet=not out.is_terminal, verbose=False) as display:
+        for candidate in candidates:
+            spec = scoring_request.spec(candidate, images, options)
+            told = partial(display.step, spec.variant)
+            path = imagenet_records.path(results, spec)
+            try:
+                if path.is_file() and not force:
+                    records.append(_kept(path))
+                    continue
+                file = None
+                if not spec.weights.random:
+                    file = weights_module.find(
+                        candidate.source, spec.weights, candidate.variant, weights_dir, told
+                    )
+                with hushed():
+                    from effbench.imagenet import scoring
+
+                    device = device or scoring.connect(kind)
+                    record = scoring.score(scoring.Scoring(spec, images, file), device, told)
+                imagenet_records.save(results, record)
+                records.append(record)
+            except EffbenchError as error:
+                problems.append(f"{spec.variant} {spec.weights.name}: {error}")
+    for problem in problems:
+        warn(problem)
+    _print(records, as_json=as_json)
+    return 1 if problems else 0
+
+
+def _kept(path: Path) -> ImagenetRecord:
+    from effbench.imagenet import imagenet_records
+
+    try:
+        return imagenet_records.read(path)
+    except ValueError as error:
+        raise EffbenchError("cannot read a record", f"{path}: {error}", "give --force") from error
+
+
+def _print(records: Sequence[ImagenetRecord], *, as_json: bool) -> None:
+    from effbench.report import reproduction
+
+    compared = [(record, reproduction.of(record)) for record in records]
+    if as_json:
+        rows = [
+            asdict(beside) | asdict(record) | {"marks": record.marks, "reproduced": beside.answer}
+            for record, beside in compared
+        ]
+        print(json.dumps(rows, indent=1))
+        return
+    if not records:
+        return
+    cells = []
+    for record, beside in compared:
+        spec, scores = record.spec, record.scores
+        published = "" if beside.published is None else f"{beside.published:g}"
+        cells.append(
+            (
+                *(spec.variant, spec.weights.name, spec.protocol, f"{100 * scores.accuracy:.2f}"),
+                f"{beside.low:.2f}–{beside.high:.2f}",
+                *(f"{100 * scores.top5_accuracy:.2f}", published, beside.answer),
+                ", ".join(record.marks),
+            )
+        )
+    columns = (
+        Column("Model", words=True),
+        Column("Weights", words=True),
+        Column("Protocol", words=True),
+        Column("top-1"),
+        Column("95 %", rank=2),
+        Column("top-5", rank=3),
+        Column("published"),
+        Column("same?", words=True),
+        Column("Marks", words=True, rank=1),
+    )
+    show(Table("", columns, tuple(cells)))
+    used = {record.spec.protocol for record in records}
+    lines = [
+        f"{row.name}: {row.described(224)} (at 224 pixels); {row.source}"
+        for row in PROTOCOLS.values()
+        if row.name in used
+    ]
+    lines += [f"{record.spec.variant}: {record.doubt}" for record in records if record.doubt]
+    notes(lines)

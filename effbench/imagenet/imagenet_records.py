@@ -1,0 +1,155 @@
+"""What a release scored on ImageNet: one file each, results/imagenet/<key>.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from effbench.config.run_spec import WeightsId, digest
+from effbench.files import write_atomically
+from effbench.records.record import Provenance, Scores
+
+SCHEMA = 1
+FOLDER = "imagenet"
+
+
+@dataclass(frozen=True)
+class ScoringSpec:
+    """All that an ImageNet accuracy depends on. Same key, same figure.
+
+    Attributes:
+        variant: name of a row of `variants.VARIANTS`.
+        weights: the network's, classifier included.
+        image_size: side of the square input, pixels.
+        precision: a row of `PRECISIONS`.
+        protocol: name of a row of `protocols.PROTOCOLS`.
+        data: as in a `ValidationSet`.
+        data_sha256: of the names and labels of its images.
+        limit: how many of these were scored, or None for all.
+        classes: how many could be answered.
+    """
+
+    variant: str
+    weights: WeightsId
+    image_size: int
+    precision: str
+    protocol: str
+    data: str
+    data_sha256: str
+    limit: int | None
+    classes: int
+
+    @property
+    def key(self) -> str:
+        """A readable name and a hash of everything."""
+        limit = f"-limit{self.limit}" if self.limit is not None else ""
+        named = f"{self.variant}-{self.weights.name}-{self.image_size}-{self.protocol}-{self.data}"
+        return f"{named}{limit}-{digest(asdict(self))[:12]}"
+
+
+@dataclass(frozen=True)
+class ImagenetRecord:
+    """How well a network did.
+
+    Attributes:
+        schema: `SCHEMA` when it was written.
+        spec: what was scored.
+        own_protocol: whether it is the one by which this release's figure was published.
+        whole: how many images there are where none is left out.
+        scores: exact counts, and the mean cross-entropy over the classes that could be answered.
+        doubt: the likely cause, where it is near chance though it was trained; else "".
+        seconds: from the first image to the last.
+        provenance: how it was made; images are counted as features computed.
+    """
+
+    schema: int
+    spec: ScoringSpec
+    own_protocol: bool
+    whole: int
+    scores: Scores
+    doubt: str
+    seconds: float
+    provenance: Provenance
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What keeps it from being what was published, and how."""
+        spec = self.spec
+        of_whole = f"{self.scores.total:,} of {self.whole:,}"
+        return {
+            **({"random weights": ""} if spec.weights.random else {}),
+            **({"limited": of_whole} if self.scores.total < self.whole else {}),
+            **({} if self.own_protocol else {"another protocol": spec.protocol}),
+            **({} if spec.weights.released or spec.weights.random else {"not a release": ""}),
+            **({} if spec.precision == "float32" else {"precision": spec.precision}),
+            **({"near chance": self.doubt} if self.doubt else {}),
+        }
+
+
+_ADAPTER = TypeAdapter(ImagenetRecord)
+
+
+def path(results: Path, spec: ScoringSpec) -> Path:
+    """Where a record lies."""
+    return results / FOLDER / f"{spec.key}.json"
+
+
+def save(results: Path, record: ImagenetRecord) -> None:
+    """Writes a record with its checksum.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    content = asdict(record)
+    text = json.dumps(content | {"sha256": digest(content)}, indent=1) + "\n"
+    write_atomically(path(results, record.spec), text.encode())
+
+
+def read(file: Path) -> ImagenetRecord:
+    """The record in a file.
+
+    Raises:
+        ValueError: one line that says why it is none, or was changed.
+    """
+    try:
+        raw = json.loads(file.read_bytes())
+        content = {name: value for name, value in raw.items() if name != "sha256"}
+        record = _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"no record: {error}") from error
+    if raw.get("sha256") != digest(content):
+        raise ValueError("changed since it was written: its sha256 is another")
+    return record
+
+
+def join(sources: Sequence[Path], results: Path) -> int:
+    """Copies the records that `results` has not; says how many.
+
+    Raises:
+        DiskError: one cannot be written.
+    """
+    new = 0
+    for source in sources:
+        for record in load(source)[0]:
+            if not path(results, record.spec).exists():
+                save(results, record)
+                new += 1
+    return new
+
+
+def load(results: Path) -> tuple[list[ImagenetRecord], list[str]]:
+    """All records of a results directory by their keys, and what is wrong with the others."""
+    records, problems = [], []
+    for file in sorted((results / FOLDER).glob("*.json")):
+        try:
+            records.append(read(file))
+        except ValueError as error:
+            problems.append(f"{file}: {error}")
+    return records, problems

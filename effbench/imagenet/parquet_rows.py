@@ -1,0 +1,71 @@
+"""Images and labels in Parquet files, as Hugging Face has them; its reader is an optional extra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from effbench.errors import DataError, EffbenchError
+from effbench.imagenet import synsets
+
+
+@dataclass(frozen=True)
+class ParquetRows:
+    """The rows of some files.
+
+    Attributes:
+        names: of each row.
+        labels: int32 [n].
+        contents: the bytes of the images at some ascending positions.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    contents: Callable[[Sequence[int]], Iterator[bytes]]
+
+
+def read(paths: Sequence[Path]) -> ParquetRows:
+    """The labels of all rows; images are read as they are asked for.
+
+    Raises:
+        EffbenchError: the package that reads Parquet is not there.
+        DataError: a file has other columns, or labels that are no classes.
+    """
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        hint = "pip install 'effbench[parquet]'"
+        raise EffbenchError("Parquet files need a package", "no pyarrow", hint) from error
+    try:
+        files = [parquet.ParquetFile(path) for path in paths]
+        labels = [file.read(["label"])["label"].to_numpy() for file in files]
+    except (ArrowException, KeyError) as error:
+        rule = "Parquet files need the columns image and label"
+        raise DataError(rule, f"{paths[0].name}: {error}", "name those of ImageNet") from error
+    joined = np.concatenate(labels).astype(np.int32)
+    if joined.min() < 0 or joined.max() >= synsets.COUNT:
+        received = f"{joined.min()} to {joined.max()}"
+        raise DataError("labels are 0 to 999", received, "name the validation images' files")
+
+    def contents(positions: Sequence[int]) -> Iterator[bytes]:
+        wanted, first = list(positions), 0
+        for file in files:
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                inside = [
+                    position - first for position in wanted if first <= position < first + count
+                ]
+                if inside:
+                    images = file.read_row_group(group, ["image"])["image"]
+                    yield from (images[row]["bytes"].as_py() for row in inside)
+                first += count
+
+    names = tuple(
+        f"{path.name}:{row}"
+        for path, part in zip(paths, labels, strict=True)
+        for row in range(len(part))
+    )
+    return ParquetRows(names, joined, contents)

@@ -1,0 +1,107 @@
+"""What a command line asks to be scored; no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from effbench.config import variants
+from effbench.config.run_spec import WeightsId
+from effbench.config.variants import Variant
+from effbench.errors import UsageError
+from effbench.imagenet import protocols
+from effbench.imagenet.imagenet_records import ScoringSpec
+from effbench.imagenet.validation_sets import ValidationSet
+from effbench.models.weights import WeightsSource
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """The options as the command line gives them.
+
+    Attributes:
+        variants: comma-separated names, as `variants.select` takes them.
+        weights: comma-separated names of releases, "auto", "none", or the path of one file.
+        rescale: as in `NetworkOptions`.
+        protocol: name of a row of `protocols.PROTOCOLS`, or `protocols.OWN`.
+        image_size: pixels, instead of each variant's native size.
+        precision: a row of `PRECISIONS`.
+        limit: number of images.
+    """
+
+    variants: str = variants.USUAL
+    weights: str = "auto"
+    rescale: str = "auto"
+    protocol: str = protocols.OWN
+    image_size: int | None = None
+    precision: str = "float32"
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network with its weights, before anybody has looked for images.
+
+    Attributes:
+        variant: the network.
+        source: where the weights come from.
+        weights: their identity.
+        protocol: name of the protocol.
+    """
+
+    variant: Variant
+    source: WeightsSource
+    weights: WeightsId
+    protocol: str
+
+
+def candidates(options: ScoringOptions) -> list[Candidate]:
+    """All networks with all of their weights that are asked for.
+
+    Raises:
+        UsageError: a name is unknown, or a network has none of the weights.
+        WeightsError: the file of weights is not there.
+    """
+    rows = variants.select(options.variants)
+    names = [name.strip() for name in options.weights.split(",") if name.strip()]
+    sources = [WeightsSource.parse(name, options.rescale) for name in names]
+    if any(source.path for source in sources) and len(rows) * len(names) != 1:
+        rule = "a file of weights fits one variant"
+        raise UsageError(rule, ",".join(row.name for row in rows), "name that one with --variants")
+    for name in names:
+        if name in variants.RELEASES and not any(
+            name in protocols.scored(row.name) for row in variants.VARIANTS.values()
+        ):
+            hint = "name imagenet, imagenet21k-ft1k or noisy_student"
+            raise UsageError("a release without the 1,000 classes of ImageNet", name, hint)
+    asked = [candidate for row in rows for candidate in _of(row, sources, options)]
+    lacking = [row.name for row in rows if row not in {each.variant for each in asked}]
+    if lacking:
+        hint = "see 'effbench variants'; name others with --weights, or leave these out"
+        raise UsageError(f"none of these weights is of {', '.join(lacking)}", options.weights, hint)
+    return asked
+
+
+def _of(row: Variant, sources: list[WeightsSource], options: ScoringOptions) -> Iterator[Candidate]:
+    for source in sources:
+        if source.name in variants.RELEASES and source.name not in row.releases:
+            continue  # others that were named may be there
+        weights = source.identify(row)
+        protocol = protocols.of(row.name, weights.name, options.protocol).name
+        yield Candidate(row, source, weights, protocol)
+
+
+def spec(candidate: Candidate, images: ValidationSet, options: ScoringOptions) -> ScoringSpec:
+    """What is scored of some images."""
+    limit = options.limit if options.limit and options.limit < len(images.names) else None
+    return ScoringSpec(
+        variant=candidate.variant.name,
+        weights=candidate.weights,
+        image_size=options.image_size or candidate.variant.image_size,
+        precision=options.precision,
+        protocol=candidate.protocol,
+        data=images.name,
+        data_sha256=images.sha256,
+        limit=limit,
+        classes=len(images.classes),
+    )

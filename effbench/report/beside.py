@@ -1,0 +1,143 @@
+"""Published accuracies of transfer beside ours, cell by cell, with what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from effbench.errors import UsageError
+from effbench.report.published import CASE_STUDY, CASE_STUDY_DATA, PAPER_TRANSFER
+from effbench.report.rows import Row
+from effbench.tables import Column, Table
+
+
+@dataclass(frozen=True)
+class PublishedAccuracy:
+    """One published figure.
+
+    Attributes:
+        variant: the network.
+        data: the name of the data in `datasets.DATASETS`.
+        percent: test accuracy.
+        std: over runs, percentage points; None for one run.
+        protocol: what is known of how it came about, by the names of `_OURS`.
+        image_size: pixels; None where nothing is said of it.
+    """
+
+    variant: str
+    data: str
+    percent: float
+    std: float | None
+    protocol: Mapping[str, str]
+    image_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published figure and one of our rows; or none, where nothing like it was run.
+
+    Attributes:
+        published: the figure.
+        row: the row of the same network and data; None where there is none.
+        differs: what differs, a few words each.
+    """
+
+    published: PublishedAccuracy
+    row: Row | None
+    differs: tuple[str, ...] = ()
+
+
+_OURS: Mapping[str, Callable[[Row], str]] = {
+    "recipe": lambda row: row.spec.recipe.name,
+    "weights": lambda row: row.spec.weights.name,
+    "chosen on": lambda row: "no image" if row.spec.recipe.selection == "final" else "validation",
+}
+
+
+def _case_study() -> Iterable[PublishedAccuracy]:
+    for row in CASE_STUDY.rows:
+        protocol = {"recipe": "case-study-2021", "weights": row.weights, "chosen on": "validation"}
+        yield PublishedAccuracy(
+            row.variant, CASE_STUDY_DATA, row.test_accuracy, None, protocol, row.image_size
+        )
+
+
+# What the paper calls data that have another name here.
+_NAMES = {"flowers": "flowers102"}
+
+
+def _paper() -> Iterable[PublishedAccuracy]:
+    """Section 4.3: a cosine without weight decay; every step is a number of `finetune-cosine`."""
+    protocol = {"recipe": "finetune-cosine", "weights": "imagenet", "chosen on": "the test images"}
+    for row in PAPER_TRANSFER.rows:
+        data = _NAMES.get(row.dataset, row.dataset)
+        yield PublishedAccuracy(row.variant, data, row.accuracy_mean, row.accuracy_std, protocol)
+
+
+TABLES: Mapping[str, Callable[[], Iterable[PublishedAccuracy]]] = {
+    CASE_STUDY.name: _case_study,
+    "paper": _paper,
+}
+
+
+def beside(name: str, rows: Sequence[Row]) -> list[Beside]:
+    """Every figure of a published table, and our rows of the same network and data.
+
+    Args:
+        name: a name in `TABLES`.
+        rows: ours.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    if name not in TABLES:
+        raise UsageError("unknown published table", name, f"choose from {', '.join(TABLES)}")
+    found = []
+    for figure in TABLES[name]():
+        alike = [
+            row
+            for row in rows
+            if (row.spec.variant, row.spec.data) == (figure.variant, figure.data)
+            and row.metric.split == "test"
+        ]
+        found += [Beside(figure, row, tuple(_differences(figure, row))) for row in alike]
+        if not alike:
+            found.append(Beside(figure, None))
+    return found
+
+
+def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:
+    for what, theirs in figure.protocol.items():
+        ours = _OURS[what](row)
+        if ours != theirs:
+            yield f"{what} {ours}, not {theirs}"
+    if figure.image_size is not None and row.spec.image_size != figure.image_size:
+        yield f"{row.spec.image_size} pixels, not {figure.image_size}"
+    yield from (mark for mark in row.marks if mark != "not native size")
+
+
+def table(name: str, cells: Sequence[Beside]) -> Table:
+    """The figures as a table."""
+    columns = (
+        Column("Model", words=True),
+        Column("Data", words=True),
+        Column("published"),
+        Column("ours"),
+        Column("95 %", rank=1),
+        Column("difference"),
+        Column("what differs", words=True),
+    )
+    return Table(f"Beside {name}", columns, tuple(map(_cells, cells)))
+
+
+def _cells(cell: Beside) -> tuple[str, ...]:
+    figure, row = cell.published, cell.row
+    spread = "" if figure.std is None else f" ± {figure.std:g}"
+    which = (figure.variant, figure.data, f"{figure.percent:g}{spread}")
+    if row is None:
+        return (*which, "-", "-", "-", "not run here")
+    ours = row.accuracy
+    interval = "-" if ours.low is None else f"{ours.low:.2f}–{ours.high:.2f}"
+    seeds = "" if ours.std is None else f" ± {ours.std:.2f}"
+    difference = f"{ours.mean - figure.percent:+.2f}"
+    return (*which, f"{ours.mean:.2f}{seeds}", interval, difference, "; ".join(cell.differs) or "-")

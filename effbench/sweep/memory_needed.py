@@ -1,0 +1,50 @@
+"""What runs need of memory, said before they take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psutil
+
+from effbench.config.run_spec import RunSpec
+from effbench.config.variants import VARIANTS
+from effbench.models import memory
+from effbench.training.feature_cache import batch_size
+
+# Bytes of which nobody need be told.
+LITTLE = 4 * 10**9
+# A line names so many networks.
+NAMED = 3
+
+
+def remarks(specs: Sequence[RunSpec], device: str, replicas: int) -> list[str]:
+    """A line on the networks that take much memory on each replica; none where none does.
+
+    Args:
+        specs: the runs.
+        device: kind of device.
+        replicas: that share a batch.
+    """
+    needs: dict[str, int] = {}
+    for spec in specs:
+        images, needed = _of(spec, device, replicas)
+        run = f"{spec.variant} of {images} images of {spec.image_size} pixels"
+        if needed > LITTLE:
+            needs[run] = needed
+    if not needs:
+        return []
+    worst = sorted(needs, key=lambda run: -needs[run])
+    more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
+    listed = ", ".join(f"{run} {needs[run] / 1e9:.0f} GB" for run in worst[:NAMED])
+    here = f"; this machine has {psutil.virtual_memory().total / 1e9:.0f}" * (device == "cpu")
+    return [f"a step takes more memory than this: {listed}{more}{here}"]
+
+
+def _of(spec: RunSpec, device: str, replicas: int) -> tuple[int, int]:
+    """How many images a replica takes at once, and how many bytes at least."""
+    network = (VARIANTS[spec.variant], spec.image_size)
+    if spec.recipe.way.frozen_backbone:
+        images = batch_size(spec.image_size, device, replicas)
+        return images, memory.inference(*network, images, spec.precision)
+    images = (spec.micro_batch or spec.recipe.batch_size) // replicas
+    return images, memory.training(*network, images, spec.precision)
