@@ -27,7 +27,7 @@ def remarks(specs: Sequence[RunSpec], device: str, replicas: int) -> list[str]:
     """
     needs: dict[str, int] = {}
     for spec in specs:
-        images, needed = _of(spec, device, replicas)
+        images, needed = at_least(spec, device, replicas)
         run = f"{spec.variant} of {images} images of {spec.image_size} pixels"
         if needed > LITTLE:
             needs[run] = needed
@@ -40,8 +40,8 @@ def remarks(specs: Sequence[RunSpec], device: str, replicas: int) -> list[str]:
     return [f"a step takes more memory than this: {listed}{more}{here}"]
 
 
-def _of(spec: RunSpec, device: str, replicas: int) -> tuple[int, int]:
-    """How many images a replica takes at once, and how many bytes at least."""
+def at_least(spec: RunSpec, device: str, replicas: int) -> tuple[int, int]:
+    """How many images a replica takes at once, and how many bytes that takes at least."""
     network = (VARIANTS[spec.variant], spec.image_size)
     if spec.recipe.way.frozen_backbone:
         images = batch_size(spec.image_size, device, replicas)

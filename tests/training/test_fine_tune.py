@@ -142,7 +142,7 @@ def test_a_save_copies_no_variable_before_it_is_written(tmp_path, monkeypatch):
     hooks = tiny.hooks(tmp_path, minutes=1e9)
     monkeypatch.setattr(hooks.keeper, "save", saved.append)
     with pytest.raises(PreemptedError):
-        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
+        tiny.train(tiny.task(PLAIN), replace(hooks, stopped=lambda: True))
     (checkpoint,) = saved
     assert checkpoint.variables
     assert not any(isinstance(variable, np.ndarray) for variable in checkpoint.variables)
@@ -151,22 +151,23 @@ def test_a_save_copies_no_variable_before_it_is_written(tmp_path, monkeypatch):
 def test_told_to_stop_it_saves_and_goes_on_later(tmp_path):
     steps: list[Step] = []
     hooks = tiny.hooks(tmp_path, minutes=1e9, report=steps.append)
+    task = tiny.task(PLAIN)
     with pytest.raises(PreemptedError, match="step 1 is saved; run it again to go on"):
-        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
-    again = tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9, report=steps.append))
+        tiny.train(task, replace(hooks, stopped=lambda: True))
+    again = tiny.train(task, tiny.hooks(tmp_path, minutes=1e9, report=steps.append))
     assert again.resumed == 1
     assert [step.phase for step in steps if step.lasting] == ["go on from the checkpoint at step 1"]
     assert [row.epoch for row in again.history] == [1, 2, 3, 4]
 
 
 def test_damaged_checkpoints_are_said(tmp_path):
-    hooks = tiny.hooks(tmp_path, minutes=1e9)
+    hooks, task = tiny.hooks(tmp_path, minutes=1e9), tiny.task(PLAIN)
     with pytest.raises(PreemptedError):
-        tiny.train(tiny.task(), replace(hooks, stopped=lambda: True))
+        tiny.train(task, replace(hooks, stopped=lambda: True))
     (path,) = (tmp_path / ".checkpoints").glob("*/step-*.npz")
     path.write_bytes(path.read_bytes()[:-1])
     steps: list[Step] = []
-    tiny.train(tiny.task(), tiny.hooks(tmp_path, minutes=1e9, report=steps.append))
+    tiny.train(task, tiny.hooks(tmp_path, minutes=1e9, report=steps.append))
     assert [step.phase for step in steps if step.lasting] == [
         f"checkpoint {path.name} is damaged: passed over",
         "begin again: no checkpoint is whole",

@@ -9,17 +9,13 @@ from collections.abc import Iterable, Iterator
 import psutil
 from pydantic_core import from_json
 
-from effbench.config.variants import VARIANTS
-from effbench.models.flops import multiply_adds
 from effbench.records.store import RECORD, Store
+from effbench.sweep import memory_needed
 from effbench.sweep.groups import Group
 from effbench.sweep.progress_files import Running
 
 # What a process of TensorFlow takes before its first image (measured on a CPU: 0.9 to 1.3 GB).
-_STARTED = 1.3e9
-# Bytes that the activations of an image take while a network trains, for each multiply-add of it:
-# a guess from B0, which counts only until something like it was measured.
-_ACTIVATIONS = 0.05
+_STARTED = 1_300_000_000
 
 
 class Memory:
@@ -37,9 +33,8 @@ class Memory:
         if alike not in self._peaks:
             peaks = list(_measured(self._store, alike))
             if not peaks:
-                images = spec.micro_batch or spec.recipe.batch_size
-                one = multiply_adds(VARIANTS[spec.variant], spec.image_size) * _ACTIVATIONS
-                return int(_STARTED + (0 if group.features else images * one))
+                # Little is known: of which kind of device, and into how many it is divided.
+                return _STARTED + memory_needed.at_least(spec, "cpu", 1)[1]
             self._peaks[alike] = max(peaks)
         return self._peaks[alike]
 
