@@ -38,6 +38,7 @@ _RETRIES = 5
 _MOST_DATA = 4 * 10**9
 _CONNECT_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
+_BOARD_SECONDS = 10.0
 
 
 def check(options: LaunchOptions) -> None:
@@ -100,14 +101,15 @@ def start(launch: Launch) -> SweepCounts:
 
 @dataclass
 class _Serial:
-    """One event at a time, whichever thread has it."""
+    """Passes on one event at a time, whichever thread has it."""
 
     counting: Counting
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event) -> None:
-        with self.lock:
-            self.counting(event)
+        if event.state != "waiting":  # for another part of this very sweep
+            with self.lock:
+                self.counting(event)
 
 
 def _drive(launch: Launch, store: Store, cluster: _Cluster, how: Taking, heard: _Serial) -> None:
@@ -155,7 +157,10 @@ class _Cluster:
         self._sent: dict[Path, Any] = {}
         self._sending = threading.Lock()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        self._board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
+        board = ray.remote(_Board).options(
+            num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1
+        )
+        self._board = board.remote()
         device = launch.request.target.device
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if device == "gpu":
@@ -199,7 +204,7 @@ class _Cluster:
             if lost():
                 ray.cancel(reference, force=True)
                 return Problem(FailureKind.INTERRUPTED, "another worker has taken it over")
-            told = ray.get(self._board.get.remote(name))
+            told = self._told(name)
             if told is not None and told != last:
                 last = told
                 settle(Message(told))
@@ -209,6 +214,13 @@ class _Cluster:
             said = str(error).strip().splitlines() or [type(error).__name__]
             return Problem(FailureKind.KILLED, f"Ray gave it up: {said[0]}")
         return self._bring(outcome, job, log, settle)
+
+    def _told(self, name: str) -> Step | None:
+        """The last step of a group; None where there is none, or the board's own node has died."""
+        try:
+            return self._ray.get(self._board.get.remote(name), timeout=_BOARD_SECONDS)
+        except self._ray.exceptions.RayError:
+            return None
 
     def _bring(
         self, outcome: Outcome, job: Job, log: Path, settle: Callable[[Message], None]

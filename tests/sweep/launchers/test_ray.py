@@ -113,15 +113,17 @@ def driver(address: str, results: Path, env: dict[str, str]) -> subprocess.Popen
     )
 
 
-def wait_for(results: Path, count: int) -> None:
+def wait_for(results: Path, count: int, process: subprocess.Popen[str]) -> None:
     until = time.monotonic() + 900
     while len(list(results.glob("runs/*/record.json"))) < count:
         assert time.monotonic() < until, f"no {count} records came"
+        assert process.poll() is None, process.stdout.read()
         time.sleep(0.5)
 
 
 @pytest.mark.ray
 def test_a_node_and_the_driver_die_and_all_runs_are_there_once(tmp_path, monkeypatch):
+    from ray._raylet import GcsClient
     from ray.cluster_utils import Cluster
 
     env = {
@@ -139,9 +141,12 @@ def test_a_node_and_the_driver_die_and_all_runs_are_there_once(tmp_path, monkeyp
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         cluster.wait_for_nodes()
         first = driver(cluster.address, results, env)
-        wait_for(results, 2)
-        cluster.remove_node(nodes[0], allow_graceful=False)
-        wait_for(results, 4)
+        wait_for(results, 2, first)
+        jobs = GcsClient(address=cluster.address).get_all_job_info().values()
+        drivers = {job.driver_address.node_id.hex() for job in jobs}  # it would die with its own
+        victim = next(node for node in nodes if node.node_id not in drivers)
+        cluster.remove_node(victim, allow_graceful=False)
+        wait_for(results, 4, first)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
         before = {path: path.read_bytes() for path in results.glob("runs/*/record.json")}
