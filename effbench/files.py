@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import BufferedIOBase, BufferedRandom
 from pathlib import Path
 
-from effbench.errors import DiskError
+from effbench.errors import DiskError, UsageError
 
 _FLAGS = "(--results, --output, or EFFBENCH_CACHE for the cache)"
 
@@ -49,6 +49,20 @@ _DISK_HINTS = {
     errno.EEXIST: _FILE,
     errno.EISDIR: f"name a file, not a directory {_FLAGS}",
 }
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Makes sure that a file that a user names is a new one: what is there may be his own.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if path.exists():
+        raise UsageError(
+            "what is there is not replaced",
+            str(path),
+            "name another file, or delete that one first",
+        )
 
 
 @contextmanager

@@ -114,9 +114,7 @@ def case_study() -> Section:
 
 def test_what_is_said_of_the_linear_probe_follows_from_the_records() -> None:
     probes = Store(ROOT / "results/linear-probe").load(checked=True).results
-    by_images = {
-        result.spec.per_class: result for result in probes if result.spec.image_size == 96
-    }
+    by_images = {result.spec.per_class: result for result in probes if result.spec.image_size == 96}
     shares = [
         f"{100 * by_images[count].reported.test.accuracy:.2f}" for count in (10, 100, 1000, None)
     ]

@@ -51,8 +51,11 @@ def data(
     """Check images of your own: counts, sizes, unreadable files, duplicates, splits."""
     from effbench.data import inspection
     from effbench.data.montage import format_of
+    from effbench.files import refuse_to_replace
 
     style = format_of(montage) if montage else ""
+    for written in filter(None, (montage, write_split)):
+        refuse_to_replace(written)
     with Display(err, 0, quiet=False, verbose=False) as display:
         inspected = inspection.inspect(
             source, partial(display.step, "data"), near=near, skip_unreadable=skip_unreadable

@@ -76,7 +76,7 @@ def predict(
         Path | None, typer.Option(metavar="FILE.csv", help="Write the CSV to a file.")
     ] = None,
 ) -> None:
-    """Say what an exported model sees in images: five classes, the likeliest first."""
+    """Say what an exported model sees in images: up to five classes, the likeliest first."""
     only("formats", {"json": as_json, "csv" if as_csv else "output": as_csv or bool(output)})
     if output and output.suffix != ".csv":
         raise UsageError("--output must end in .csv", str(output), "name a file for the CSV")

@@ -15,6 +15,9 @@ from effbench.cli.options import ResultsOption, SelectOption, VariantsOption, on
 from effbench.config.variants import EVERYTHING
 from effbench.errors import EffbenchError, UsageError
 
+# How the names of reports end.
+_WRITTEN = (".md", ".txt", ".csv", ".json", ".tex", ".html", ".htm", "")
+
 # Altair takes longer to import than a text table to print.
 if TYPE_CHECKING:
     from effbench.report.build import Report
@@ -88,7 +91,7 @@ def report(
     ] = None,
 ) -> None:
     """Print what all finished runs came to, how sure it is, and what it cost."""
-    from effbench.files import write_atomically
+    from effbench.files import refuse_to_replace, write_atomically
     from effbench.records.store import Store
     from effbench.report import build
     from effbench.report.render import document
@@ -97,6 +100,9 @@ def report(
     given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex, "html": html}
     style = only("formats", given)
     only("these", {"columns": columns is not None, "pairs": pairs})
+    # A report may take the place of an older one, but of nothing else.
+    if output is not None and output.suffix.lower() not in _WRITTEN:
+        refuse_to_replace(output)
     wanted = document.Wanted(columns, pairs)
     selection = Selection(variants, recipe, weights, data, where, sort, group_by, select, tried)
     store = Store(results)

@@ -102,6 +102,7 @@ MICRO_BATCHES = "micro-batches"
 SKIPPED = "unreadable files skipped"
 LEAKED = "images seen in training"
 UNSOLVED = "not converged"
+UNDECIDED = "strongest L2"
 ANOTHER_RULE = "another rule"
 OLD_GPU = "GPU resized otherwise"
 SEARCHED = "searched"
@@ -131,6 +132,12 @@ CAVEATS = (
     Caveat(
         UNSOLVED,
         "the regression was ended before its gradient was small, so it is not its solution yet",
+        lambda *_: None,
+    ),
+    Caveat(
+        UNDECIDED,
+        "the strongest L2 of all was chosen, as the validation images tell few of them apart: "
+        "probabilities are hardly those of a trained head; take more such images, or --kfold 5",
         lambda *_: None,
     ),
     Caveat(

@@ -67,7 +67,8 @@ def of_search(search: L2Search) -> str:
     count = len(search.values)
     return (
         f"{chosen.l2:.3g}, from {count} value{'s' * (count != 1)}, chosen {judges}; gradient norm "
-        f"{chosen.gradient_norm:.1e} after {chosen.iterations} iterations{end}"
+        f"{chosen.gradient_norm:.1e} after {chosen.iterations} "
+        f"iteration{'s' * (chosen.iterations != 1)}{end}"
     )
 
 

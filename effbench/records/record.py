@@ -135,6 +135,14 @@ class L2Search:
         too = "" if self.chosen.converged else ", the chosen one too"
         return f"{len(left)} of {len(self.values)} values of L2{too}"
 
+    @property
+    def undecided(self) -> str:
+        """How many L2 are as accurate as the strongest of all, where that was chosen; else ""."""
+        best = self.chosen.validation.correct
+        alike = sum(value.validation.correct == best for value in self.values)
+        chosen_first = self.chosen is self.values[0] and alike > 1
+        return f"{alike} of {len(self.values)} are as accurate" if chosen_first else ""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -299,11 +307,13 @@ class RunResult:
         searches = [self.l2_search, *self.turns]
         left = "; ".join(search.unsolved for search in searches if search and search.unsolved)
         unsolved = {caveats.UNSOLVED: left} if left else {}
+        alike = "; ".join(search.undecided for search in searches if search and search.undecided)
+        undecided = {caveats.UNDECIDED: alike} if alike else {}
         leaked = {caveats.LEAKED: f"{self.images.leaked:,}"} if self.images.leaked else {}
         made = self.provenance
         old_gpu = {caveats.OLD_GPU: ""} if made.device == "gpu" and not made.engine else {}
         marks = caveats.of_spec(self.spec, self.standard)
-        return marks | skipped | leaked | unsolved | changed | old_gpu
+        return marks | skipped | leaked | unsolved | undecided | changed | old_gpu
 
     @property
     def splits(self) -> tuple[str, ...]:

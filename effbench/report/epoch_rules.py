@@ -32,7 +32,10 @@ def chosen(
 
 def lead(rule: str) -> str:
     """What a reader of figures by this rule has to know first."""
-    return f"Every run is shown at {RULES[rule]} (--select {rule}), whatever its recipe's rule."
+    return (
+        f"Every run with epochs is shown at {RULES[rule]} (--select {rule}), whatever its recipe's "
+        "rule."
+    )
 
 
 def unscored(result: RunResult) -> str:

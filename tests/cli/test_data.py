@@ -97,7 +97,7 @@ def test_the_montage_is_an_image(root, run, tmp_path, monkeypatch):
     assert Image.open(tmp_path / "m.png").format == "PNG"
     monkeypatch.setattr(montage, "MOST_CLASSES", 1)
     assert (
-        "shows the first 1 of 2 classes" in run("data", root, "--montage", tmp_path / "m.png").err
+        "shows the first 1 of 2 classes" in run("data", root, "--montage", tmp_path / "n.png").err
     )
 
 
@@ -105,6 +105,15 @@ def test_the_montage_is_an_image(root, run, tmp_path, monkeypatch):
 def test_the_montage_is_what_its_name_says(name, style, root, run, tmp_path):
     assert run("data", root, "--montage", tmp_path / name).code == 0
     assert Image.open(tmp_path / name).format == style
+
+
+@pytest.mark.parametrize("flag", ["--montage", "--write-split"])
+def test_what_is_there_is_not_replaced(flag, root, run):
+    photo = next((root / "ants").iterdir())
+    before = photo.read_bytes()
+    done = run("data", root, flag, photo)
+    one_line(done, 2, f"what is there is not replaced: {photo}; name another file, or delete")
+    assert photo.read_bytes() == before
 
 
 def test_a_montage_of_another_name_is_refused_before_any_image_is_read(root, run, tmp_path):

@@ -37,6 +37,14 @@ def test_report_prints_or_writes_the_same(run, tmp_path):
     assert r"\toprule" in run("report", "--latex", "--results", tmp_path / "r").out
 
 
+def test_a_report_takes_the_place_of_no_photo(run, tmp_path):
+    photo = tmp_path / "ant.jpg"
+    photo.write_bytes(b"a photo")
+    done = run("report", "--results", tmp_path / "r", "--csv", "--output", photo)
+    one_line(done, 2, f"what is there is not replaced: {photo}")
+    assert photo.read_bytes() == b"a photo"
+
+
 @pytest.mark.parametrize("output", [".", "r"])
 def test_a_directory_cannot_be_the_output(output, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

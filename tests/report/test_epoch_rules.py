@@ -23,7 +23,9 @@ from effbench.report.sections import Section
 from effbench.report.select import Selection
 
 RECIPE = replace(RECIPES["case-study"], epochs=12)
-LEAD = "Every run is shown at the last epoch (--select final), whatever its recipe's rule."
+LEAD = (
+    "Every run with epochs is shown at the last epoch (--select final), whatever its recipe's rule."
+)
 
 
 @pytest.fixture

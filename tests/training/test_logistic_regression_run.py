@@ -124,6 +124,16 @@ def test_one_that_did_not_converge_is_marked(store):
     assert marked.marks["not converged"].startswith("1 of 5 values of L2")
 
 
+def test_the_strongest_l2_is_marked_where_others_are_as_accurate(store):
+    record = result(store)
+    search = record.l2_search
+    first = search.values[0]
+    alike = replace(record, l2_search=replace(search, values=(first, first, first)))
+    assert alike.marks["strongest L2"] == "3 of 3 are as accurate"
+    alone = replace(record, l2_search=replace(search, values=(first,)))
+    assert "strongest L2" not in alone.marks
+
+
 def test_what_is_kept_looks_like_any_head(store):
     kernel, bias = store.load_model(result(store).spec.key)
     assert (kernel.shape, bias.shape) == ((1280, 2), (2,))
