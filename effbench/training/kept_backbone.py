@@ -25,7 +25,7 @@ def as_trained(
     """
     spec, recipe = record.spec, record.spec.recipe
     model, _noise = backbone.trainable(
-        VARIANTS[spec.variant], "float32", recipe.survival, batch_norm=recipe.batch_norm
+        VARIANTS[spec.variant], "float32", recipe.survival, "cpu", recipe.batch_norm
     )
     try:
         model.set_weights(arrays)
