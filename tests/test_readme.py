@@ -18,7 +18,7 @@ from effbench.config.variants import select
 from effbench.hardware.tpu_slices import SLICES
 from effbench.records import caveats
 from effbench.records.store import Store
-from effbench.report import build
+from effbench.report import build, per_class
 from effbench.report import published as reference
 from effbench.report.comparison import compare
 from effbench.report.sections import Section
@@ -156,6 +156,19 @@ def test_what_is_said_of_the_linear_probe_follows_from_the_records() -> None:
     assert f"{change.new - change.base:.2f} points more at 96 pixels" in README_WORDS
     low, high = (100 * bound for bound in (change.difference.low, change.difference.high))
     assert f"(95 % interval {low:.2f} to {high:.2f}, p = {change.p:.0e};" in PAGE_WORDS
+
+
+def test_what_is_said_of_the_insects_follows_from_the_records() -> None:
+    store = Store(ROOT / "results/hymenoptera")
+    (probe,) = (
+        result
+        for result in store.load(checked=True).results
+        if (result.spec.image_size, result.spec.recipe.name) == (224, "linear-probe")
+    )
+    ants, bees = per_class.read(store, [probe]).classes
+    for figures in (ants, bees):
+        said = f"{figures.recall.value:.2f} % of the {figures.images} {figures.name}"
+        assert said in PAGE_WORDS
 
 
 def test_what_is_said_of_the_rule_follows_from_the_records(case_study) -> None:
