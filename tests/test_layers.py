@@ -124,6 +124,7 @@ LIGHT = (
     ["plan", "--help"],
     ["export", "--help"],
     ["predict", "--help"],
+    ["evaluate", "--help"],
     ["data", "PHOTOS"],
 )
 

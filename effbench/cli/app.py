@@ -12,7 +12,7 @@ from effbench.cli.console import out
 from effbench.cli.data import data
 from effbench.cli.doctor import doctor
 from effbench.cli.downloads import cache, fetch
-from effbench.cli.export import export, predict
+from effbench.cli.export import evaluate, export, predict
 from effbench.cli.panels import Command
 from effbench.cli.plan import plan
 from effbench.cli.records import merge, validate
@@ -42,7 +42,7 @@ def _root(
 
 for command in (
     *(variants, data, sweep, report, compare, reference, show, validate, merge),
-    *(export, predict, plan, fetch, doctor, cache),
+    *(export, evaluate, predict, plan, fetch, doctor, cache),
 ):
     app.command(cls=Command)(command)
 app.add_typer(bench_app, name="bench")
