@@ -128,6 +128,7 @@ LIGHT = (
     ["export", "--help"],
     ["predict", "--help"],
     ["imagenet", "--help"],
+    ["evaluate", "--help"],
     ["data", "PHOTOS"],
 )
 

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from effbench.cli.app import app
 from effbench.config.variants import select
+from effbench.export import evaluation
+from effbench.export.formats import FORMATS
 from effbench.hardware.tpu_slices import SLICES
 from effbench.records import caveats
 from effbench.records.store import Store
@@ -47,11 +49,28 @@ def test_tables_are_what_their_commands_print(command, shown, run, monkeypatch) 
     assert shown.strip() == done.out.strip(), STALE
 
 
-def test_the_table_of_results_is_what_report_prints(run, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (result_pages.TABLE_COMMAND, result_pages.TABLE),
+        (result_pages.EXPORTS_COMMAND, result_pages.EXPORTS),
+    ],
+    ids=["report", "evaluate"],
+)
+def test_the_tables_of_results_are_what_their_commands_print(
+    command, file, run, monkeypatch
+) -> None:
     monkeypatch.chdir(ROOT)
-    done = run(*shlex.split(result_pages.TABLE_COMMAND)[1:])
+    done = run(*shlex.split(command)[1:])
     assert (done.code, done.err) == (0, "")
-    assert result_pages.TABLE.read_text("utf-8") == done.out, STALE
+    assert file.read_text("utf-8") == done.out, STALE
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_lines_that_load_a_model_stand_in_the_readme(name) -> None:
+    """`export/test_formats.py` runs them."""
+    assert name == "keras2" or f"\n{FORMATS[name].loading}\n" in README
+    assert f"`{name}`" in README
 
 
 def test_the_plot_is_what_report_draws(run, tmp_path, monkeypatch) -> None:
@@ -233,6 +252,18 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
         f"they are {steps[0]:,} and {steps[1]:,} steps",
     ):
         assert figure in PAGE_WORDS, figure
+
+
+def test_what_is_said_of_exports_follows_from_their_records() -> None:
+    records = [evaluation.load(path) for path in (ROOT / "results/export").rglob("*.json")]
+    photos = [record for record in records if record.data == "hymenoptera"]
+    assert {record.format for record in photos} == set(FORMATS)
+    assert {record.against.disagree for record in photos if record.quantize != "int8"} == {0}
+    (integers,) = (record for record in photos if record.quantize == "int8")
+    against = integers.against
+    assert f"{against.disagree} of {integers.total} photos another class" in PAGE_WORDS
+    assert f"(p = {against.p:.2f})" in PAGE_WORDS
+    assert integers.notes
 
 
 def test_full_results_are_not_limited() -> None:

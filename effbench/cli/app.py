@@ -12,7 +12,7 @@ from effbench.cli.console import out
 from effbench.cli.data import data
 from effbench.cli.doctor import doctor
 from effbench.cli.downloads import cache, fetch
-from effbench.cli.export import export, predict
+from effbench.cli.export import evaluate, export, predict
 from effbench.cli.imagenet import imagenet
 from effbench.cli.panels import Command
 from effbench.cli.plan import plan
@@ -45,7 +45,7 @@ def _root(
 
 for command in (
     *(variants, data, sweep, status, work, report, compare, reference, show, validate, merge),
-    *(export, predict, imagenet, plan, fetch, doctor, cache),
+    *(export, evaluate, predict, imagenet, plan, fetch, doctor, cache),
 ):
     app.command(cls=Command)(command)
 app.add_typer(bench_app, name="bench")

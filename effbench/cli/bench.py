@@ -100,6 +100,22 @@ def bench_probe(
     _print_comparison(comparison)
 
 
+@bench_app.command("predict", cls=Command)
+def bench_predict(
+    models: Annotated[
+        list[Path], typer.Argument(help="What 'effbench export' wrote.", metavar="MODEL...")
+    ],
+    image_size: Annotated[int, typer.Option(min=8, help="Of the random images.")] = 224,
+    seconds: Annotated[float, typer.Option(min=0.0, help="How long each is timed.")] = 5.0,
+) -> None:
+    """Time exported models by their own runtimes, on single images and in batches of 32."""
+    with hushed():
+        from effbench.export import speed
+
+        timed = speed.table(models, image_size, (1, 32), seconds)
+    show(timed)
+
+
 @bench_app.command("heads", cls=Command)
 def bench_heads(
     rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,

@@ -33,14 +33,6 @@ class Rescale(StrEnum):
     tf = "tf"
 
 
-class ExportFormat(StrEnum):
-    """Values of --format."""
-
-    keras = "keras"
-    savedmodel = "savedmodel"
-    tflite = "tflite"
-
-
 class EpochRule(StrEnum):
     """Values of --select."""
 

@@ -22,6 +22,16 @@ def has_bfloat16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def converted(concrete: tf.types.experimental.ConcreteFunction) -> openvino.Model:
+    """OpenVINO's model of a traced function, with the outputs that the function has."""
+    whole = openvino.convert_model(concrete)
+    # Every custom gradient of the graph is an output of it, too.
+    names = [tensor.name for tensor in concrete.outputs]
+    ports = [next(port for port in whole.outputs if name in port.names) for name in names]
+    results = [port.get_node().input_value(0) for port in ports]
+    return openvino.Model(results, whole.get_parameters(), "")
+
+
 class OpenvinoEngine:
     """Functions whose variables never change: their values are part of the compiled program."""
 
@@ -76,11 +86,4 @@ class OpenvinoEngine:
 
     def _compiled(self, function: Function, specs: list[tf.TensorSpec]) -> openvino.CompiledModel:
         concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-        whole = openvino.convert_model(concrete)
-        # Every custom gradient of the graph is an output of it, too.
-        names = [tensor.name for tensor in concrete.outputs]
-        ports = [next(port for port in whole.outputs if name in port.names) for name in names]
-        model = openvino.Model(
-            [port.get_node().input_value(0) for port in ports], whole.get_parameters(), ""
-        )
-        return openvino.Core().compile_model(model, "CPU", self._options)
+        return openvino.Core().compile_model(converted(concrete), "CPU", self._options)

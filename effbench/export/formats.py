@@ -1,29 +1,50 @@
 """The formats that a classifier is written to and read from; the names of its classes inside.
 
-A new one is a new row of `FORMATS`.
+A new one is a new row of `FORMATS`. What a row needs is imported when it is used, because the help
+of the command line lists them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from effbench.cpu import cores
-from effbench.errors import EffbenchError
-from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.errors import EffbenchError, UsageError
+from effbench.export.opened import OpenModel
+from effbench.export.quantization import FLOAT16, FLOAT32, Precision
 
-# Where models of TensorFlow Lite have the names of their classes, one a line: in a zip archive
-# behind the model (tensorflow.org/lite/models/convert/metadata). A .keras file is one itself.
-LABELS = "labels.txt"
+if TYPE_CHECKING:
+    from effbench.export.classifier import Classifier
 
-# From an image, uint8 [h, w, 3], to the probability of each class by its name, in their order.
-Classify = Callable[[np.ndarray], dict[str, float]]
+HINT = "give what 'effbench export' wrote"
+# What other tools call a format.
+ALIASES = {"saved_model": "savedmodel"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a format may be asked for.
+
+    Attributes:
+        input_size: height and width of the only images that it takes; None for images of any size.
+        quantize: in what it keeps and computes numbers.
+        images: training images, uint8 [n, h, w, 3] each, which show what range values have.
+    """
+
+    input_size: int | None = None
+    quantize: Precision = FLOAT32
+    images: tuple[np.ndarray, ...] = ()
+
+
+ANY_SIZE = Options()
+# What is to be said of a model that was written, as which of its layers stay in float; or nothing.
+Notes = tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -31,46 +52,94 @@ class Format:
     """How a classifier is kept.
 
     Attributes:
-        suffix: end of its file's name; "" for a folder.
+        suffix: end of its file's or folder's name; "" for a folder that has none.
         has: whether a path holds one, by its first bytes or files.
-        write: writes a model (uint8 [n, h, w, 3] to float32 [n, classes]) with the classes' names.
+        write: writes a classifier.
         read: reads one, and raises whatever its library does where it is damaged.
+        needs: packages that are not there in every installation.
+        library: what the Hub calls those who open it.
+        quantized: whether it takes an `input_size` and all of `quantize`.
+        tolerance: the largest difference to a probability of the run's own network that can be
+            without a mistake, where nothing is quantized.
+        loading: the lines of Python that load it, where `PATH` is its path.
     """
 
     suffix: str
     has: Callable[[Path], bool]
-    write: Callable[[keras.Model, Sequence[str], Path], None]
-    read: Callable[[Path], Classify]
+    write: Callable[[Classifier, Path, Options], Notes]
+    read: Callable[[Path], OpenModel]
+    needs: tuple[str, ...] = ()
+    library: str = "keras"
+    quantized: bool = False
+    tolerance: float = FLOAT32.tolerance
+    loading: str = ""
+
+    def require(self, name: str) -> None:
+        """Refuses a format whose packages are missing.
+
+        Raises:
+            UsageError: the message says how to get them.
+        """
+        missing = [package for package in self.needs if find_spec(package) is None]
+        if missing:
+            hint = "pip install 'effbench[export]'"
+            raise UsageError(f"{name} needs a package", f"no {', '.join(missing)}", hint)
 
 
-def read(path: Path) -> Classify:
-    """The classifier in a file or folder; it is tried on one pixel.
+def named(name: str) -> tuple[str, Format]:
+    """The row of a name, or of what other tools call it.
+
+    Raises:
+        UsageError: there is none, or a package that it needs is missing.
+    """
+    name = ALIASES.get(name, name)
+    if name not in FORMATS:
+        raise UsageError("unknown format", name, f"choose from {', '.join(FORMATS)}")
+    FORMATS[name].require(name)
+    return name, FORMATS[name]
+
+
+def kind(path: Path) -> str:
+    """The name of the format of a file or folder.
+
+    Raises:
+        EffbenchError: there is no model.
+    """
+    rows = [name for name, row in FORMATS.items() if row.has(path)]
+    if not rows:
+        kinds = ((path.is_dir, "a folder of something else"), (path.exists, "something else"))
+        what = next((kind for test, kind in kinds if test()), "nothing is there")
+        raise EffbenchError(
+            f"a model is a {', '.join(FORMATS)} file or folder", f"{path}: {what}", HINT
+        )
+    return rows[0]
+
+
+def read(path: Path) -> OpenModel:
+    """The classifier in a file or folder; it is tried on one image.
 
     Raises:
         EffbenchError: there is no model, or not one that `effbench export` wrote, or not a whole
             one.
+        UsageError: a package that it needs is missing.
     """
-    formats = [row for row in FORMATS.values() if row.has(path)]
-    hint = "give what 'effbench export' wrote"
-    if not formats:
-        kinds = ((path.is_dir, "a folder of something else"), (path.exists, "something else"))
-        what = next((kind for test, kind in kinds if test()), "nothing is there")
-        raise EffbenchError(
-            f"a model is a {', '.join(FORMATS)} file or folder", f"{path}: {what}", hint
-        )
+    _, row = named(kind(path))
     try:
-        classify = formats[0].read(path)
-        classify(np.zeros((1, 1, 3), np.uint8))
+        model = row.read(path)
+        side = model.side or 1
+        scores = model.scores(np.zeros((1, side, side, 3), np.uint8))
+        if scores.shape != (1, len(model.names)) or len({*model.names}) < len(model.names):
+            raise ValueError(f"{scores.shape[1:]} scores of {len(model.names)} classes")
     # Of a damaged file, or of another model, the libraries raise whatever they happen to hit.
     except Exception as error:
         received = f"{path}: {type(error).__name__}: {error}"[:300]
         raise EffbenchError(
-            "not a whole model with the names of its classes", received, hint
+            "not a whole model with the names of its classes", received, HINT
         ) from (error)
-    return classify
+    return model
 
 
-def _starts(path: Path, magic: bytes, offset: int = 0) -> bool:
+def _holds(path: Path, magic: bytes, offset: int = 0) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -78,95 +147,87 @@ def _starts(path: Path, magic: bytes, offset: int = 0) -> bool:
         return file.read(len(magic)) == magic
 
 
-def _append_labels(names: Sequence[str], path: Path) -> None:
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(LABELS, "\n".join(names) + "\n")
+def _keras(path: Path) -> bool:
+    return _holds(path, b"PK")
 
 
-def _labels(path: Path) -> list[str]:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(LABELS).decode().splitlines()
+def _keras2(path: Path) -> bool:
+    """Its first entry, which is not compressed, says which version wrote it."""
+    if not _keras(path):
+        return False
+    with path.open("rb") as file:
+        return b'"keras_version": "2.' in file.read(1024)
 
 
-def _named(names: Sequence[str], scores: np.ndarray) -> dict[str, float]:
-    return dict(zip(names, map(float, scores), strict=True))
+def _write(module: str) -> Callable[[Classifier, Path, Options], Notes]:
+    """The function `write` of a module of this package."""
+
+    def write(classifier: Classifier, path: Path, options: Options) -> Notes:
+        notes: Notes = import_module(f"effbench.export.{module}").write(classifier, path, options)
+        return notes
+
+    return write
 
 
-def _write_keras(model: keras.Model, names: Sequence[str], path: Path) -> None:
-    model.save(path, save_format="keras")
-    _append_labels(names, path)
+def _read(module: str) -> Callable[[Path], OpenModel]:
+    """The function `read` of a module of this package."""
 
+    def read(path: Path) -> OpenModel:
+        model: OpenModel = import_module(f"effbench.export.{module}").read(path)
+        return model
 
-def _read_keras(path: Path) -> Classify:
-    names = _labels(path)
-    model = keras.models.load_model(path, compile=False)
-    # As a function: op by op, B0 takes seven times as long for an image.
-    images = tf.TensorSpec((None, None, None, 3), tf.uint8)
-    program = tf.function(lambda images: model(images, training=False), input_signature=[images])
-    return lambda image: _named(names, program(image[None]).numpy()[0])
-
-
-def _write_savedmodel(model: keras.Model, names: Sequence[str], path: Path) -> None:
-    classes = tf.constant(names)
-
-    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Names and values of TensorFlow's own signature for classifiers: a row an image."""
-        scores = model(images, training=False)
-        return {"classes": tf.broadcast_to(classes, tf.shape(scores)), "scores": scores}
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    images = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
-    archive.add_endpoint("serve", serve, [images])
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints the address of every variable
-        archive.write_out(str(path))
-
-
-def _read_savedmodel(path: Path) -> Classify:
-    loaded = tf.saved_model.load(str(path))
-
-    def classify(image: np.ndarray) -> dict[str, float]:
-        # Through `loaded`: without it the variables are gone.
-        outputs = loaded.signatures["serving_default"](images=tf.constant(image[None]))
-        names = [name.decode() for name in outputs["classes"].numpy()[0]]
-        return _named(names, outputs["scores"].numpy()[0])
-
-    return classify
-
-
-def _write_tflite(model: keras.Model, names: Sequence[str], path: Path) -> None:
-    # One image, because its interpreter is asked for one; of any size, as it can be resized.
-    images = tf.TensorSpec((1, None, None, 3), tf.uint8, "images")
-    program = tf.function(lambda images: {"scores": model(images, training=False)})
-    concrete = program.get_concrete_function(images)
-    # Not the model itself, of which every layer would be traced again: 90 s for B0, this takes 4.
-    holder = tf.Module()
-    holder.held = model.variables
-    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder).convert())
-    _append_labels(names, path)
-
-
-def _read_tflite(path: Path) -> Classify:
-    names = _labels(path)
-    interpreter = tf.lite.Interpreter(str(path), num_threads=cores())
-    (given,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def classify(image: np.ndarray) -> dict[str, float]:
-        interpreter.resize_tensor_input(given["index"], (1, *image.shape))
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], image[None])
-        interpreter.invoke()
-        return _named(names, interpreter.get_tensor(scores["index"])[0])
-
-    return classify
+    return read
 
 
 FORMATS: Mapping[str, Format] = {
-    "keras": Format(".keras", lambda path: _starts(path, b"PK"), _write_keras, _read_keras),
+    "keras": Format(
+        ".keras",
+        lambda path: _keras(path) and not _keras2(path),
+        *(_write("keras3_file"), _read("keras3_file")),
+        loading="import keras\nmodel = keras.saving.load_model(PATH)\nscores = model(images)",
+    ),
+    "keras2": Format(
+        *(".keras", _keras2, _write("keras2_file"), _read("keras2_file")),
+        library="tf-keras",
+        loading="import tf_keras\nmodel = tf_keras.models.load_model(PATH)\nscores = model(images)",
+    ),
     "savedmodel": Format(
-        "", lambda path: (path / "saved_model.pb").is_file(), _write_savedmodel, _read_savedmodel
+        "",
+        lambda path: (path / "saved_model.pb").is_file(),
+        *(_write("savedmodel_folder"), _read("savedmodel_folder")),
+        library="tensorflow",
+        loading="import tensorflow as tf\nmodel = tf.saved_model.load(PATH)\n"
+        'scores = model.signatures["serving_default"](images=tf.constant(images))["scores"]',
     ),
     "tflite": Format(
-        ".tflite", lambda path: _starts(path, b"TFL3", 4), _write_tflite, _read_tflite
+        ".tflite",
+        lambda path: _holds(path, b"TFL3", 4),
+        *(_write("tflite_file"), _read("tflite_file")),
+        library="tflite",
+        quantized=True,
+        loading="import tensorflow as tf  # or: from ai_edge_litert import interpreter\n"
+        "model = tf.lite.Interpreter(PATH)\n"
+        'scores = model.get_signature_runner()(images=images)["scores"]',
+    ),
+    "onnx": Format(
+        ".onnx",
+        # The field of a version, which comes first.
+        lambda path: path.suffix == ".onnx" and _holds(path, b"\x08"),
+        *(_write("onnx_file"), _read("onnx_file")),
+        needs=("onnx", "tf2onnx", "onnxruntime"),
+        library="onnx",
+        loading="import onnxruntime\nmodel = onnxruntime.InferenceSession(PATH)\n"
+        '(scores,) = model.run(["scores"], {"images": images})',
+    ),
+    "openvino": Format(
+        ".openvino",
+        lambda path: (path / "openvino_model.xml").is_file(),
+        *(_write("openvino_folder"), _read("openvino_folder")),
+        needs=("openvino",),
+        library="openvino",
+        tolerance=FLOAT16.tolerance,  # of its weights
+        loading="import openvino\n"
+        'model = openvino.compile_model(PATH + "/openvino_model.xml", "CPU")\n'
+        'scores = model(images)["scores"]',
     ),
 }

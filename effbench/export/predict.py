@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from effbench.cpu import cores
 from effbench.data import image_folders
-from effbench.data.decoding import ENDINGS, FORMATS, UnreadableImageError, decode
-from effbench.data.decoding_tasks import content
+from effbench.data.decoding import ENDINGS, UnreadableImageError
 from effbench.data.listing import printable
-from effbench.errors import DataError
-from effbench.export import formats
-from effbench.export.formats import Classify
+from effbench.errors import DataError, UsageError
+from effbench.export import explain, formats
+from effbench.export.images import ahead, pixels
+from effbench.export.opened import OpenModel
 from effbench.progress import Report, Step, silent
 
 TOP = 5
@@ -30,7 +26,7 @@ class Prediction:
 
     Attributes:
         image: its file.
-        top: at most five names of classes with their probabilities, 0 to 1, the likeliest first.
+        top: names of classes with their probabilities, 0 to 1, the likeliest first.
     """
 
     image: Path
@@ -62,7 +58,11 @@ class _Decoded:
 
 
 def predict(
-    model: Path, images: Sequence[Path], report: Report = silent
+    model: Path,
+    images: Sequence[Path],
+    report: Report = silent,
+    top: int = TOP,
+    explained: bool = False,
 ) -> Iterator[Prediction | PassedOver | DataError]:
     """Classifies each image, or says what is wrong with it, one after the other in their order.
 
@@ -71,18 +71,28 @@ def predict(
 
     Args:
         model: what `effbench export` wrote, in any format.
-        images: files of images, and folders.
+        images: files of images, folders, and patterns of their names.
         report: told of the progress, in files.
+        top: how many classes at most.
+        explained: whether to write beside each image where the likeliest class is seen in it.
 
     Raises:
         EffbenchError: there is no such model.
+        UsageError: its format cannot explain.
         DataError: a folder is empty or cannot be read.
     """
-    classify = formats.read(model)
-    return _outcomes(classify, [file for path in images for file in _files(path)], report)
+    opened = formats.read(model)
+    if explained and opened.explain is None:
+        raise UsageError("--explain is for keras and keras2", str(model), "export one of these")
+    files = [file for path in images for file in _files(path)]
+    return _outcomes(opened, files, report, top, explained)
 
 
 def _files(path: Path) -> Iterator[_File]:
+    if not path.exists() and (matches := _matches(path)):
+        for match in matches:
+            yield from _files(Path(match))
+        return
     if not path.is_dir():
         yield _File(path, meant=True)
         return
@@ -91,18 +101,30 @@ def _files(path: Path) -> Iterator[_File]:
         raise DataError("a folder without files", printable(str(path)), "name one with images")
     for name in names:
         file = path / name
+        if file.name.endswith(explain.ENDING):
+            continue
         yield _File(file, file.suffix.lower() in ENDINGS)
 
 
+def _matches(pattern: Path) -> list[Path]:
+    """The files whose names match a pattern."""
+    root = Path(pattern.anchor)
+    parts = str(pattern.relative_to(root) if pattern.anchor else pattern)
+    return sorted(root.glob(parts)) if set(parts) & set("*?[") else []
+
+
 def _outcomes(
-    classify: Classify, files: Sequence[_File], report: Report
+    model: OpenModel, files: Sequence[_File], report: Report, top: int, explained: bool
 ) -> Iterator[Prediction | PassedOver | DataError]:
     for done, image in enumerate(_decoded(files), 1):
         if image.pixels is not None:
             # One at a time: many at once are no faster, and each would depend on those beside it,
             # in the last digits.
-            ranked = sorted(classify(image.pixels).items(), key=lambda item: -item[1])
-            yield Prediction(image.file.path, tuple(ranked[:TOP]))
+            ranked = sorted(model.classify(image.pixels).items(), key=lambda item: -item[1])
+            if explained and model.explain:
+                number = model.names.index(ranked[0][0])
+                explain.write(model.explain, image.pixels, number, image.file.path)
+            yield Prediction(image.file.path, tuple(ranked[:top]))
         elif image.file.meant:
             rule = f"cannot read {printable(str(image.file.path))}"
             hint = "give the file of an image, such as PNG or JPEG"
@@ -114,16 +136,7 @@ def _outcomes(
 
 def _decoded(files: Iterable[_File]) -> Iterator[_Decoded]:
     """The files in their order, of which only a few are in memory."""
-    ahead = 2 * cores()
-    waiting: deque[Future[_Decoded]] = deque()
-    # Decoders turn warnings off and on again, all threads at once: here they are off throughout.
-    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(cores()) as threads:
-        for file in files:
-            waiting.append(threads.submit(_read, file))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return ahead(_read, files)
 
 
 def _read(file: _File) -> _Decoded:
@@ -131,12 +144,3 @@ def _read(file: _File) -> _Decoded:
         return _Decoded(file, pixels(file.path))
     except UnreadableImageError as error:
         return _Decoded(file, problem=str(error))
-
-
-def pixels(path: Path) -> np.ndarray:
-    """An image as those are that a model trains on, see `decoding.decode`: uint8 [h, w, 3], RGB.
-
-    Raises:
-        UnreadableImageError: it cannot be read.
-    """
-    return np.asarray(decode(content(str(path)), (*FORMATS, "TIFF")).image)

@@ -24,6 +24,7 @@ from effbench.records.store import Store
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
 B0 = VARIANTS["B0"]
+NAMES = tuple("0123456789")
 SPREAD = 0.05  # of a head's kernel: probabilities are neither all equal nor 0 and 1
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
 
@@ -89,7 +90,7 @@ def test_a_whole_network_is_what_was_kept(network, backbone):
 
 
 def test_a_classifier_has_its_weights_by_name_and_layers_of_keras_alone(network):
-    model = classifier.build(network)
+    model = classifier.build(network, NAMES).model
     assert model.compute_dtype == "float32"
     own = network.probabilities(IMAGES)
     np.testing.assert_allclose(model(IMAGES), own, atol=1e-4)
@@ -103,7 +104,7 @@ def test_a_classifier_has_its_weights_by_name_and_layers_of_keras_alone(network)
 def test_a_classifier_rescales_as_its_run(preprocessing, network):
     recipe = replace(network.spec.recipe, preprocessing=preprocessing)
     network = replace(network, spec=replace(network.spec, recipe=recipe))
-    found = classifier.build(network)(IMAGES)
+    found = classifier.build(network, NAMES).model(IMAGES)
     np.testing.assert_allclose(found, network.probabilities(IMAGES), atol=1e-4)
 
 

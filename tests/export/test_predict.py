@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.classifiers import NAMES, image, tiny
+from support.classifiers import NAMES, SIDE, image, tiny
 from support.commandline import one_line
 from support.pictures import encoded, put
 
@@ -17,16 +17,18 @@ from effbench.cli import export
 from effbench.cpu import cores
 from effbench.data.image_folders import files
 from effbench.export import predict as module
-from effbench.export.formats import FORMATS
-from effbench.export.predict import pixels, predict
+from effbench.export.formats import ANY_SIZE, FORMATS
+from effbench.export.images import pixels
+from effbench.export.predict import predict
 
-MODEL = tiny()
+CLASSIFIER = tiny()
+MODEL = CLASSIFIER.model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.keras"
-    FORMATS["keras"].write(MODEL, NAMES, path)
+    FORMATS["keras2"].write(CLASSIFIER, path, ANY_SIZE)
     return path
 
 
@@ -230,6 +232,31 @@ def test_what_cannot_be_predicted_or_written_is_one_line(run, model, folder, tmp
     one_line(run("predict", model, folder, "--csv", "--json"), 2, "--json --csv")
     (folder / "b/loop").symlink_to(folder)
     one_line(run("predict", model, folder), 1, "a link leads back to a folder around it")
+
+
+def test_a_heat_map_is_written_beside_an_image_and_is_none_itself(run, model, png):
+    done = run("predict", "--explain", "--top", "1", model, png.parent)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("\n") == 1
+    with Image.open(f"{png}.explained.png") as heat:
+        assert (heat.mode, heat.size) == ("RGB", (SIDE, SIDE))
+        red, _, blue = np.asarray(heat).astype(int).transpose(2, 0, 1)
+    assert (red - blue).max() > 100
+    again = run("predict", "--top", "1", model, png.parent)
+    assert again.out == done.out
+
+
+def test_a_pattern_stands_for_the_files_that_match(run, model, folder):
+    done = run("predict", "--top", "1", model, folder / "b" / "00*.png")
+    assert [Path(line.split("\t")[0]).name for line in done.out.splitlines()] == [
+        f"{number:03d}.png" for number in range(1, 10, 2)
+    ]
+
+
+def test_speed_is_measured_on_single_images_and_batches(run, model):
+    done = run("bench", "predict", model, "--image-size", "20", "--seconds", "0")
+    assert (done.code, done.err) == (0, "")
+    assert "tiny.keras" in done.out
 
 
 # --- models ---------------------------------------------------------------------------------------

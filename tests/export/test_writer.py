@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,10 +86,11 @@ def test_an_exported_run_predicts_what_the_run_did(
     done = run("export", key[-12:], "--format", name, "--results", results)
     assert (done.code, done.err) == (0, "")
     path = Path(f"{key}{FORMATS[name].suffix}")
-    assert done.out.splitlines()[-1].startswith(f"{path}: 3")
+    assert done.out.splitlines()[-1].startswith(f"{path}: ")
     assert "on 4 images at most " in done.out
     assert done.out.rstrip().endswith(f"float32; marks: {details(record.marks)}")
-    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    beside = (path.name, f"{path.name}.README.md", f"{path.name}.json")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(beside)
     predicted = run("predict", path, *images, "--json")
     assert (predicted.code, predicted.err) == (0, "")
     stored = Store(results).predictions(record, "test_probability", "test_predicted")
@@ -103,23 +105,26 @@ def test_an_exported_run_predicts_what_the_run_did(
         assert abs(max(top.values()) - own.max()) < CLOSE
         for label, value in top.items():
             assert abs(value - own[label]) < CLOSE
-    if name == "keras":
-        _opens_without_effbench(path, images[0], probability[0])
+    if name in LOADERS:
+        _opens_without_effbench(LOADERS[name], path, images[0], probability[0])
 
 
-def _opens_without_effbench(path: Path, image: Path, probability: np.ndarray) -> None:
+LOADERS = {"keras": "keras.saving", "keras2": "tf_keras.models"}
+
+
+def _opens_without_effbench(module: str, path: Path, image: Path, probability: np.ndarray) -> None:
     code = f"""
 import sys
 for name in ("effbench", "keras_efficientnet_v2", "tensorflow_addons"):
     sys.modules[name] = None  # an import of it fails
-import numpy, tf_keras
+import numpy, {module}
 from PIL import Image
-model = tf_keras.models.load_model({str(path)!r})
+model = {module}.load_model({str(path)!r})
 print(*model(numpy.asarray(Image.open({str(image)!r}))[None]).numpy()[0])
 """
     done = subprocess.run(
         (sys.executable, "-c", code),
-        env=os.environ | {"TF_USE_LEGACY_KERAS": "1"},
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         capture_output=True,
         text=True,
         check=False,
@@ -136,12 +141,12 @@ def store(tmp_path, monkeypatch) -> Store:
     """A run whose network takes no time to build; the working directory is an empty one."""
 
     def probabilities(images: np.ndarray) -> np.ndarray:
-        return model(images).numpy()
+        return model.model(images).numpy()
 
     model = tiny()
     network = SimpleNamespace(probabilities=probabilities)
     monkeypatch.setattr(load, "load", lambda *_: network)
-    monkeypatch.setattr(classifier, "build", lambda _: model)
+    monkeypatch.setattr(classifier, "build", lambda *_: model)
     monkeypatch.setattr(datasets, "classes", lambda *_: NAMES)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -157,7 +162,7 @@ def here() -> list[str]:
 def test_an_unknown_key_or_format_is_a_usage_error(run, store):
     place = ("--results", store.directory)
     one_line(run("export", "B1", *place), 2, "no key of a run holds this: B1; the closest: B0-")
-    one_line(run("export", "B0", "--format", "onnx", *place), 2, "'onnx' is not one of 'keras'")
+    one_line(run("export", "B0", "--format", "torch", *place), 2, "unknown format: torch; choose")
     assert here() == []
 
 
@@ -167,6 +172,77 @@ def test_a_run_without_a_model_is_one_line(run, store, monkeypatch):
     store.save(failure())
     one_line(run("export", "L-", *place), 1, "a run that failed has no model: L-")
     one_line(run("export", "B0", *place), 1, "the model of this run was not kept: no ")
+
+
+def test_what_a_format_cannot_do_is_one_line(run, store):
+    place = ("B0", "--results", store.directory)
+    for flags, words in (
+        (("--input-size", "32"), "--input-size is for --format tflite: keras; leave it out"),
+        (("--quantize", "int8"), "--quantize is for --format tflite: keras"),
+        (("--format", "tflite", "--quantize", "int8"), "counts what it loses: no --data; name"),
+        (("--quantize", "int4"), "unknown --quantize: int4; choose from float32, float16, int8"),
+        (("--data", "digits"), "--data must be that of the run: images with sha256"),
+        (("--best",), "ways to name runs exclude one another: --KEY --best"),
+    ):
+        one_line(run("export", *place, *flags), 2, words)
+    one_line(run("export", "--results", store.directory), 2, "no run is named")
+    assert here() == []
+
+
+def test_many_runs_are_exported_and_what_is_there_and_equal_is_left(run, store):
+    for name in ("B1", "S"):
+        put(store, result(spec=spec(variant=name, recipe=RECIPES["finetune"])))
+    keys = sorted(record.spec.key for record in store.load().results)
+    for key in keys:
+        store.save_model(key, [np.zeros(1)])
+    command = ("export", "--results", store.directory, "--output", "out")
+    first = run(*command, "--variants", "B0,S")
+    assert first.code == 0
+    names = [f"{key}.keras" for key in keys if not key.startswith("B1")]
+    assert sorted(path.name for path in Path("out").glob("*.keras")) == names
+    before = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    every = run(*command, "--all")
+    assert every.code == 0
+    assert every.out.count("is there already, and the same") == 2
+    assert len([*Path("out").glob("*.keras")]) == 3
+    assert before.items() <= {p: p.stat().st_mtime_ns for p in Path("out").iterdir()}.items()
+    one_line(run(*command, "--variants", "L"), 1, "must be a finished run in ")
+
+
+def test_a_folder_for_the_hub_has_what_the_hub_looks_for(run, store):
+    from huggingface_hub import ModelCard
+
+    done = run("export", "B0", "--results", store.directory, "--to-hub-folder", "hub")
+    assert done.code == 0
+    assert sorted(path.name for path in Path("hub").iterdir()) == [
+        *(".gitattributes", "README.md", "config.json", "labels.txt"),
+        *("model.keras", "model.keras.json"),
+    ]
+    card = ModelCard.load("hub/README.md")
+    assert card.data.model_name.startswith("B0-")
+    assert "'model.keras'" in card.text
+    labels = json.loads(Path("hub/config.json").read_text())["id2label"]
+    assert Path("hub/labels.txt").read_text().splitlines() == [*labels.values()]
+
+
+def test_a_model_that_loses_too_much_is_not_handed_out(run, store, monkeypatch):
+    lost = SimpleNamespace(
+        gained=-0.02, accuracy=0.5, total=100, part="test", save=lambda _: None, notes=()
+    )
+    monkeypatch.setattr(writer.evaluation, "held", lambda *_: lost)
+    monkeypatch.setattr(writer.evaluation, "evaluate", lambda *_: lost)
+    data = datasets.load("digits")
+    record = put(
+        store,
+        result(spec=spec(recipe=RECIPES["scratch"], data="digits", data_sha256=data.sha256)),
+    )
+    command = ("export", "scratch", "--results", store.directory, "--data", "digits")
+    done = run(*command)
+    assert done.code == 1
+    assert "may lose a point of test accuracy against its run: 2.00 points" in done.err
+    assert "add --allow-loss" in done.err
+    assert here() == []
+    assert record.spec.key in run("show", "scratch", "--results", store.directory).out
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -180,7 +256,7 @@ def test_what_is_there_stays_unless_forced(name, run, store):
     assert max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")]) == before
     assert run(*command, "--force").code == 0
     assert max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")]) > before
-    assert here() == [path.name]
+    assert here() == sorted([path.name, f"{path.name}.README.md", f"{path.name}.json"])
 
 
 def test_force_takes_no_folder_of_something_else(run, store):
@@ -214,11 +290,11 @@ def test_a_name_that_others_would_not_open_is_a_usage_error(run, store):
     ids=lambda value: type(value).__name__,
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing(name, error, words, run, store, monkeypatch):
-    def full(_: object, __: object, path: Path) -> None:
+    def full(_: object, path: Path, __: object) -> None:
         path.write_bytes(b"half")
         raise error
 
-    row = writer.formats.Format(FORMATS[name].suffix, FORMATS[name].has, full, FORMATS[name].read)
+    row = replace(FORMATS[name], write=full)
     monkeypatch.setitem(writer.formats.FORMATS, name, row)
     done = run("export", "B0", "--results", store.directory, "--format", name)
     assert done.code == 1

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "results/README.md"
 TABLE = ROOT / "results/table.md"
 TABLE_COMMAND = "effbench report"
+EXPORTS = ROOT / "results/export/table.md"
+EXPORTS_COMMAND = "effbench evaluate --list results/export"
 PLOT = ROOT / "results/plots/pareto-case-study-on-cifar10-hours.svg"
 PLOT_COMMAND = "effbench report --recipe case-study --plots"
 # A command in a block of its own, and what it prints, between two marks.
@@ -35,6 +37,7 @@ def write() -> None:
     )
     PAGE.write_text(page, "utf-8")
     TABLE.write_text(printed(TABLE_COMMAND), "utf-8")
+    EXPORTS.write_text(printed(EXPORTS_COMMAND), "utf-8")
     with TemporaryDirectory() as folder:
         printed(f"{PLOT_COMMAND} {folder}")
         shutil.copyfile(Path(folder) / PLOT.name, PLOT)

@@ -1,0 +1,57 @@
+"""Evaluations side by side: every format of a run in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from effbench.errors import EffbenchError
+from effbench.export.evaluation import Evaluation, load
+from effbench.tables import Column, Table
+
+_ENDING = "*.evaluation.json"
+
+
+def table(folder: Path) -> Table:
+    """The records in a folder and in those within it, sorted by their data and formats.
+
+    Raises:
+        EffbenchError: there are none.
+        DataError: one cannot be read.
+    """
+    paths = (*folder.glob(_ENDING), *folder.glob(f"*/{_ENDING}"))
+    records = [load(path) for path in sorted(paths)]
+    if not records:
+        hint = "write some with 'effbench evaluate'"
+        raise EffbenchError("no records of evaluations", f"{folder}: no {_ENDING}", hint)
+    records.sort(key=lambda record: (record.data, record.format, -record.size))
+    columns = (
+        *(Column("Data", words=True), Column("Split", words=True), Column("Model", words=True)),
+        Column("Format", words=True),
+        *(Column("Numbers", words=True), Column("MB"), Column("Accuracy"), Column("95 % interval")),
+        *(Column("Against run"), Column("Other class"), Column("Largest difference"), Column("p")),
+        *(Column("Images/s"), Column("Runtime", words=True)),
+    )
+    return Table("", columns, tuple(_row(record) for record in records))
+
+
+def _row(record: Evaluation) -> tuple[str, ...]:
+    against = record.against
+    compared = (
+        (
+            f"{100 * record.gained:+.2f}",
+            f"{against.disagree:,} of {record.total:,}",
+            f"{against.largest_difference:.1e}",
+            f"{against.p:.2g}",
+        )
+        if against
+        else ("",) * 4
+    )
+    return (
+        *(record.data, record.split, record.model, record.format, record.quantize),
+        f"{record.size / 1e6:.1f}",
+        f"{100 * record.accuracy:.2f}",
+        f"{100 * record.low:.2f} to {100 * record.high:.2f}",
+        *compared,
+        f"{record.images_per_second:.0f}",
+        record.runtime,
+    )

@@ -1,0 +1,164 @@
+"""What a reader of an exported model needs to know, as the Hub of Hugging Face wants it.
+
+A README.md that begins with YAML: huggingface.co/docs/hub/model-cards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from effbench.config.variants import VARIANTS
+from effbench.errors import EffbenchError
+from effbench.export.evaluation import Evaluation
+from effbench.export.formats import FORMATS
+from effbench.records.caveats import details
+from effbench.records.record import Record, RunResult
+
+# Of google/automl's and keras-efficientnet-v2's releases of weights.
+LICENSE = "apache-2.0"
+
+Yaml = str | int | float | list["Yaml"] | Mapping[str, "Yaml"]
+
+
+def text(
+    record: Record, format: str, file: str, sha256: str, judged: Evaluation | None = None
+) -> str:
+    """A model card.
+
+    Args:
+        record: the run that the model comes from.
+        format: a row of `FORMATS`.
+        file: what the model is called.
+        sha256: of the model.
+        judged: how good the model itself is; None where only its run is known.
+    """
+    header = "\n".join(_yaml(_header(record, format, judged)))
+    return f"---\n{header}\n---\n\n{_body(record, format, file, sha256, judged)}"
+
+
+def _header(record: Record, format: str, judged: Evaluation | None) -> dict[str, Yaml]:
+    spec = record.spec
+    header: dict[str, Yaml] = {
+        "library_name": FORMATS[format].library,
+        "license": LICENSE,
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "efficientnet", "effbench"],
+        "metrics": ["accuracy"],
+    }
+    figures = _figures(record, judged)
+    if figures is None:
+        return header
+    part, correct, total, low, high = figures
+    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
+    result: dict[str, Yaml] = {
+        "task": {"type": "image-classification", "name": "Image classification"},
+        "dataset": {"type": spec.data, "name": spec.data, "split": part},
+        "metrics": [
+            {
+                "type": "accuracy",
+                "value": round(correct / total, 6),
+                "name": f"{part} accuracy of {total:,} images ({interval})",
+            }
+        ],
+    }
+    return header | {"model-index": [{"name": spec.key, "results": [result]}]}
+
+
+def _figures(
+    record: Record, judged: Evaluation | None
+) -> tuple[str, int, int, float, float] | None:
+    """The split, correct images of how many, and the bounds of the interval."""
+    if judged:
+        return judged.split, judged.correct, judged.total, judged.low, judged.high
+    if not isinstance(record, RunResult):
+        return None
+    from scipy.stats import binomtest
+
+    scores = record.reported.judged
+    interval = binomtest(scores.correct, scores.total).proportion_ci(method="wilson")
+    part = record.splits[-1]
+    return part, scores.correct, scores.total, float(interval.low), float(interval.high)
+
+
+def _body(record: Record, format: str, file: str, sha256: str, judged: Evaluation | None) -> str:
+    spec = record.spec
+    variant = VARIANTS[spec.variant]
+    lines = [
+        f"# {spec.key}",
+        "",
+        f"EfficientNet {variant.name}, trained on {spec.data} by effbench's recipe "
+        f"`{spec.recipe.name}` at {spec.image_size} pixels. It takes uint8 RGB images, "
+        "`[n, height, width, 3]`, and answers with a probability for each class; resize, "
+        "rescaling and softmax are inside.",
+        "",
+        "```python",
+        *FORMATS[format].loading.replace("PATH", repr(file)).splitlines(),
+        "```",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in _facts(record, sha256, judged)),
+    ]
+    if judged and judged.notes:
+        lines += ["", "Kept in float, as 8 bits would be too far off:", ""]
+        lines += [f"- `{note}`" for note in judged.notes]
+    if isinstance(record, RunResult):
+        classes = ", ".join(record.classes[:100])
+        lines += ["", f"Classes, in the order of the scores: {classes}"]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[tuple[str, str]]:
+    spec = record.spec
+    figures = _figures(record, judged)
+    if figures:
+        part, correct, total, low, high = figures
+        whose = "of this file" if judged else "of the run"
+        yield (
+            f"{part} accuracy {whose}",
+            f"{correct / total:.2%} ({correct:,} of {total:,}; "
+            f"95 % interval {low:.2%} to {high:.2%})",
+        )
+    if judged:
+        yield "speed", f"{judged.images_per_second:.1f} images/s, {judged.runtime}, {judged.device}"
+    if judged and judged.against:
+        against = judged.against
+        yield (
+            "against the run's own predictions",
+            f"{against.disagree:,} of {judged.total:,} images are of another class; p = "
+            f"{against.p:.2g} (McNemar)",
+        )
+    yield "weights it began with", f"{spec.weights.name} ({spec.weights.digest}), {LICENSE}"
+    yield "data", f"{spec.data}, sha256 {spec.data_sha256}"
+    if record.marks:
+        yield "marks", details(record.marks)
+    yield "run again with", f"`{_command(record)}`"
+    yield "sha256 of the model", sha256
+
+
+def _command(record: Record) -> str:
+    from effbench.sweep.rerun import rerun
+
+    try:
+        return rerun(record).command
+    except EffbenchError:
+        return f"effbench show {record.spec.key} --rerun"
+
+
+def _yaml(value: Yaml, indent: str = "") -> Iterator[str]:
+    """Lines of YAML, of which JSON's scalars are a part."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            if isinstance(part, (Mapping, list)):
+                yield f"{indent}{name}:"
+                yield from _yaml(part, indent + "  ")
+            else:
+                yield f"{indent}{name}: {json.dumps(part, ensure_ascii=False)}"
+    elif isinstance(value, list):
+        for part in value:
+            first, *others = _yaml(part, indent + "  ")
+            yield f"{indent}- {first.strip()}"
+            yield from others
+    else:
+        yield f"{indent}{json.dumps(value, ensure_ascii=False)}"

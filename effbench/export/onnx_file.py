@@ -1,0 +1,48 @@
+"""ONNX, of any number of images of any size; onnxruntime and many others run it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from effbench.cpu import cores
+from effbench.export.classifier import Classifier
+from effbench.export.formats import Options
+from effbench.export.graph import function
+from effbench.export.opened import LABELS, OpenModel, lines
+
+# Of the newest that tf2onnx knows; onnxruntime and OpenVINO read newer ones, too.
+OPSET = 18
+
+
+def write(classifier: Classifier, path: Path, _: Options) -> None:
+    """Writes a file from `images` (uint8 [n, h, w, 3]) to `scores`, with its labels as metadata."""
+    import onnx
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    program, images = function(classifier, (None, None, None, 3))
+    model, _ = tf2onnx.convert.from_function(program, [images], OPSET)
+    model.producer_name = "effbench"
+    onnx.helper.set_model_props(model, {LABELS: lines(classifier.names)})
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def read(path: Path) -> OpenModel:
+    """Reads it with onnxruntime, on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    names = session.get_modelmeta().custom_metadata_map[LABELS].splitlines()
+
+    def scores(images: np.ndarray) -> np.ndarray:
+        (values,) = session.run(["scores"], {"images": images})
+        return values
+
+    return OpenModel(tuple(names), scores, f"onnxruntime {onnxruntime.__version__}")
