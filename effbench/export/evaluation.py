@@ -262,16 +262,17 @@ def fingerprint(path: Path) -> tuple[str, int]:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
     digest, size = hashlib.sha256(), 0
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        content, bytes_ = fingerprint(file)
-        digest.update(f"{file.relative_to(path)} {content}\n".encode())
+    for inside in sorted(inside for inside in path.rglob("*") if inside.is_file()):
+        content, bytes_ = fingerprint(inside)
+        digest.update(f"{inside.relative_to(path)} {content}\n".encode())
         size += bytes_
     return digest.hexdigest(), size
 
 
 def _scored(model: OpenModel, split: Split, report: Report) -> tuple[np.ndarray, float]:
     """Probabilities float32 [images, classes], and the seconds that the model took for them."""
-    parts, seconds, done = [], 0.0, 0
+    parts: list[np.ndarray] = []
+    seconds, done = 0.0, 0
     fitted = (model.fitted(image) for image in images.of(split))
     for batch in images.batches(fitted):
         if not parts:

@@ -307,7 +307,7 @@ class RunResult:
         searches = [self.l2_search, *self.turns]
         left = "; ".join(search.unsolved for search in searches if search and search.unsolved)
         unsolved = {caveats.UNSOLVED: left} if left else {}
-        alike = "; ".join(search.undecided for search in searches if search and search.undecided)
+        alike = self.l2_search.undecided if self.l2_search else ""
         undecided = {caveats.UNDECIDED: alike} if alike else {}
         leaked = {caveats.LEAKED: f"{self.images.leaked:,}"} if self.images.leaked else {}
         made = self.provenance
