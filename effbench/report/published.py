@@ -296,7 +296,7 @@ PAPER_TRAINING = Published(
     notes=(
         "trained on 32 TPUv3 cores; inference of 16 images on a V100, 16 bits",
         "S, M and L were trained by progressive learning",
-        "written down without the paper at hand: compare them with its table 7 before you cite them",
+        "written down without the paper at hand: compare with its table 7 before you cite them",
     ),
 )
 TABLES: Mapping[str, Published[PublishedRow]] = {
