@@ -259,19 +259,20 @@ def evaluate(
 def fingerprint(path: Path) -> tuple[str, int]:
     """The sha256 of a file, or of all files of a folder with their names; and their bytes."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest(), path.stat().st_size
     digest, size = hashlib.sha256(), 0
     for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        content, bytes_ = fingerprint(file)
+        content, length = fingerprint(file)
         digest.update(f"{file.relative_to(path)} {content}\n".encode())
-        size += bytes_
+        size += length
     return digest.hexdigest(), size
 
 
 def _scored(model: OpenModel, split: Split, report: Report) -> tuple[np.ndarray, float]:
     """Probabilities float32 [images, classes], and the seconds that the model took for them."""
-    parts, seconds, done = [], 0.0, 0
+    parts: list[np.ndarray] = []
+    seconds, done = 0.0, 0
     fitted = (model.fitted(image) for image in images.of(split))
     for batch in images.batches(fitted):
         if not parts:
