@@ -259,13 +259,13 @@ def evaluate(
 def fingerprint(path: Path) -> tuple[str, int]:
     """The sha256 of a file, or of all files of a folder with their names; and their bytes."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest(), path.stat().st_size
     digest, size = hashlib.sha256(), 0
-    for inside in sorted(inside for inside in path.rglob("*") if inside.is_file()):
-        content, bytes_ = fingerprint(inside)
-        digest.update(f"{inside.relative_to(path)} {content}\n".encode())
-        size += bytes_
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        content, length = fingerprint(file)
+        digest.update(f"{file.relative_to(path)} {content}\n".encode())
+        size += length
     return digest.hexdigest(), size
 
 

@@ -114,7 +114,7 @@ def test_photos_go_through_in_their_own_sizes(model, run, tmp_path):
     for number, name in enumerate(CLASSES):
         folder = tmp_path / "photos" / name
         folder.mkdir(parents=True)
-        for count in range(8):
+        for count in range(10):
             photo = image(20 + number, 30, 10 * number + count)
             Image.fromarray(photo).save(folder / f"{count}.png")
     done = run(
