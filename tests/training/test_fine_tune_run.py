@@ -14,7 +14,7 @@ from effbench.errors import PreemptedError
 from effbench.failures import FailureKind
 from effbench.records.store import Store
 from effbench.records.validate import problems
-from effbench.sweep import run_job
+from effbench.sweep import run_job, worker_process
 from effbench.sweep import scheduler as sweeping
 from effbench.sweep.resolve import resolve
 from effbench.training import fine_tune
@@ -134,7 +134,7 @@ def attempts(
         left.clear()
         return None
 
-    monkeypatch.setattr(sweeping, "_work", work)
+    monkeypatch.setattr(worker_process, "work", work)
     store = Store(tmp_path)
     sweeping.run(resolve(asked(**changes)), store, lambda _: None)
     return tried, store
