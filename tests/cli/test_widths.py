@@ -104,7 +104,7 @@ COMMANDS: tuple[tuple[str, list[str]], ...] = (
     ("show B0 --results source", ["selected by epoch split top-1 correct top-5 top-5 correct"]),
     ("show XL --results results", ["10,000 test", "val top-1 val top-5", "0.3333"]),
     (f"show {FAILURE.spec.key} --results results", ["[red]do not fit:", "the last of 30 lines of"]),
-    ("plan", ["Model Size Batch Compiles HBM Fits GFLOP Step From Run Largest", "shows GFLOP, MB."]),
+    ("plan", ["Model Size Batch Compiles HBM Fits GFLOP Step From Run Largest", "also shows MB."]),
     ("plan --price-per-hour 1234.5", ["HBM Fits Step From Run Cost Largest", "$1234.5 an hour"]),
     ("bench step --output steps.md", ["27.3", "1.09", "28.2", "94.0"]),
     ("bench heads", ["seconds peak memory", "1531.50 3.00 GB", "ratio 48.6"]),
