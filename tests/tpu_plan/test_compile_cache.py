@@ -19,7 +19,6 @@ from effbench.data.outline import Outline
 from effbench.errors import DiskError, EffbenchError, RelayedError
 from effbench.hardware import tpu as tpus
 from effbench.hardware.tpu_slices import SLICES
-from effbench.records import store
 from effbench.tpu_plan import compile_cache
 from effbench.tpu_plan.compile_cache import CrashError
 from effbench.tpu_plan.messages import COMPILED, LOWERED, Compiled, Lowered
@@ -119,7 +118,7 @@ def test_no_room_for_the_cache_is_one_line(player, monkeypatch):
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskError, match="No space left on device; free some space"):
         player.compile()
     monkeypatch.undo()
