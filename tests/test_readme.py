@@ -264,6 +264,9 @@ def test_what_is_said_of_exports_follows_from_their_records() -> None:
     assert f"{against.disagree} of {integers.total} photos another class" in PAGE_WORDS
     assert f"(p = {against.p:.2f})" in PAGE_WORDS
     assert integers.notes
+    cifar = {record.format: record for record in records if record.data == "cifar10"}
+    for name in ("keras", "onnx"):
+        assert (cifar[name].total, cifar[name].against.disagree) == (10_000, 0)
 
 
 def test_full_results_are_not_limited() -> None:
