@@ -188,7 +188,7 @@ def test_a_fixed_size_is_the_only_one_and_others_are_fitted(tmp_path):
 def test_the_metadata_are_what_the_schema_says(written):
     """Read as flatbuffers are: an offset to a table, in front of which stand those of its fields.
 
-    The tools of TensorFlow Lite want a protobuf that TensorFlow refuses; they have read this.
+    The tools of TensorFlow Lite want a protobuf that TensorFlow refuses, so they cannot be asked.
     """
     content = written["tflite"].read_bytes()
     start = content.index(b"M001") - 4
