@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -213,10 +214,7 @@ def bench_step(
     shown = step_table.show(rows, options)
     _print_steps(shown)
     say(f"{output} and {output.with_suffix('.json')}", "saved: ")
-    for problem in shown.problems:
-        warn(problem)
-    if shown.problems:
-        raise typer.Exit(1)
+    _end(shown.problems)
 
 
 @bench_app.command("training", cls=Command)
@@ -250,7 +248,11 @@ def bench_training(
     training_speed.save(speeds, options, hours, output)
     show(training_speed.table(speeds, hours))
     notes(training_speed.notes(options))
-    problems = [training_speed.name_of(row) for row in speeds if row.problem]
+    _end([training_speed.name_of(row) for row in speeds if row.problem])
+
+
+def _end(problems: Sequence[str]) -> None:
+    """Says what could not be timed, and ends with exit code 1 if anything could not."""
     for problem in problems:
         warn(problem)
     if problems:

@@ -101,10 +101,7 @@ class Display:
         if event.state in MARKS:
             self._bars.advance(self._sweep, len(event.specs))
         if event.state == "failed" or not self._quiet:
-            text = f": {event.text}" if event.text else ""
-            mark = Text.assemble(MARKS.get(event.state, (">", "blue")), " ")
-            run = name(event.specs, self._searched)
-            say(f"{run} {event.state}{text}", mark, self._console)
+            say_event(event, self._searched, self._console)
 
     def step(self, label: str, step: Step) -> None:
         """Shows the progress of the work called `label`."""
@@ -212,6 +209,13 @@ def name(specs: Sequence[RunSpec], searched: Searched = NOTHING) -> str:
         return network
     seeds = ",".join(str(spec.seed) for spec in specs)
     return f"{network} seed{'s' * (len(specs) > 1)} {seeds}"
+
+
+def say_event(event: Event, searched: Searched, console: Console) -> None:
+    """Prints what became of runs, a line."""
+    text = f": {event.text}" if event.text else ""
+    mark = Text.assemble(MARKS.get(event.state, (">", "blue")), " ")
+    say(f"{name(event.specs, searched)} {event.state}{text}", mark, console)
 
 
 def step_line(step: Step, seconds: float, already: int) -> str:

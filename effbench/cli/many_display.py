@@ -6,11 +6,25 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.progress import TimeElapsedColumn as Elapsed
-from rich.text import Text
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
-from effbench.cli.console import LINE_SECONDS, MARKS, NOTHING, Searched, name, say, step_line
+from effbench.cli.console import (
+    LINE_SECONDS,
+    MARKS,
+    NOTHING,
+    Searched,
+    name,
+    say,
+    say_event,
+    step_line,
+)
 from effbench.config.run_spec import RunSpec
 from effbench.progress import Step
 from effbench.sweep.events import Event
@@ -39,7 +53,7 @@ class ManyDisplay:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            Elapsed(),
+            TimeElapsedColumn(),
             console=console,
             disable=quiet or not console.is_terminal,
             transient=True,
@@ -64,9 +78,7 @@ class ManyDisplay:
             self._bars.advance(self._sweep, len(event.specs))
             self._settle(group, event.specs)
         if event.state == "failed" or not self._quiet:
-            text = f": {event.text}" if event.text else ""
-            mark = Text.assemble(MARKS.get(event.state, (">", "blue")), " ")
-            say(f"{name(event.specs, self._searched)} {event.state}{text}", mark, self._console)
+            say_event(event, self._searched, self._console)
 
     def _step(self, group: str, specs: Sequence[RunSpec], step: Step) -> None:
         now = time.monotonic()

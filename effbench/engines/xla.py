@@ -8,10 +8,9 @@ from contextlib import contextmanager
 import jax
 import numpy as np
 
-from effbench.engines import compiled_programs, lowering, pjrt
+from effbench.engines import compiled_programs, lowering, pjrt, xla_devices
 from effbench.engines.engine import Function, Loop, Program
 from effbench.engines.lowering import Captured
-from effbench.errors import DeviceError
 from effbench.hardware.tensorflow_setup import tf
 
 # Calls of a step that may wait for the device. With more, its queue would hold all their inputs.
@@ -39,9 +38,7 @@ class XlaEngine:
         try:
             devices = pjrt.devices(kind, cpus)
         except RuntimeError as error:
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            hint = "check the driver and the plugin of JAX, or use --engine tensorflow"
-            raise DeviceError(f"JAX cannot use the {kind.upper()}", line, hint) from error
+            raise xla_devices.unusable(kind, error) from error
         self._replicas = pjrt.Replicas(devices)
         self._full_float32 = full_float32
         self.device = devices[0].device_kind

@@ -33,8 +33,14 @@ def count(kind: str) -> int:
         hint = "is another program using it?"
         raise DeviceError(f"the {kind} must answer", f"nothing in {SECONDS} s", hint) from error
     except subprocesses.NoAnswerError as error:
-        hint = "check the driver and the plugin of JAX, or use --engine tensorflow"
-        raise DeviceError(f"JAX cannot use the {kind.upper()}", str(error), hint) from error
+        raise unusable(kind, error) from error
+
+
+def unusable(kind: str, error: Exception) -> DeviceError:
+    """The error of a kind of device that JAX cannot use, with what it said."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    hint = "check the driver and the plugin of JAX, or use --engine tensorflow"
+    return DeviceError(f"JAX cannot use the {kind.upper()}", line, hint)
 
 
 def main() -> int:

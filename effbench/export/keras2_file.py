@@ -5,13 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
-from effbench.export import explain
+from effbench.export import keras_model
 from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
-from effbench.export.opened import OpenModel, append_labels, labels
-from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.export.opened import OpenModel, append_labels
+from effbench.hardware.tensorflow_setup import keras
 
 
 def write(classifier: Classifier, path: Path, _: Options) -> None:
@@ -22,14 +20,4 @@ def write(classifier: Classifier, path: Path, _: Options) -> None:
 
 def read(path: Path) -> OpenModel:
     """Reads it with tf_keras."""
-    names = labels(path)
-    model = keras.models.load_model(path, compile=False)
-    # As a function: op by op, B0 takes seven times as long for an image.
-    images = tf.TensorSpec((None, None, None, 3), tf.uint8)
-    program = tf.function(lambda images: model(images, training=False), input_signature=[images])
-
-    def scores(images: np.ndarray) -> np.ndarray:
-        return program(images).numpy()
-
-    runtime = f"tf_keras {version('tf-keras')}"
-    return OpenModel(names, scores, runtime, explain=explain.of(keras, model))
+    return keras_model.read(path, keras, f"tf_keras {version('tf-keras')}")

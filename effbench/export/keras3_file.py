@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from effbench.export import explain, standard_layers
+from effbench.export import keras_model, standard_layers
 from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
-from effbench.export.opened import OpenModel, append_labels, labels
+from effbench.export.opened import OpenModel, append_labels
 from effbench.hardware.tensorflow_setup import keras3, tf
 
 
@@ -21,14 +19,6 @@ def write(classifier: Classifier, path: Path, _: Options) -> None:
 
 def read(path: Path) -> OpenModel:
     """Reads it with Keras 3 on TensorFlow."""
-    names = labels(path)
     keras = keras3()
-    model = keras.saving.load_model(path, compile=False)
-    images = tf.TensorSpec((None, None, None, 3), tf.uint8)
-    program = tf.function(lambda images: model(images, training=False), input_signature=[images])
-
-    def scores(images: np.ndarray) -> np.ndarray:
-        return program(images).numpy()
-
     runtime = f"Keras {keras.__version__} on TensorFlow {tf.__version__}"
-    return OpenModel(names, scores, runtime, explain=explain.of(keras, model))
+    return keras_model.read(path, keras, runtime)

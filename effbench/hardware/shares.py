@@ -89,10 +89,8 @@ def _one_chip(number: str) -> dict[str, str]:
     }
 
 
-def chip_replicas() -> int | None:
-    """Replicas of one chip of this machine; None for one that runs without a strategy."""
+def chip_replicas() -> int:
+    """Copies of a program on one chip of this machine; 1 where its generation is not known."""
     chips = tpu.chips()
     generation = chips.generation if chips else None
-    if generation is None or generation.joined or generation.cores == 1:
-        return 1
-    return generation.cores
+    return generation.replicas if generation else 1

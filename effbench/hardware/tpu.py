@@ -52,6 +52,11 @@ class Generation:
     tflops: float
     gbps: float
 
+    @property
+    def replicas(self) -> int:
+        """Copies of a program on a chip: one a core, or one where its cores are joined."""
+        return 1 if self.joined else self.cores
+
 
 # PCI numbers as in Google's tpu-info (tpu_info/device.py) and JAX (hardware_utils.py). Peak rates
 # of a chip as in Cloud TPU's documentation, the page of each generation, "Key specifications".

@@ -27,8 +27,8 @@ class Slice:
 
     @property
     def replicas(self) -> int:
-        """Copies of a program: one a core, or one a chip where its cores are joined."""
-        return self.chips * (1 if self.generation.joined else self.generation.cores)
+        """Copies of a program on all chips."""
+        return self.chips * self.generation.replicas
 
     @property
     def hbm(self) -> int:

@@ -298,11 +298,13 @@ def _state(execution: ExecutionOptions, store: Store, spec: RunSpec) -> str:
 
 def _about(request: Request, store: Store, spec: RunSpec) -> str:
     """What there is to know of a run that is finished."""
-    record, asked = store.read(spec.key), request.options.device.engine
-    doubt = store.doubt(spec.key)
-    if doubt or not isinstance(record, RunResult):
+    doubt, asked = store.doubt(spec.key), request.options.device.engine
+    if doubt or asked == AUTO:
         return doubt
+    record = store.read(spec.key)
+    if not isinstance(record, RunResult):
+        return ""
     engine = record.provenance.engine or "tensorflow"
-    if asked in (AUTO, engine):
+    if asked == engine:
         return ""
     return f"by {engine}, which counts as the same run; --force repeats it by {asked}"
