@@ -188,7 +188,7 @@ def test_parquet_without_its_reader_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_parquet_rows_are_read_in_their_order(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
     parquet = pytest.importorskip("pyarrow.parquet")
     for part in range(2):
         rows = range(part * 20, part * 20 + 20)

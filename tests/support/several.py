@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import asdict, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.engines.engine import TENSORFLOW, Engine
-from effbench.engines.xla import XlaEngine
 from effbench.hardware import devices
 from effbench.hardware.distribution import Layout, OneProgram
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -209,9 +209,13 @@ def main() -> None:
     variable_packing.MOST = 0  # as on a TPU, which packs what has too many variables
     four = devices.connect("cpu", replicas=4)
     assert [four.replicas, four.threads, four.hosts] == [4, 1, 1]
-    xla = XlaEngine("cpu", 8)
-    one, eight = Layout("/CPU:0"), OneProgram(copies=xla.count)
-    cases = {"1": (one, TENSORFLOW), "4": (four.layout, TENSORFLOW), "8 of XLA": (eight, xla)}
+    one = Layout("/CPU:0")
+    cases = {"1": (one, TENSORFLOW), "4": (four.layout, TENSORFLOW)}
+    if find_spec("jax"):
+        from effbench.engines.xla import XlaEngine
+
+        xla = XlaEngine("cpu", 8)
+        cases["8 of XLA"] = OneProgram(copies=xla.count), xla
     # XLA compiles each program anew.
     counts = {"1": COUNTS, "4": COUNTS, "8 of XLA": COUNTS[:1]}
     results = {

@@ -1,9 +1,7 @@
 """The simulation behind a table of results/README.md."""
 
 import pytest
-
-simpy = pytest.importorskip("simpy")
-from support.scaling import LEASE_SECONDS, OVERHEAD, Piece, simulate  # noqa: E402
+from support.scaling import LEASE_SECONDS, OVERHEAD, Piece, simulate
 
 
 def test_without_deaths_the_makespan_is_the_work_or_the_longest_run():
