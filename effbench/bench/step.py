@@ -13,7 +13,7 @@ import psutil
 from effbench import subprocesses
 from effbench.bench.step_messages import CASE, REPLY, Case, Pace, Reply, pace
 from effbench.config import recipes, schedule
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.variants import select
 from effbench.errors import UsageError
 from effbench.hardware import tpu

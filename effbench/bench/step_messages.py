@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import TypeAdapter
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 
 
 @dataclass(frozen=True)

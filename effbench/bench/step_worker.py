@@ -14,7 +14,7 @@ import numpy as np
 from effbench import child_process, provenance
 from effbench.bench.step_messages import CASE, REPLY, Case, Reply
 from effbench.config import schedule
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
 from effbench.hardware import devices

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 
 
 @dataclass(frozen=True)

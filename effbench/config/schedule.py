@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.errors import UsageError
 
 SMALLEST = 32  # pixels: an EfficientNetV2 halves them five times, and one is left

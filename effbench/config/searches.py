@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 
-from effbench.config import recipes
-from effbench.config.recipes import Recipe
+from effbench.config import recipe_settings
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.errors import UsageError
 
@@ -61,7 +61,7 @@ def in_order(numbers: Sequence[str]) -> tuple[str, ...]:
 
 def searched(settings: Sequence[str]) -> tuple[str, ...]:
     """The fields of `Recipe` that have several values in texts "key=value,value"."""
-    return in_order([recipes.key_of(text) for text in settings if "," in text])
+    return in_order([recipe_settings.key_of(text) for text in settings if "," in text])
 
 
 def combinations(recipe: Recipe, settings: Sequence[str]) -> list[tuple[str, ...]]:
@@ -90,7 +90,7 @@ def _values(setting: str) -> list[str]:
     name, equals, text = setting.partition("=")
     if "," not in text:
         return [setting]
-    if why := NEVER.get(recipes.key_of(setting)):
+    if why := NEVER.get(recipe_settings.key_of(setting)):
         raise UsageError(f"--set {name} takes one value", text, why)
     several = [value.strip() for value in text.split(",")]
     if not all(several):
@@ -107,12 +107,12 @@ def _differ(recipe: Recipe, several: Sequence[str]) -> None:
     Raises:
         UsageError: one is.
     """
-    if len(several) == 1 or recipes.key_of(several[0]) not in recipe.settable:
+    if len(several) == 1 or recipe_settings.key_of(several[0]) not in recipe.settable:
         return
     known: dict[object, str] = {}
     for setting in several:
         name, _, text = setting.partition("=")
-        value = recipes.value_of(recipe, setting)
+        value = recipe_settings.value_of(recipe, setting)
         if value in known:
             received = f"{known[value]} and {text}"
             raise UsageError(f"--set {name} has a value twice", received, "name each once")

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from effbench.config.recipes import RECIPES, Recipe, resolved
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 

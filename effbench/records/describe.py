@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 
 from effbench.config.network_stages import ALL
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
 from effbench.data.splits import SPLIT_SEED

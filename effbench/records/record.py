@@ -9,7 +9,7 @@ from typing import Annotated
 from annotated_types import Len
 from pydantic import Field
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
 from effbench.failures import FailureKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from effbench.config.geometry import Geometry
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.sweep_options import SweepOptions
 from effbench.data import datasets, folds
 from effbench.data.listing import some

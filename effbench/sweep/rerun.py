@@ -6,7 +6,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from effbench.config.recipes import FLAGS, RECIPES, Recipe, resolved
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipe_settings import FLAGS
+from effbench.config.recipes import RECIPES, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.datasets import DATASETS

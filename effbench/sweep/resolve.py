@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, product
 from pathlib import Path
 
-from effbench.config import network_stages, recipes, schedule, searches
-from effbench.config.recipes import Recipe
+from effbench.config import network_stages, recipe_settings, recipes, schedule, searches
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.config.searches import Search
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
@@ -261,7 +261,7 @@ def recipe_of(
     usual = standard.way.batch_per_replica
     if usual is not None and replicas is not None:
         standard = replace(standard, batch_size=(per_replica or usual) * replicas)
-    recipe = recipes.changed(standard, settings)
+    recipe = recipe_settings.changed(standard, settings)
     choices.check(recipe, standard)
     if recipe.unfreeze not in network_stages.names(variant):
         rule = f"{variant.name} has no such stage to --set unfreeze"

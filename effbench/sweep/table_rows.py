@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from effbench.config import recipes, searches, variants
-from effbench.config.recipes import Recipe
+from effbench.config import recipe_settings, recipes, searches, variants
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import WeightsId
 from effbench.config.sweep_options import SweepOptions
 from effbench.config.variants import Variant
@@ -106,11 +106,11 @@ def _settings(recipe: Recipe, options: SweepOptions, beside: Sequence[Recipe]) -
 
     One that none of the recipes `beside` it has is for all, so that each refuses it.
     """
-    flags = {key: getattr(options.training, key) for key in recipes.FLAGS}
+    flags = {key: getattr(options.training, key) for key in recipe_settings.FLAGS}
     given = (f"{key}={value}" for key, value in flags.items() if value is not None)
     others = {key for row in beside for key in row.settable} - {*recipe.settable}
     settings = (*options.training.settings, *given)
-    return tuple(text for text in settings if recipes.key_of(text) not in others)
+    return tuple(text for text in settings if recipe_settings.key_of(text) not in others)
 
 
 def refuse_what_is_needless(options: SweepOptions, chosen: Sequence[Recipe]) -> None:
@@ -123,7 +123,7 @@ def refuse_what_is_needless(options: SweepOptions, chosen: Sequence[Recipe]) -> 
     for flag, received, serves in (
         *(
             (flag, getattr(options.training, key), lambda recipe, key=key: key in recipe.settable)
-            for key, flag in recipes.FLAGS.items()
+            for key, flag in recipe_settings.FLAGS.items()
         ),
         (
             "--no-feature-cache",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from effbench.config import recipes, schedule, searches, variants
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import Variant
 from effbench.data import datasets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from effbench.config.geometry import FILTERS, FITS
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.errors import UsageError
 from effbench.records.record import SELECTIONS
 from effbench.stderr import hushed

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.schedule import Stage, steps_per_epoch
 from effbench.engines.engine import TENSORFLOW, Engine, Loop
 from effbench.errors import DataError

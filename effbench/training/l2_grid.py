@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.data import folds
 from effbench.records.record import PAST, L2Search, L2Value, Scores
 from effbench.training.class_weights import weights

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec
 from effbench.data.outline import Outline
 from effbench.hardware.devices import Device

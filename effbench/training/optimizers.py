@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from effbench.config.recipes import Recipe
+from effbench.config.recipe_numbers import Recipe
 from effbench.config.schedule import rate_steps
 from effbench.hardware.tensorflow_setup import keras, tf, tfa
 

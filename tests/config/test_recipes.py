@@ -5,8 +5,9 @@ from dataclasses import MISSING, asdict, fields, replace
 import pytest
 from pydantic import TypeAdapter
 
-from effbench.config import recipes
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config import recipe_settings, recipes
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.errors import UsageError
 from effbench.records.record import SELECTIONS
@@ -108,9 +109,9 @@ def test_every_number_of_the_linear_probe():
 )
 def test_a_grid_of_l2_is_one_or_is_refused(settings, line):
     with pytest.raises(UsageError) as error:
-        recipes.changed(recipes.get("linear-probe"), settings)
+        recipe_settings.changed(recipes.get("linear-probe"), settings)
     assert str(error.value).startswith(line)
-    assert recipes.changed(
+    assert recipe_settings.changed(
         recipes.get("linear-probe"), ["l2_from=2", "l2_to=2", "l2_values=1", "standardize=yes"]
     ).standardize
 
@@ -212,26 +213,26 @@ def test_a_recipe_is_the_same_after_json(name):
 )
 def test_any_number_can_be_set(setting, field, value):
     recipe = recipes.get("finetune")
-    found = recipes.changed(recipe, [setting])
+    found = recipe_settings.changed(recipe, [setting])
     assert repr(getattr(found, field)) == repr(value)
     assert replace(found, **{field: getattr(recipe, field)}) == recipe
 
 
 def test_settings_add_up():
-    found = recipes.changed(recipes.get("finetune"), ["epochs=3", "crop=4"])
+    found = recipe_settings.changed(recipes.get("finetune"), ["epochs=3", "crop=4"])
     assert (found.epochs, found.crop) == (3, 4)
 
 
 def test_a_key_is_set_once():
     with pytest.raises(UsageError, match=r"^epochs is given twice: 3 and 5; give it once"):
-        recipes.changed(recipes.get("finetune"), ["epochs=3", "crop=4", "epochs=5"])
+        recipe_settings.changed(recipes.get("finetune"), ["epochs=3", "crop=4", "epochs=5"])
 
 
 def test_a_triangle_needs_a_side():
     with pytest.raises(UsageError, match="triangular2 goes up for one epoch at least: 0;"):
-        recipes.changed(recipes.get("case-study"), ["half_cycle_epochs=0"])
+        recipe_settings.changed(recipes.get("case-study"), ["half_cycle_epochs=0"])
     with pytest.raises(UsageError, match="--set half_cycle_epochs=2"):
-        recipes.changed(recipes.get("finetune"), ["schedule=triangular2"])
+        recipe_settings.changed(recipes.get("finetune"), ["schedule=triangular2"])
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_a_triangle_needs_a_side():
 )
 def test_a_wrong_setting_is_refused(setting, line):
     with pytest.raises(UsageError) as error:
-        recipes.changed(recipes.get("finetune"), [setting])
+        recipe_settings.changed(recipes.get("finetune"), [setting])
     assert str(error.value).startswith(line)
 
 
@@ -266,8 +267,10 @@ def test_a_wrong_setting_is_refused(setting, line):
 )
 def test_a_head_takes_no_number_that_its_training_ignores(setting):
     with pytest.raises(UsageError, match=r"^case-study has no such key to --set: "):
-        recipes.changed(recipes.get("case-study"), [setting])
-    assert recipes.changed(recipes.get("case-study"), ["weight_decay=0.5"]).weight_decay == 0.5
+        recipe_settings.changed(recipes.get("case-study"), [setting])
+    assert (
+        recipe_settings.changed(recipes.get("case-study"), ["weight_decay=0.5"]).weight_decay == 0.5
+    )
 
 
 def test_rows_are_named_by_themselves_and_select_by_a_known_rule():

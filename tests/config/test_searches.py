@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.records import spec
 
-from effbench.config import recipes, searches
+from effbench.config import recipe_settings, searches
 from effbench.config.recipes import RECIPES
 from effbench.errors import UsageError
 
@@ -15,7 +15,7 @@ FINETUNE = RECIPES["finetune"]
 def test_several_lists_make_the_product():
     settings = ["learning_rate=1e-4, 3e-4", "flip=no", "dropout=0,0.1,0.2"]
     chosen = searches.combinations(FINETUNE, settings)
-    made = [recipes.changed(FINETUNE, choice) for choice in chosen]
+    made = [recipe_settings.changed(FINETUNE, choice) for choice in chosen]
     pairs = [(recipe.maximal_learning_rate, recipe.dropout) for recipe in made]
     assert pairs == [(rate, drop) for rate in (1e-4, 3e-4) for drop in (0, 0.1, 0.2)]
     assert not any(recipe.flip for recipe in made)

@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 from support.records import FILE, RANDOM, failure, result, scores, spec
 
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.records import caveats, describe
 from effbench.records.record import RunFailure, RunResult, Scores

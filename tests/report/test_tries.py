@@ -10,7 +10,8 @@ from support.outcomes import finished
 from support.records import failure, result, spec
 
 from effbench.config import searches
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.records import search_files
 from effbench.records.merge import merge
 from effbench.records.store import Store

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from effbench.config import schedule
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.hardware import devices
 from effbench.hardware.distribution import ALONE, Layout

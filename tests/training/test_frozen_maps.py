@@ -10,7 +10,8 @@ import pytest
 from support import shallow, tiny
 from support.records import RANDOM, result, spec
 
-from effbench.config.recipes import RECIPES, changed
+from effbench.config.recipe_settings import changed
+from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets

@@ -12,7 +12,8 @@ import pytest
 from support.options import sweep_options
 
 from effbench import progress
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.hardware import devices

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.records.record import L2Search, L2Value, Scores
 from effbench.training import l2_grid
 from effbench.training.l2_grid import Examples, L2Task

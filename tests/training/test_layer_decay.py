@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from support import shallow, tiny
 
-from effbench.config.recipes import RECIPES, Recipe
+from effbench.config.recipe_numbers import Recipe
+from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone

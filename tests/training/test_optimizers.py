@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from effbench.config import recipes
+from effbench.config import recipe_settings
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tensorflow_setup import tf
 from effbench.training import optimizers
@@ -78,10 +78,10 @@ def test_without_a_warm_up_the_first_step_has_the_whole_rate():
 
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_recipes_may_name_every_optimizer_and_schedule(name):
-    assert recipes.changed(RECIPES["finetune"], [f"optimizer={name}"]).optimizer == name
+    assert recipe_settings.changed(RECIPES["finetune"], [f"optimizer={name}"]).optimizer == name
     for schedule in optimizers.SCHEDULES:
         settings = [f"schedule={schedule}", "half_cycle_epochs=2"]
-        assert recipes.changed(RECIPES["finetune"], settings).schedule == schedule
+        assert recipe_settings.changed(RECIPES["finetune"], settings).schedule == schedule
 
 
 def test_rmsprop_is_tensorflow_ones():
@@ -222,7 +222,7 @@ def test_both_recipes_share_every_number_of_the_case_study():
 )
 def test_the_numbers_of_an_optimizer_are_the_recipes(name, numbers):
     recipe = RECIPES.get(name) or replace(RECIPES["finetune"], optimizer=name)
-    changed = recipes.changed(recipe, [f"{key}={value}" for key, value in numbers.items()])
+    changed = recipe_settings.changed(recipe, [f"{key}={value}" for key, value in numbers.items()])
     config = optimizers.build(changed, IMAGES).get_config()
     short = {key: key.removeprefix("adabelief_").removeprefix("adamw_") for key in numbers}
     assert {key: config[short[key]] for key in numbers} == numbers
