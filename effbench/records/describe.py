@@ -150,7 +150,8 @@ def _regularization(recipe: Recipe) -> str:
 
 def _unfrozen(recipe: Recipe) -> str:
     """What trains, and how the rest takes part."""
-    how = "computed once and kept" if recipe.keeps_maps else "run in every step, on other pixels"
+    once = "computed once and kept (in every step where several hosts train)"
+    how = once if recipe.keeps_maps else "run in every step, on other pixels"
     return f"from {recipe.unfreeze} on; the stages before it are frozen, {how}"
 
 
