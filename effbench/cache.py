@@ -45,6 +45,11 @@ def surveys() -> Path:
     return directory() / "photos" / "surveys"
 
 
+def whereabouts() -> Path:
+    """Where it is kept where data and weights were seen, one file a hash."""
+    return directory() / "whereabouts"
+
+
 def downloads() -> Path:
     """Where datasets and weights are downloaded to."""
     return directory() / "downloads"
@@ -81,7 +86,7 @@ def clear(everything: bool) -> int:
         DiskError: something cannot be removed.
     """
     freed = 0
-    computed = [features(), pixels(), surveys(), plans(), programs()]
+    computed = [features(), pixels(), surveys(), plans(), programs(), whereabouts()]
     for folder in [*computed, *([downloads()] if everything else [])]:
         if folder.exists():
             freed += _size(folder)

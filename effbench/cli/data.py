@@ -13,7 +13,7 @@ from rich.text import Text
 
 from effbench.cli.console import Display, err, left_out, notes, say, show
 from effbench.cli.interruption import interrupted
-from effbench.errors import DataError
+from effbench.errors import DataError, UsageError
 from effbench.tables import Column, Table, comma_separated
 
 if TYPE_CHECKING:
@@ -50,9 +50,16 @@ def data(
 ) -> None:
     """Check images of your own: counts, sizes, unreadable files, duplicates, splits."""
     from effbench.data import inspection
+    from effbench.data.datasets import DATASETS
     from effbench.data.montage import format_of
     from effbench.files import refuse_to_replace
 
+    if str(source) in DATASETS and not source.exists():
+        raise UsageError(
+            "a dataset with a name needs no look: its files have published checksums",
+            str(source),
+            f"'effbench sweep --data {source}' trains on it; give a folder or a CSV of your own",
+        )
     style = format_of(montage) if montage else ""
     for written in filter(None, (montage, write_split)):
         refuse_to_replace(written)

@@ -50,14 +50,21 @@ def report(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
     where: Annotated[
-        str | None, typer.Option(help='Over columns, e.g. "image_size <= 300 and seeds > 1".')
+        str | None,
+        typer.Option(
+            help="Over the columns of --csv, numbers of recipes among them, e.g. "
+            "\"geometry == 'crop' and seeds > 1\"."
+        ),
     ] = None,
     sort: Annotated[
         str | None, typer.Option(help="Comma-separated columns; -COLUMN descends.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Comma-separated columns instead of the usual; a wrong one lists all."),
+        typer.Option(
+            help="Comma-separated columns instead of the usual: of tables, or of --csv, numbers "
+            "of recipes among them; a wrong one lists the closest."
+        ),
     ] = None,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="Every pair of rows in a line; not with --columns.")

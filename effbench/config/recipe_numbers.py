@@ -178,10 +178,15 @@ class Recipe:
         return WAYS[self.trains]
 
     @property
+    def numbers(self) -> dict[str, object]:
+        """Every field that a recipe can set, None where its own training depends on none."""
+        names = [field.name for field in fields(self) if field.name not in _FIXED]
+        return {name: getattr(self, name) if name in self.way.numbers else None for name in names}
+
+    @property
     def settable(self) -> tuple[str, ...]:
         """The fields that can be another number: all that its training depends on."""
-        names = [field.name for field in fields(self) if field.name not in _FIXED]
-        return tuple(name for name in names if name in self.way.numbers)
+        return tuple(name for name in self.numbers if name in self.way.numbers)
 
 
 # What changes the pixels of an image; so do stages, by their sizes.

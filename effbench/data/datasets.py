@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effbench import whereabouts
 from effbench.data import links
 from effbench.data.outline import Outline
 from effbench.errors import UsageError
@@ -50,12 +51,16 @@ def load(
     if name in DATASETS:
         row = DATASETS[name]
         dataset = row.load(directory, report)
-        return replace(dataset, classes=row.classes) if row.classes else dataset
-    if directory is None:
+        dataset = replace(dataset, classes=row.classes) if row.classes else dataset
+    elif directory is None:
         raise _unknown(name)
-    from effbench.data.photos import load as load_photos
+    else:
+        from effbench.data.photos import load as load_photos
 
-    return load_photos(directory, report, skip_unreadable=skip_unreadable)
+        dataset = load_photos(directory, report, skip_unreadable=skip_unreadable)
+    if directory is not None:
+        whereabouts.remember(dataset.sha256, directory)
+    return dataset
 
 
 def source(data: str, directory: Path | None = None) -> tuple[str, Path | None]:

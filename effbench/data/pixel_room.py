@@ -37,6 +37,10 @@ def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
     which = "half of the free disk" if cache_gb is None else "--cache-gb"
     if size > limit:
         raise _too_large(size, f"{gigabytes(limit)} are allowed ({which})")
+    most = free + mine + sum(sets.values())
+    if size > most:  # whatever gave way
+        other = ", other cached pixels counted as free" if sets else ""
+        raise _too_large(size, f"{gigabytes(most)} are free{other}")
     for path in sorted(sets, key=_used):
         if size + sum(sets.values()) <= limit and size <= free + mine:
             return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from effbench import cache
+from effbench import cache, whereabouts
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import RELEASES, VARIANTS, Release, Variant
 from effbench.data.listing import some
@@ -137,7 +137,9 @@ def find(
     if source.path is not None:
         md5, sha256 = _digests(source.path)
         if weights.digest not in (f"md5:{md5}", f"sha256:{sha256}"):
-            raise WeightsError("the file of weights has changed", str(source.path), "start again")
+            hint = f"start again; {weights.digest} was meant"
+            raise WeightsError("the file of weights has changed", str(source.path), hint)
+        whereabouts.remember(sha256, source.path)
         return File(source.path, sha256)
     release = variant.release(weights.name)
     caches = [cache.keras() / "models" / "efficientnetv2", cache.downloads()]

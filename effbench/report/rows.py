@@ -176,7 +176,7 @@ class Row:
         """The figures for which no predictions have to be read, which takes as long as the rest."""
         first = self.results[0]
         spec, made = first.spec, first.provenance
-        return {
+        figures = {
             "variant": spec.variant,
             "image_size": spec.image_size,
             **{
@@ -226,6 +226,8 @@ class Row:
             "pareto": ", ".join(self.pareto),
             "group": self.group,
         }
+        numbers = spec.recipe.numbers.items()
+        return figures | {name: number for name, number in numbers if name not in figures}
 
 
 # Figures that are means over classes, see `per_class.PerClass`.

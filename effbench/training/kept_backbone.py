@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from effbench import whereabouts
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError, WeightsError
@@ -51,17 +52,30 @@ def as_loaded(
             "export one that began with a file of weights, or trained the whole network",
         )
     variant = VARIANTS[spec.variant]
-    path = None
-    if not spec.weights.released:
-        path = (weights_dir or Path()) / record.provenance.weights_file
-        if not path.is_file():
-            hint = f"name the folder of that file ({spec.weights.digest}) with --weights-dir"
-            raise WeightsError("the backbone's weights must be at hand", str(path), hint)
+    path = None if spec.weights.released else _at_hand(record, weights_dir)
     source = weights.WeightsSource(spec.weights.name, path, spec.weights.rescale)
     file = weights.find(source, spec.weights, variant, weights_dir, report)
     model = backbone.build(variant, spec.image_size, "float32")
     weights.verified(model, file.path, spec.weights)
     return model
+
+
+def _at_hand(record: RunResult, weights_dir: Path | None) -> Path:
+    """The file that is no release: in a folder, else where it was, else in the working directory.
+
+    Raises:
+        WeightsError: it is not there.
+    """
+    made = record.provenance
+    seen = None if weights_dir else whereabouts.of(made.weights_sha256)
+    path = seen or (weights_dir or Path()) / made.weights_file
+    if not path.is_file():
+        raise WeightsError(
+            "the backbone's weights must be at hand",
+            f"no {path} ({record.spec.weights.digest})",
+            "add --weights-dir with the folder of that file",
+        )
+    return path
 
 
 def unfit(spec: RunSpec, received: str) -> WeightsError:

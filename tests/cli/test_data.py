@@ -62,6 +62,12 @@ def test_a_source_that_is_nothing_is_one_line(tmp_path, run):
     assert len(done.err.splitlines()) == 1
 
 
+def test_a_dataset_with_a_name_needs_no_look(run):
+    done = run("data", "flowers102")
+    assert done.code == 2
+    assert "'effbench sweep --data flowers102' trains on it" in done.err
+
+
 def test_the_written_split_is_the_one_that_was_made(root, run):
     first = run("data", root, "--json", "--write-split", root / "split.csv")
     assert "put it there to use it as --data" in " ".join(first.err.split())

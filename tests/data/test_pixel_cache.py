@@ -327,6 +327,18 @@ def test_a_bound_above_the_free_disk_is_no_room(images, tmp_path, monkeypatch):
         rows(images, tmp_path / "cache", cache_gb=1)
 
 
+def test_a_set_that_can_never_fit_drives_no_other_out(images, tmp_path, monkeypatch):
+    class Usage:
+        free = 0
+
+    cache = tmp_path / "cache"
+    rows(images[:2], cache)
+    monkeypatch.setattr(pixel_cache.pixel_room.shutil, "disk_usage", lambda _: Usage)
+    with pytest.raises(DiskError, match=r"are free, other cached pixels counted as free; free"):
+        rows(images, cache, size=256, cache_gb=1)
+    assert from_the_cache(images[:2], cache) == 2
+
+
 def disk_takes(folder: Path) -> float:
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*.u8")) / 1e9
 

@@ -112,20 +112,24 @@ def test_of_a_head_the_backbone_comes_from_its_file(backbone, store, tmp_path):
     backbone.save_weights(tmp_path / "mine.h5")
     digest = hashlib.sha256((tmp_path / "mine.h5").read_bytes()).hexdigest()
     record = result(spec=spec(weights=WeightsId("file", f"sha256:{digest}", "tf"), image_size=32))
-    record = put(
-        store, replace(record, provenance=replace(record.provenance, weights_file="mine.h5"))
-    )
+    made = replace(record.provenance, weights_file="mine.h5", weights_sha256=digest)
+    record = put(store, replace(record, provenance=made))
     store.save_model(record.spec.key, head())
-    network = load(store, record, weights_dir=tmp_path)
-    for own, other in zip(network.backbone.get_weights(), backbone.get_weights(), strict=True):
-        np.testing.assert_array_equal(own, other)
-    with pytest.raises(
-        WeightsError, match=r"must be at hand: mine.h5; name the folder .*--weights"
-    ):
+    missing = r"must be at hand: no mine.h5 \(sha256:.*\); add --weights-dir with the folder"
+    with pytest.raises(WeightsError, match=missing):
         load(store, record)
+    # Where it was seen once, it need not be named again.
+    for folder in (tmp_path, None):
+        network = load(store, record, weights_dir=folder)
+        for own, other in zip(network.backbone.get_weights(), backbone.get_weights(), strict=True):
+            np.testing.assert_array_equal(own, other)
     (tmp_path / "mine.h5").write_bytes(b"another")
-    with pytest.raises(WeightsError, match=r"the file of weights has changed: .*mine.h5"):
-        load(store, record, weights_dir=tmp_path)
+    for folder in (tmp_path, None):
+        with pytest.raises(WeightsError, match=r"weights has changed: .*mine.h5; .*sha256:"):
+            load(store, record, weights_dir=folder)
+    (tmp_path / "mine.h5").unlink()
+    with pytest.raises(WeightsError, match=missing):
+        load(store, record)
 
 
 def test_a_head_on_a_random_backbone_is_one_line(store):

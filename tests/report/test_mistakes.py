@@ -250,6 +250,27 @@ def test_photos_of_a_cross_validation_are_found_among_all(tmp_path):
     assert "of photos only" in thumbnails.read("digits", None, [wrong], folds=5)[1]
 
 
+@pytest.mark.usefixtures("_own_cache")
+def test_photos_that_are_where_they_were_need_not_be_named(tmp_path):
+    root = fill(tmp_path / "photos", {"a": 10, "b": 20})
+    dataset = datasets.load("photos", root)
+    index, label = int(dataset.test.index[0]), int(dataset.test.labels[0])
+    wanted, sha256 = [missed(index, label)], dataset.sha256
+    assert [*thumbnails.read("photos", None, wanted, sha256=sha256)[0]] == [index]
+    found, why = thumbnails.read("photos", None, wanted, sha256="0" * 64)
+    assert not found
+    assert why.endswith(
+        "not at hand; 'effbench report --html --data-dir DIR' takes them from a folder."
+    )
+    for path in (root / "b").iterdir():
+        path.unlink()
+    found, why = thumbnails.read("photos", None, wanted, sha256=sha256)
+    assert not found
+    assert "have changed" in why
+    root.rename(tmp_path / "elsewhere")
+    assert "not at hand" in thumbnails.read("photos", None, wanted, sha256=sha256)[1]
+
+
 def test_every_dataset_names_its_classes():
     assert {len(row.classes) for row in datasets.DATASETS.values() if row.classes} == {10}
     assert datasets.DATASETS["cifar10"].classes[3] == "cat"

@@ -1,5 +1,7 @@
 """What a report is about, and in which order."""
 
+from dataclasses import replace
+
 import pytest
 from support.outcomes import group
 from support.records import RANDOM, complete, released
@@ -138,6 +140,21 @@ def test_columns_by_title_and_by_name(store):
     assert document.render(found, "csv", Wanted("variant,seeds")) == "variant,seeds\nB0,1\n"
     with pytest.raises(UsageError, match="no such column: Modell; the closest are Model"):
         document.render(found, "markdown", Wanted("Modell"))
+
+
+def test_every_number_of_a_recipe_is_a_column(tmp_path):
+    store, recipe = Store(tmp_path), RECIPES["finetune"]
+    for geometry, flip in (("squash", False), ("crop", True)):
+        group(store, [0.9], recipe=replace(recipe, geometry=geometry, flip=flip), images=40)
+    chosen = build.read(store, Selection(where="geometry == 'crop' and flip and dropout < 0.1"))
+    names = ", ".join(recipe.numbers)
+    (line,) = document.render(chosen, "csv", Wanted(f"flip, geometry, {names}")).splitlines()[1:]
+    assert line.startswith("True,crop,")
+    text = document.render(chosen, "markdown", Wanted("flip,filter,cutout,l2_values"))
+    # A network has no grid of L2.
+    assert [cell.strip() for cell in text.split("\n| ")[2].split("|")[:4]] == [
+        *("yes", "bilinear", "0.25", "-")
+    ]
 
 
 def test_no_choice_of_columns_hides_the_marks(store):

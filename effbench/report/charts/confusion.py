@@ -20,7 +20,7 @@ from effbench.report.charts.figure import (
 from effbench.report.mistakes import PAIRS_LISTED, Confused, most_confused, normalised
 from effbench.report.sections import Section
 
-CELL = 26
+CELL = 30
 # A cell with less percent than this stays empty.
 SHOWN = 0.5
 NOTE = f"Percent of each true class, all seeds together; empty below {SHOWN} %."
@@ -114,13 +114,11 @@ def _chart(classes: Sequence[str], worst: float) -> Chart:
         )
     )
 
-    text = alt.Chart().encode(x=x, y=y)
+    text = alt.Chart().encode(x=x, y=y, text=alt.Text("share:Q", format=".1f"))
     shares = text.transform_filter(f"{off} && datum.share >= {SHOWN}")
     right = text.transform_filter(on)
     return alt.layer(
         cells,
-        shares.mark_text(fontSize=10, aria=False).encode(text=alt.Text("share:Q", format=".1f")),
-        right.mark_text(fontSize=10, fontWeight="bold", aria=False).encode(
-            text=alt.Text("share:Q", format=".0f")
-        ),
+        shares.mark_text(fontSize=10, aria=False),
+        right.mark_text(fontSize=10, fontWeight="bold", aria=False),
     ).properties(width=CELL * len(classes), height=CELL * len(classes))

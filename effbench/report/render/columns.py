@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from effbench.config.recipes import RECIPES
 from effbench.report.rows import OVER_CLASSES, Accuracy, Row
 from effbench.report.sections import labels
 from effbench.report.select import TITLES, known
@@ -42,6 +43,8 @@ def plain(value: object) -> str:
     """A figure in few digits; "-" for nothing."""
     if value is None or value == "":
         return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -118,6 +121,12 @@ _WORDS = {
     *("Model", "weight", "recipe", "marks", "device", "best for", "same as"),
     *("variant", "weights", "data", "data_sha256", "limited", "selection", "precision"),
     *("preprocessing", "weights_file", "weights_sha256", "details", "letters", "pareto", "group"),
+    *(
+        name
+        for row in RECIPES.values()
+        for name, number in row.numbers.items()
+        if isinstance(number, str)
+    ),
 }
 _MARKS = ("marks", "details")
 # Characters that are enough for the name of a row on a terminal.

@@ -41,7 +41,7 @@ def render(
     Args:
         report: what to show.
         drawings: the plots of its sections.
-        directory: where the dataset is, for thumbnails; by default what the caches hold.
+        directory: where the dataset is, for thumbnails; by default where it was, and the caches.
         wanted: which columns and pairs it shows.
 
     Raises:

@@ -32,11 +32,11 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
         UsageError: there is no such column.
     """
     yield from wrapped.paragraph(summary.opening(report), width)
-    signs = _signs(report)
     explained: set[Caveat] = set()
     shown: set[str] = set()
     hidden: dict[str, None] = {}
     for section in report.sections:
+        signs = _signs(section)
         table = _table(section, wanted, signs)
         titles = {column.title for column in fitted(table, width).columns}
         shown |= titles
@@ -71,8 +71,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
         yield from wrapped.points(title, texts, width)
 
 
-def _signs(report: Report) -> Signs:
-    present = {mark for section in report.sections for row in section.rows for mark in row.marks}
+def _signs(section: Section) -> Signs:
+    present = {mark for row in section.rows for mark in row.marks}
     caveats = [caveat for caveat in CAVEATS if caveat.name in present]
     return {caveat: f"{number}".translate(_SUPERSCRIPT) for number, caveat in enumerate(caveats, 1)}
 

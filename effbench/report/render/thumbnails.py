@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from effbench import whereabouts
 from effbench.config.geometry import Geometry
 from effbench.data import datasets
 from effbench.data.splits import Photos, Split
-from effbench.errors import DataError
+from effbench.errors import DataError, DiskError
 from effbench.progress import silent
 from effbench.report.mistakes import Missed
 
@@ -22,7 +23,12 @@ SIDE = 144
 
 
 def read(
-    name: str, directory: Path | None, missed: Sequence[Missed], *, folds: int = 0
+    name: str,
+    directory: Path | None,
+    missed: Sequence[Missed],
+    *,
+    folds: int = 0,
+    sha256: str = "",
 ) -> tuple[Mapping[int, str], str]:
     """Pictures as data URIs by position in the official files, and why there are none or "".
 
@@ -30,24 +36,35 @@ def read(
 
     Args:
         name: the name of the dataset.
-        directory: where it is; by default the caches are searched.
+        directory: where it is; by default where it was, else the caches are searched.
         missed: the images wanted; their labels must be those of the data.
         folds: of a cross-validation, whose positions are among all images; those of photos only
             are shown.
+        sha256: that of the data in the records, by which it is known where they were.
 
     Raises:
         DataError: the data are not in `directory`, or damaged there.
+        DiskError: the cache has no room for them.
     """
     if folds and name in datasets.DATASETS:
         return {}, "No thumbnails: a cross-validation has those of photos only."
     try:
-        split = datasets.at_hand(name, directory, folds=folds)
-    except DataError:
+        return _read(name, directory or whereabouts.of(sha256), missed, folds)
+    except (DataError, DiskError):
         if directory is not None:
             raise
-        return {}, "No thumbnails: the copy of the data in the cache is damaged."
+        return {}, f"No thumbnails: the data at hand are damaged, or have changed; {_HINT}"
+
+
+_HINT = "'effbench report --html --data-dir DIR' takes them from a folder."
+
+
+def _read(
+    name: str, directory: Path | None, missed: Sequence[Missed], folds: int
+) -> tuple[Mapping[int, str], str]:
+    split = datasets.at_hand(name, directory, folds=folds)
     if split is None:
-        return {}, "No thumbnails: the data are not at hand; name them with --data-dir."
+        return {}, f"No thumbnails: the data are not at hand; {_HINT}"
     positions = {int(index): position for position, index in enumerate(split.index)}
     wanted = {image.index: positions.get(image.index, -1) for image in missed}
     if not all(_same(split, wanted[image.index], image) for image in missed):

@@ -90,7 +90,7 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
 
     Args:
         drawing: the section with its plots and mistakes.
-        directory: where the dataset is, for pictures; by default what the caches hold.
+        directory: where the dataset is, for pictures; by default where it was, and the caches.
         wanted: which columns and pairs it shows.
 
     Raises:
@@ -100,7 +100,9 @@ def view(drawing: Drawing, directory: Path | None, wanted: Wanted) -> View:
     section, mistakes = drawing.section, drawing.mistakes
     kinds = groupby(drawing.figures, key=lambda figure: figure.kind)
     spec = section.rows[0].spec
-    sources, why = thumbnails.read(spec.data, directory, mistakes.missed, folds=spec.folds)
+    sources, why = thumbnails.read(
+        spec.data, directory, mistakes.missed, folds=spec.folds, sha256=spec.data_sha256
+    )
     first, *others = document.tables(section, wanted)
     return View(
         drawing=drawing,

@@ -172,6 +172,16 @@ def test_every_sign_of_a_mark_has_its_meaning_below(reports):
     assert "changed recipe (batch_size 64, dropout 0.2)" in text
 
 
+def test_signs_begin_with_one_in_every_table(tmp_path):
+    store = Store(tmp_path)
+    group(store, [0.7], 200, weights=RANDOM)
+    group(store, [0.7], 200, weights=FILE, data="digits")
+    lines = shown(build.read(store, Selection()), 80)
+    assert [line.split(":")[0].split(" (")[0] for line in lines if line.startswith("¹ ")] == [
+        *("¹ random weights", "¹ weights not a release")
+    ]
+
+
 def test_no_mark_no_sign(reports):
     text = "\n".join(shown(reports(one), 80))
     assert not re.search(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]", text)
