@@ -99,6 +99,8 @@ def imagenet(
         *(machine.precision(exact, machine.device(kind)), limit),
     )
     candidates = scoring_request.candidates(options)
+    if lacking := scoring_request.without(options, candidates):
+        warn(f"left out, since none of these weights is theirs: {', '.join(lacking)}")
     images = validation_sets.read(data_dir, labels, partial=limit is not None)
     device, records, problems = None, [], []
     with Display(out, 0, quiet=not out.is_terminal, verbose=False) as display:
