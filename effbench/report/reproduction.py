@@ -24,12 +24,15 @@ class Reproduction:
         high: the other end.
         published: the published top-1 of the release, percent; None where there is none, or it is
             of other images.
+        published_top5: as keras-efficientnet-v2 tested the release, by a protocol of its own, so
+            that it is set beside ours and not judged; None where there is none.
         marks: what keeps the measured one from being comparable.
     """
 
     low: float
     high: float
     published: float | None
+    published_top5: float | None
     marks: tuple[str, ...]
 
     @property
@@ -48,10 +51,12 @@ def of(record: ImagenetRecord) -> Reproduction:
     """A record beside what was published of its release."""
     low, high = wilson(record.scores.correct, record.scores.total)
     known = imagenet().get((record.spec.variant, record.spec.weights.name))
-    published = None
+    published = top5 = None
     if known is not None and record.spec.data == IMAGENET:
         published = known.top1
         key = (record.spec.variant, record.spec.weights.name)
-        if isinstance(known, ImagenetResult) and key not in _AT_ANOTHER_SIZE:
-            published = known.reported_top1
-    return Reproduction(100 * low, 100 * high, published, tuple(record.marks))
+        if isinstance(known, ImagenetResult):
+            top5 = known.top5
+            if key not in _AT_ANOTHER_SIZE:
+                published = known.reported_top1
+    return Reproduction(100 * low, 100 * high, published, top5, tuple(record.marks))
