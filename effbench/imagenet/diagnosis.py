@@ -24,9 +24,9 @@ def cause(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> 
     """What is likely to be wrong where an accuracy is near chance, in a line.
 
     Args:
-        predicted: int [n], classes in the order of `synsets`.
+        predicted: int [n], the likeliest of all classes, in the order of `synsets`.
         labels: the same, as they were read.
-        classes: those that may be answered.
+        classes: those that labels may be.
     """
     for pattern in _PATTERNS:
         for text in pattern(predicted, labels, classes):
