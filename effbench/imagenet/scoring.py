@@ -102,7 +102,11 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
         scores.correct, scores.total, len(answers)
     ):
         # Of all classes: labels that are shifted may be of classes that a set has not.
-        doubt = diagnosis.cause(logits.argmax(axis=1), labels, answers.tolist())
+        beside = {
+            "next": np.roll(images.labels, -1)[positions],
+            "previous": np.roll(images.labels, 1)[positions],
+        }
+        doubt = diagnosis.cause(logits.argmax(axis=1), labels, answers.tolist(), beside)
     published = spec.weights.name in protocols.scored(spec.variant)
     return ImagenetRecord(
         schema=SCHEMA,
