@@ -99,6 +99,8 @@ def imagenet(
         *(machine.precision(exact, machine.device(kind)), limit),
     )
     candidates = scoring_request.candidates(options)
+    if lacking := scoring_request.without(options, candidates):
+        warn(f"left out, since none of these weights is theirs: {', '.join(lacking)}")
     images = validation_sets.read(data_dir, labels, partial=limit is not None)
     device, records, problems = None, [], []
     with Display(out, 0, quiet=not out.is_terminal, verbose=False) as display:
@@ -155,12 +157,15 @@ def _print(records: Sequence[ImagenetRecord], *, as_json: bool) -> None:
     cells = []
     for record, beside in compared:
         spec, scores = record.spec, record.scores
-        published = "" if beside.published is None else f"{beside.published:g}"
+        published, tested = (
+            "" if percent is None else f"{percent:g}"
+            for percent in (beside.published, beside.published_top5)
+        )
         cells.append(
             (
                 *(spec.variant, spec.weights.name, spec.protocol, f"{100 * scores.accuracy:.2f}"),
                 f"{beside.low:.2f}–{beside.high:.2f}",
-                *(f"{100 * scores.top5_accuracy:.2f}", published, beside.answer),
+                *(published, beside.answer, f"{100 * scores.top5_accuracy:.2f}", tested),
                 ", ".join(record.marks),
             )
         )
@@ -170,9 +175,10 @@ def _print(records: Sequence[ImagenetRecord], *, as_json: bool) -> None:
         Column("Protocol", words=True),
         Column("top-1"),
         Column("95 %", rank=2),
-        Column("top-5", rank=3),
         Column("published"),
         Column("same?", words=True),
+        Column("top-5", rank=3),
+        Column("tested", rank=4),
         Column("Marks", words=True, rank=1),
     )
     show(Table("", columns, tuple(cells)))
@@ -182,5 +188,10 @@ def _print(records: Sequence[ImagenetRecord], *, as_json: bool) -> None:
         for row in PROTOCOLS.values()
         if row.name in used
     ]
+    if any(beside.published_top5 for _, beside in compared):
+        lines.append(
+            "tested: top-5 by keras-efficientnet-v2, bicubic and of another crop, so it is not "
+            "judged; 'effbench reference imagenet' has it"
+        )
     lines += [f"{record.spec.variant}: {record.doubt}" for record in records if record.doubt]
     notes(lines)

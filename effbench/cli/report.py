@@ -20,8 +20,9 @@ _WRITTEN = (".md", ".txt", ".csv", ".json", ".tex", ".html", ".htm", "")
 
 # Altair takes longer to import than a text table to print.
 if TYPE_CHECKING:
-    from effbench.report.build import Report
+    from effbench.records.store import Store
     from effbench.report.charts.drawing import Drawing
+    from effbench.report.select import Selection
 
 
 @interrupted("each file is there whole, or not at all; run it again")
@@ -86,7 +87,8 @@ def report(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="case-study or paper: its published figures beside ours, with what differs.",
+            help="case-study, paper, automl, composer, imagenet or imagenet-v1: its published "
+            "figures beside ours, with what differs.",
         ),
     ] = None,
     data_dir: Annotated[
@@ -113,12 +115,12 @@ def report(
     wanted = document.Wanted(columns, pairs)
     selection = Selection(variants, recipe, weights, data, where, sort, group_by, select, tried)
     store = Store(results)
+    if beside is not None:
+        _print_beside(beside, store, selection, style, output)
+        return
     contents = build.read(store, selection, price_per_hour)
     for problem in contents.problems:
         warn(problem)
-    if beside is not None:
-        _print_beside(beside, contents, style, output)
-        return
     if csv and contents.failures:
         warn(f"not in the table: {len(contents.failures)} runs that failed")
     if csv and contents.unscored:
@@ -157,17 +159,28 @@ def report(
         write_atomically(output, text.encode())
 
 
-def _print_beside(name: str, contents: Report, style: str | None, output: Path | None) -> None:
-    """Prints a published table beside all rows."""
+def _print_beside(
+    name: str, store: Store, selection: Selection, style: str | None, output: Path | None
+) -> None:
+    """Prints a published table beside all rows, or beside all releases that were scored."""
     from effbench import tables
     from effbench.files import write_atomically
-    from effbench.report import beside
+    from effbench.imagenet import imagenet_records
+    from effbench.report import beside, beside_imagenet, build
 
     styles = {"markdown": tables.markdown, "csv": tables.comma_separated, "latex": tables.latex}
     if style not in (None, *styles):
         raise UsageError(f"--beside is no {style}", f"--{style}", f"use --{', --'.join(styles)}")
-    rows = [row for section in contents.sections for row in section.rows]
-    table = beside.table(name, beside.beside(name, rows))
+    if name in beside_imagenet.TABLES:
+        records, problems = imagenet_records.load(store.directory)
+        table = beside_imagenet.table(name, records)
+    else:
+        contents = build.read(store, selection)
+        problems = [*contents.problems]
+        rows = [row for section in contents.sections for row in section.rows]
+        table = beside.table(name, beside.beside(name, rows))
+    for problem in problems:
+        warn(problem)
     if style is None and output is None and sys.stdout.isatty():
         show(table)
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,14 +21,27 @@ def near_chance(correct: int, total: int, classes: int) -> bool:
     return total >= ENOUGH and correct * classes <= NEAR * total
 
 
-def cause(predicted: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> str:
+def cause(
+    predicted: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[int],
+    beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> str:
     """What is likely to be wrong where an accuracy is near chance, in a line.
 
     Args:
-        predicted: int [n], classes in the order of `synsets`.
+        predicted: int [n], the likeliest of all classes, in the order of `synsets`.
         labels: the same, as they were read.
-        classes: those that may be answered.
+        classes: those that labels may be.
+        beside: the labels of other images than each, by what these are to it: "next".
     """
+    for word, others in beside.items():
+        share = float((predicted == others).mean())
+        if share > MANY:
+            return (
+                f"labels are of other images: {100 * share:.0f} % are right by the label of the "
+                f"{word} image, so the answers have a line too many or too few"
+            )
     for pattern in _PATTERNS:
         for text in pattern(predicted, labels, classes):
             return text
@@ -79,5 +93,13 @@ def _another_order(
         )
 
 
+def _too_few(_: np.ndarray, labels: np.ndarray, __: Sequence[int]) -> Iterator[str]:
+    if (np.bincount(labels) >= ENOUGH_OF_A_CLASS).sum() < 2:
+        yield (
+            "no pattern in so few images of each class: another order of classes shows from "
+            f"{ENOUGH_OF_A_CLASS} images of a class on, so score more"
+        )
+
+
 _Pattern = Callable[[np.ndarray, np.ndarray, Sequence[int]], Iterator[str]]
-_PATTERNS: Sequence[_Pattern] = (_one_class, _shifted, _as_words, _another_order)
+_PATTERNS: Sequence[_Pattern] = (_one_class, _shifted, _as_words, _another_order, _too_few)

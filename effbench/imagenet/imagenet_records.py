@@ -79,11 +79,12 @@ class ImagenetRecord:
     def marks(self) -> dict[str, str]:
         """What keeps it from being what was published, and how."""
         spec = self.spec
+        protocol = {"another protocol": spec.protocol}
         of_whole = f"{self.scores.total:,} of {self.whole:,}"
         return {
             **({"random weights": ""} if spec.weights.random else {}),
             **({"limited": of_whole} if self.scores.total < self.whole else {}),
-            **({} if self.own_protocol else {"another protocol": spec.protocol}),
+            **({} if spec.weights.random or self.own_protocol else protocol),
             **({} if spec.weights.released or spec.weights.random else {"not a release": ""}),
             **({} if spec.precision == "float32" else {"precision": spec.precision}),
             **({"near chance": self.doubt} if self.doubt else {}),

@@ -101,9 +101,12 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
     if not spec.weights.random and diagnosis.near_chance(
         scores.correct, scores.total, len(answers)
     ):
-        doubt = diagnosis.cause(
-            answers[logits[:, answers].argmax(axis=1)], labels, answers.tolist()
-        )
+        # Of all classes: labels that are shifted may be of classes that a set has not.
+        beside = {
+            "next": np.roll(images.labels, -1)[positions],
+            "previous": np.roll(images.labels, 1)[positions],
+        }
+        doubt = diagnosis.cause(logits.argmax(axis=1), labels, answers.tolist(), beside)
     published = spec.weights.name in protocols.scored(spec.variant)
     return ImagenetRecord(
         schema=SCHEMA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from effbench.config import variants
@@ -58,8 +58,10 @@ class Candidate:
 def candidates(options: ScoringOptions) -> list[Candidate]:
     """All networks with all of their weights that are asked for.
 
+    Of families some networks may have none of the weights; of networks by their names, each has.
+
     Raises:
-        UsageError: a name is unknown, or a network has none of the weights.
+        UsageError: a name is unknown, or a network that was named has none of the weights.
         WeightsError: the file of weights is not there.
     """
     rows = variants.select(options.variants)
@@ -75,11 +77,18 @@ def candidates(options: ScoringOptions) -> list[Candidate]:
             hint = "name imagenet, imagenet21k-ft1k or noisy_student"
             raise UsageError("a release without the 1,000 classes of ImageNet", name, hint)
     asked = [candidate for row in rows for candidate in _of(row, sources, options)]
-    lacking = [row.name for row in rows if row not in {each.variant for each in asked}]
-    if lacking:
+    lacking = without(options, asked)
+    named = {name.strip().upper() for name in options.variants.split(",")}
+    if named & set(lacking) or not asked:
         hint = "see 'effbench variants'; name others with --weights, or leave these out"
         raise UsageError(f"none of these weights is of {', '.join(lacking)}", options.weights, hint)
     return asked
+
+
+def without(options: ScoringOptions, asked: Sequence[Candidate]) -> list[str]:
+    """The networks that have none of the weights, by their names."""
+    scored = {candidate.variant.name for candidate in asked}
+    return [row.name for row in variants.select(options.variants) if row.name not in scored]
 
 
 def _of(row: Variant, sources: list[WeightsSource], options: ScoringOptions) -> Iterator[Candidate]:

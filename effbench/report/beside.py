@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from effbench.errors import UsageError
-from effbench.report.published import CASE_STUDY, CASE_STUDY_DATA, PAPER_TRANSFER
+from effbench.report import beside_imagenet
+from effbench.report.published import (
+    AUTOML,
+    CASE_STUDY,
+    CASE_STUDY_DATA,
+    COMPOSER,
+    PAPER_TRANSFER,
+)
 from effbench.report.rows import Row
 from effbench.tables import Column, Table
 
@@ -22,6 +29,7 @@ class PublishedAccuracy:
         std: over runs, percentage points; None for one run.
         protocol: what is known of how it came about, by the names of `_OURS`.
         image_size: pixels; None where nothing is said of it.
+        split: of which images it is.
     """
 
     variant: str
@@ -30,6 +38,7 @@ class PublishedAccuracy:
     std: float | None
     protocol: Mapping[str, str]
     image_size: int | None = None
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,28 @@ def _paper() -> Iterable[PublishedAccuracy]:
         yield PublishedAccuracy(row.variant, data, row.accuracy_mean, row.accuracy_std, protocol)
 
 
+def _automl() -> Iterable[PublishedAccuracy]:
+    protocol = {"recipe": "finetune", "chosen on": "the test images"}
+    for row in AUTOML.rows:
+        yield PublishedAccuracy(row.variant, row.dataset, row.accuracy, None, protocol)
+
+
+def _composer() -> Iterable[PublishedAccuracy]:
+    """ImageNet has no test labels: its validation images are what everybody reports on."""
+    protocol = {"recipe": "composer", "weights": "none"}
+    for row in COMPOSER.rows:
+        figure = (row.variant, row.dataset, row.accuracy, None, protocol)
+        yield PublishedAccuracy(*figure, image_size=224, split="validation")
+
+
 TABLES: Mapping[str, Callable[[], Iterable[PublishedAccuracy]]] = {
     CASE_STUDY.name: _case_study,
     "paper": _paper,
+    AUTOML.name: _automl,
+    COMPOSER.name: _composer,
 }
+# Those of releases are beside no runs, but beside what `effbench imagenet` scored.
+NAMES = (*TABLES, *beside_imagenet.TABLES)
 
 
 def beside(name: str, rows: Sequence[Row]) -> list[Beside]:
@@ -91,14 +118,14 @@ def beside(name: str, rows: Sequence[Row]) -> list[Beside]:
         UsageError: there is no such table.
     """
     if name not in TABLES:
-        raise UsageError("unknown published table", name, f"choose from {', '.join(TABLES)}")
+        raise UsageError("unknown published table", name, f"choose from {', '.join(NAMES)}")
     found = []
     for figure in TABLES[name]():
         alike = [
             row
             for row in rows
             if (row.spec.variant, row.spec.data) == (figure.variant, figure.data)
-            and row.metric.split == "test"
+            and row.metric.split == figure.split
         ]
         found += [Beside(figure, row, tuple(_differences(figure, row))) for row in alike]
         if not alike:
@@ -132,8 +159,8 @@ def table(name: str, cells: Sequence[Beside]) -> Table:
 
 def _cells(cell: Beside) -> tuple[str, ...]:
     figure, row = cell.published, cell.row
-    spread = "" if figure.std is None else f" ± {figure.std:g}"
-    which = (figure.variant, figure.data, f"{figure.percent:g}{spread}")
+    spread = "" if figure.std is None else f" ± {figure.std:.2f}"
+    which = (figure.variant, figure.data, f"{figure.percent}{spread}")
     if row is None:
         return (*which, "-", "-", "-", "not run here")
     ours = row.accuracy

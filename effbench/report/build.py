@@ -10,12 +10,13 @@ from types import MappingProxyType
 
 from effbench.config.run_spec import RunSpec
 from effbench.errors import EffbenchError
+from effbench.imagenet import imagenet_records
 from effbench.records import integrity, search_files
 from effbench.records.describe import RULES
 from effbench.records.integrity import Ranks
 from effbench.records.record import RunFailure, RunResult
 from effbench.records.store import Store
-from effbench.report import epoch_rules, hits, sections, tries
+from effbench.report import epoch_rules, hits, measured_imagenet, sections, tries
 from effbench.report.hits import Samples
 from effbench.report.rows import Row, grouped, row_of
 from effbench.report.sections import Section
@@ -99,7 +100,12 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     searched, unread = searches(store, groups, (failure.spec for failure in failures))
     left_out = (*records.problems, *faults.left_out)
     best = rows(groups, price, {} if selection.tries else searched)
-    every = [replace(row, store=store) for row in best]
+    scored_releases, unread_scores = imagenet_records.load(store.directory)
+    top1 = measured_imagenet.top1(scored_releases)
+    every = [
+        replace(row, store=store, imagenet_top1=top1.get((row.spec.variant, row.spec.weights.name)))
+        for row in best
+    ]
     shown = selection.rows(every)
     if unscored and not every and not failures:
         raise EffbenchError(
@@ -116,7 +122,12 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
             "run 'effbench validate'" if faults.left_out or not names else f"there are {names}",
         )
     tables = sections.build(shown, split(selection.group_by))
-    problems = (*(f"left out: {line}" for line in left_out), *faults.problems, *unread)
+    problems = (
+        *(f"left out: {line}" for line in left_out),
+        *faults.problems,
+        *unread,
+        *unread_scores,
+    )
     apart = selection.tries and bool(searched)
     return Report(tuple(tables), failures, problems, left_out, selection.rule, unscored, apart)
 

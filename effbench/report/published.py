@@ -90,6 +90,17 @@ class TransferResult:
 
 
 @dataclass(frozen=True)
+class WholeTraining:
+    """Accuracy of a whole network that was trained by a recipe which effbench has, too."""
+
+    variant: str
+    dataset: str
+    epochs: int
+    accuracy: Percent
+    source: str
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How a network was trained on ImageNet by its authors."""
 
@@ -144,6 +155,7 @@ PublishedRow = (
     | ImagenetResult
     | ReportedTop1
     | TransferResult
+    | WholeTraining
     | TrainingSettings
     | PaperTraining
 )
@@ -288,6 +300,20 @@ PAPER_TRANSFER = Published(
     TransferResult,
     notes=("mean and standard deviation of five runs",),
 )
+AUTOML = Published(
+    "automl",
+    "automl_results.csv",
+    "fine-tuned in google/automl's notebook",
+    WholeTraining,
+    notes=("one run, looked at on the test images",),
+)
+COMPOSER = Published(
+    "composer",
+    "composer_results.csv",
+    "trained from random weights by MosaicML's Composer",
+    WholeTraining,
+    notes=("top-1 of ImageNet's validation images; 23.3 hours on eight RTX 3080",),
+)
 PAPER_TRAINING = Published(
     "paper-training",
     "paper_training.csv",
@@ -307,6 +333,8 @@ TABLES: Mapping[str, Published[PublishedRow]] = {
         IMAGENET,
         IMAGENET_V1,
         PAPER_TRANSFER,
+        AUTOML,
+        COMPOSER,
         Published(
             "training-settings",
             "training_settings.csv",

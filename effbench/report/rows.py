@@ -73,6 +73,8 @@ class Row:
         store: where its predictions are; None where nobody asks for them.
         tries: the values that were tried, of which it has the best; None where it is one of its
             kind.
+        imagenet_top1: of its release, percent, as `effbench imagenet` measured it into the same
+            results; None where it did not.
     """
 
     results: tuple[RunResult, ...]
@@ -84,6 +86,7 @@ class Row:
     pareto: tuple[str, ...] = ()
     store: Store | None = None
     tries: Tries | None = None
+    imagenet_top1: float | None = None
 
     @property
     def spec(self) -> RunSpec:

@@ -125,7 +125,7 @@ def _section(title: str, rows: list[Row]) -> Section:
         apart = [(ranks[pair.first], ranks[pair.second]) for pair in pairs if pair.real]
         for index, text in zip(comparable, letters.assign(len(ranks), apart), strict=True):
             rows[index] = replace(rows[index], letters=text)
-    rows = [replace(row, pareto=fronts) for row, fronts in zip(rows, _pareto(rows), strict=True)]
+    rows = [replace(row, pareto=fronts) for row, fronts in zip(rows, pareto(rows), strict=True)]
     return Section(title, tuple(rows), labels(rows), tuple(pairs), notes(rows, few=few))
 
 
@@ -144,8 +144,8 @@ def _pairs(rows: Sequence[Row], indices: Sequence[int]) -> list[Pair]:
     ]
 
 
-def _pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
-    """For each row, the columns of costs by which it is on the front."""
+def pareto(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
+    """For each row, the columns of costs by which it is on the front of these."""
     accuracies = [row.accuracy.mean for row in rows]
     fronts: dict[str, list[bool]] = {}
     for name, measured in cost.COSTS.items():

@@ -19,14 +19,16 @@ LEAST = 4
 class Transfer:
     """The networks of a section that were trained by one recipe.
 
-    A network is a variant from one release of weights. Those without a published ImageNet accuracy
-    are left out: random weights, releases that were not tested on it, files of another name.
+    A network is a variant from one release of weights. Those without an ImageNet accuracy are left
+    out: random weights, releases that were not tested on it, files of another name.
 
     Attributes:
         recipe: the recipe's name.
-        top1: the published ImageNet top-1 of each network's release at its native size, percent,
-            by the index of the network's row in the section. Of several rows of a network it is the
-            one with the fewest marks and then the largest images.
+        top1: the ImageNet top-1 of each network's release at its native size, percent, by the index
+            of the network's row in the section. Of several rows of a network it is the one with the
+            fewest marks and then the largest images.
+        measured: whether all of these were measured here. Published figures of different protocols
+            and measured ones are never in one order: they are all of one kind.
         tau: Kendall's tau of these and the accuracies by which rows are told apart; None for fewer
             than `LEAST` networks, or where all are equal.
         compared: how many pairs of networks were compared in the section.
@@ -36,6 +38,7 @@ class Transfer:
 
     recipe: str
     top1: dict[int, float]
+    measured: bool
     tau: Tau | None
     compared: int
     apart: int
@@ -56,8 +59,9 @@ class Transfer:
         elif self.tau.high < 0:
             verdict = "by and large, the better on ImageNet, the worse here"
         interval = f"{self.tau.low:.2f} to {self.tau.high:.2f}"
+        kind = "by ImageNet top-1 as measured here, " if self.measured else ""
         said = (
-            f"Kendall's tau of {count} networks is {self.tau.value:.2f} (1 is the order of "
+            f"Kendall's tau of {count} networks is {self.tau.value:.2f} ({kind}1 is the order of "
             f"ImageNet, 0 is none; {100 * CONFIDENCE:.0f} % interval over networks: {interval}): "
             f"{verdict}."
         )
@@ -79,7 +83,7 @@ def of(section: Section) -> tuple[Transfer, ...]:
     for index in plainest:
         spec = rows[index].spec
         release = (spec.variant, spec.weights.name)
-        if release in published.imagenet():
+        if release in published.imagenet() or rows[index].imagenet_top1 is not None:
             recipes[spec.recipe.name].setdefault(release, index)
     return tuple(
         _transfer(section, recipe, indices) for recipe, indices in recipes.items() if indices
@@ -87,14 +91,23 @@ def of(section: Section) -> tuple[Transfer, ...]:
 
 
 def _transfer(section: Section, recipe: str, indices: dict[tuple[str, str], int]) -> Transfer:
-    top1 = {index: published.imagenet()[release].top1 for release, index in indices.items()}
-    top1 = {index: top1[index] for index in sorted(top1)}
+    networks = sorted(indices.items(), key=lambda item: item[1])
+    measured = {
+        index: top1
+        for _, index in networks
+        if (top1 := section.rows[index].imagenet_top1) is not None
+    }
+    known = published.imagenet()
+    complete = len(measured) == len(networks)
+    others = {index: known[release].top1 for release, index in networks if release in known}
+    top1 = measured if complete else others
     accuracies = [section.rows[index].accuracy.mean for index in top1]
     pairs = [pair for pair in section.pairs if {pair.first, pair.second} <= top1.keys()]
     apart = [pair for pair in pairs if pair.real]
     return Transfer(
         recipe,
         top1,
+        complete,
         kendall.tau([*top1.values()], accuracies) if len(top1) >= LEAST else None,
         compared=len(pairs),
         apart=len(apart),

@@ -36,7 +36,9 @@ def remarks(specs: Sequence[RunSpec], device: str, replicas: int) -> list[str]:
     worst = sorted(needs, key=lambda run: -needs[run])
     more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
     listed = ", ".join(f"{run} {needs[run] / 1e9:.0f} GB" for run in worst[:NAMED])
-    here = f"; this machine has {psutil.virtual_memory().total / 1e9:.0f}" * (device == "cpu")
+    memory_here = psutil.virtual_memory()
+    free = f"{memory_here.available / 1e9:.0f} GB of {memory_here.total / 1e9:.0f} are free here"
+    here = f"; {free}" if device == "cpu" else ""
     return [f"a step takes more memory than this: {listed}{more}{here}"]
 
 

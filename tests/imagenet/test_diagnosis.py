@@ -31,6 +31,18 @@ def test_labels_that_are_wrong_in_a_way(labels, cause):
     assert diagnosis.cause(RIGHT, labels, range(1000)).startswith(cause)
 
 
+@pytest.mark.parametrize(("word", "by"), [("next", -1), ("previous", 1)])
+def test_labels_of_other_images(word, by):
+    """The images come in no order of classes, as in one folder."""
+    order = GENERATOR.permutation(len(LABELS))
+    labels, right = LABELS[order], RIGHT[order]
+    beside = {"next": np.roll(labels, -1), "previous": np.roll(labels, 1)}
+    found = diagnosis.cause(np.roll(right, by), labels, range(1000), beside)
+    assert found.startswith(
+        "labels are of other images: 80 % are right by the label of the " + word
+    )
+
+
 def test_pixels_that_are_wrong():
     found = diagnosis.cause(np.full(len(LABELS), 611), LABELS, range(1000))
     assert found.startswith("100 % of all images are taken for class 611: the pixels are not")
@@ -39,6 +51,14 @@ def test_pixels_that_are_wrong():
 def test_no_pattern_is_said_too():
     guesses = GENERATOR.integers(0, 1000, len(LABELS))
     assert diagnosis.cause(guesses, LABELS, range(1000)).startswith("no pattern")
+
+
+def test_one_image_of_a_class_does_not_tell_its_order():
+    """As of `--limit 1000`; that labels are shifted is seen all the same."""
+    one_each = np.arange(1000)
+    found = diagnosis.cause(ORDER[one_each], one_each, range(1000))
+    assert found.startswith("no pattern in so few images of each class")
+    assert diagnosis.cause((one_each + 1) % 1000, one_each, range(1000)).startswith("labels are sh")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,15 @@ from support import imagenet, shallow
 from support.pictures import encoded, put
 
 from effbench.config.variants import VARIANTS
-from effbench.errors import DataError, WeightsError
+from effbench.errors import DataError, UsageError, WeightsError
 from effbench.hardware.tensorflow_setup import keras, tf
-from effbench.imagenet import ground_truth, imagenet_records, synsets, validation_sets
+from effbench.imagenet import (
+    ground_truth,
+    imagenet_records,
+    scoring_request,
+    synsets,
+    validation_sets,
+)
 from effbench.imagenet.squares import SQUARES
 from effbench.models import backbone, weights
 
@@ -211,6 +217,16 @@ def test_what_cannot_be_scored_is_refused(run, folders, tmp_path, flags, line):
     assert line in done.err
 
 
+def test_of_a_family_those_without_such_weights_are_left_out():
+    """L2 has neither of the two releases that were asked for, and nobody named it."""
+    options = scoring_request.ScoringOptions("all", "imagenet,imagenet21k-ft1k")
+    asked = scoring_request.candidates(options)
+    assert scoring_request.without(options, asked) == ["V1-L2"]
+    assert len({candidate.variant.name for candidate in asked}) == len(VARIANTS) - 1
+    with pytest.raises(UsageError, match="none of these weights is of V1-L2: imagenet"):
+        scoring_request.candidates(replace(options, variants="v2,v1-l2", weights="imagenet"))
+
+
 def test_an_unreadable_image_is_named(run, folders, release, tmp_path):
     bad = tmp_path / "bad"
     shutil.copytree(folders / "val", bad)
@@ -226,7 +242,7 @@ def test_an_unreadable_image_is_named(run, folders, release, tmp_path):
 
 def test_random_weights_need_no_file(run, folders, tmp_path):
     row = scored(run, folders, Path("none"), tmp_path, "--protocol", "crop", "--limit", 40)
-    assert "random weights" in row["marks"]
+    assert row["marks"].keys() == {"random weights", "limited"}
     assert row["doubt"] == ""
 
 

@@ -1,9 +1,13 @@
 """Published figures beside ours: every figure has a line, and what differs is said."""
 
+from dataclasses import replace
+
 import pytest
+from support import imagenet
 from support.records import complete
 
 from effbench.errors import UsageError
+from effbench.imagenet import imagenet_records
 from effbench.records.store import Store
 from effbench.report import beside, build
 from effbench.report.published import TABLES
@@ -43,6 +47,32 @@ def test_the_papers_figures_are_of_other_recipes_and_chosen_on_the_test_set(rows
     assert len(cells) == len(TABLES["paper-transfer"].rows)
     assert {cell.published.data for cell in cells} == {"cifar10", "cifar100", "flowers102", "cars"}
     assert not any(cell.row for cell in cells)  # B0 has no figure there
+
+
+def test_whole_trainings_stand_beside_their_recipes(rows):
+    """Composer's figure is of ImageNet's validation images, which have no test split."""
+    (automl, *others) = beside.beside("automl", rows)
+    assert (automl.published.percent, len(others)) == (97.59, 1)
+    assert automl.differs[0] == "recipe case-study, not finetune"
+    (composer,) = beside.beside("composer", rows)
+    assert (composer.published.variant, composer.published.percent) == ("V1-B0", 77.22)
+    assert (composer.published.split, composer.row) == ("validation", None)
+
+
+def test_releases_stand_beside_what_was_scored(run, tmp_path):
+    """No run is needed for that; another protocol is a difference, other images are no record."""
+    imagenet_records.save(tmp_path, imagenet.record(39_000))
+    squashed = imagenet.record(38_000, variant="T")
+    imagenet_records.save(tmp_path, replace(squashed, own_protocol=False))
+    imagenet_records.save(tmp_path, imagenet.record(9, variant="S", data="imagenet-v2"))
+    done = run("report", "--results", tmp_path, "--beside", "imagenet", "--csv")
+    lines = done.out.splitlines()
+    assert len(lines) == 1 + len(TABLES["imagenet"].rows)
+    assert lines[1] == "B0,imagenet,78.7,78.00,77.63–78.36,-0.70,-"
+    assert lines[5].endswith("-6.51,another protocol")
+    assert lines[6] == "S,imagenet,83.9,-,-,-,not scored here"
+    v1 = run("report", "--results", tmp_path, "--beside", "imagenet-v1", "--csv")
+    assert v1.out.count("not scored here") == len(TABLES["imagenet-v1"].rows)
 
 
 def test_an_unknown_table_is_refused(rows):

@@ -3,19 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from support.imagenet import record
 
-from effbench.config.run_spec import WeightsId
-from effbench.imagenet.imagenet_records import ImagenetRecord, ScoringSpec
-from effbench.records.record import Provenance, Scores
 from effbench.report import reproduction
-
-
-def record(correct: int, *, variant: str = "B0", data: str = "imagenet") -> ImagenetRecord:
-    release = WeightsId("imagenet", "md5:1", "torch")
-    spec = ScoringSpec(variant, release, 224, "float32", "crop-bicubic", data, "x", None, 1000)
-    made = Provenance(*("", "", "", "", "cpu", "", 1, 50_000, 0, 1, 0, {}, ""))
-    scores = Scores(correct, correct, 50_000, 1.0)
-    return ImagenetRecord(1, spec, True, 50_000, scores, "", 1.0, made)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +16,7 @@ def test_b0_was_published_with_78_7(percent, answer):
     """Of 50,000 images the interval is 0.36 points to each side."""
     found = reproduction.of(record(round(500 * percent)))
     assert found.published == 78.7
+    assert found.published_top5 == 94.386
     assert found.answer == answer
     assert found.high - found.low == pytest.approx(0.72, abs=0.02)
 

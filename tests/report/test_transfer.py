@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support import imagenet
 from support.outcomes import finished, group
 from support.records import FILE, RANDOM, complete, released
 
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
+from effbench.imagenet import imagenet_records
 from effbench.records.store import Store
 from effbench.report import build, transfer
+from effbench.report.charts import against_imagenet
 from effbench.report.render import terminal
 from effbench.report.render.document import render
 from effbench.report.sections import Section
@@ -100,6 +103,33 @@ def test_random_weights_and_those_without_a_published_figure_are_left_out(store)
     assert weights == {"imagenet": 83.86, "imagenet21k-ft1k": 84.328}
     group(store, [0.5], variant="B0", weights=RANDOM, recipe=RECIPES["case-study-2021"])
     assert not transfer.of(section(store, recipes="case-study-2021"))
+
+
+def test_what_was_measured_counts_where_all_networks_were(store):
+    """Of M only a part was scored at first, which is no figure."""
+    for variant in ("B0", "T", "S", "M"):
+        right(store, RATES[variant], variant=variant)
+        imagenet_records.save(store.directory, imagenet.record(40_000, variant=variant))
+    imagenet_records.save(store.directory, replace(imagenet.record(1, variant="M"), whole=50_001))
+    found = section(store)
+    (networks,) = transfer.of(found)
+    assert not networks.measured
+    assert max(networks.top1.values()) == 85.09
+    (figure,) = against_imagenet.figures(found)
+    assert figure.note.endswith("native size; 3 of 4 were measured here, too.")
+    assert [record["measured"] for record in figure.records] == [80, 80, 80, None]
+
+    imagenet_records.save(store.directory, imagenet.record(42_000, variant="M"))
+    found = section(store)
+    (networks,) = transfer.of(found)
+    assert networks.measured
+    assert list(networks.top1.values()) == [80, 80, 80, 84]
+    assert "(by ImageNet top-1 as measured here, 1 is the order of ImageNet" in networks.answer
+    (figure,) = against_imagenet.figures(found)
+    assert figure.columns["top1"] == "Measured ImageNet top-1, %"
+    assert [record["protocol"] for record in figure.records] == [
+        *("crop-bicubic", "timm", "squash", "squash")
+    ]
 
 
 def test_of_several_rows_of_a_network_the_one_with_the_fewest_marks_counts(store):

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import savemat
+from support.records import released
 
-from effbench.imagenet import synsets
+from effbench.config.variants import VARIANTS
+from effbench.imagenet import protocols, synsets
+from effbench.imagenet.imagenet_records import ImagenetRecord, ScoringSpec
+from effbench.records.record import Provenance, Scores
 
 # The devkit's numbers of classes, less 1, are in an order of their own, as the true one's are.
 ORDER = np.random.default_rng(3).permutation(synsets.COUNT)
@@ -45,3 +49,15 @@ def _meta() -> bytes:
 
 def file_name(number: int) -> str:
     return f"ILSVRC2012_val_{number:08}.JPEG"
+
+
+def record(correct: int, *, variant: str = "B0", data: str = "imagenet") -> ImagenetRecord:
+    """All 50,000 images, so many of them right, by the protocol of the release."""
+    protocol = protocols.of(variant, "imagenet").name
+    size = VARIANTS[variant].image_size
+    spec = ScoringSpec(
+        *(variant, released(variant, "imagenet"), size, "float32", protocol, data, "x", None, 1000)
+    )
+    made = Provenance(*("", "", "", "", "cpu", "", 1, 50_000, 0, 1, 0, {}, ""))
+    scores = Scores(correct, correct, 50_000, 1.0)
+    return ImagenetRecord(1, spec, True, 50_000, scores, "", 1.0, made)

@@ -11,7 +11,7 @@ def test_the_largest_network_says_what_it_needs():
     assert line.startswith(
         "a step takes more memory than this: V1-L2 of 8 images of 800 pixels 5 GB"
     )
-    assert "this machine has" in line
+    assert line.endswith(" are free here")
     assert not memory_needed.remarks([spec(variant="B0"), spec(variant="L")], "cpu", 1)
 
 
@@ -22,4 +22,4 @@ def test_whole_networks_are_named_the_hungriest_first():
     assert (
         line.index("XL of 64 images") < line.index("L of 64 images of 480") < line.index("M of 64")
     )
-    assert "this machine" not in line
+    assert "here" not in line

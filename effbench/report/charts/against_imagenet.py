@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import altair as alt
 
+from effbench.imagenet import protocols
 from effbench.records.caveats import details
 from effbench.report import transfer
 from effbench.report.charts import labels
@@ -24,13 +25,13 @@ from effbench.report.charts.figure import (
     tooltips,
 )
 from effbench.report.charts.plane import HEIGHT, Plane, Scale, drawn
+from effbench.report.rows import Row
 from effbench.report.sections import Section
 from effbench.report.transfer import Transfer
 
-NOTE = (
-    "Bars are 95 % intervals; hollow points have marks. ImageNet top-1 is the published one of "
-    "the same weights, at the variant's native size."
-)
+NOTE = "Bars are 95 % intervals; hollow points have marks. "
+PUBLISHED = "ImageNet top-1 is the published one of the same weights, at the variant's native size"
+MEASURED = "ImageNet top-1 was measured here, of each release by its published protocol"
 SHAPES = ["circle", "triangle-up", "diamond"]
 
 
@@ -48,6 +49,8 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
         Scale.over([*top1.values()]),
         Scale.over([value for row in rows.values() for value in drawn(row.accuracy)]),
     )
+    # Too few were measured here: the table of the data has their figures beside the published ones.
+    beside = 0 if networks.measured else sum(row.imagenet_top1 is not None for row in rows.values())
     # The colour says which release it is.
     variants = [row.spec.variant for row in rows.values()]
     named = labels.place(
@@ -65,6 +68,8 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
             **interval(row.accuracy),
             "weights": row.spec.weights.name,
             "marks": details(row.marks),
+            **({"protocol": _protocol(row)} if networks.measured else {}),
+            **({"measured": rounded(row.imagenet_top1)} if beside else {}),
             "label": variants[place] if place in named else "",
             **asdict(named.get(place, labels.NONE)),
         }
@@ -72,11 +77,13 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
     ]
     columns = {
         "row": "Row",
-        "top1": "ImageNet top-1, %",
+        "top1": "Measured ImageNet top-1, %" if networks.measured else "ImageNet top-1, %",
         "accuracy": f"{section.metric.title}, %",
         "interval": "95 % interval, %",
         "weights": "weights",
         "marks": "marks",
+        **({"protocol": "protocol on ImageNet"} if networks.measured else {}),
+        **({"measured": "ImageNet top-1 as measured, %"} if beside else {}),
     }
     parts = [networks.recipe] if several else []
     return Figure(
@@ -84,7 +91,7 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
         stem("transfer", section.title, *parts),
         ", ".join([f"{section.metric.title} against ImageNet top-1", *parts]),
         networks.answer,
-        NOTE,
+        _note(networks, beside),
         columns,
         records,
         spec(
@@ -96,6 +103,15 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
             )
         ),
     )
+
+
+def _protocol(row: Row) -> str:
+    return protocols.of(row.spec.variant, row.spec.weights.name).name
+
+
+def _note(networks: Transfer, beside: int) -> str:
+    few = f"; {beside} of {len(networks.top1)} were measured here, too" if beside else ""
+    return f"{NOTE}{MEASURED if networks.measured else PUBLISHED}{few}."
 
 
 def _chart(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import altair as alt
 
@@ -26,7 +26,7 @@ from effbench.report.charts.figure import (
 from effbench.report.charts.plane import HEIGHT, Plane, Scale, drawn
 from effbench.report.cost import COSTS
 from effbench.report.rows import Accuracy, Row
-from effbench.report.sections import Section
+from effbench.report.sections import Section, pareto
 from effbench.report.summary import listed
 
 NOTE = "Bars are 95 % intervals; dashes join the rows that no other matches at lower cost."
@@ -69,9 +69,10 @@ def figures(section: Section) -> Iterator[Figure]:
 
 
 def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figure:
+    fronts = _fronts(section.rows, axis.column)
     points = [
-        _Point(label, row, cost / axis.size, axis.column in row.pareto)
-        for label, row, cost in zip(section.labels, section.rows, costs, strict=True)
+        _Point(label, row, cost / axis.size, front)
+        for label, row, cost, front in zip(section.labels, section.rows, costs, fronts, strict=True)
         if cost is not None
     ]
     x = [point.cost for point in points]
@@ -101,32 +102,65 @@ def _figure(section: Section, axis: Axis, costs: Sequence[float | None]) -> Figu
         "cost": axis.title,
         "accuracy": f"{section.metric.title}, %",
         "interval": "95 % interval, %",
-        "front": "on the front",
+        "front": "on the front of its family" if len(families) > 1 else "on the front",
         **({"device": "device"} if measured else {}),
         **({"family": "family"} if len(families) > 1 else {}),
     }
-    front = [point.label for point in points if point.front]
     several = len({record["device"] for record in records}) > 1
     return Figure(
         "pareto",
         stem("pareto", section.title, axis.column),
         f"{section.metric.title} against {axis.name}",
-        f"On the front: {listed(front) if len(front) < len(points) else 'all rows'}.",
-        NOTE,
+        _summary(points, axis, one_kind=not several),
+        NOTE if len(families) == 1 else f"{NOTE[:-1]}, for each family.",
         columns,
         records,
         spec(_chart(axis.title, plane, columns, several=several, shaped=len(families) > 1)),
     )
 
 
+def _fronts(rows: Sequence[Row], column: str) -> list[bool]:
+    """Whether each row is on the front of its family of networks."""
+    families = [_family(row) for row in rows]
+    fronts = [False] * len(rows)
+    for family in set(families):
+        indices = [index for index, other in enumerate(families) if other == family]
+        columns = pareto([rows[index] for index in indices])
+        for index, on_front in zip(indices, columns, strict=True):
+            fronts[index] = column in on_front
+    return fronts
+
+
+def _summary(points: Sequence[_Point], axis: Axis, *, one_kind: bool) -> str:
+    """What is on the front of all; and of two families, how often one is ahead of the other."""
+    front = [point.label for point in points if axis.column in point.row.pareto]
+    said = [f"On the front: {listed(front) if len(front) < len(points) else 'all rows'}."]
+    families = {point.family: [] for point in points}
+    for point in points:
+        families[point.family].append(point)
+    if one_kind and len(families) > 1:
+        matched = [
+            f"{sum(any(row.matches(point) for row in rows) for point in others)} of {len(others)} "
+            f"{other} are matched by {name}"
+            for (name, rows), (other, others) in permutations(families.items(), 2)
+        ]
+        said.append(f"By the means and at no more cost, {listed(matched)}.")
+    return " ".join(said)
+
+
+def _family(row: Row) -> str:
+    return FAMILIES[VARIANTS[row.spec.variant].family].title
+
+
 def _labels(points: Sequence[_Point], plane: Plane) -> dict[int, labels.Label]:
     """Labels clear of whiskers and the front's lines; the front comes first, then the better."""
     taken = [plane.whisker(point.cost, point.accuracy) for point in points]
     front = sorted((point for point in points if point.front), key=lambda point: point.cost)
-    for point, after in pairwise(front):
-        corner = (after.cost, point.accuracy.mean)
-        taken.append(plane.line((point.cost, point.accuracy.mean), corner))
-        taken.append(plane.line(corner, (after.cost, after.accuracy.mean)))
+    for family in {point.family for point in points}:
+        for point, after in pairwise(point for point in front if point.family == family):
+            corner = (after.cost, point.accuracy.mean)
+            taken.append(plane.line((point.cost, point.accuracy.mean), corner))
+            taken.append(plane.line(corner, (after.cost, after.accuracy.mean)))
     positions = [plane.at(point.cost, point.accuracy.mean) for point in points]
     order = sorted(
         range(len(points)),
@@ -138,27 +172,31 @@ def _labels(points: Sequence[_Point], plane: Plane) -> dict[int, labels.Label]:
 def _chart(
     title: str, plane: Plane, columns: dict[str, str], *, several: bool, shaped: bool
 ) -> Chart:
-    """The plot; with `shaped`, each family of networks has a shape of its own."""
+    """The plot; with `shaped`, each family has a shape, and a colour where devices have none."""
     axis = alt.Axis(tickCount=5, grid=False)
     x = alt.X("cost:Q", title=title, scale=plane.across.scale, axis=axis)
     y = alt.Y(title=columns["accuracy"], scale=plane.up.scale, axis=alt.Axis(tickCount=5))
     base = alt.Chart().encode(x=x, y=y.field("accuracy").type("quantitative"))
-    coloured = base
+    lines = marks = base
+    detail = ["device:N", *(["family:N"] if shaped else [])]
+    legend = alt.Legend(columns=1)
     if several:
-        legend = alt.Legend(columns=1)
-        coloured = base.encode(color=alt.Color("device:N", legend=legend))
+        lines = marks = base.encode(color=alt.Color("device:N", legend=legend))
+    elif shaped:  # a legend of lines would stand beside that of points
+        lines = base.encode(stroke=alt.Stroke("family:N", legend=None))
+        marks = base.encode(color=alt.Color("family:N", legend=legend))
     front = (
-        coloured.transform_filter("datum.front === 'yes'")
+        lines.transform_filter("datum.front === 'yes'")
         .mark_line(interpolate="step-after", strokeDash=[4, 3], strokeWidth=1.25, aria=False)
-        .encode(detail="device:N")
+        .encode(detail=detail)
     )
-    whiskers = coloured.mark_rule(strokeWidth=1.5, aria=False).encode(
+    whiskers = lines.mark_rule(strokeWidth=1.5, aria=False).encode(
         y=y.field("low").type("quantitative"), y2="high:Q", opacity=dimmed()
     )
-    points = coloured.mark_circle(size=60, opacity=1)
+    points = marks.mark_circle(size=60, opacity=1)
     if shaped:
-        shapes = alt.Shape("family:N", scale=alt.Scale(range=SHAPES), legend=alt.Legend(columns=1))
-        points = coloured.mark_point(size=60, opacity=1, filled=True).encode(shape=shapes)
+        shapes = alt.Shape("family:N", scale=alt.Scale(range=SHAPES), legend=legend)
+        points = marks.mark_point(size=60, opacity=1, filled=True).encode(shape=shapes)
     points = points.encode(opacity=dimmed(), tooltip=tooltips(columns))
     return (
         alt.layer(front, whiskers, points, names(base))
@@ -169,7 +207,7 @@ def _chart(
 
 @dataclass(frozen=True)
 class _Point:
-    """A row in one plot; its cost in the plot's unit, and whether it is on the front."""
+    """A row in one plot; its cost in the plot's unit, and if it is on its family's front."""
 
     label: str
     row: Row
@@ -179,7 +217,11 @@ class _Point:
     @property
     def family(self) -> str:
         """The family of its network."""
-        return FAMILIES[VARIANTS[self.row.spec.variant].family].title
+        return _family(self.row)
+
+    def matches(self, other: _Point) -> bool:
+        """Whether it is as good as another at no more cost."""
+        return self.cost <= other.cost and self.accuracy.mean >= other.accuracy.mean
 
     @property
     def accuracy(self) -> Accuracy:

@@ -215,6 +215,7 @@ def _transfer(section: Section, networks: Transfer) -> dict[str, object]:
         "section": section.title,
         "recipe": networks.recipe,
         "imagenet_top1": {section.rows[index].group: top1 for index, top1 in networks.top1.items()},
+        "imagenet_top1_measured": networks.measured,
         "tau": tau and tau.value,
         "tau_low": tau and tau.low,
         "tau_high": tau and tau.high,

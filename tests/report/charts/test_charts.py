@@ -159,9 +159,24 @@ def test_families_have_shapes_of_their_own_at_equal_cost():
     rows = by_row(figure)
     assert [row["family"] for row in rows.values()] == ["EfficientNetV2"] + ["EfficientNet"] * 2
     assert '"shape": {"field": "family"' in json.dumps(figure.spec)
+    assert '"stroke": {"field": "family"' in json.dumps(figure.spec)
+    assert figure.summary == (
+        "On the front: all rows. By the means and at no more cost, 0 of 2 EfficientNet are "
+        "matched by EfficientNetV2 and 0 of 1 EfficientNetV2 are matched by EfficientNet."
+    )
     alone = section(run("B0", 9000), run("B1", 9100))
     figure = next(each for each in pareto.figures(alone) if each.name.endswith("gflops"))
     assert "family" not in json.dumps([figure.records, figure.spec])
+
+
+def test_each_family_has_its_own_front_and_says_where_the_other_is_ahead():
+    """V1-B4 takes more multiply-adds than T and is worse; it is still the best of its family."""
+    both = section(run("B0", 9000), run("T", 9300), run("V1-B0", 8900), run("V1-B4", 9200))
+    figure = next(each for each in pareto.figures(both) if each.name.endswith("gflops"))
+    assert {row["front"] for row in by_row(figure).values()} == {"yes"}
+    assert figure.columns["front"] == "on the front of its family"
+    assert "1 of 2 EfficientNet are matched by EfficientNetV2" in figure.summary
+    assert "V1-B4" not in figure.summary
 
 
 def test_networks_stand_at_their_published_imagenet_accuracy_and_all_have_names():
