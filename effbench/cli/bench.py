@@ -108,13 +108,23 @@ def bench_predict(
     ],
     image_size: Annotated[int, typer.Option(min=8, help="Of the random images.")] = 224,
     seconds: Annotated[float, typer.Option(min=0.0, help="How long each is timed.")] = 5.0,
+    output: Annotated[
+        Path | None, typer.Option(help="Also the table as Markdown; as JSON beside it.")
+    ] = None,
 ) -> None:
     """Time exported models by their own runtimes, on single images and in batches of 32."""
+    from effbench.bench import step_table
+
+    if output:
+        step_table.check(output)
     with hushed():
         from effbench.export import speed
 
-        timed = speed.table(models, image_size, (1, 32), seconds)
-    show(timed)
+        speeds = [speed.measure(model, image_size, (1, 32), seconds) for model in models]
+    left_out(show(speed.table(speeds)))
+    if output:
+        speed.save(speeds, output)
+        say(f"{output} and {output.with_suffix('.json')}", "saved: ")
 
 
 @bench_app.command("heads", cls=Command)

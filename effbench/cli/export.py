@@ -231,6 +231,9 @@ def predict(
         Path | None, typer.Option(metavar="FILE.csv", help="Write the CSV to a file.")
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many classes.")] = 5,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many images of one shape at once.")
+    ] = 32,
     explain: Annotated[
         bool,
         typer.Option(
@@ -249,7 +252,8 @@ def predict(
         with hushed():
             from effbench.export.predict import predict
 
-            outcomes = predict(model, images, partial(display.step, "predict"), top, explain)
+            report = partial(display.step, "predict")
+            outcomes = predict(model, images, report, top, explain, batch_size)
         predictions = _good(outcomes, problems, passed_over)
         if output:
             _write(predictions, output)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,12 +31,17 @@ Explain = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 def of(keras: ModuleType, model: Any) -> Explain:  # a model of either Keras
-    """What explains a model of `classifier` or `standard_layers`."""
-    outputs = [model.get_layer(name).input for name in ("rescale", "pool")]
-    inner = keras.Model(model.inputs, outputs)
-    kernel, _ = model.get_layer("scores").get_weights()
+    """What explains a model of `classifier` or `standard_layers`; made ready when it is asked."""
+
+    @cache
+    def parts() -> tuple[Any, np.ndarray]:
+        """The model up to its last map, and the weights of its classes."""
+        outputs = [model.get_layer(name).input for name in ("rescale", "pool")]
+        kernel, _ = model.get_layer("scores").get_weights()
+        return keras.Model(model.inputs, outputs), kernel
 
     def explain(image: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+        inner, kernel = parts()
         seen, maps = (np.asarray(part)[0] for part in inner(image[None], training=False))
         return seen, np.maximum(maps @ kernel[:, number], 0)
 

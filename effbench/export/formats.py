@@ -205,8 +205,8 @@ FORMATS: Mapping[str, Format] = {
         *(_write("tflite_file"), _read("tflite_file")),
         library="tflite",
         quantized=True,
-        loading="import tensorflow as tf  # or: from ai_edge_litert import interpreter\n"
-        "model = tf.lite.Interpreter(PATH)\n"
+        loading="from tensorflow import lite  "
+        "# or: from ai_edge_litert import interpreter as lite\nmodel = lite.Interpreter(PATH)\n"
         'scores = model.get_signature_runner()(images=images)["scores"]',
     ),
     "onnx": Format(

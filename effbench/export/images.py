@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,8 +20,10 @@ from effbench.data.photos import PhotoFiles
 from effbench.data.splits import Split
 from effbench.export.opened import OpenModel
 
-# Images of one shape that a model is asked for at once.
+# Images of one shape that a model is asked for at once, unless their bytes are more: as a model
+# resizes them, they take four times as many.
 BATCH = 32
+MOST_BYTES = 2**25
 
 Source = TypeVar("Source")
 Decoded = TypeVar("Decoded")
@@ -65,7 +68,7 @@ def fitted(split: Split, model: OpenModel, count: int) -> tuple[np.ndarray, ...]
 
 
 def batches(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Images that follow one another in one shape, at most `BATCH` of them: uint8 [n, h, w, 3]."""
-    for _, same in groupby(images, lambda image: image.shape):
-        while batch := list(islice(same, BATCH)):
+    """Images that follow one another in one shape, as many as may be: uint8 [n, h, w, 3]."""
+    for shape, same in groupby(images, lambda image: image.shape):
+        while batch := list(islice(same, min(BATCH, MOST_BYTES // math.prod(shape) or 1))):
             yield np.stack(batch)

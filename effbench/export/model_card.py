@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
 from effbench.export.evaluation import Evaluation
@@ -15,8 +16,9 @@ from effbench.export.formats import FORMATS
 from effbench.records.caveats import details
 from effbench.records.record import Record, RunResult
 
-# Of google/automl's and keras-efficientnet-v2's releases of weights.
-LICENSE = "apache-2.0"
+# Of google/automl's and keras-efficientnet-v2's releases of weights, and the Hub's word for that of
+# any other file.
+LICENSE, UNKNOWN = "apache-2.0", "unknown"
 
 Yaml = str | int | float | list["Yaml"] | Mapping[str, "Yaml"]
 
@@ -41,7 +43,7 @@ def _header(record: Record, format: str, judged: Evaluation | None) -> dict[str,
     spec = record.spec
     header: dict[str, Yaml] = {
         "library_name": FORMATS[format].library,
-        "license": LICENSE,
+        "license": _license(spec.weights),
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", "efficientnet", "effbench"],
         "metrics": ["accuracy"],
@@ -129,12 +131,19 @@ def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[t
             f"{against.disagree:,} of {judged.total:,} images are of another class; p = "
             f"{against.p:.2g} (McNemar)",
         )
-    yield "weights it began with", f"{spec.weights.name} ({spec.weights.digest}), {LICENSE}"
+    weights = spec.weights
+    which = f"{weights.name} ({weights.digest or 'random'})"
+    yield "weights it began with", f"{which}, license {_license(weights)}"
     yield "data", f"{spec.data}, sha256 {spec.data_sha256}"
     if record.marks:
         yield "marks", details(record.marks)
     yield "run again with", f"`{_command(record)}`"
     yield "sha256 of the model", sha256
+
+
+def _license(weights: WeightsId) -> str:
+    """That of the weights, which nobody knows of a file that is no release."""
+    return LICENSE if weights.released else UNKNOWN
 
 
 def _command(record: Record) -> str:

@@ -13,7 +13,7 @@ from effbench.data.decoding import ENDINGS, UnreadableImageError
 from effbench.data.listing import printable
 from effbench.errors import DataError, UsageError
 from effbench.export import explain, formats
-from effbench.export.images import ahead, pixels
+from effbench.export.images import BATCH, MOST_BYTES, ahead, pixels
 from effbench.export.opened import OpenModel
 from effbench.progress import Report, Step, silent
 
@@ -63,8 +63,12 @@ def predict(
     report: Report = silent,
     top: int = TOP,
     explained: bool = False,
+    batch_size: int = BATCH,
 ) -> Iterator[Prediction | PassedOver | DataError]:
     """Classifies each image, or says what is wrong with it, one after the other in their order.
+
+    The model is asked for images of one shape together, among as many as a batch has; what comes
+    out of it is the same to float32's last digits as for each alone.
 
     A folder stands for the images in it and in all folders within it, by their names. Hidden files
     and folders are passed over without a word.
@@ -75,6 +79,7 @@ def predict(
         report: told of the progress, in files.
         top: how many classes at most.
         explained: whether to write beside each image where the likeliest class is seen in it.
+        batch_size: how many images are held at most, and fewer of large ones.
 
     Raises:
         EffbenchError: there is no such model.
@@ -85,7 +90,7 @@ def predict(
     if explained and opened.explain is None:
         raise UsageError("--explain is for keras and keras2", str(model), "export one of these")
     files = [file for path in images for file in _files(path)]
-    return _outcomes(opened, files, report, top, explained)
+    return _outcomes(opened, files, report, top, explained, batch_size)
 
 
 def _files(path: Path) -> Iterator[_File]:
@@ -114,17 +119,20 @@ def _matches(pattern: Path) -> list[Path]:
 
 
 def _outcomes(
-    model: OpenModel, files: Sequence[_File], report: Report, top: int, explained: bool
+    model: OpenModel,
+    files: Sequence[_File],
+    report: Report,
+    top: int,
+    explained: bool,
+    batch_size: int,
 ) -> Iterator[Prediction | PassedOver | DataError]:
-    for done, image in enumerate(_decoded(files), 1):
-        if image.pixels is not None:
-            # One at a time: many at once are no faster, and each would depend on those beside it,
-            # in the last digits.
-            ranked = sorted(model.classify(image.pixels).items(), key=lambda item: -item[1])
+    for done, (image, scores) in enumerate(_scored(model, _decoded(files), batch_size), 1):
+        if image.pixels is not None and scores is not None:
+            ranked = [int(number) for number in np.argsort(-scores, kind="stable")[:top]]
             if explained and model.explain:
-                number = model.names.index(ranked[0][0])
-                explain.write(model.explain, image.pixels, number, image.file.path)
-            yield Prediction(image.file.path, tuple(ranked[:top]))
+                explain.write(model.explain, image.pixels, ranked[0], image.file.path)
+            best = tuple((model.names[number], float(scores[number])) for number in ranked)
+            yield Prediction(image.file.path, best)
         elif image.file.meant:
             rule = f"cannot read {printable(str(image.file.path))}"
             hint = "give the file of an image, such as PNG or JPEG"
@@ -132,6 +140,37 @@ def _outcomes(
         else:
             yield PassedOver(image.file.path)
         report(Step("predict", done, len(files), "files"))
+
+
+def _scored(
+    model: OpenModel, images: Iterable[_Decoded], batch_size: int
+) -> Iterator[tuple[_Decoded, np.ndarray | None]]:
+    """The images in their order, those that could be read with their probabilities [classes]."""
+    for batch in _batches(images, batch_size):
+        alike: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
+        for position, image in enumerate(batch):
+            if image.pixels is not None:
+                fitted = model.fitted(image.pixels)
+                alike.setdefault(fitted.shape, {})[position] = fitted
+        scores: dict[int, np.ndarray] = {}
+        for group in alike.values():
+            scores.update(zip(group, model.scores(np.stack([*group.values()])), strict=True))
+        for position, image in enumerate(batch):
+            yield image, scores.get(position)
+
+
+def _batches(images: Iterable[_Decoded], batch_size: int) -> Iterator[list[_Decoded]]:
+    """The images in their order, until they are as many as a batch has, or large."""
+    batch: list[_Decoded] = []
+    held = 0
+    for image in images:
+        batch.append(image)
+        held += 0 if image.pixels is None else image.pixels.nbytes
+        if len(batch) >= batch_size or held >= MOST_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def _decoded(files: Iterable[_File]) -> Iterator[_Decoded]:

@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from effbench.export import formats
+from effbench.export.opened import OpenModel
+from effbench.files import write_atomically
 from effbench.hardware import machine
-from effbench.tables import Column, Table
+from effbench.tables import Column, Table, markdown
 
 
-def table(models: Sequence[Path], side: int, batches: Sequence[int], seconds: float) -> Table:
-    """The speed of models on random images of so many pixels a side, in batches.
+@dataclass(frozen=True)
+class Pace:
+    """Images of one batch size.
+
+    Attributes:
+        batch: how many at once.
+        per_second: images in a second of wall time.
+        per_core_second: images in a second of one core, which other programs slow down less.
+    """
+
+    batch: int
+    per_second: float
+    per_core_second: float
+
+
+@dataclass(frozen=True)
+class ModelSpeed:
+    """A model's speed.
+
+    Attributes:
+        model: name of its file or folder.
+        format: a row of `formats.FORMATS`.
+        side: height and width of the images.
+        paces: one for each batch size.
+        runtime: what ran it.
+        device: on what.
+    """
+
+    model: str
+    format: str
+    side: int
+    paces: tuple[Pace, ...]
+    runtime: str
+    device: str
+
+
+def measure(path: Path, side: int, batches: Sequence[int], seconds: float) -> ModelSpeed:
+    """Times a model on random images.
 
     Args:
-        models: what `effbench export` wrote.
+        path: what `effbench export` wrote.
         side: height and width of the images; a model with a size of its own takes that.
         batches: numbers of images at once.
         seconds: how long each is timed, the first call left out.
@@ -25,23 +65,51 @@ def table(models: Sequence[Path], side: int, batches: Sequence[int], seconds: fl
     Raises:
         EffbenchError: there is no such model.
     """
-    rows = tuple(_row(path, side, batches, seconds) for path in models)
-    speeds = (Column(f"Images/s in batches of {batch}") for batch in batches)
-    columns = (Column("Model", words=True), Column("Format", words=True), Column("Side"), *speeds)
-    return Table(machine.cpu_name(), (*columns, Column("Runtime", words=True)), rows)
-
-
-def _row(path: Path, side: int, batches: Sequence[int], seconds: float) -> tuple[str, ...]:
     model = formats.read(path)
     size = model.side or side
-    random = np.random.default_rng(0)
-    speeds = []
-    for batch in batches:
-        images = random.integers(0, 256, (batch, size, size, 3), np.uint8)
+    paces = tuple(_pace(model, size, batch, seconds) for batch in batches)
+    kind = formats.kind(path)
+    return ModelSpeed(path.name, kind, size, paces, model.runtime, machine.cpu_name())
+
+
+def _pace(model: OpenModel, size: int, batch: int, seconds: float) -> Pace:
+    images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
+    model.scores(images)
+    count, start, start_cpu = 0, time.perf_counter(), time.process_time()
+    while (passed := time.perf_counter() - start) < seconds or not count:
         model.scores(images)
-        count, start = 0, time.perf_counter()
-        while (passed := time.perf_counter() - start) < seconds or not count:
-            model.scores(images)
-            count += batch
-        speeds.append(f"{count / passed:.1f}")
-    return (path.name, formats.kind(path), str(size), *speeds, model.runtime)
+        count += batch
+    return Pace(batch, count / passed, count / max(time.process_time() - start_cpu, 1e-9))
+
+
+def table(speeds: Sequence[ModelSpeed]) -> Table:
+    """Speeds side by side, all of the same batch sizes."""
+    batches = [pace.batch for pace in speeds[0].paces]
+    columns = (
+        *(Column("Model", words=True), Column("Format", words=True), Column("Side")),
+        *(Column(f"Images/s in batches of {batch}") for batch in batches),
+        *(Column(f"Images in a second of a core, {batch}", rank=1) for batch in batches),
+        Column("Runtime", words=True),
+    )
+    rows = tuple(
+        (
+            *(speed.model, speed.format, str(speed.side)),
+            *(f"{pace.per_second:.1f}" for pace in speed.paces),
+            *(f"{pace.per_core_second:.1f}" for pace in speed.paces),
+            speed.runtime,
+        )
+        for speed in speeds
+    )
+    return Table(speeds[0].device, columns, rows)
+
+
+def save(speeds: Sequence[ModelSpeed], path: Path) -> None:
+    """Writes the table as Markdown, and every figure as JSON beside it.
+
+    Raises:
+        DiskError: they cannot be written.
+    """
+    shown = table(speeds)
+    write_atomically(path, f"{markdown(shown)}\n\n{shown.caption}\n".encode())
+    document = json.dumps([asdict(speed) for speed in speeds], indent=1) + "\n"
+    write_atomically(path.with_suffix(".json"), document.encode())

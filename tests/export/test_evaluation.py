@@ -13,6 +13,7 @@ from support.classifiers import image, tiny
 from support.commandline import one_line
 from support.records import result, spec
 
+from effbench.config.run_spec import WeightsId
 from effbench.data import datasets
 from effbench.export import evaluation, model_card
 from effbench.export.evaluation import Held, Run, evaluate, held
@@ -179,3 +180,13 @@ def test_a_card_without_an_evaluation_has_the_figure_of_the_run(run_of_it):
     card = ModelCard(model_card.text(run_of_it.result, "keras", "x.keras", "b" * 64))
     (figure,) = card.data.eval_results
     assert figure.metric_value == round(run_of_it.result.reported.test.accuracy, 6)
+
+
+@pytest.mark.parametrize(
+    ("digest", "known"), [("md5:0a", "apache-2.0"), ("sha256:0a", "unknown"), ("", "unknown")]
+)
+def test_a_card_knows_the_license_of_releases_alone(digest, known):
+    record = result(spec=spec(weights=WeightsId("imagenet", digest, "torch")))
+    text = model_card.text(record, "keras", "x.keras", "b" * 64)
+    assert f'license: "{known}"\n' in text
+    assert f"({digest or 'random'}), license {known} |" in text

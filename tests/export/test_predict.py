@@ -16,9 +16,12 @@ from support.pictures import encoded, put
 from effbench.cli import export
 from effbench.cpu import cores
 from effbench.data.image_folders import files
+from effbench.export import formats, images
 from effbench.export import predict as module
+from effbench.export.explain import of
 from effbench.export.formats import ANY_SIZE, FORMATS
-from effbench.export.images import pixels
+from effbench.export.images import BATCH, pixels
+from effbench.export.opened import OpenModel
 from effbench.export.predict import predict
 
 CLASSIFIER = tiny()
@@ -222,7 +225,39 @@ def test_few_images_are_in_memory(model, folder, monkeypatch):
     monkeypatch.setattr(module, "pixels", lambda path: read.append(path) or image(30, 20))
     outcomes = predict(model, [folder] * 50)
     next(outcomes)
-    assert len(read) <= 2 * cores() + 2 < 50 * 47 // 4
+    assert len(read) <= BATCH + 2 * cores() + 2 < 50 * 47 // 4
+
+
+def test_images_of_one_shape_are_asked_together_and_answer_as_if_alone(folder, monkeypatch):
+    put(folder / "b/001.png", b"\x89PNG")
+    asked = []
+
+    def scores(images):
+        asked.append(images.shape)
+        return np.stack([image[0, :2].mean(axis=1, dtype=np.float32) for image in images])
+
+    monkeypatch.setattr(formats, "read", lambda _: OpenModel(("left", "right"), scores, ""))
+    alone = [*map(repr, predict(folder, [folder], batch_size=1))]
+    assert asked == [(1, *shape[1:]) for shape in asked]
+    together = [*map(repr, predict(folder, [folder], batch_size=40))]
+    assert together == alone
+    assert len(alone) == 45 + 3
+    asked = asked[45 + 1 :]
+    assert sum(shape[0] for shape in asked) == 45 + 1
+    assert len(asked) < 8
+    monkeypatch.setattr(module, "MOST_BYTES", 3000)  # of one of them and part of another
+    asked.clear()
+    assert [*map(repr, predict(folder, [folder], batch_size=40))] == alone
+    assert max(shape[0] for shape in asked) == 2
+
+
+def test_batches_of_a_split_are_of_one_shape_and_of_few_bytes(monkeypatch):
+    photos = [image(6, 9)] * 3 + [image(9, 6)] + [image(6, 9)] * 2
+    assert [len(batch) for batch in images.batches(photos)] == [3, 1, 2]
+    monkeypatch.setattr(images, "MOST_BYTES", 2 * 6 * 9 * 3)
+    assert [len(batch) for batch in images.batches(photos)] == [2, 1, 1, 2]
+    monkeypatch.setattr(images, "MOST_BYTES", 1)
+    assert [len(batch) for batch in images.batches(photos)] == [1] * 6
 
 
 def test_what_cannot_be_predicted_or_written_is_one_line(run, model, folder, tmp_path):
@@ -246,6 +281,12 @@ def test_a_heat_map_is_written_beside_an_image_and_is_none_itself(run, model, pn
     assert again.out == done.out
 
 
+def test_a_model_is_made_ready_to_explain_when_it_is_asked():
+    explain = of(None, None)
+    with pytest.raises(AttributeError, match="get_layer"):
+        explain(image(4, 4), 0)
+
+
 def test_a_pattern_stands_for_the_files_that_match(run, model, folder):
     done = run("predict", "--top", "1", model, folder / "b" / "00*.png")
     assert [Path(line.split("\t")[0]).name for line in done.out.splitlines()] == [
@@ -253,10 +294,18 @@ def test_a_pattern_stands_for_the_files_that_match(run, model, folder):
     ]
 
 
-def test_speed_is_measured_on_single_images_and_batches(run, model):
-    done = run("bench", "predict", model, "--image-size", "20", "--seconds", "0")
+def test_speed_is_measured_on_single_images_and_batches(run, model, tmp_path):
+    path = tmp_path / "speed.md"
+    options = ("--image-size", "20", "--seconds", "0", "--output", path)
+    done = run("bench", "predict", model, *options)
     assert (done.code, done.err) == (0, "")
     assert "tiny.keras" in done.out
+    (row,) = json.loads(path.with_suffix(".json").read_bytes())
+    assert (row["model"], row["side"]) == ("tiny.keras", 20)
+    assert [pace["batch"] for pace in row["paces"]] == [1, 32]
+    for pace in row["paces"]:
+        assert f" {pace['per_second']:.1f} |" in path.read_text("utf-8")
+    one_line(run("bench", "predict", model, "--output", tmp_path), 2, "--output names a file")
 
 
 # --- models ---------------------------------------------------------------------------------------
