@@ -17,6 +17,8 @@ _UNKNOWN = "unknown"
 
 def line(forecast: Forecast) -> str:
     """One line about a sweep that starts; "" where nothing is known, or there is nothing to do."""
+    if not forecast.rows:
+        return ""
     runs = f"{forecast.runs:,} run{'s' * (forecast.runs != 1)}"
     if forecast.seconds is not None:
         return f"about {words(forecast.seconds)} for {runs} (from {forecast.basis})"

@@ -51,6 +51,7 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import USUAL
 from effbench.engines.table import AUTO
+from effbench.lean_imports import lean
 
 if TYPE_CHECKING:
     from effbench.records.store import Store
@@ -195,11 +196,12 @@ def sweep(
     verbose: VerboseOption = False,
 ) -> None:
     """Train every variant and keep a record of each run; what is finished is not repeated."""
-    from effbench.records.store import Store
-    from effbench.sweep import scheduler
-    from effbench.sweep.launchers import table
-    from effbench.sweep.launchers.launcher import Launch
-    from effbench.sweep.resolve import resolve
+    with lean(missing=()):
+        from effbench.records.store import Store
+        from effbench.sweep import scheduler
+        from effbench.sweep.launchers import table
+        from effbench.sweep.launchers.launcher import Launch
+        from effbench.sweep.resolve import resolve
 
     launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
     row = table.chosen(launch)
@@ -297,9 +299,11 @@ _REPORT = "effbench report --results"
 
 def _expected(request: Request, store: Store, *, all_: bool, quiet: bool) -> Forecast:
     """How long the sweep takes; `all_` measures what is little, too."""
-    from effbench.sweep import forecast, forward_trial
+    from effbench.sweep import forecast
 
     def trial(request: Request, group: Group) -> TimedProcess | None:
+        from effbench.sweep import forward_trial
+
         if not quiet:
             warn("no record says how long this takes: 2 s of it are timed first")
         return forward_trial.measured(request, group)
