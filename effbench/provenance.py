@@ -7,7 +7,6 @@ import platform
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import effbench
@@ -57,17 +56,3 @@ def peak_memory() -> int:
     """The most memory that this process has held, bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-class Stopwatch:
-    """Wall-clock seconds between one lap and the next."""
-
-    def __init__(self, started: float) -> None:
-        """`started` is a `time.time()`, possibly of another process."""
-        self._last = started
-
-    def lap(self) -> float:
-        """Seconds since the last lap, or since the start."""
-        now = time.time()
-        seconds, self._last = now - self._last, now
-        return round(seconds, 3)

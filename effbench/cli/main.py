@@ -52,7 +52,9 @@ def _run() -> int:
     from typer.exceptions import TyperException
 
     with lean(missing=()):
-        from effbench.cli.app import app
+        from effbench.cli.app import application
+
+        app = application("".join(sys.argv[1:2]))
 
     try:
         return app(standalone_mode=False) or 0

@@ -16,7 +16,7 @@ PANELS = {
     "Many machines": ("launcher", "parallel", "ray_address", "slurm", "wait"),
     "How it runs": (
         *("feature_cache", "cache_gb", "oom_retry", "retry_failed", "force"),
-        *("dry_run", "quiet", "verbose", "help"),
+        *("max_hours", "dry_run", "quiet", "verbose", "help"),
     ),
 }
 _PANEL = {name: title for title, names in PANELS.items() for name in names}

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from effbench.cli.console import LINE_SECONDS, left_out, name, out, say, show, warn
+from effbench.cli.durations import words
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption
 from effbench.errors import EffbenchError
@@ -62,21 +63,21 @@ def print_status(now: Status, price: float | None, *, brief: bool) -> None:
     from effbench.sweep.status import dollars
 
     runs = sum(len(one.running.keys) for one in now.running)
-    words = [
+    parts = [
         f"{now.done:,} done, {runs:,} running, {len(now.waiting):,} waiting, "
         f"{len(now.failed):,} failed"
     ]
     if now.open and not now.workers:
-        words.append("nobody works on it: 'effbench work' does, or the sweep's own command")
+        parts.append("nobody works on it: 'effbench work' does, or the sweep's own command")
     elif now.until_done is not None and now.open:
         plural = "s" if now.workers > 1 else ""
-        words.append(f"about {_time(now.until_done)} left with {now.workers} worker{plural}")
+        parts.append(f"about {words(now.until_done)} left with {now.workers} worker{plural}")
     if price is not None:
         costs = dollars(now, price)
         left = costs["dollars_left"]
         more = f", ${left:,.2f} more to come" if left and now.open else ""
-        words.append(f"${costs['dollars_spent']:,.2f} spent{more}")
-    say("; ".join(words))
+        parts.append(f"${costs['dollars_spent']:,.2f} spent{more}")
+    say("; ".join(parts))
     if brief:
         return
     for problem in now.problems:
@@ -98,7 +99,7 @@ def _running(now: Status) -> Table:
         progress = f"{step.phase} {step.done:,}/{step.total:,} {step.unit}".strip()
         said = progress if step.total else step.phase
         if not one.alive:
-            said = f"silent for {_time(one.silent)}: open for others"
+            said = f"silent for {words(one.silent)}: open for others"
         where = f"{one.running.host} {one.running.share}".strip()
         began = datetime.fromtimestamp(one.running.since).astimezone()
         rows.append(
@@ -106,7 +107,7 @@ def _running(now: Status) -> Table:
                 name(one.group.specs) if one.group else one.running.group,
                 where,
                 f"{began:%Y-%m-%d %H:%M}",
-                _time(one.seconds),
+                words(one.seconds),
                 said,
             )
         )
@@ -131,14 +132,3 @@ def _failed(now: Status) -> Table:
         for failure in now.failed[:LISTED]
     ]
     return Table("", columns, tuple(rows))
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

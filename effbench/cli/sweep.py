@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, out, say, tried, warn
+from effbench.cli import forecast
+from effbench.cli.console import Display, left_out, out, say, show, tried, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.many_display import ManyDisplay
 from effbench.cli.options import (
@@ -50,6 +51,14 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import USUAL
 from effbench.engines.table import AUTO
+from effbench.lean_imports import lean
+
+if TYPE_CHECKING:
+    from effbench.records.store import Store
+    from effbench.sweep.estimates import TimedProcess
+    from effbench.sweep.forecast import Forecast
+    from effbench.sweep.groups import Group
+    from effbench.sweep.resolve import Request
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -171,7 +180,13 @@ def sweep(
         bool, typer.Option("--retry-failed", help="Run again what failed before.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(metavar="N", min=0, help="Refuse to start what is estimated to take longer."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would run, and for how long.")
+    ] = False,
     launcher: LauncherOption = "local",
     parallel: ParallelOption = None,
     ray_address: RayAddressOption = None,
@@ -181,11 +196,12 @@ def sweep(
     verbose: VerboseOption = False,
 ) -> None:
     """Train every variant and keep a record of each run; what is finished is not repeated."""
-    from effbench.records.store import Store
-    from effbench.sweep import scheduler
-    from effbench.sweep.launchers import table
-    from effbench.sweep.launchers.launcher import Launch
-    from effbench.sweep.resolve import resolve
+    with lean(missing=()):
+        from effbench.records.store import Store
+        from effbench.sweep import scheduler
+        from effbench.sweep.launchers import table
+        from effbench.sweep.launchers.launcher import Launch
+        from effbench.sweep.resolve import resolve
 
     launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
     row = table.chosen(launch)
@@ -245,7 +261,16 @@ def sweep(
         for spec in request.specs:
             values = tried(spec, request.searched)
             print("\t".join([states[spec.key], spec.key, *([values] if values else [])]))
+    expected = _expected(request, store, all_=max_hours is not None, quiet=quiet)
+    if max_hours is not None:
+        forecast.check(expected, max_hours)
+    if dry_run:
+        if expected.rows:
+            out.print()
+            left_out(show(forecast.table(expected)))
         return
+    if (before := forecast.line(expected)) and not quiet:
+        say(before)
     kind: type[Display | ManyDisplay] = (
         Display if parallel is None and row.name == "local" else ManyDisplay
     )
@@ -270,3 +295,18 @@ def sweep(
 
 
 _REPORT = "effbench report --results"
+
+
+def _expected(request: Request, store: Store, *, all_: bool, quiet: bool) -> Forecast:
+    """How long the sweep takes; `all_` measures what is little, too."""
+    from effbench.sweep import forecast
+
+    def trial(request: Request, group: Group) -> TimedProcess | None:
+        from effbench.sweep import forward_trial
+
+        if not quiet:
+            warn("no record says how long this takes: 2 s of it are timed first")
+        return forward_trial.measured(request, group)
+
+    measures = request.target.chief and not request.options.device.elsewhere
+    return forecast.of(request, store, trial if measures else None, all_=all_)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effbench import cache, files, locks
-from effbench.data.download import download
 from effbench.errors import DataError
 from effbench.files import writing
 from effbench.progress import Report, Step
@@ -53,6 +52,8 @@ def obtained(file: PublishedFile, directory: Path | None, hint: str, report: Rep
         DataError: it is not there, or is another file.
     """
     if directory is None:
+        from effbench.data.download import download  # takes as long to load as all else here
+
         path = cache.downloads() / file.name
         # Which checks what is there already, too.
         return download(file.url, path, file.md5, DataError, hint, report)

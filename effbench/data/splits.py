@@ -223,7 +223,7 @@ def hashed(train: Split, validation: Split, test: Split) -> Dataset:
     digest = hashlib.sha256()
     for split in (train, validation, test):
         assert isinstance(split.images, Array)
-        digest.update(split.images.tobytes())
-        digest.update(split.labels.tobytes())
+        for array in (split.images, split.labels):
+            digest.update(np.ascontiguousarray(array).data)
     classes = tuple(map(str, range(int(train.labels.max()) + 1)))
     return Dataset(train, validation, test, digest.hexdigest(), classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, fields
 
 from effbench.config.network_stages import ALL
 from effbench.config.recipe_numbers import Recipe
@@ -211,7 +211,12 @@ def of_result(result: RunResult) -> Facts:
         apart = "" if near is None else f"; features {near:.1g} from TensorFlow's, relative"
         yield "engine", f"{made.engine}, {made.engine_version}{apart}"
     yield "started", made.started
-    phases = asdict(result.seconds)
+    # Records from before there were more of them have the first five.
+    phases = {
+        field.name: getattr(result.seconds, field.name)
+        for field in fields(result.seconds)
+        if field.default is MISSING or getattr(result.seconds, field.name)
+    }
     listed = ", ".join(f"{name} {value:,.1f}" for name, value in phases.items())
     beside = f" for {made.seeds_together} seeds" if made.seeds_together > 1 else ""
     yield "seconds", f"{sum(phases.values()):,.1f}{beside}: {listed}"

@@ -215,13 +215,37 @@ class Images:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Wall-clock seconds per phase, of the process that ran this seed and those beside it."""
+    """Wall-clock seconds per phase, of the process that ran this seed and those beside it.
+
+    Their sum is all that it took, from the sweep's starting it to the writing of the record; in a
+    training that went on from a checkpoint, also what was trained before. Records from before the
+    later fields have what these stand for among the others: imports in `startup`, the reading of
+    images in `build`, compilation in `features` or `train`; and lack what it took to write.
+
+    Attributes:
+        startup: until the device was there.
+        build: of the network and its weights.
+        features: forward passes of images whose features are kept.
+        train: training, and the validation of each epoch.
+        evaluate: the scores of the chosen weights.
+        imports: until Python and its packages were there.
+        data: reading and decoding of images, and waiting for them.
+        compile: the first call of programs beyond what others take, and of each training stage
+            the first step; what an engine is compared with is part of it.
+        write: of predictions, weights and curves.
+        other: all the rest.
+    """
 
     startup: float
     build: float
     features: float
     train: float
     evaluate: float
+    imports: float = 0.0
+    data: float = 0.0
+    compile: float = 0.0
+    write: float = 0.0
+    other: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from effbench.config.variants import VARIANTS
 from effbench.models.flops import multiply_adds
-from effbench.records.record import RunResult, Seconds
+from effbench.records.record import RunResult
 
 # Columns of costs, and whether their figures only compare on one device.
 COSTS = {
@@ -16,6 +16,15 @@ COSTS = {
     "seconds_per_image": True,
     "hours": True,
     "peak_memory_gb": True,
+}
+
+# What the phases of a table are made of. Older records have the last five among the others.
+_PHASES = {
+    "startup": ("imports", "startup"),
+    "build": ("data", "build", "compile"),
+    "features": ("features",),
+    "train": ("train",),
+    "evaluate": ("evaluate", "write", "other"),
 }
 
 
@@ -29,7 +38,8 @@ class Cost:
             the papers call FLOPs.
         seconds_per_image: seconds to extract features; None where all came from the cache.
         images_per_second: the same, inverted.
-        startup_seconds: seconds that all processes took to start; likewise the other phases.
+        startup_seconds: seconds that all processes took to start; likewise the other phases, as
+            `_PHASES` has them.
         hours: all phases of all processes together.
         peak_memory_gb: what the largest process held, in 10^9 bytes.
         from_cache: images whose features were not computed in these runs: `hours` lacks them.
@@ -60,8 +70,8 @@ def of(results: Sequence[RunResult]) -> Cost:
     variant = VARIANTS[first.variant]
     processes = list({_process(result): result for result in results}.values())
     phases = {
-        field.name: sum(getattr(result.seconds, field.name) for result in processes)
-        for field in fields(Seconds)
+        phase: sum(getattr(result.seconds, part) for result in processes for part in parts)
+        for phase, parts in _PHASES.items()
     }
     computed = sum(result.provenance.features_computed for result in processes)
     # Of a network whose first stages are frozen, only these were computed.

@@ -21,6 +21,7 @@ from effbench.hardware import hosts, machine, self_check, shares, tpu
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
 from effbench.sweep import fit_for_data, memory_needed, table_rows
+from effbench.sweep.estimates import Counts
 from effbench.sweep.table_rows import TableRows
 from effbench.training import choices
 
@@ -58,6 +59,7 @@ class Request:
         data_dir: where the dataset's files are, absolute; None where the dataset knows by itself.
         remarks: what becomes of the options otherwise than one may think, a line each.
         searched: by the name of a recipe, the fields of it that are searched.
+        images: how many a run has; None in what was written down before they were counted.
     """
 
     specs: tuple[RunSpec, ...]
@@ -67,6 +69,7 @@ class Request:
     data_dir: Path | None = None
     remarks: tuple[str, ...] = ()
     searched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    images: Counts | None = None
 
     @property
     def searches(self) -> tuple[Search, ...]:
@@ -146,7 +149,9 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         *memory_needed.remarks(specs, target.device, target.replicas or 1),
     )
     searched = {rows.recipe.name: rows.searched for rows in tables}
-    return Request(specs, options, source, target, data_dir, remarks, searched)
+    everything = sum(len(split.labels) for split in dataset.splits)
+    counts = Counts(everything if options.images.kfold else images, everything)
+    return Request(specs, options, source, target, data_dir, remarks, searched, counts)
 
 
 def _target(options: DeviceOptions) -> Target:

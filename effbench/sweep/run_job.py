@@ -36,6 +36,7 @@ from effbench.records.store import Store
 from effbench.training import evaluate, methods
 from effbench.training.interface import Finished, Setting
 from effbench.training.job import Job, Message, Problem
+from effbench.training.phases import Phases
 
 
 def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) -> None:
@@ -55,15 +56,16 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         send(Message(step))
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    watch = provenance.Stopwatch(job.sent)
+    phases = Phases(job.sent)
+    phases.end("imports")
     spec = job.specs[0]
     if spec.weights.random != (job.weights_file is None):
         raise WeightsError(
             f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
         )
-    device, engine = _connected(job)
+    device, engine = connected(job)
     _agree(device.layout, job)
-    startup = watch.lap()
+    phases.end("startup")
     report(Step("build"))
     whole = datasets.load(spec.data, job.data_dir, report, skip_unreadable=job.skip_unreadable)
     _unchanged(spec, whole)
@@ -71,9 +73,10 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
     dataset = few_shot.fewer(whole, spec.limit, spec.per_class).sized(
         spec.image_size, recipe.photo_geometry, report, job.execution.cache_gb
     )
+    phases.end("data")
     outcome = methods.of(recipe).train(
         Setting(
-            *(job, dataset, device, watch, startup, report, stopped, engine),
+            *(job, dataset, device, phases, report, stopped, engine),
             choosing=job.engine == AUTO,
         )
     )
@@ -111,6 +114,8 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         split_sha256=whole.split_sha256,
     )
     store = Store(job.results)
+    phases.end("other")
+    written = []
     for run_spec, result in outcome.runs:
         _still_ours(job)
         if isinstance(result, NonFiniteError):
@@ -123,6 +128,12 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
             store.save_model(run_spec.key, result.weights)
         curve = result.l2_search.values if result.l2_search else result.history or result.turns
         store.save_history(run_spec.key, curve)
+        written.append((run_spec, result, saved))
+    phases.end("write")
+    # Of one process, all records have the same seconds.
+    seconds = phases.seconds()
+    for run_spec, result, saved in written:
+        _still_ours(job)
         store.save(
             RunResult(
                 SCHEMA,
@@ -131,7 +142,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
                 result.selected,
                 result.history,
                 saved,
-                outcome.seconds,
+                seconds,
                 made,
                 resolved(run_spec.recipe.name, run_spec.variant),
                 result.l2_search,
@@ -157,7 +168,7 @@ def _still_ours(job: Job) -> None:
         )
 
 
-def _connected(job: Job) -> tuple[Device, Engine]:
+def connected(job: Job) -> tuple[Device, Engine]:
     """The device of a job, ready, and what runs programs on it."""
     spec = job.specs[0]
     frozen = spec.recipe.way.frozen_backbone

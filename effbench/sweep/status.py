@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import mean
 
 from pydantic_core import from_json
 
-from effbench.config.variants import VARIANTS
 from effbench.failures import handling
 from effbench.records.store import FAILURE, RECORD, Store
-from effbench.sweep import groups, progress_files, queues
+from effbench.sweep import estimates, progress_files, queues
+from effbench.sweep.estimates import Counts, Estimate, Estimator, TimedProcess
 from effbench.sweep.groups import Group
 from effbench.sweep.progress_files import Running
 
@@ -87,16 +86,6 @@ class Status:
         return self.left_seconds / self.workers
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """A finished run: what it was, how much work, and how long its process took."""
-
-    like: tuple[object, ...]
-    work: float
-    seconds: float
-    process: tuple[object, ...]
-
-
 def read(store: Store) -> Status:
     """The state of all runs.
 
@@ -104,13 +93,13 @@ def read(store: Store) -> Status:
         EffbenchError: a sweep that is written down cannot be read.
     """
     done: set[str] = set()
-    measured: list[_Measured] = []
+    timed: list[TimedProcess] = []
     failures: dict[str, FailedRun] = {}
     problems: list[str] = []
     for folder in store.folders():
         try:
             if (folder / RECORD).exists():
-                measured.append(_measured(folder / RECORD))
+                timed.append(estimates.read(folder / RECORD))
                 done.add(folder.name)
             elif (folder / FAILURE).exists():
                 failures[folder.name] = _failed(folder / FAILURE)
@@ -118,11 +107,13 @@ def read(store: Store) -> Status:
             problems.append(f"{folder}: cannot be read: {type(error).__name__}: {error}")
     waiting: dict[str, Group] = {}
     known: dict[str, Group] = {}
+    counts: dict[str, Counts | None] = {}
     for queue in queues.read(store):
         execution = queue.request.options.execution
         tried = queue.tried()
         for group in queue.groups:
             known[group.name] = group
+            counts[group.name] = queue.request.images
             if group.name in tried:
                 continue
             for spec in group.specs:
@@ -151,7 +142,7 @@ def read(store: Store) -> Status:
     at_work = {key for one in seen for key in one.running.keys}
     left = tuple(key for key in waiting if key not in at_work)
     open_groups = {waiting[key].name: waiting[key] for key in left}
-    processes = {one.process: one.seconds for one in measured}
+    processes = {one.process: one.seconds for one in timed}
     return Status(
         done=len(done - at_work - waiting.keys()),
         running=running,
@@ -162,7 +153,7 @@ def read(store: Store) -> Status:
             if key not in at_work and key not in waiting
         ),
         spent_seconds=sum(processes.values()),
-        left_seconds=_left(open_groups.values(), running, measured),
+        left_seconds=_left(open_groups.values(), running, timed, counts),
         problems=tuple(problems),
     )
 
@@ -203,26 +194,6 @@ def dollars(status: Status, price: float) -> dict[str, float | None]:
     }
 
 
-def _measured(path: Path) -> _Measured:
-    raw = from_json(path.read_bytes())
-    spec, made = raw["spec"], raw["provenance"]
-    recipe = spec["recipe"]
-    seconds = sum(raw["seconds"].values())
-    epochs = 0 if raw["seconds"]["features"] or not raw["history"] else len(raw["history"])
-    variant = VARIANTS[spec["variant"]]
-    return _Measured(
-        like=_like(variant.name, spec["image_size"], recipe["name"], spec["limit"], spec["data"]),
-        work=groups.work(variant.name, spec["image_size"], raw["images"]["train"], epochs),
-        seconds=seconds,
-        process=(made["started"], made["device_name"], seconds, made["peak_memory"]),
-    )
-
-
-def _like(*facts: object) -> tuple[object, ...]:
-    """Runs that share these take about as long."""
-    return facts
-
-
 def _failed(path: Path) -> FailedRun:
     raw = from_json(path.read_bytes())
     kind = str(raw["kind"])
@@ -230,26 +201,23 @@ def _failed(path: Path) -> FailedRun:
 
 
 def _left(
-    waiting: Iterable[Group], running: Iterable[RunningGroup], measured: Iterable[_Measured]
+    waiting: Iterable[Group],
+    running: Iterable[RunningGroup],
+    timed: Iterable[TimedProcess],
+    counts: Mapping[str, Counts | None],
 ) -> float | None:
-    """Seconds of work that is left, by runs that are alike, or else by multiply-adds."""
-    alike: dict[tuple[object, ...], list[float]] = {}
-    rates = []
-    for process in {one.process: one for one in measured}.values():
-        alike.setdefault(process.like, []).append(process.seconds)
-        rates.append(process.seconds / process.work)
-    if not rates:
-        return None
-    means: Mapping[tuple[object, ...], float] = {like: mean(all_) for like, all_ in alike.items()}
-    rate = mean(rates)
+    """Seconds of work that is left; `counts` has the images of groups by their names."""
+    estimator = Estimator(timed, rough=True)
 
-    def takes(group: Group) -> float:
-        spec = group.specs[0]
-        like = _like(spec.variant, spec.image_size, spec.recipe.name, spec.limit, spec.data)
-        return means.get(like, group.work * rate)
+    def takes(group: Group, computed: bool = False) -> Estimate:
+        images = estimates.counted(group.specs[0], counts.get(group.name))
+        return estimator.of(group, images, computed=computed)
 
-    left = sum(map(takes, waiting))
+    left = estimates.each_once(waiting, takes)
     for one in running:
         if one.group is not None:
-            left += max(0.0, takes(one.group) - one.seconds)
-    return left
+            whole = takes(one.group)
+            if whole.seconds is not None:
+                whole = replace(whole, seconds=max(0.0, whole.seconds - one.seconds))
+            left.append(whole)
+    return estimates.total(left)

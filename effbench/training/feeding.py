@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -61,7 +62,11 @@ def ahead(make: Callable[[Item], Piece], items: Iterable[Item]) -> Iterator[Piec
 
 
 class StepFeed:
-    """The images of training steps that follow one another."""
+    """The images of training steps that follow one another.
+
+    Attributes:
+        waited: seconds in which steps waited for images.
+    """
 
     def __init__(self, rows: Readable, batch: int) -> None:
         """Steps take `batch` of the images in `rows`."""
@@ -70,6 +75,7 @@ class StepFeed:
         self._thread = ThreadPoolExecutor(1)
         self._order = np.empty(0)
         self._blocks: dict[int, Future[np.ndarray]] = {}
+        self.waited = 0.0
 
     def most(self, first: int) -> int:
         """How many steps from `first` on `pixels` can give at once."""
@@ -92,7 +98,10 @@ class StepFeed:
         near = {block: self._piece(block) for block in (number, number + 1)}
         self._blocks = {block: piece for block, piece in near.items() if piece is not None}
         begin = number * self._block
-        return self._blocks[number].result()[first - begin : last - begin]
+        began = time.perf_counter()
+        piece = self._blocks[number].result()
+        self.waited += time.perf_counter() - began
+        return piece[first - begin : last - begin]
 
     def _piece(self, block: int) -> Future[np.ndarray] | None:
         positions = self._order[block * self._block : (block + 1) * self._block]

@@ -60,14 +60,16 @@ class Trained:
         history: an entry an epoch.
         epochs: the epoch that each rule of `record.SELECTIONS` chooses, counted from 1.
         weights: by epoch, the weights of these, in the order of `NetworkTrainer.weights`.
-        seconds: seconds of training, over all processes that took part.
+        seconds_before: seconds of training of the processes before this one.
+        compile_seconds: seconds of the first step of each stage.
         resumed: how often the training went on from a checkpoint.
     """
 
     history: tuple[Epoch, ...]
     epochs: Mapping[str, int]
     weights: Mapping[int, list[np.ndarray]]
-    seconds: float
+    seconds_before: float
+    compile_seconds: float
     resumed: int
 
 
@@ -104,7 +106,8 @@ def train(
     del checkpoint  # a copy of every variable
     for news in _news(hooks.keeper, state, resumed):
         hooks.report(Step(news, lasting=True))
-    began = time.monotonic() - state.seconds
+    before, compiling = state.seconds, 0.0
+    began = time.monotonic() - before
 
     def save() -> None:
         state.seconds = time.monotonic() - began
@@ -120,7 +123,7 @@ def train(
                 continue
             # No longer those of an epoch that was only the last, or the best, so far.
             kept = {number: kept[number] for number in _best(state.history).values()}
-            _epoch(trainer, task, stage, state, last, save, hooks)
+            compiling += _epoch(trainer, task, stage, state, last, save, hooks)
             kept[epoch + 1] = trainer.weights()
             scores = _validate(trainer, kept[epoch + 1], validation, epoch + 1)
             seen = state.place * task.recipe.batch_size
@@ -138,7 +141,7 @@ def train(
             hooks.report(_progress(task, stage, state))
     epochs = _best(state.history) | {LAST: state.history[-1].epoch}
     chosen = {number: kept[number] for number in epochs.values()}
-    return Trained(tuple(state.history), epochs, chosen, time.monotonic() - began, state.resumed)
+    return Trained(tuple(state.history), epochs, chosen, before, compiling, resumed=state.resumed)
 
 
 def _best(history: Sequence[Epoch]) -> dict[str, int]:
@@ -165,21 +168,29 @@ def _epoch(
     last: int,
     save: Callable[[], None],
     hooks: Hooks,
-) -> None:
-    """Does the steps of an epoch from where `state` is up to `last`, and changes `state`."""
+) -> float:
+    """Does the steps of an epoch from where `state` is up to `last`, and changes `state`.
+
+    Returns:
+        The seconds of the first step of a stage, which compiles it; 0 where none was one.
+    """
+    compiling = 0.0
     order = _order(len(task.labels), task, state.epoch)
     speed = 0.0  # steps a second; not known before the first, which compiles
     while state.place < last:
-        if not trainer.ready(stage):
+        ready = trainer.ready(stage)
+        if not ready:
             # A phase of its own, so that it does not count as the pace of training.
             hooks.report(Step(f"compile {_stage_name(task, stage)}"))
         elif state.place or not state.history:  # else the end of the last epoch has said so
             hooks.report(_progress(task, stage, state))
         most = task.feed.most(state.place) if task.feed else last
-        steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place, most))
+        steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place, most)) if ready else 1
         began = time.monotonic()
         losses, right = trainer.run(stage, order, state.place, state.place + steps, state.step)
-        speed = steps / (time.monotonic() - began)
+        seconds = time.monotonic() - began
+        speed = steps / seconds
+        compiling += 0.0 if ready else seconds
         for loss, (top1, top5) in zip(
             losses[state.place :][:steps], right[state.place :][:steps], strict=True
         ):
@@ -206,6 +217,7 @@ def _epoch(
             )
         if hooks.keeper.due:
             save()
+    return compiling
 
 
 def _order(images: int, task: FineTuneTask, epoch: int) -> np.ndarray:

@@ -12,7 +12,6 @@ from effbench.data.splits import Dataset
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone, layers, parts, weights
 from effbench.progress import Step
-from effbench.records.record import Seconds
 from effbench.records.store import Store
 from effbench.training import fine_tune, frozen_maps, inputs
 from effbench.training.checkpoints import Keeper
@@ -25,7 +24,7 @@ from effbench.training.metrics_log import Logs
 
 def train(setting: Setting) -> Outcome:
     """Trains and scores the run of the job."""
-    job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
+    job, dataset, device, phases = setting.job, setting.dataset, setting.device, setting.phases
     (spec,) = job.specs
     recipe, layout, report = spec.recipe, device.layout, setting.report
     store = Store(job.results)
@@ -41,11 +40,11 @@ def train(setting: Setting) -> Outcome:
         model = layout.mirror(model)
     with layout.scope():
         frozen, rest = parts.cut(model, recipe.unfreeze)
-        build, maps = watch.lap(), None
+        phases.end("build")
+        maps = None
         # Hosts compute each batch together, and none may have what another lacks.
         if frozen is not None and recipe.keeps_maps and device.hosts == 1:
             maps = frozen_maps.of(setting, frozen)
-        extraction = watch.lap() if maps else 0.0
         given = maps.splits[0] if maps else dataset.train.pixels
         task = FineTuneTask(
             inputs.gathered(given, layout)
@@ -72,7 +71,7 @@ def train(setting: Setting) -> Outcome:
                 for split in dataset.held_out.values()
             ]
         )
-        build += watch.lap()
+        phases.end("build")
 
         keeper = Keeper(
             store.checkpoints(spec.key, job.micro_batch),
@@ -90,7 +89,10 @@ def train(setting: Setting) -> Outcome:
                 keeper, setting.stopped, report, Logs(store, spec.key, job.execution.tensorboard)
             ),
         )
-        watch.lap()
+        phases.end("train")
+        phases.part("compile", "train", done.compile_seconds)
+        phases.part("data", "train", task.feed.waited if task.feed else 0.0)
+        phases.earlier("train", done.seconds_before)
 
         report(Step("evaluate"))
         logits: dict[int, Logits] = {}
@@ -103,11 +105,11 @@ def train(setting: Setting) -> Outcome:
         rows = tuple(
             selected(rule, epoch, logits[epoch], dataset) for rule, epoch in done.epochs.items()
         )
+    phases.end("evaluate")
     finished = Finished(rows, done.history, logits, arrays)
     return Outcome(
         [(spec, finished)],
         verified,
-        Seconds(setting.startup, build, extraction, round(done.seconds, 3), watch.lap()),
         features_computed=maps.computed if maps else 0,
         features_cached=maps.cached if maps else 0,
         micro_batch=job.images_at_once,

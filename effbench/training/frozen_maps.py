@@ -33,6 +33,7 @@ from effbench.progress import Report, Step
 from effbench.training import evaluate, feature_cache, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.interface import Setting
+from effbench.training.phases import Warming
 
 # What NumPy keeps the numbers of each Keras policy as: of bfloat16, which it has not, the bits.
 _KEPT = {"float32": np.float32, "mixed_bfloat16": np.uint16}
@@ -86,7 +87,8 @@ def of(setting: Setting, frozen: keras.Model) -> FrozenMaps:
     batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
     about = inputs.feature_set(setting, images, setting.engine, spec.seed, spec.recipe.unfreeze)
     _make_room(spec, len(images), cache.features() / about.key, report)
-    program = setting.engine.compile(partial(layout.map, forward(spec, frozen, device, batch)))
+    run = partial(layout.map, forward(spec, frozen, device, batch))
+    program = Warming(setting.engine.compile(run))
     chunks, cached = [], 0
     for chunk in feature_cache.chunked(
         program, batch * layout.replicas, images, cache.features(), about, report
@@ -94,6 +96,8 @@ def of(setting: Setting, frozen: keras.Model) -> FrozenMaps:
         # Mapped: all of them may not fit into memory.
         chunks.append(np.load(chunk.path, mmap_mode="r", allow_pickle=False))
         cached += len(chunk.rows) * chunk.cached
+    setting.phases.end("features")
+    setting.phases.part("compile", "features", program.compile_seconds)
     ends = np.cumsum([0, *(len(split.labels) for split in dataset.splits)])
     splits = tuple(MapRows(chunks, first, last) for first, last in pairwise(ends))
     return FrozenMaps(splits, len(images) - cached, cached)

@@ -12,7 +12,7 @@ from effbench.data.splits import Dataset
 from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
-from effbench.records.record import SELECTIONS, Seconds
+from effbench.records.record import SELECTIONS
 from effbench.training import cross_validation, frozen_backbone, head_training, inputs
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Finished, Outcome, Setting, selected
@@ -22,31 +22,28 @@ Heads = list[Finished | NonFiniteError]
 
 def train(setting: Setting) -> Outcome:
     """Trains and scores every run of the job."""
-    job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
+    job, dataset, device = setting.job, setting.dataset, setting.device
     spec, layout, report = job.specs[0], device.layout, setting.report
     model, verified = frozen_backbone.load(job, dataset, layout, setting.engine)
-    spent = {"train": 0.0, "evaluate": 0.0}
 
     def fit(parts: Sequence[np.ndarray], images: Dataset, told: Report) -> Heads:
         looked = [inputs.gathered(part, layout) for part in parts]
-        return _fit(setting, looked, images, told, device.threads, spent)
+        return _fit(setting, looked, images, told, device.threads)
 
     with layout.scope():
-        build = watch.lap()
+        setting.phases.end("build")
         if spec.feature_cache:
             computed = inputs.features(setting, model)
-            extraction = watch.lap()
             heads = cross_validation.fitted(spec, computed.parts, dataset, fit, report)
         else:
             computed = inputs.FeatureParts([], 0, setting.engine)
             looked = inputs.direct(job, dataset, model, device)
-            extraction = watch.lap()
+            setting.phases.end("data")
             # Each head runs the backbone, which takes all cores by itself.
-            heads = _fit(setting, looked, dataset, report, 1, spent)
+            heads = _fit(setting, looked, dataset, report, 1)
     return Outcome(
         list(zip(job.specs, heads, strict=True)),
         verified,
-        Seconds(setting.startup, build, extraction, **spent),
         features_computed=sum(map(len, computed.parts)) - computed.cached,
         features_cached=computed.cached,
         engine=computed.engine,
@@ -60,7 +57,6 @@ def _fit(
     images: Dataset,
     report: Report,
     threads: int,
-    spent: dict[str, float],
 ) -> Heads:
     """Trains and scores the heads of all seeds.
 
@@ -70,7 +66,6 @@ def _fit(
         images: the splits.
         report: told of every epoch.
         threads: heads that train at the same time.
-        spent: seconds by phase, to which those of this are added.
     """
     spec, layout = setting.job.specs[0], setting.device.layout
     train, *held_out = images.splits
@@ -91,10 +86,10 @@ def _fit(
     )
     seeds = [run_spec.seed for run_spec in setting.job.specs]
     heads = head_training.train(task, spec.recipe, seeds, threads, report)
-    spent["train"] += setting.watch.lap()
+    setting.phases.end("train")
     report(Step("evaluate"))
     finished = [_finished(spec, head, images, evaluators) for head in heads]
-    spent["evaluate"] += setting.watch.lap()
+    setting.phases.end("evaluate")
     return finished
 
 

@@ -26,12 +26,10 @@ from effbench.models import backbone as backbones
 from effbench.progress import Step
 from effbench.training import evaluate, feature_cache
 from effbench.training.evaluate import Evaluator, Lookup
+from effbench.training.feature_cache import MANY_PIXELS
 from effbench.training.interface import Setting
 from effbench.training.job import Job
-
-# Pixels that the network sees, of all images, from which `auto` leaves TensorFlow for OpenVINO: B0
-# takes 10 s of CPU to compile, and is then 1.0 to 1.3 times as fast (at 96 pixels, AVX2).
-MANY_PIXELS = 100_000_000
+from effbench.training.phases import Warming
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,7 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
             setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
             engine = TENSORFLOW
             extracted, difference = _extracted(setting, model, images, engine, folder)
+    setting.phases.end("features")
     ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])
     return FeatureParts(np.split(extracted.values, ends[:-1]), extracted.cached, engine, difference)
 
@@ -128,7 +127,7 @@ def _extracted(
     replicas = device.layout.replicas
     batch = feature_cache.batch_size(spec.image_size, device.kind, replicas) * replicas
     run = forward(spec, model, device, batch // replicas)
-    program = engine.compile(partial(device.layout.map, run))
+    program = Warming(engine.compile(partial(device.layout.map, run)))
     about = feature_set(setting, images, engine)
     difference = None
     if engine is not TENSORFLOW:
@@ -142,9 +141,15 @@ def _extracted(
             rows = feature_cache.rows(program, some, batch)
             return proof.difference(rows, reference(some)[0])
 
+        setting.phases.end("features")
         difference = feature_cache.proved(folder, about, compared)
+        setting.phases.end("compile")
         proof.check(engine.name, difference, PRECISIONS[spec.precision].tolerance)
+    before = program.compile_seconds
     extracted = feature_cache.extract(program, batch, images, folder, about, setting.report)
+    setting.phases.end("features")
+    if not before:  # else the comparison has compiled it
+        setting.phases.part("compile", "features", program.compile_seconds)
     return extracted, difference
 
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from effbench import provenance
 from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Dataset
 from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.progress import Report
-from effbench.records.record import Epoch, L2Search, Seconds, Selected, Turn
+from effbench.records.record import Epoch, L2Search, Selected, Turn
 from effbench.training import evaluate
 from effbench.training.job import Job
+from effbench.training.phases import Phases
 
 # Logits of the splits that are evaluated, validation first, float32 [images, classes] each.
 Logits = tuple[np.ndarray, ...]
@@ -52,7 +52,6 @@ class Outcome:
     Attributes:
         runs: each run with its results, or with the error that ended it.
         verified: how the backbone's weights were checked.
-        seconds: seconds of each phase.
         features_computed: images whose features were computed once.
         features_cached: images whose features were in the cache.
         micro_batch: as in `record.Provenance`.
@@ -63,7 +62,6 @@ class Outcome:
 
     runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]]
     verified: str
-    seconds: Seconds
     features_computed: int = 0
     features_cached: int = 0
     micro_batch: int = 0
@@ -82,8 +80,7 @@ class Setting:
         device: the device, connected.
         engine: what runs programs on it.
         choosing: whether a reader left the engine to us, so that another may take its place.
-        watch: a stopwatch that has run since the process was started.
-        startup: seconds until the device was there.
+        phases: what the time goes into, since the process was started.
         report: told of every step.
         stopped: whether the process is to end.
     """
@@ -91,8 +88,7 @@ class Setting:
     job: Job
     dataset: Dataset
     device: Device
-    watch: provenance.Stopwatch
-    startup: float
+    phases: Phases
     report: Report
     stopped: Callable[[], bool]
     engine: Engine = TENSORFLOW

@@ -10,7 +10,6 @@ from effbench.cpu import cores
 from effbench.data.splits import Dataset, Split
 from effbench.errors import EffbenchError, NonFiniteError
 from effbench.progress import Report, Step
-from effbench.records.record import Seconds
 from effbench.training import cross_validation, frozen_backbone, inputs, l2_grid
 from effbench.training.evaluate import LOOK
 from effbench.training.interface import Finished, Outcome, Setting, selected
@@ -21,9 +20,8 @@ Solved = Finished | NonFiniteError
 
 def train(setting: Setting) -> Outcome:
     """Solves and scores the run of the job, of which there is one: nothing in it is random."""
-    job, dataset, device, watch = setting.job, setting.dataset, setting.device, setting.watch
+    job, dataset, device, phases = setting.job, setting.dataset, setting.device, setting.phases
     (spec,) = job.specs
-    spent = {"train": 0.0, "evaluate": 0.0}
 
     def fit(parts: Sequence[np.ndarray], images: Dataset, report: Report) -> list[Solved]:
         def told(done: int, total: int, note: str) -> None:
@@ -35,25 +33,23 @@ def train(setting: Setting) -> Outcome:
         )
         task = L2Task(train, validation, spec.classes, spec.recipe, cores(), told)
         search, head = l2_grid.search(task)
-        spent["train"] += watch.lap()
+        phases.end("train")
         report(Step("evaluate"))
         logits = tuple(head.logits(features) for features in parts[1:])
         scores = selected(spec.recipe.selection, 0, logits, images)
-        spent["evaluate"] += watch.lap()
+        phases.end("evaluate")
         return [Finished((scores,), (), {0: logits}, [head.kernel, head.bias], search)]
 
     model, verified = frozen_backbone.load(job, dataset, device.layout, setting.engine)
     with device.layout.scope():
-        build = watch.lap()
+        phases.end("build")
         computed = inputs.features(setting, model)
         parts = computed.parts
         check(f"pooled features of {spec.variant}", parts, dataset)
-        extraction = watch.lap()
         solved = cross_validation.fitted(spec, parts, dataset, fit, setting.report)
     return Outcome(
         list(zip(job.specs, solved, strict=True)),
         verified,
-        Seconds(setting.startup, build, extraction, **spent),
         features_computed=sum(map(len, parts)) - computed.cached,
         features_cached=computed.cached,
         engine=computed.engine,

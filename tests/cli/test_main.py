@@ -135,9 +135,11 @@ def test_dry_run_lists_the_keys_and_writes_nothing(run, tmp_path):
     command = [*SMALL, "--seeds", "0,1,2", "--limit", "20", "--results", results, "--dry-run"]
     first = run(*command)
     assert (first.code, first.err) == (0, "")
-    states = dict(line.split("\t")[::-1] for line in first.out.splitlines())
+    runs, _, forecast = first.out.partition("\n\n")
+    states = dict(line.split("\t")[::-1] for line in runs.splitlines())
     assert list(states.values()) == ["run"] * 3
     assert all(key.startswith("B0-none-224-case-study-digits-limit20-s") for key in states)
+    assert forecast.splitlines()[-1].split() == ["all", "3", "unknown"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,7 +154,8 @@ def test_dry_run_says_what_is_finished_and_what_failed(run, tmp_path):
     before = sorted(tmp_path.rglob("*"))
 
     def states(*more: str) -> list[str]:
-        return [line.split("\t")[0] for line in run(*command, *more).out.splitlines()]
+        runs, *_ = run(*command, *more).out.partition("\n\n")
+        return [line.split("\t")[0] for line in runs.splitlines()]
 
     assert states() == ["finished", "failed before", "run"]
     assert states("--retry-failed") == ["finished", "run", "run"]

@@ -19,10 +19,10 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.provenance import Stopwatch
 from effbench.training import inputs
 from effbench.training.interface import Setting
 from effbench.training.job import Job
+from effbench.training.phases import Phases
 
 openvino = pytest.importorskip("effbench.engines.openvino", reason="it is for x86-64 alone")
 
@@ -52,7 +52,7 @@ def setting(said, *, choosing=False, precision="float32", engine=None):
     job = Job((run,), Path(), None, None, "", "cpu", 0.0)
     return Setting(
         *(job, datasets.load("digits").limited(100), Device("cpu", "", 1, ALONE)),
-        *(Stopwatch(0.0), 0.0, lambda step: said.append(step.phase), lambda: False),
+        *(Phases(0.0), lambda step: said.append(step.phase), lambda: False),
         engine or openvino.OpenvinoEngine(precision),
         choosing,
     )

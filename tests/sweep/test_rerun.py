@@ -16,6 +16,7 @@ from effbench.data import datasets
 from effbench.errors import EffbenchError
 from effbench.hardware import machine, self_check, tpu
 from effbench.hardware.self_check import Found
+from effbench.sweep import forward_trial
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 
@@ -27,6 +28,7 @@ def _here(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "has_tpu", lambda: True)
     monkeypatch.setattr(tpu, "build", lambda: True)
     monkeypatch.setattr(self_check, "ask", lambda *_: Found("one core", 1, 2, {}))
+    monkeypatch.setattr(forward_trial, "measured", lambda *_: None)
     monkeypatch.setitem(datasets.DATASETS, "cifar10", datasets.DATASETS["digits"])
     monkeypatch.chdir(tmp_path)
     for name in (*FILES, "efficientnetv2-b0-imagenet.h5", "weights.h5"):
@@ -53,7 +55,8 @@ def keys(command: str, capsys) -> list[str]:
     assert name == "effbench"
     capsys.readouterr()
     app([*arguments, "--dry-run"], standalone_mode=False)
-    return [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
+    runs, *_ = capsys.readouterr().out.partition("\n\n")
+    return [line.split("\t")[1] for line in runs.splitlines()]
 
 
 CASES = [

@@ -528,7 +528,7 @@ def test_a_dry_run_tells_what_each_run_tries(run, tmp_path):
         *("--recipe", "case-study", "--set", "learning_rate=1e-3,1e-2", "--dry-run"),
         *("--results", tmp_path),
     )
-    rows = [line.split("\t") for line in done.out.splitlines()]
+    rows = [line.split("\t") for line in done.out.partition("\n\n")[0].splitlines()]
     values = [f"maximal_learning_rate {rate}" for rate in (0.001, 0.01)]
     assert [(row[0], row[2]) for row in rows] == [("run", value) for value in values]
     assert not [*tmp_path.iterdir()]

@@ -22,13 +22,13 @@ from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone, parts, preprocessing
 from effbench.progress import Step
-from effbench.provenance import Stopwatch
 from effbench.records import describe
 from effbench.report import cost
 from effbench.training import feature_cache, fine_tune_step, frozen_maps, inputs
 from effbench.training.feeding import StepFeed
 from effbench.training.interface import Setting
 from effbench.training.job import Job
+from effbench.training.phases import Phases
 
 DEVICE = Device("cpu", "", 1, ALONE)
 STILL = replace(
@@ -94,7 +94,7 @@ def network() -> tuple[keras.Model, Job, Dataset]:
 
 
 def setting(job, dataset, report):
-    return Setting(job, dataset, DEVICE, Stopwatch(0.0), 0.0, report, lambda: False)
+    return Setting(job, dataset, DEVICE, Phases(0.0), report, lambda: False)
 
 
 def test_every_split_is_computed_once_and_evaluated_as_the_whole_network_is(

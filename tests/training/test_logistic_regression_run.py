@@ -1,6 +1,7 @@
 """Runs that solve a regression: whole ones, from the options to the report, and what is refused."""
 
 import csv
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from effbench.data import datasets
 from effbench.errors import EffbenchError, NonFiniteError
 from effbench.records import describe, validate
 from effbench.records.consistency import of_record
-from effbench.records.record import RunResult
+from effbench.records.record import RunResult, Seconds
 from effbench.records.store import HISTORY, Store
 from effbench.report import build
 from effbench.report.charts import drawing
@@ -24,6 +25,7 @@ from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 from effbench.training.job import JOB, Job
 from effbench.training.logistic_regression_run import check
+from effbench.training.phases import Phases
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
@@ -48,12 +50,34 @@ def run(data: Path, results: Path, **flags: object) -> Store:
         "linear-probe has one solution, whatever the seed: one run of each variant, not --seeds "
         "0-4",
     )
-    job = Job(request.specs, results, request.data_dir, None, "", "cpu", 0.0)
-    messages = []
-    run_job.run(JOB.validate_json(JOB.dump_json(job)), messages.append, lambda: False)
+    began, ended, messages = time.time(), [], []
+    job = Job(request.specs, results, request.data_dir, None, "", "cpu", began)
+    seconds = Phases.seconds
+
+    def last(phases: Phases) -> Seconds:
+        ended.append(time.time())
+        return seconds(phases)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Phases, "seconds", last)
+        run_job.run(JOB.validate_json(JOB.dump_json(job)), messages.append, lambda: False)
+    _add_up(Store(results), ended[0] - began)
     assert sum(message.saved for message in messages) == len(request.specs) == 1
     assert any(message.step and message.step.unit == "solutions" for message in messages)
     return Store(results)
+
+
+def _add_up(store: Store, wall: float) -> None:
+    """Of all the time that a run took, its record says what it went into."""
+    (record,) = store.load().results
+    phases = vars(record.seconds)
+    assert sum(phases.values()) == pytest.approx(wall, abs=0.02)
+    assert all(seconds >= 0 for seconds in phases.values())
+    for phase in ("build", "data", "compile", "features", "train", "write"):
+        assert phases[phase] > 0, phase
+    shown = dict(describe.of_result(record))["seconds"]
+    assert shown.startswith(f"{sum(phases.values()):,.1f}: startup ")
+    assert "compile " in shown
 
 
 def result(store: Store) -> RunResult:
