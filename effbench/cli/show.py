@@ -17,7 +17,8 @@ from effbench.errors import UsageError
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
-    from effbench.records.record import Record, RunResult, Scores
+    from effbench.records.record import Record, RunResult
+    from effbench.records.scores import Scores
     from effbench.records.store import Store
 
 # How many lines of a failed worker's output are shown.

@@ -41,7 +41,7 @@ class Recipe:
             schedule is `training images // batch_size` steps, as the case study counted.
         start_step: the optimizer's step count at the first step of a run. The case study shared
             one optimizer between variants, so most of its runs did not start at 0.
-        selection: which epoch's weights are reported, a name in `record.SELECTIONS`; without
+        selection: which epoch's weights are reported, a name in `scores.SELECTIONS`; without
             epochs, those of which L2.
         trains: name of a row of `ways_to_train.WAYS`: a "head" or a "regression" on a frozen
             backbone, or the whole "network".

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from effbench.config.run_spec import WeightsId, digest
 from effbench.files import write_atomically
-from effbench.records.record import Provenance, Scores
+from effbench.records.record import Provenance
+from effbench.records.scores import Scores
 
 SCHEMA = 1
 FOLDER = "imagenet"

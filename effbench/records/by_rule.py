@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from effbench.records import caveats
 from effbench.records.prediction_arrays import of_epoch
-from effbench.records.record import RunResult, Selected
+from effbench.records.record import RunResult
+from effbench.records.scores import Selected
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class RunByRule(RunResult):
 
 
 def by_rule(result: RunResult, rule: str) -> RunResult | None:
-    """A run as a rule of `record.SELECTIONS` would report it; None if it was not scored by it.
+    """A run as a rule of `scores.SELECTIONS` would report it; None if it was not scored by it.
 
     A run of the recipe's own rule stays as it is, and so does one without epochs to choose from.
     """

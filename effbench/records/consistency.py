@@ -14,7 +14,8 @@ from effbench.config.variants import RELEASES
 from effbench.data.datasets import DATASETS, names_classes
 from effbench.data.splits import label_dtype
 from effbench.records.prediction_arrays import OF_AN_EPOCH, of_epoch
-from effbench.records.record import SELECTIONS, RunResult, Scores, Selected
+from effbench.records.record import RunResult
+from effbench.records.scores import SELECTIONS, Scores, Selected
 
 # The arrays of each split in `prediction_arrays.Predictions`.
 ARRAYS = ("index", "label", "predicted", "rank", "probability")

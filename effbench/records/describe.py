@@ -13,11 +13,12 @@ from effbench.data.splits import SPLIT_SEED
 from effbench.failures import handling
 from effbench.records import caveats
 from effbench.records.caveats import details
-from effbench.records.record import L2Search, RunFailure, RunResult
+from effbench.records.l2_search import L2Search
+from effbench.records.record import RunFailure, RunResult
 
 Facts = Iterator[tuple[str, str]]
 
-# The epochs that the rules of `record.SELECTIONS` choose.
+# The epochs that the rules of `scores.SELECTIONS` choose.
 RULES = {
     "val_loss": "the epoch of the lowest validation loss",
     "val_accuracy": "the epoch of the best validation accuracy",
@@ -29,7 +30,7 @@ def no_test(rules: Iterable[str], chosen: Iterable[str] = ("epoch",)) -> str:
     """What a reader must know of figures of data without test images.
 
     Args:
-        rules: names in `record.SELECTIONS`, those that chose the epochs of the runs.
+        rules: names in `scores.SELECTIONS`, those that chose the epochs of the runs.
         chosen: what they chose, see `ways_to_train.WayToTrain`.
     """
     looked = any(rule != "final" for rule in rules)

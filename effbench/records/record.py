@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Len
 from pydantic import Field
 
 from effbench.config.recipe_numbers import Recipe
@@ -14,134 +12,11 @@ from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
 from effbench.failures import FailureKind
 from effbench.records import caveats
+from effbench.records.l2_search import L2Search
 from effbench.records.prediction_arrays import Predictions
+from effbench.records.scores import Epoch, Scores, Selected
 
 SCHEMA = 2
-
-# The rule that takes the last epoch, however good it is.
-LAST = "final"
-# How an epoch is chosen from a history: the lowest of this, the first of equals.
-SELECTIONS: Mapping[str, Callable[[Epoch], float]] = {
-    "val_loss": lambda row: row.validation.loss,
-    "val_accuracy": lambda row: -row.validation.correct,
-    LAST: lambda row: -row.epoch,
-}
-
-
-# With slots, because a record holds dozens: a thousand records load in two thirds of the time.
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Exact counts over a set of images, and the mean cross-entropy in nats."""
-
-    correct: int
-    top5_correct: int
-    total: int
-    loss: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.correct <= self.top5_correct <= self.total or self.total == 0:
-            raise ValueError(f"impossible counts: {self}")
-
-    @property
-    def accuracy(self) -> float:
-        """Top-1 accuracy, 0 to 1."""
-        return self.correct / self.total
-
-    @property
-    def top5_accuracy(self) -> float:
-        """Top-5 accuracy, 0 to 1."""
-        return self.top5_correct / self.total
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch: training as Keras counts it (running, dropout on), validation after it.
-
-    `learning_rate` is that of the epoch's last step.
-    """
-
-    epoch: int
-    learning_rate: float
-    train: Scores
-    validation: Scores
-
-
-@dataclass(frozen=True, slots=True)
-class L2Value:
-    """The solution of a regression for one L2.
-
-    Attributes:
-        l2: in the scaling of `logistic_regression`.
-        train: scores of the training images, by the heads that were trained on them.
-        validation: scores of the validation images. In a cross-validation, those of training and
-            validation images, each by the head that was trained without its fold.
-        gradient_norm: as in `logistic_regression.Solution`; likewise the others.
-        iterations: of L-BFGS.
-        converged: whether it came to the end, in every fold.
-    """
-
-    l2: float
-    train: Scores
-    validation: Scores
-    gradient_norm: float
-    iterations: int
-    converged: bool
-
-
-# Values of L2, two decades of the usual grid, that have to be worse than others for a grid to end.
-PAST = 8
-
-
-@dataclass(frozen=True)
-class L2Search:
-    """How a regression's L2 was chosen.
-
-    Attributes:
-        values: the grid, the strongest first; it ends early where the weaker ones are `past` use.
-        folds: of the cross-validation that chose it; 0 where the validation images did.
-    """
-
-    values: Annotated[tuple[L2Value, ...], Len(1)]
-    folds: int = 0
-
-    @property
-    def chosen(self) -> L2Value:
-        """The most accurate one, and of equals the strongest."""
-        return max(self.values, key=lambda value: value.validation.correct)
-
-    @property
-    def past(self) -> bool:
-        """Whether weaker L2 would only fit the training images better.
-
-        The validation loss has risen from each of the last values to the next, and none of them is
-        as accurate as the best.
-        """
-        last = self.values[-PAST:]
-        losses = [value.validation.loss for value in last]
-        rising = len(self.values) > PAST and losses == sorted(losses)
-        best = self.chosen.validation.correct
-        return rising and all(value.validation.correct < best for value in last)
-
-    @property
-    def unsolved(self) -> str:
-        """For how many L2 the regression ended too early; "" where that can change nothing.
-
-        It can where one of them was chosen, or is as accurate as the one that was.
-        """
-        left = [value for value in self.values if not value.converged]
-        best = self.chosen.validation.correct
-        if all(value.validation.correct < best for value in left):
-            return ""
-        too = "" if self.chosen.converged else ", the chosen one too"
-        return f"{len(left)} of {len(self.values)} values of L2{too}"
-
-    @property
-    def undecided(self) -> str:
-        """How many L2 are as accurate as the strongest of all, where that was chosen; else ""."""
-        best = self.chosen.validation.correct
-        alike = sum(value.validation.correct == best for value in self.values)
-        chosen_first = self.chosen is self.values[0] and alike > 1
-        return f"{alike} of {len(self.values)} are as accurate" if chosen_first else ""
 
 
 @dataclass(frozen=True)
@@ -163,32 +38,6 @@ class Turn:
     validation: Scores
     test: Scores
     unsolved: str = ""
-
-
-@dataclass(frozen=True)
-class Selected:
-    """The scores of one epoch's weights, chosen by `rule` (a name in `SELECTIONS`).
-
-    `epoch` is 0 where there are none and the rule chooses an L2, and in a cross-validation, where
-    each turn has its own. `test` is None where the data have
-    no test images.
-    """
-
-    rule: str
-    epoch: int
-    validation: Scores
-    test: Scores | None
-
-    @property
-    def splits(self) -> dict[str, Scores]:
-        """The scores of validation, and of test if there is one, by these names."""
-        named = {"validation": self.validation, "test": self.test}
-        return {name: scores for name, scores in named.items() if scores is not None}
-
-    @property
-    def judged(self) -> Scores:
-        """The scores that a run is judged by: of the test images, or else of validation."""
-        return self.test or self.validation
 
 
 @dataclass(frozen=True)

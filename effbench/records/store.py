@@ -29,9 +29,11 @@ from effbench.files import (
     writer,
     writing,
 )
+from effbench.records.l2_search import L2Value
 from effbench.records.prediction_arrays import Predictions
-from effbench.records.record import Epoch, L2Value, Record, RunFailure, RunResult, Turn
+from effbench.records.record import Record, RunFailure, RunResult, Turn
 from effbench.records.schema import CHANGED, intact, read_failure, read_result, to_json
+from effbench.records.scores import Epoch
 
 RECORD = "record.json"
 FAILURE = "failure.json"

@@ -56,7 +56,7 @@ class Report:
         problems: files that are not here, and what was left out, a line each.
         left_out: runs that are in no table, since their files cannot be read or contradict one
             another, a line each.
-        rule: the rule of `record.SELECTIONS` that chose every epoch; None for the recipes' own.
+        rule: the rule of `scores.SELECTIONS` that chose every epoch; None for the recipes' own.
         unscored: runs that are in no table, since they were not scored by that rule, a line each.
         tries: whether every value of a search has a row of its own.
     """

@@ -61,7 +61,7 @@ class Comparison:
         problems: files that are not here, and what was left out, a line each.
         left_out: runs of either side that were not compared, since their files cannot be read or
             contradict one another, a line each.
-        rule: the rule of `record.SELECTIONS` that chose every epoch; None for the recipes' own.
+        rule: the rule of `scores.SELECTIONS` that chose every epoch; None for the recipes' own.
     """
 
     changes: tuple[Change, ...]
@@ -93,7 +93,7 @@ def compare(base: str, new: str, rule: str | None = None) -> Comparison:
     Args:
         base: a directory, or the name of the table.
         new: likewise.
-        rule: the rule of `record.SELECTIONS` that chooses every epoch; None for each recipe's.
+        rule: the rule of `scores.SELECTIONS` that chooses every epoch; None for each recipe's.
 
     Raises:
         UsageError: neither is a results directory, or the table is of another rule.

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from effbench.records.by_rule import by_rule
 from effbench.records.describe import RULES
-from effbench.records.record import SELECTIONS, RunResult
+from effbench.records.record import RunResult
+from effbench.records.scores import SELECTIONS
 from effbench.report.rows import Row
 from effbench.report.sections import Section
 
@@ -17,7 +18,7 @@ _LEAST = 0.1
 def chosen(
     results: Iterable[RunResult], rule: str | None
 ) -> tuple[list[RunResult], tuple[RunResult, ...]]:
-    """Runs as a rule of `record.SELECTIONS` reports them, and those that were not scored by it.
+    """Runs as a rule of `scores.SELECTIONS` reports them, and those that were not scored by it.
 
     None is the rule of each run's recipe.
     """

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from effbench.records.integrity import Ranks
-from effbench.records.record import RunResult, Scores
+from effbench.records.record import RunResult
+from effbench.records.scores import Scores
 from effbench.report.statistics import Sample
 
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Annotated, Generic, TypeVar, get_args, get_type_hints
 
 CASE_STUDY_DATA = "cifar10"
-# A name in `record.SELECTIONS`.
+# A name in `scores.SELECTIONS`.
 CASE_STUDY_RULE = "val_loss"
 
 # Percentage points of validation accuracy that the chosen epoch may lack: at 90 % of 5,000 images

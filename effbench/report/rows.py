@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.records.caveats import SEARCHED, details
-from effbench.records.record import SELECTIONS, L2Search, RunResult
+from effbench.records.l2_search import L2Search
+from effbench.records.record import RunResult
+from effbench.records.scores import SELECTIONS
 from effbench.records.store import Store
 from effbench.report import cost, per_class, published
 from effbench.report.cost import Cost
@@ -136,7 +138,7 @@ class Row:
 
     @property
     def rule(self) -> str:
-        """The rule of `record.SELECTIONS` that chose the epochs, or the L2."""
+        """The rule of `scores.SELECTIONS` that chose the epochs, or the L2."""
         return self.results[0].rule
 
     @property

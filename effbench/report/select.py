@@ -43,7 +43,7 @@ class Selection:
         where: an expression over columns, e.g. "image_size <= 300 and seeds > 1".
         sort: comma-separated columns, those with a minus in front descending.
         group_by: comma-separated columns that all rows of a table share.
-        rule: the rule of `record.SELECTIONS` that chooses every run's epoch; None for the recipe's.
+        rule: the rule of `scores.SELECTIONS` that chooses every run's epoch; None for the recipe's.
         tries: every value of a search has a row of its own, not the best alone.
     """
 

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from effbench.errors import CheckpointError
 from effbench.files import publish, scratch_file, sha256
-from effbench.records.record import Epoch
+from effbench.records.scores import Epoch
 
 # The format of the files: those of another format, or of other software, are refused.
 FORMAT = 2

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from effbench.config.geometry import FILTERS, FITS
 from effbench.config.recipe_numbers import Recipe
 from effbench.errors import UsageError
-from effbench.records.record import SELECTIONS
+from effbench.records.scores import SELECTIONS
 from effbench.stderr import hushed
 from effbench.training.class_weights import CLASS_WEIGHTS
 

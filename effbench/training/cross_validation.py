@@ -12,7 +12,8 @@ from effbench.data import folds
 from effbench.data.splits import Array, Dataset
 from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
-from effbench.records.record import Selected, Turn
+from effbench.records.record import Turn
+from effbench.records.scores import Selected
 from effbench.training.interface import Finished, selected
 
 # What a head, or several beside each other, come to; from the features of each split, float32

@@ -13,7 +13,7 @@ from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import tf
-from effbench.records.record import Scores
+from effbench.records.scores import Scores
 from effbench.training import feeding
 from effbench.training.feeding import Readable
 

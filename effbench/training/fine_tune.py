@@ -14,7 +14,7 @@ import numpy as np
 from effbench.config.schedule import Stage, steps_in_epoch
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Report, Step
-from effbench.records.record import LAST, SELECTIONS, Epoch, Scores
+from effbench.records.scores import LAST, SELECTIONS, Epoch, Scores
 from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 from effbench.training.evaluate import LOOK, Evaluator, score
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
@@ -58,7 +58,7 @@ class Trained:
 
     Attributes:
         history: an entry an epoch.
-        epochs: the epoch that each rule of `record.SELECTIONS` chooses, counted from 1.
+        epochs: the epoch that each rule of `scores.SELECTIONS` chooses, counted from 1.
         weights: by epoch, the weights of these, in the order of `NetworkTrainer.weights`.
         seconds_before: seconds of training of the processes before this one.
         compile_seconds: seconds of the first step of each stage.

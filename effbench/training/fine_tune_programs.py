@@ -15,7 +15,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone, parts
-from effbench.records.record import SELECTIONS
+from effbench.records.scores import SELECTIONS
 from effbench.training import (
     evaluate,
     feature_program,

@@ -13,7 +13,7 @@ from effbench.data.outline import Outline
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.records.record import SELECTIONS
+from effbench.records.scores import SELECTIONS
 from effbench.training import evaluate, feature_program, head_training, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.replica_program import Program, evaluation, size_of

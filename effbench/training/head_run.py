@@ -12,7 +12,7 @@ from effbench.data.splits import Dataset
 from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
-from effbench.records.record import SELECTIONS
+from effbench.records.scores import SELECTIONS
 from effbench.training import cross_validation, frozen_backbone, head_training, inputs
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Finished, Outcome, Setting, selected

@@ -22,7 +22,7 @@ from effbench.errors import NonFiniteError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.progress import Report, Step
-from effbench.records.record import SELECTIONS, Epoch, Scores
+from effbench.records.scores import SELECTIONS, Epoch, Scores
 from effbench.training import optimizers
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import LOOK, Evaluator, Lookup, ranks, score
@@ -120,7 +120,7 @@ def train(
 
 
 def choose(history: Sequence[Epoch], rule: str) -> int:
-    """The index in `history` that a rule of `record.SELECTIONS` chooses; the first of equals."""
+    """The index in `history` that a rule of `scores.SELECTIONS` chooses; the first of equals."""
     return min(range(len(history)), key=lambda index: SELECTIONS[rule](history[index]))
 
 

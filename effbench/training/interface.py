@@ -13,7 +13,9 @@ from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.progress import Report
-from effbench.records.record import Epoch, L2Search, Selected, Turn
+from effbench.records.l2_search import L2Search
+from effbench.records.record import Turn
+from effbench.records.scores import Epoch, Selected
 from effbench.training import evaluate
 from effbench.training.job import Job
 from effbench.training.phases import Phases

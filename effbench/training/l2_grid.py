@@ -9,7 +9,8 @@ import numpy as np
 
 from effbench.config.recipe_numbers import Recipe
 from effbench.data import folds
-from effbench.records.record import PAST, L2Search, L2Value, Scores
+from effbench.records.l2_search import PAST, L2Search, L2Value
+from effbench.records.scores import Scores
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import score
 from effbench.training.logistic_regression import Regression, Solution

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from effbench.hardware.tensorflow_setup import tf
-from effbench.records.record import Epoch
+from effbench.records.scores import Epoch
 from effbench.records.store import Store
 
 

@@ -10,7 +10,7 @@ from effbench.config.recipe_numbers import Recipe
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.errors import UsageError
-from effbench.records.record import SELECTIONS
+from effbench.records.scores import SELECTIONS
 
 NUMBERS = {
     "epochs": 25,

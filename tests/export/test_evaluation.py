@@ -19,7 +19,8 @@ from effbench.export import evaluation, model_card
 from effbench.export.evaluation import Held, Run, evaluate, held
 from effbench.export.formats import ANY_SIZE, FORMATS
 from effbench.progress import silent
-from effbench.records.record import Images, Scores, Selected
+from effbench.records.record import Images
+from effbench.records.scores import Scores, Selected
 from effbench.records.store import Store
 
 CLASSES = datasets.NUMBERS

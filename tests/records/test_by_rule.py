@@ -9,7 +9,8 @@ from support.records import complete, spec
 from effbench.config.ways_to_train import WAYS
 from effbench.records import integrity
 from effbench.records.by_rule import by_rule
-from effbench.records.record import SELECTIONS, RunResult
+from effbench.records.record import RunResult
+from effbench.records.scores import SELECTIONS
 from effbench.records.store import Store
 from effbench.records.validate import problems
 

@@ -10,7 +10,8 @@ from effbench.config.recipe_numbers import Recipe
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.records import caveats, describe
-from effbench.records.record import RunFailure, RunResult, Scores
+from effbench.records.record import RunFailure, RunResult
+from effbench.records.scores import Scores
 from effbench.records.store import to_json
 
 

@@ -12,7 +12,8 @@ from support.records import complete, released, result, scores, spec
 
 from effbench.cli.options import EpochRule
 from effbench.config.recipes import RECIPES
-from effbench.records.record import SELECTIONS, RunResult, Selected
+from effbench.records.record import RunResult
+from effbench.records.scores import SELECTIONS, Selected
 from effbench.records.store import Store
 from effbench.report import build, epoch_rules, summary
 from effbench.report.comparison import compare

@@ -12,7 +12,8 @@ from support.records import released
 from effbench.config.variants import VARIANTS
 from effbench.imagenet import protocols, synsets
 from effbench.imagenet.imagenet_records import ImagenetRecord, ScoringSpec
-from effbench.records.record import Provenance, Scores
+from effbench.records.record import Provenance
+from effbench.records.scores import Scores
 
 # The devkit's numbers of classes, less 1, are in an order of their own, as the true one's are.
 ORDER = np.random.default_rng(3).permutation(synsets.COUNT)

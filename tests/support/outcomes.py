@@ -3,7 +3,8 @@
 import numpy as np
 from support.records import result, spec
 
-from effbench.records.record import SELECTIONS, Images, RunResult, Scores, Selected
+from effbench.records.record import Images, RunResult
+from effbench.records.scores import SELECTIONS, Scores, Selected
 from effbench.records.store import Store
 
 

@@ -10,17 +10,8 @@ from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.records.prediction_arrays import Predictions, of_epoch
-from effbench.records.record import (
-    SCHEMA,
-    Epoch,
-    Images,
-    Provenance,
-    RunFailure,
-    RunResult,
-    Scores,
-    Seconds,
-    Selected,
-)
+from effbench.records.record import SCHEMA, Images, Provenance, RunFailure, RunResult, Seconds
+from effbench.records.scores import Epoch, Scores, Selected
 from effbench.records.store import Store
 
 RANDOM = WeightsId("none", "", "torch")

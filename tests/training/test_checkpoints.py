@@ -11,7 +11,7 @@ from support.memory import extra
 from support.records import scores
 
 from effbench.errors import CheckpointError, DiskError
-from effbench.records.record import Epoch
+from effbench.records.scores import Epoch
 from effbench.training import checkpoints
 from effbench.training.checkpoints import Checkpoint, Deferred, Keeper, State
 

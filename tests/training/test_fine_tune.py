@@ -14,7 +14,7 @@ from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.errors import NonFiniteError, PreemptedError
 from effbench.progress import Step
-from effbench.records.record import Scores
+from effbench.records.scores import Scores
 from effbench.training import fine_tune, fine_tune_step
 
 PLAIN = replace(

@@ -18,7 +18,7 @@ from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
-from effbench.records.record import Epoch, Scores
+from effbench.records.scores import Epoch, Scores
 from effbench.training import evaluate, feature_cache, head_training, optimizers
 from effbench.training.evaluate import Evaluator
 from effbench.training.feature_cache import FeatureSet

@@ -7,7 +7,8 @@ import pytest
 
 from effbench.config.recipe_numbers import Recipe
 from effbench.config.recipes import RECIPES
-from effbench.records.record import L2Search, L2Value, Scores
+from effbench.records.l2_search import L2Search, L2Value
+from effbench.records.scores import Scores
 from effbench.training import l2_grid
 from effbench.training.l2_grid import Examples, L2Task
 

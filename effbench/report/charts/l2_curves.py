@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import altair as alt
 
-from effbench.records.record import L2Search
+from effbench.records.l2_search import L2Search
 from effbench.report.charts.figure import (
     WIDTH,
     Chart,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from effbench.records.record import L2Search, L2Value, RunResult, Turn
+from effbench.records.l2_search import L2Search, L2Value
+from effbench.records.record import RunResult, Turn
 from effbench.tables import Column, Table
 
 # Characters of the longest bar.

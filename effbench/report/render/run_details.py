@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from effbench.records import describe
-from effbench.records.record import RunFailure, RunResult, Scores
+from effbench.records.record import RunFailure, RunResult
+from effbench.records.scores import Scores
 from effbench.report.build import Report
 from effbench.report.render import chosen_tables
 
