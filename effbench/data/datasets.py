@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effbench import whereabouts
+from effbench import cache, whereabouts
 from effbench.data import links
 from effbench.data.outline import Outline
 from effbench.errors import UsageError
@@ -200,6 +200,19 @@ def _at_hand(module: str) -> Callable[[Path | None], Split | None]:
     return at_hand
 
 
+def _photos_at_hand(name: str) -> Callable[[Path | None], Split | None]:
+    """The function `at_hand` of photos that come in archives: where they are, or are unpacked."""
+
+    def at_hand(directory: Path | None) -> Split | None:
+        downloads = cache.downloads()
+        if directory is None and not (downloads / name).is_dir():
+            return None
+        # From a folder nothing is downloaded.
+        return DATASETS[name].load(directory or downloads, silent).test
+
+    return at_hand
+
+
 def _digits(_: Path | None, __: Report) -> Dataset:
     """Scikit-learn's 8x8 handwritten digits, a file of its package: it is not loaded for them."""
     from importlib.util import find_spec
@@ -288,14 +301,14 @@ DATASETS: Mapping[str, DatasetSource] = {
     ),
     # Of the 2,040 and 8,144 images that train, a tenth is held out.
     "flowers102": DatasetSource(
-        *(_load("flowers102"), lambda _: None),
+        *(_load("flowers102"), _photos_at_hand("flowers102")),
         classes=None,
         class_count=102,
         counts=(1_836, 204, 6_149),
         side=None,
     ),
     "cars": DatasetSource(
-        *(_load("cars"), lambda _: None),
+        *(_load("cars"), _photos_at_hand("cars")),
         classes=None,
         class_count=196,
         counts=(7_329, 815, 8_041),

@@ -54,7 +54,12 @@ class PhotoFiles:
     __getitem__ = take
 
     def sized(
-        self, size: int, geometry: Geometry, report: Report, cache_gb: float | None = None
+        self,
+        size: int,
+        geometry: Geometry,
+        report: Report,
+        cache_gb: float | None = None,
+        to_come: int = 0,
     ) -> PixelRows:
         """The images as squares, decoded once and kept in the cache.
 
@@ -63,6 +68,7 @@ class PhotoFiles:
             geometry: how an image becomes a square.
             report: told of the progress, in images.
             cache_gb: as for `pixel_cache.rows`.
+            to_come: likewise.
 
         Raises:
             DiskError: they do not fit, or the disk is full.
@@ -72,7 +78,7 @@ class PhotoFiles:
             ImageFile(self.root / name, sha256)
             for name, sha256 in zip(self.names, self.hashes, strict=True)
         ]
-        return pixel_cache.rows(files, size, geometry, cache.pixels(), cache_gb, report)
+        return pixel_cache.rows(files, size, geometry, cache.pixels(), cache_gb, report, to_come)
 
 
 def listed(source: Path) -> Listing:

@@ -56,6 +56,7 @@ def rows(
     folder: Path,
     cache_gb: float | None,
     report: Report,
+    to_come: int = 0,
 ) -> PixelRows:
     """The pixels of some images, from the cache in `folder` where it has them.
 
@@ -67,6 +68,7 @@ def rows(
         cache_gb: gigabytes that all sets may take; None for half of what is free without them.
             Those that were used longest ago make room.
         report: told of the progress, in images.
+        to_come: so many more images of this size must have room, too.
 
     Raises:
         DiskError: they do not fit, or the disk is full.
@@ -76,7 +78,8 @@ def rows(
     about = PixelSet(size, geometry.fit, geometry.filter, len(images), digest_of(hashed))
     home = folder / about.key
     with locks.held(home.with_suffix(".lock"), report, "another process decodes these images"):
-        pixel_room.make(folder, home, len(images) * (about.row_bytes + 2 * HASH_BYTES), cache_gb)
+        row_room = about.row_bytes + 2 * HASH_BYTES
+        pixel_room.make(folder, home, len(images) * row_room, cache_gb, to_come * row_room)
         with writing(home):
             home.mkdir(exist_ok=True)
         # Written each time: its age says when the set was last used.

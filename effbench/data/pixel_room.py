@@ -18,7 +18,7 @@ HINT = (
 )
 
 
-def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
+def make(folder: Path, home: Path, size: int, cache_gb: float | None, to_come: int = 0) -> None:
     """Removes sets, those used longest ago first, until another one fits.
 
     Args:
@@ -26,6 +26,7 @@ def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
         home: the folder of the set that is to fit; what it holds already counts as free.
         size: bytes that it will take.
         cache_gb: gigabytes that all sets may take; None for half of what is free without them.
+        to_come: bytes of sets that are to fit beside it, but not yet; some may be there already.
 
     Raises:
         DiskError: it does not fit.
@@ -35,12 +36,12 @@ def make(folder: Path, home: Path, size: int, cache_gb: float | None) -> None:
     free = shutil.disk_usage(folder).free
     limit = (free + mine + sum(sets.values())) / 2 if cache_gb is None else cache_gb * 1e9
     which = "half of the free disk" if cache_gb is None else "--cache-gb"
-    if size > limit:
-        raise _too_large(size, f"{gigabytes(limit)} are allowed ({which})")
-    most = free + mine + sum(sets.values())
-    if size > most:  # whatever gave way
+    wanted, most = size + to_come, free + mine + sum(sets.values())
+    if wanted > limit:
+        raise _too_large(wanted, f"{gigabytes(limit)} are allowed ({which})")
+    if wanted > most:  # whatever gave way
         other = ", other cached pixels counted as free" if sets else ""
-        raise _too_large(size, f"{gigabytes(most)} are free{other}")
+        raise _too_large(wanted, f"{gigabytes(most)} are free{other}")
     for path in sorted(sets, key=_used):
         if size + sum(sets.values()) <= limit and size <= free + mine:
             return

@@ -63,11 +63,17 @@ class Photos(Protocol):
         """The images at positions int [m]."""
 
     def sized(
-        self, size: int, geometry: Geometry, report: Report, cache_gb: float | None = None
+        self,
+        size: int,
+        geometry: Geometry,
+        report: Report,
+        cache_gb: float | None = None,
+        to_come: int = 0,
     ) -> Rows:
         """All of them as squares of `size` pixels; `report` is told of the work as it is done.
 
-        The cache of all pixels may take `cache_gb` gigabytes; None for half of the free disk.
+        The cache of all pixels may take `cache_gb` gigabytes; None for half of the free disk. It
+        must have room for `to_come` images more.
         """
 
 
@@ -163,16 +169,20 @@ class Dataset:
     def sized(
         self, size: int, geometry: Geometry, report: Report, cache_gb: float | None = None
     ) -> Dataset:
-        """The same with photos as rows of one size; arrays stay as they are."""
+        """The same with photos as rows of one size; arrays stay as they are.
 
-        def sized(split: Split) -> Split:
+        That there is room for all of them is made sure before the first is decoded.
+        """
+
+        def sized(number: int, split: Split) -> Split:
             if not isinstance(split.images, Photos):
                 return split
-            images = split.images.sized(size, geometry, report, cache_gb)
+            to_come = sum(len(other.labels) for other in self.splits[number + 1 :])
+            images = split.images.sized(size, geometry, report, cache_gb, to_come)
             return replace(split, images=images, names=split.images.names)
 
-        test = self.test and sized(self.test)
-        return replace(self, train=sized(self.train), validation=sized(self.validation), test=test)
+        train, validation, *test = (sized(*split) for split in enumerate(self.splits))
+        return replace(self, train=train, validation=validation, test=test[0] if test else None)
 
     def limited(self, limit: int | None) -> Dataset:
         """`limit` training images, and a quarter of it (at least 10) each of the others.

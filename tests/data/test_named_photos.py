@@ -15,7 +15,7 @@ from support.pictures import encoded, noise, put
 from support.server import serving
 
 from effbench import cache
-from effbench.data import cars, flowers102
+from effbench.data import cars, datasets, flowers102
 from effbench.data.published_files import PublishedFile, unpacked
 from effbench.data.splits import Dataset
 from effbench.errors import DataError
@@ -134,14 +134,21 @@ def check(dataset: Dataset, module: ModuleType) -> None:
 
 
 def test_it_is_downloaded_once_and_unpacked(module, tmp_path, monkeypatch):
-    check(module.load(None, silent), module)
+    check(dataset := module.load(None, silent), module)
     monkeypatch.setattr("effbench.data.published_files._unpack", None)
     check(module.load(None, silent), module)
+    monkeypatch.setattr("effbench.data.published_files.download", None)
+    at_hand = datasets.at_hand(module.__name__.rpartition(".")[2])
+    assert at_hand.images.names == dataset.test.images.names
 
 
 def test_it_is_read_from_archives_without_a_network(module, tmp_path, monkeypatch):
     monkeypatch.setattr("effbench.data.published_files.download", None)
-    check(module.load(tmp_path / "given", silent), module)
+    name = module.__name__.rpartition(".")[2]
+    assert datasets.at_hand(name) is None
+    check(dataset := module.load(tmp_path / "given", silent), module)
+    at_hand = datasets.at_hand(name, tmp_path / "given")
+    assert at_hand.images.names == dataset.test.images.names
 
 
 def test_it_is_read_from_unpacked_folders(module, tmp_path, monkeypatch):

@@ -5,11 +5,12 @@ import pytest
 from PIL import Image
 from support.pictures import fill, noise, put
 
+from effbench import cache
 from effbench.config.geometry import Geometry
 from effbench.data import photos
 from effbench.data.fitting import fitted
 from effbench.data.splits import Dataset, Split
-from effbench.errors import DataError
+from effbench.errors import DataError, DiskError
 from effbench.progress import silent
 
 THREE = {
@@ -68,6 +69,16 @@ def test_held_out_images_that_train_too_are_counted(tmp_path):
     dataset = load(root)
     # Two have the pixels of one that trains; the third those of another that does not.
     assert (dataset.leaked, dataset.twins) == (2, 5)
+
+
+def test_nothing_is_decoded_before_there_is_room_for_every_split(tmp_path):
+    dataset = load(fill(tmp_path / "photos", {"a": 20, "b": 20}))
+    room = 40 * (64 * 64 * 3 + 64) / 1e9
+    with pytest.raises(DiskError, match=r"0\.49 MB where 0\.48 MB are allowed \(--cache-gb\)"):
+        dataset.sized(64, Geometry(), silent, cache_gb=0.98 * room)
+    assert not list(cache.pixels().glob("*/"))
+    dataset.sized(64, Geometry(), silent, cache_gb=1.2 * room)
+    assert len(list(cache.pixels().glob("*/"))) == 3
 
 
 def test_a_split_can_be_taken_from(tmp_path):

@@ -50,7 +50,7 @@ class MemoryPhotos:
     def __getitem__(self, chosen: np.ndarray) -> "MemoryPhotos":
         return MemoryPhotos(self.pixels[chosen], tuple(self.names[index] for index in chosen))
 
-    def sized(self, size: int, geometry: Geometry, report, cache_gb=None) -> MappedRows:
+    def sized(self, size: int, geometry: Geometry, report, cache_gb=None, to_come=0) -> MappedRows:
         """The upper left corner, or all of it again and again; crops are brighter."""
         side = self.pixels.shape[1]
         repeated = self.pixels.repeat(-(-size // side), axis=1).repeat(-(-size // side), axis=2)
