@@ -91,6 +91,7 @@ def imagenet(
     from effbench.hardware import machine
     from effbench.imagenet import imagenet_records, scoring_request, validation_sets
     from effbench.models import weights as weights_module
+    from effbench.sweep import memory_needed
 
     kind = "gpu" if gpu or (not cpu and machine.has_gpu()) else "cpu"
     exact = "float32" if precision is Precision.auto else precision.value
@@ -101,6 +102,9 @@ def imagenet(
     candidates = scoring_request.candidates(options)
     if lacking := scoring_request.without(options, candidates):
         warn(f"left out, since none of these weights is theirs: {', '.join(lacking)}")
+    networks = {(row.variant.name, image_size or row.variant.image_size) for row in candidates}
+    for line in memory_needed.of_inference(((*row, options.precision) for row in networks), kind):
+        warn(line)
     images = validation_sets.read(data_dir, labels, partial=limit is not None)
     device, records, problems = None, [], []
     with Display(out, 0, quiet=not out.is_terminal, verbose=False) as display:

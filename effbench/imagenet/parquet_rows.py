@@ -11,6 +11,8 @@ import numpy as np
 from effbench.errors import DataError, EffbenchError
 from effbench.imagenet import synsets
 
+_VALIDATION = "name the validation images' files"
+
 
 @dataclass(frozen=True)
 class ParquetRows:
@@ -45,10 +47,12 @@ def read(paths: Sequence[Path]) -> ParquetRows:
     except (ArrowException, KeyError) as error:
         rule = "Parquet files need the columns image and label"
         raise DataError(rule, f"{paths[0].name}: {error}", "name those of ImageNet") from error
-    joined = np.concatenate(labels).astype(np.int32)
+    joined = np.concatenate(labels)
+    if joined.dtype.kind not in "iu":
+        raise DataError("labels are 0 to 999", "texts, or rows without one", _VALIDATION)
     if joined.min() < 0 or joined.max() >= synsets.COUNT:
         received = f"{joined.min()} to {joined.max()}"
-        raise DataError("labels are 0 to 999", received, "name the validation images' files")
+        raise DataError("labels are 0 to 999", received, _VALIDATION)
 
     def contents(positions: Sequence[int]) -> Iterator[bytes]:
         wanted, first = list(positions), 0
@@ -68,4 +72,4 @@ def read(paths: Sequence[Path]) -> ParquetRows:
         for path, part in zip(paths, labels, strict=True)
         for row in range(len(part))
     )
-    return ParquetRows(names, joined, contents)
+    return ParquetRows(names, joined.astype(np.int32), contents)

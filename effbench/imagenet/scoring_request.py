@@ -79,9 +79,10 @@ def candidates(options: ScoringOptions) -> list[Candidate]:
     asked = [candidate for row in rows for candidate in _of(row, sources, options)]
     lacking = without(options, asked)
     named = {name.strip().upper() for name in options.variants.split(",")}
-    if named & set(lacking) or not asked:
+    wrong = [name for name in lacking if name in named] if asked else lacking
+    if wrong:
         hint = "see 'effbench variants'; name others with --weights, or leave these out"
-        raise UsageError(f"none of these weights is of {', '.join(lacking)}", options.weights, hint)
+        raise UsageError(f"none of these weights is of {', '.join(wrong)}", options.weights, hint)
     return asked
 
 

@@ -93,9 +93,9 @@ def of(section: Section) -> tuple[Transfer, ...]:
 def _transfer(section: Section, recipe: str, indices: dict[tuple[str, str], int]) -> Transfer:
     networks = sorted(indices.items(), key=lambda item: item[1])
     measured = {
-        index: top1
+        index: percent
         for _, index in networks
-        if (top1 := section.rows[index].imagenet_top1) is not None
+        if (percent := section.rows[index].imagenet_top1) is not None
     }
     known = published.imagenet()
     complete = len(measured) == len(networks)

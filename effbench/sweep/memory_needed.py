@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import psutil
 
@@ -25,15 +25,30 @@ def remarks(specs: Sequence[RunSpec], device: str, replicas: int) -> list[str]:
         device: kind of device.
         replicas: that share a batch.
     """
-    needs: dict[str, int] = {}
+    needs = {}
     for spec in specs:
         images, needed = at_least(spec, device, replicas)
-        run = f"{spec.variant} of {images} images of {spec.image_size} pixels"
-        if needed > LITTLE:
-            needs[run] = needed
-    if not needs:
+        needs[_run(spec.variant, images, spec.image_size)] = needed
+    return _said(needs, device)
+
+
+def of_inference(networks: Iterable[tuple[str, int, str]], device: str) -> list[str]:
+    """The same of networks that only answer: variant, image size and precision of each."""
+    needs = {}
+    for name, size, precision in networks:
+        images = batch_size(size, device)
+        needs[_run(name, images, size)] = memory.inference(VARIANTS[name], size, images, precision)
+    return _said(needs, device)
+
+
+def _run(name: str, images: int, size: int) -> str:
+    return f"{name} of {images} images of {size} pixels"
+
+
+def _said(needs: Mapping[str, int], device: str) -> list[str]:
+    worst = sorted((run for run in needs if needs[run] > LITTLE), key=lambda run: -needs[run])
+    if not worst:
         return []
-    worst = sorted(needs, key=lambda run: -needs[run])
     more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
     listed = ", ".join(f"{run} {needs[run] / 1e9:.0f} GB" for run in worst[:NAMED])
     memory_here = psutil.virtual_memory()

@@ -200,3 +200,11 @@ def test_parquet_rows_are_read_in_their_order(tmp_path):
     images = validation_sets.read(tmp_path)
     assert (images.name, images.labels.tolist()) == ("imagenet", LABELS.tolist())
     assert [json.loads(row) for row in images.contents([0, 6, 7, 25])] == [0, 6, 7, 25]
+    nameless = tmp_path / "test"
+    nameless.mkdir()
+    parquet.write_table(
+        pyarrow.table({"image": [{"bytes": b"", "path": None}] * 2, "label": [None, 3]}),
+        nameless / "test.parquet",
+    )
+    with pytest.raises(DataError, match="labels are 0 to 999: texts, or rows without one"):
+        validation_sets.read(nameless)

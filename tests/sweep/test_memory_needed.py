@@ -12,6 +12,8 @@ def test_the_largest_network_says_what_it_needs():
         "a step takes more memory than this: V1-L2 of 8 images of 800 pixels 5 GB"
     )
     assert line.endswith(" are free here")
+    (same,) = memory_needed.of_inference([("V1-L2", 800, "float32"), ("B0", 224, "float32")], "cpu")
+    assert same.partition(";")[0] == line.partition(";")[0]
     assert not memory_needed.remarks([spec(variant="B0"), spec(variant="L")], "cpu", 1)
 
 

@@ -135,7 +135,7 @@ def _summary(points: Sequence[_Point], axis: Axis, *, one_kind: bool) -> str:
     """What is on the front of all; and of two families, how often one is ahead of the other."""
     front = [point.label for point in points if axis.column in point.row.pareto]
     said = [f"On the front: {listed(front) if len(front) < len(points) else 'all rows'}."]
-    families = {point.family: [] for point in points}
+    families: dict[str, list[_Point]] = {point.family: [] for point in points}
     for point in points:
         families[point.family].append(point)
     if one_kind and len(families) > 1:
