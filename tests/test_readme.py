@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from effbench.cli.app import app
 from effbench.config.variants import select
-from effbench.export import evaluation
+from effbench.export import evaluation, speed
 from effbench.export.formats import FORMATS
 from effbench.hardware.tpu_slices import SLICES
 from effbench.records import caveats
@@ -25,6 +25,7 @@ from effbench.report import published as reference
 from effbench.report.comparison import compare
 from effbench.report.sections import Section
 from effbench.report.select import Selection
+from effbench.tables import markdown
 
 ROOT = result_pages.ROOT
 README = (ROOT / "README.md").read_text("utf-8")
@@ -275,6 +276,26 @@ def test_what_is_said_of_exports_follows_from_their_records() -> None:
     named = ("keras", "keras2", "savedmodel", "onnx")
     assert same >= {*named}
     said = f"{', '.join(f'`{name}`' for name in named[:-1])} and `{named[-1]}` for all 10,000"
+    assert said in PAGE_WORDS
+
+
+def test_what_is_said_of_the_speed_of_exports_is_what_was_measured() -> None:
+    path = ROOT / "results/export/speed.md"
+    speeds = [
+        speed.ModelSpeed(**row | {"paces": tuple(speed.Pace(**pace) for pace in row["paces"])})
+        for row in json.loads(path.with_suffix(".json").read_text("utf-8"))
+    ]
+    assert path.read_text("utf-8").startswith(markdown(speed.table(speeds)))
+    assert {row.format for row in speeds} == set(FORMATS)
+    gains = {}
+    for row in speeds:
+        one, many = row.paces
+        assert (one.batch, many.batch) == (1, 32)
+        gains[row.format] = f"{many.per_core_second / one.per_core_second:.1f} times"
+    said = (
+        f"`keras` takes {gains['keras']} as many in a second of a core as one by one, `onnx` "
+        f"{gains['onnx']} and `openvino` {gains['openvino']}"
+    )
     assert said in PAGE_WORDS
 
 
