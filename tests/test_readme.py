@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from effbench.cli.app import app
 from effbench.config.variants import select
-from effbench.export import evaluation
+from effbench.export import evaluation, speed
 from effbench.export.formats import FORMATS
 from effbench.hardware.tpu_slices import SLICES
 from effbench.records import caveats
@@ -25,6 +25,7 @@ from effbench.report import published as reference
 from effbench.report.comparison import compare
 from effbench.report.sections import Section
 from effbench.report.select import Selection
+from effbench.tables import markdown
 
 ROOT = result_pages.ROOT
 README = (ROOT / "README.md").read_text("utf-8")
@@ -255,7 +256,8 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
 
 
 def test_what_is_said_of_exports_follows_from_their_records() -> None:
-    records = [evaluation.load(path) for path in (ROOT / "results/export").rglob("*.json")]
+    paths = (ROOT / "results/export").rglob("*.evaluation.json")
+    records = [evaluation.load(path) for path in paths]
     photos = [record for record in records if record.data == "hymenoptera"]
     assert {record.format for record in photos} == set(FORMATS)
     assert {record.against.disagree for record in photos if record.quantize != "int8"} == {0}
@@ -264,9 +266,37 @@ def test_what_is_said_of_exports_follows_from_their_records() -> None:
     assert f"{against.disagree} of {integers.total} photos another class" in PAGE_WORDS
     assert f"(p = {against.p:.2f})" in PAGE_WORDS
     assert integers.notes
-    cifar = {record.format: record for record in records if record.data == "cifar10"}
-    for name in ("keras", "onnx"):
-        assert (cifar[name].total, cifar[name].against.disagree) == (10_000, 0)
+    cifar = [record for record in records if record.data == "cifar10"]
+    assert {record.total for record in cifar} == {10_000}
+    same = {record.format for record in cifar if record.against.disagree == 0}
+    halves = next(record for record in cifar if record.format == "openvino").against
+    assert f"{halves.disagree} of 10,000 another class (p = {halves.p:.2f})" in PAGE_WORDS
+    for image in halves.disagreements:
+        assert abs(image.run_probability - image.model_probability) < 0.01
+    named = ("keras", "keras2", "savedmodel", "onnx")
+    assert same >= {*named}
+    said = f"{', '.join(f'`{name}`' for name in named[:-1])} and `{named[-1]}` for all 10,000"
+    assert said in PAGE_WORDS
+
+
+def test_what_is_said_of_the_speed_of_exports_is_what_was_measured() -> None:
+    path = ROOT / "results/export/speed.md"
+    speeds = [
+        speed.ModelSpeed(**row | {"paces": tuple(speed.Pace(**pace) for pace in row["paces"])})
+        for row in json.loads(path.with_suffix(".json").read_text("utf-8"))
+    ]
+    assert path.read_text("utf-8").startswith(markdown(speed.table(speeds)))
+    assert {row.format for row in speeds} == set(FORMATS)
+    gains = {}
+    for row in speeds:
+        one, many = row.paces
+        assert (one.batch, many.batch) == (1, 32)
+        gains[row.format] = f"{many.per_core_second / one.per_core_second:.1f} times"
+    said = (
+        f"`keras` takes {gains['keras']} as many in a second of a core as one by one, `onnx` "
+        f"{gains['onnx']} and `openvino` {gains['openvino']}"
+    )
+    assert said in PAGE_WORDS
 
 
 def test_full_results_are_not_limited() -> None:

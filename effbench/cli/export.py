@@ -232,7 +232,12 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many classes.")] = 5,
     batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many images of one shape at once.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="How many images of one shape at once. Of 1, no digit depends on the others.",
+        ),
     ] = 32,
     explain: Annotated[
         bool,

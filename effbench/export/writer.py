@@ -287,12 +287,17 @@ def _beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """TensorFlow's words for a full disk, and for a file that may not grow, as everyone else's."""
+    """TensorFlow's words for a full disk, and for a file that may not grow, as everyone else's.
+
+    OpenVINO's are those of C++, which do not say what was wrong.
+    """
     try:
         yield
-    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
-        full = isinstance(error, tf.errors.ResourceExhaustedError)
-        number = errno.ENOSPC if full else errno.EFBIG
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "iostream error" not in str(error):
+            raise
+        limited = isinstance(error, tf.errors.OutOfRangeError)
+        number = errno.EFBIG if limited else errno.ENOSPC
         raise OSError(number, os.strerror(number)) from error
 
 

@@ -1,6 +1,7 @@
 """What an exported model gets right is counted by its own runtime, and set beside its run."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,7 +166,10 @@ def test_the_hub_reads_a_card(name, model, digits, run_of_it, tmp_path):
     card = ModelCard.load(path)
     assert card.data.library_name == FORMATS[name].library
     assert card.data.license == "apache-2.0"
+    ModelCard(str(card))  # what `card.validate()` sends to the Hub, which alone knows its rules
     (figure,) = card.data.eval_results
+    # One that it is known to refuse cards by.
+    assert re.fullmatch(r"(?:[\w-]+/)?[\w.-]+", figure.dataset_type, re.ASCII)
     assert (figure.metric_type, figure.dataset_split) == ("accuracy", "test")
     assert figure.metric_value == round(judged.accuracy, 6)
     assert "95 % interval" in figure.metric_name

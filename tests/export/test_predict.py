@@ -57,7 +57,7 @@ def test_plain_lines_where_nobody_reads_along(run, model, png):
 
 
 def test_json_has_every_digit(run, model, png):
-    done = run("predict", "--json", model, png, png)
+    done = run("predict", "--json", model, png, png, "--batch-size", "1")
     assert (done.code, done.err) == (0, "")
     first, second = json.loads(done.out)
     assert first == second
@@ -67,6 +67,10 @@ def test_json_has_every_digit(run, model, png):
     np.testing.assert_allclose(
         [value for _, value in found], [value for _, value in expected(png)], rtol=1e-5
     )
+    for row in json.loads(run("predict", "--json", model, png, png).out):
+        for alone, together in zip(first["classes"], row["classes"], strict=True):
+            assert together["class"] == alone["class"]
+            assert together["probability"] == pytest.approx(alone["probability"], rel=1e-6)
 
 
 def test_a_table_on_a_terminal(run, model, png, monkeypatch):

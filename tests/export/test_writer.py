@@ -303,6 +303,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(name, error, words, run, sto
     assert here() == []
 
 
+def test_the_words_of_openvino_for_a_full_disk_are_known_and_other_errors_stay():
+    with pytest.raises(OSError, match="No space left"), writer._disk():
+        raise RuntimeError("basic_ios::clear: iostream error")
+    with pytest.raises(RuntimeError, match="a bug"), writer._disk():
+        raise RuntimeError("a bug")
+
+
 def test_what_differs_from_the_run_does_not_get_its_name(run, store, monkeypatch):
     def other(images: np.ndarray) -> np.ndarray:
         return np.full((len(images), len(NAMES)), 1 / len(NAMES))
