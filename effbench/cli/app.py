@@ -17,10 +17,18 @@ from effbench.cli.panels import Command
 # The module of each command.
 COMMANDS: Mapping[str, str] = {
     **{name: name for name in ("variants", "data", "sweep", "status", "work", "report")},
-    **{"compare": "report", "reference": "reference", "show": "show"},
-    **{"validate": "records", "merge": "records"},
-    **{"export": "export", "evaluate": "export", "predict": "export"},
-    **{"imagenet": "imagenet", "plan": "plan", "fetch": "downloads", "doctor": "doctor"},
+    "compare": "report",
+    "reference": "reference",
+    "show": "show",
+    "validate": "records",
+    "merge": "records",
+    "export": "export",
+    "evaluate": "export",
+    "predict": "export",
+    "imagenet": "imagenet",
+    "plan": "plan",
+    "fetch": "downloads",
+    "doctor": "doctor",
     "cache": "downloads",
 }
 _BENCH = "bench"
