@@ -37,7 +37,7 @@ def table(rows: Sequence[FeatureSpeed]) -> Table:
         for row in sides:
             case = row.case
             tool = f"effbench: {case.tool}" if case.ours else f"{case.tool} {case.way}".strip()
-            figures = ("-",) * 7
+            figures: tuple[str, ...] = ("-",) * 7
             if row.speeds:
                 near = "-" if row.difference is None else f"{row.difference:.1g}"
                 figures = (

@@ -14,7 +14,7 @@ from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import VARIANTS
 from effbench.cpu import cores
 from effbench.engines import proof, table
-from effbench.engines.engine import TENSORFLOW, Function
+from effbench.engines.engine import TENSORFLOW, Function, Program
 from effbench.errors import EffbenchError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import tf
@@ -50,6 +50,7 @@ def _prepared(case: FeatureCase) -> Prepared:
         model = device.layout.mirror(backbone.build(variant, size, policy))
     # Random weights alone make numbers that grow from layer to layer.
     backbone.calibrate(model, size, variant.rescale, images[:_COMPARED])
+    run: Run
     if engine is not None:
         copies = device.layout.replicas
         forward = backbone.forward(
@@ -57,9 +58,7 @@ def _prepared(case: FeatureCase) -> Prepared:
         )
         forward = inputs.compiled(forward, device)
         program, version = engine.compile(partial(device.layout.map, forward)), engine.version
-
-        def run(images: np.ndarray) -> np.ndarray:
-            return program(images)[0]
+        run = partial(_first, program)
     else:
         plain = backbone.forward(model, size, variant.rescale, case.batch, towers=1)
         run, version = _PEERS[case.tool](plain, case)
@@ -70,6 +69,10 @@ def _prepared(case: FeatureCase) -> Prepared:
         (reference,) = TENSORFLOW.compile(few)(images[:_COMPARED])
         difference = proof.difference(features, reference)
     return Prepared(lambda: run(images), version, difference)
+
+
+def _first(program: Program, images: np.ndarray) -> np.ndarray:
+    return program(images)[0]
 
 
 def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
