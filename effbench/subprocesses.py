@@ -125,7 +125,11 @@ class Child:
 
 @contextmanager
 def start(
-    module: str, environment: Mapping[str, str], log: Path | None = None, patience: float = 0.0
+    module: str,
+    environment: Mapping[str, str],
+    log: Path | None = None,
+    patience: float = 0.0,
+    python: Path | None = None,
 ) -> Iterator[Child]:
     """Runs a module until this context is left, in a session of its own: Ctrl-C is for us alone.
 
@@ -137,12 +141,14 @@ def start(
         environment: the whole environment of the child.
         log: a file to which its standard error is appended; None keeps no more than `printed`.
         patience: seconds that it has to end when the context is left.
+        python: another interpreter than ours, of Python 3.11 or newer.
     """
+    command = (*COMMAND, module) if python is None else (str(python), *COMMAND[1:], module)
     with (
         tempfile.TemporaryDirectory(prefix="effbench-", ignore_cleanup_errors=True) as scratch,
         log.open("ab+") if log else tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            (*COMMAND, module),
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

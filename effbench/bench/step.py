@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, product
 
-import psutil
-
 from effbench import subprocesses
+from effbench.bench import others
 from effbench.bench.step_messages import CASE, REPLY, Case, Pace, Reply, pace
 from effbench.config import recipes, schedule
 from effbench.config.recipe_numbers import Recipe
@@ -202,13 +200,12 @@ class Side:
         """Takes so many steps that count; nothing once there is a problem."""
         if self.problem:
             return
-        began, busy, used = time.perf_counter(), _busy(), self._used()
-        self._tell(str(steps).encode())
-        reply = self._hear()
+        with others.during(self._process.pid) as elsewhere:
+            self._tell(str(steps).encode())
+            reply = self._hear()
         if self.problem:
             return
-        elsewhere = _busy() - busy - (self._used() - used)
-        self._elsewhere.append(max(0.0, elsewhere / (time.perf_counter() - began)))
+        self._elsewhere.append(elsewhere.cores)
         self.train += reply.train[1:]
         self.inference += reply.inference[1:]
 
@@ -225,26 +222,12 @@ class Side:
             self.problem = subprocesses.ended(code, self._process.printed())
         return self._last
 
-    def _used(self) -> float:
-        """Seconds of all cores that the process used so far."""
-        times = psutil.Process(self._process.pid).cpu_times()
-        return float(times.user + times.system)
-
 
 @contextmanager
 def side_of(case: Case) -> Iterator[Side]:
     """A process that takes steps of a case, for as long as the block lasts."""
     with subprocesses.start("effbench.bench.step_worker", tpu.for_child("")) as process:
         yield Side(case, process)
-
-
-def _busy() -> float:
-    """Seconds of all cores that all programs used since the machine was started."""
-    times = psutil.cpu_times()
-    idle: float = times.idle + getattr(times, "iowait", 0.0)
-    # Guests are counted among the others as well.
-    guests: float = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-    return sum(times) - idle - guests
 
 
 def _row(side: Side, fit: Side) -> TimedCase:

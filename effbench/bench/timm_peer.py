@@ -29,7 +29,15 @@ def versions() -> str:
     return f"timm {timm.__version__}, torch {torch.__version__}"
 
 
-def features(variant: str, size: int, batch: int, precision: str, way: str, device: str) -> Call:
+def features(
+    variant: str,
+    size: int,
+    batch: int,
+    precision: str,
+    way: str,
+    device: str,
+    source: Source | None = None,
+) -> Call:
     """Features of images of 32 pixels that lie on the device.
 
     Args:
@@ -39,8 +47,9 @@ def features(variant: str, size: int, batch: int, precision: str, way: str, devi
         precision: "float32" or "mixed_bfloat16".
         way: a key of `WAYS`.
         device: "cpu" or "cuda".
+        source: `of_timm` or `of_torchvision`; None for timm.
     """
-    network = _network(variant, device, num_classes=0)
+    network = _placed((source or of_timm)(variant), device)
     _settle(network, size, device)
     network.eval()
     images = _images(batch, device)
@@ -118,9 +127,40 @@ WAYS = {"eager": _eager, "graph": _graph, "compiled": _compiled}
 
 def _network(variant: str, device: str, **arguments: float) -> torch.nn.Module:
     torch.manual_seed(0)
+    return _placed(timm.create_model(NAMES[variant], pretrained=False, **arguments), device)
+
+
+def _placed(network: torch.nn.Module, device: str) -> torch.nn.Module:
     torch.backends.cudnn.benchmark = True
-    network = timm.create_model(NAMES[variant], pretrained=False, **arguments)
     return network.to(device, memory_format=torch.channels_last)
+
+
+# Makes a network that ends with features, by effbench's name of it.
+Source = Callable[[str], torch.nn.Module]
+
+
+def of_timm(variant: str) -> torch.nn.Module:
+    """A network of timm."""
+    torch.manual_seed(0)
+    return timm.create_model(NAMES[variant], pretrained=False, num_classes=0)
+
+
+def of_torchvision(variant: str) -> torch.nn.Module:
+    """A network of torchvision, which has not all of them.
+
+    Raises:
+        ImportError: it is not installed, or has no such network.
+    """
+    from torchvision import models
+
+    v1 = variant.removeprefix("V1-").lower()
+    name = f"efficientnet_{v1 if v1 != variant.lower() else f'v2_{v1}'}"
+    if not hasattr(models, name):
+        raise ImportError(f"torchvision has no {variant}")
+    torch.manual_seed(0)
+    network = getattr(models, name)(weights=None)
+    network.classifier = torch.nn.Identity()
+    return network
 
 
 def _settle(network: torch.nn.Module, size: int, device: str) -> None:

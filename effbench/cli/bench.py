@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -12,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, left_out, notes, out, say, show, warn
+from effbench.cli import bench_features
+from effbench.cli.bench_output import comparison as print_comparison
+from effbench.cli.bench_output import end
+from effbench.cli.console import Display, left_out, notes, out, say, show
 from effbench.cli.options import (
     DataDirOption,
     DataOption,
@@ -32,10 +34,9 @@ from effbench.config.sweep_options import (
 from effbench.config.variants import select
 from effbench.errors import UsageError
 from effbench.stderr import hushed
-from effbench.tables import Column, Table, fitted
+from effbench.tables import Table, fitted
 
 if TYPE_CHECKING:
-    from effbench.bench.comparisons import TimingComparison
     from effbench.bench.step_table import StepTables
 
 # Training images that `bench probe` takes where nobody says how many.
@@ -62,6 +63,8 @@ _AUGMENTED = {
 
 
 bench_app = typer.Typer(help="Measure speed and memory on this machine.", no_args_is_help=True)
+bench_app.command("features", cls=Command)(bench_features.features)
+bench_app.command("batch", cls=Command)(bench_features.batch)
 
 
 @bench_app.command("probe", cls=Command)
@@ -98,7 +101,7 @@ def bench_probe(
     )
     with Display(out, 2 * len(select(variants)), quiet=False, verbose=False) as display:
         comparison = comparisons.probe(options, display)
-    _print_comparison(comparison)
+    print_comparison(comparison)
 
 
 @bench_app.command("predict", cls=Command)
@@ -137,22 +140,7 @@ def bench_heads(
     """
     from effbench.bench import comparisons
 
-    _print_comparison(comparisons.heads(rounds))
-
-
-@bench_app.command("features", cls=Command)
-def bench_features(
-    variants: VariantsOption = "B0",
-    images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
-    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
-) -> None:
-    """Compare feature extraction with a bare loop over the model.
-
-    The images are random ones of 32 pixels: no data is read.
-    """
-    from effbench.bench import comparisons
-
-    _print_comparison(comparisons.features(select(variants), images, rounds))
+    print_comparison(comparisons.heads(rounds))
 
 
 @bench_app.command("photos", cls=Command)
@@ -168,7 +156,7 @@ def bench_photos(
     from effbench.bench import photo_timing, step
 
     counts = step.numbers("--images", images, 1_000, 1_000_000, "1000,5000")
-    _print_comparison(photo_timing.photos(counts, image_size, batch_size, steps))
+    print_comparison(photo_timing.photos(counts, image_size, batch_size, steps))
 
 
 @bench_app.command("report", cls=Command)
@@ -180,7 +168,7 @@ def bench_report(
     """Time a report of many runs."""
     from effbench.bench import report_timing
 
-    _print_comparison(report_timing.report(results, runs, rounds))
+    print_comparison(report_timing.report(results, runs, rounds))
 
 
 @bench_app.command("step", cls=Command)
@@ -224,7 +212,7 @@ def bench_step(
     shown = step_table.show(rows, options)
     _print_steps(shown)
     say(f"{output} and {output.with_suffix('.json')}", "saved: ")
-    _end(shown.problems)
+    end(shown.problems)
 
 
 @bench_app.command("training", cls=Command)
@@ -258,15 +246,7 @@ def bench_training(
     training_speed.save(speeds, options, hours, output)
     show(training_speed.table(speeds, hours))
     notes(training_speed.notes(options))
-    _end([training_speed.name_of(row) for row in speeds if row.problem])
-
-
-def _end(problems: Sequence[str]) -> None:
-    """Says what could not be timed, and ends with exit code 1 if anything could not."""
-    for problem in problems:
-        warn(problem)
-    if problems:
-        raise typer.Exit(1)
+    end([training_speed.name_of(row) for row in speeds if row.problem])
 
 
 @bench_app.command("programs")
@@ -341,18 +321,3 @@ def _stacked(table: Table) -> Table:
     )
     columns = zip(table.columns, titles, strict=True)
     return replace(table, columns=tuple(replace(column, title=title) for column, title in columns))
-
-
-def _print_comparison(comparison: TimingComparison) -> None:
-    rows = tuple(
-        (
-            timing.what,
-            f"{timing.seconds:.2f}",
-            f"{timing.memory / 1e9:.2f} GB" if timing.memory else "",
-        )
-        for timing in comparison.timings
-    )
-    columns = (Column("measured", words=True), Column("seconds"), Column("peak memory"))
-    show(Table("", columns, rows))
-    for finding in comparison.findings:
-        say(finding)

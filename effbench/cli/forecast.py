@@ -15,11 +15,16 @@ _SMALL = "little to do, not measured"
 _UNKNOWN = "unknown"
 
 
-def line(forecast: Forecast) -> str:
-    """One line about a sweep that starts; "" where nothing is known, or there is nothing to do."""
+def line(forecast: Forecast, *, beside: bool = False) -> str:
+    """One line about a sweep that starts; "" where nothing is known, or there is nothing to do.
+
+    Args:
+        forecast: how long it takes.
+        beside: whether some runs are done beside others, in shares of the machine or elsewhere.
+    """
     if not forecast.rows:
         return ""
-    runs = f"{forecast.runs:,} run{'s' * (forecast.runs != 1)}"
+    runs = f"{forecast.runs:,} run{'s' * (forecast.runs != 1)}{', one after another' * beside}"
     if forecast.seconds is not None:
         return f"about {words(forecast.seconds)} for {runs} (from {forecast.basis})"
     known = [row for row in forecast.rows if row.estimate.seconds is not None]

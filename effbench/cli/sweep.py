@@ -51,6 +51,7 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import USUAL
 from effbench.engines.table import AUTO
+from effbench.hardware import hosts
 from effbench.lean_imports import lean
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ def sweep(
 
     launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
     row = table.chosen(launch)
+    beside = row.elsewhere or parallel is not None
 
     options = SweepOptions(
         NetworkOptions(
@@ -237,7 +239,7 @@ def sweep(
             engine=engine,
             precision=precision,
             micro_batch=micro_batch,
-            one_each=row.elsewhere or parallel is not None,
+            one_each=beside,
             elsewhere=row.elsewhere,
         ),
         ExecutionOptions(
@@ -269,7 +271,7 @@ def sweep(
             out.print()
             left_out(show(forecast.table(expected)))
         return
-    if (before := forecast.line(expected)) and not quiet:
+    if (before := forecast.line(expected, beside=beside)) and not quiet:
         say(before)
     kind: type[Display | ManyDisplay] = (
         Display if parallel is None and row.name == "local" else ManyDisplay
@@ -308,5 +310,6 @@ def _expected(request: Request, store: Store, *, all_: bool, quiet: bool) -> For
             warn("no record says how long this takes: 2 s of it are timed first")
         return forward_trial.measured(request, group)
 
-    measures = request.target.chief and not request.options.device.elsewhere
+    # Several hosts would have to do it together.
+    measures = hosts.read().hosts == 1 and not request.options.device.elsewhere
     return forecast.of(request, store, trial if measures else None, all_=all_)

@@ -23,9 +23,8 @@ from effbench.training.feature_cache import CHUNK, MANY_PIXELS
 # Multiply-adds of which a trial is worth its start, by kind of device: a minute of two cores, or of
 # an H100.
 _WORTH = {"cpu": 5e12, "gpu": 1e15, "tpu": 1e15}
+_RECORDS = "records"
 _MEASURED = "measured for 2 s"
-# A line names so many bases.
-_NAMED = 2
 
 # Times a few forward passes of the network of a group; None where it cannot.
 Trial = Callable[[Request, Group], TimedProcess | None]
@@ -78,12 +77,18 @@ class Forecast:
 
     @property
     def basis(self) -> str:
-        """What says so, in words; "" for nothing."""
+        """What says so, in a few words; "" for nothing."""
         texts = [row.estimate.basis for row in self.rows if row.estimate.seconds is not None]
-        named = list(dict.fromkeys(texts))
-        more = ", and others" if len(named) > _NAMED else ""
-        whose = f"records of {self.device_name or 'this machine'}"
-        return "; ".join(named[:_NAMED]).replace("records", whose, 1) + more
+        sources = {
+            _RECORDS: f"records of {self.device_name or 'this machine'}",
+            _MEASURED: "a trial of 2 s",
+        }
+        named = [name for start, name in sources.items() if any(start in text for text in texts)]
+        scaled = sum("scaled" in text for text in texts)
+        words = [" and ".join(named)]
+        words += ["scaled" if scaled == len(texts) else "some scaled"] * bool(scaled)
+        words += ["without heads"] * any("without" in text for text in texts)
+        return ", ".join(words)
 
 
 def of(request: Request, store: Store, trial: Trial | None = None, *, all_: bool) -> Forecast:
@@ -118,7 +123,7 @@ def of(request: Request, store: Store, trial: Trial | None = None, *, all_: bool
 
         return estimate
 
-    made = estimates.each_once(todo, takes(timed, "records"))
+    made = estimates.each_once(todo, takes(timed, _RECORDS))
     unknown = [group for group, one in zip(todo, made, strict=True) if one == Estimate(None)]
     work = {group: estimates.work(group, _counts(group, request)) for group in unknown}
     little = sum(work.values()) < _WORTH[device] and not all_

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from support.commandline import Done, one_line
 from support.options import sweep_options
 from support.records import failure, put, result
 
 import effbench
+from effbench.cli.app import COMMANDS, application
 from effbench.cli.interruption import NOTHING
 from effbench.config.variants import VARIANTS
 from effbench.hardware import machine, tpu
@@ -240,6 +242,13 @@ main.main()
 """
     done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False)
     one_line(Done(done.returncode, done.stdout, done.stderr), 1, f"interrupted: {NOTHING}")
+
+
+def test_a_command_is_made_alone_and_the_help_lists_all():
+    assert [*typer.main.get_command(application()).commands] == [*COMMANDS, "bench"]
+    assert [*typer.main.get_command(application("sweep")).commands] == ["sweep"]
+    assert [*typer.main.get_command(application("bench")).commands] == ["bench"]
+    assert [*typer.main.get_command(application("swep")).commands] == [*COMMANDS, "bench"]
 
 
 def test_a_bug_keeps_its_traceback(run, tmp_path, monkeypatch):

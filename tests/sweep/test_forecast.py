@@ -54,7 +54,7 @@ def test_records_of_this_machine_say_it_by_variant(store, run):
         "records, scaled from B0 at 224",
     ]
     assert here.rows[0].estimate.seconds == pytest.approx(17.5)
-    assert here.basis == "records of this machine; records, scaled from B0 at 224"
+    assert here.basis == "records of this machine, some scaled"
     # What another machine took, or another engine, says nothing of this one.
     done(store, first, device_name="another, 2 cores")
     assert forecast.of(request(seeds="1"), store, all_=False).seconds is None
@@ -88,7 +88,7 @@ def test_what_no_record_says_is_timed_where_there_is_much_to_do_or_a_limit(store
     assert forecast.of(asked, store, trial, all_=False).small
     timed = forecast.of(asked, store, trial, all_=True)
     assert timed.seconds == pytest.approx(10 + 17.97)
-    assert timed.basis == "measured for 2 s, without the head"
+    assert timed.basis == "a trial of 2 s, without heads"
     monkeypatch.setitem(forecast._WORTH, "cpu", 0.0)
     assert forecast.of(asked, store, trial, all_=False) == timed
     assert forecast.of(asked, store, lambda *_: None, all_=True).seconds is None

@@ -1,0 +1,268 @@
+"""Forward passes of backbones: effbench's engines beside other tools, by turns."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from statistics import fmean, median
+
+import effbench
+from effbench import subprocesses
+from effbench.bench import others
+from effbench.bench.feature_case import FeatureCase, question
+from effbench.bench.step import listed, numbers
+from effbench.config.variants import select
+from effbench.engines import table as engines
+from effbench.errors import UsageError
+from effbench.hardware import tpu
+from effbench.progress import Report, Step
+from effbench.subprocesses import Child
+from effbench.training.feature_cache import batch_size
+
+ALL = "all"
+# What a user may write of a precision.
+PRECISIONS = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "mixed_bfloat16": "mixed_bfloat16",
+}
+_OURS = "effbench.bench.feature_worker"
+_TORCH = "effbench.bench.torch_worker"
+_EXTRA = "pip install 'effbench[peers]', or name an interpreter that has it with --peer-python"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another tool.
+
+    Attributes:
+        module: of its process.
+        needs: packages.
+        ways: as in a `FeatureCase`.
+    """
+
+    module: str
+    needs: tuple[str, ...]
+    ways: tuple[str, ...] = ("",)
+
+
+# torch has torchvision's networks, timm its own. The others run effbench's, converted.
+PEERS: Mapping[str, Peer] = {
+    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), ("eager", "compiled")),
+    "timm": Peer(_TORCH, ("torch", "timm"), ("eager", "compiled")),
+    "onnxruntime": Peer(_OURS, ("onnxruntime", "tf2onnx")),
+    "openvino": Peer(_OURS, ("openvino",)),
+}
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """What to time; lists are comma-separated.
+
+    Attributes:
+        variants: names, as `variants.select` takes them.
+        engines: names of engines, "all" for those that can run here, or "auto".
+        peers: keys of `PEERS`; "" for none.
+        precisions: keys of `PRECISIONS`.
+        image_size: pixels, instead of each variant's native size.
+        batch_sizes: images of a call; "" for what a sweep takes.
+        device: kind of device; of peers, the CPU alone.
+        seconds: of each turn.
+        rounds: turns of each side.
+        peer_python: the interpreter of torch's processes; None for ours.
+    """
+
+    variants: str = "B0"
+    engines: str = ALL
+    peers: str = ""
+    precisions: str = "float32"
+    image_size: int | None = None
+    batch_sizes: str = ""
+    seconds: float = 2.0
+    rounds: int = 5
+    peer_python: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class FeatureSpeed:
+    """What came out for one side.
+
+    Attributes:
+        case: what was timed.
+        problem: why nothing came out, or "".
+        version: of what ran it.
+        speeds: images a second, of each turn by the median of its calls.
+        first: seconds until it had computed its first batch, compilation included.
+        difference: as in `Prepared`.
+        others: cores that other programs used meanwhile, on average.
+    """
+
+    case: FeatureCase
+    problem: str = ""
+    version: str = ""
+    speeds: tuple[float, ...] = ()
+    first: float = 0.0
+    difference: float | None = None
+    others: float = 0.0
+
+    @property
+    def absent(self) -> bool:
+        """Whether what it needs is not installed."""
+        return self.problem.endswith(_EXTRA)
+
+    @property
+    def speed(self) -> float:
+        """Images a second: the median of its turns."""
+        return median(self.speeds)
+
+
+def best_of_ours(rows: Sequence[FeatureSpeed]) -> FeatureSpeed | None:
+    """The fastest engine among sides of one network and precision."""
+    able = [row for row in rows if row.case.ours and row.speeds]
+    return max(able, key=lambda row: row.speed, default=None)
+
+
+def ratios(ours: FeatureSpeed, other: FeatureSpeed) -> list[float]:
+    """How many times as fast ours is, turn by turn: whatever else runs slows both of a round."""
+    return [one / two for one, two in zip(ours.speeds, other.speeds, strict=True)]
+
+
+def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
+    """All sides, those that are compared beside one another.
+
+    Raises:
+        UsageError: there is no such thing.
+    """
+    rows = select(options.variants)
+    named = [engine for engine in listed(options.engines) if engine]
+    if named == [ALL]:
+        named = [name for name, row in engines.ENGINES.items() if row.lack(options.device) is None]
+    named = [engines.choose(name, options.device, frozen_backbone=True).name for name in named]
+    peers = [peer for peer in listed(options.peers) if peer]
+    for what, given, known in (("peer", peers, PEERS), ("precision", _given(options), PRECISIONS)):
+        for name in given:
+            if name not in known:
+                raise UsageError(f"unknown {what}", name, f"choose from {', '.join(known)}")
+    if not named and not peers:
+        raise UsageError("bench features times engines or peers", "neither", "give --engine all")
+    sides = [*((name, "", True) for name in dict.fromkeys(named))]
+    sides += [(name, way, False) for name in peers for way in PEERS[name].ways]
+    precisions = dict.fromkeys(PRECISIONS[name] for name in _given(options))
+    return [
+        [
+            FeatureCase(row.name, size, batch, precision, *side, options.device)
+            for batch in _batches(options, size)
+            for side in sides
+        ]
+        for row, precision in product(rows, precisions)
+        for size in (options.image_size or row.image_size,)
+    ]
+
+
+def _given(options: FeatureOptions) -> list[str]:
+    return listed(options.precisions)
+
+
+def _batches(options: FeatureOptions, size: int) -> list[int]:
+    if not options.batch_sizes:
+        return [batch_size(size, options.device)]
+    return numbers("--batch-size", options.batch_sizes, 1, 2**16, "32,64")
+
+
+def run(options: FeatureOptions, report: Report) -> list[FeatureSpeed]:
+    """Times all sides; those of one network and precision by turns.
+
+    Raises:
+        UsageError: there is no such thing.
+    """
+    rows: list[FeatureSpeed] = []
+    for together in cases(options):
+        with ExitStack() as stack:
+            sides = []
+            for case in together:
+                report(Step(f"{name(case)}: start, compile"))
+                sides.append(stack.enter_context(_side(case, options.peer_python)))
+            for number in range(options.rounds):
+                report(Step(f"{case.variant}: turns", number, options.rounds, "rounds"))
+                # There and back again, so that no side is always the first.
+                for side in sides if number % 2 == 0 else reversed(sides):
+                    side.turn(options.seconds)
+            rows += [side.row() for side in sides]
+    return rows
+
+
+def name(case: FeatureCase) -> str:
+    """Short, and different for the sides of one network."""
+    tool = f"effbench, {case.tool}" if case.ours else f"{case.tool} {case.way}".strip()
+    return f"{case.variant} at {case.image_size}, batch {case.batch}, {case.precision}, {tool}"
+
+
+@dataclass
+class FeatureSide:
+    """A process that computes features of one case when it is told to."""
+
+    process: Child
+    made: FeatureSpeed
+    _elsewhere: list[float] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Makes it ready."""
+        self.process.tell(question(self.made.case))
+        ready = self._heard()
+        if not self.made.problem:
+            self.made = replace(self.made, **ready)
+
+    def turn(self, seconds: float) -> None:
+        """Computes for so long; nothing once there is a problem."""
+        if self.made.problem:
+            return
+        with others.during(self.process.pid) as elsewhere:
+            self.process.tell(str(seconds).encode())
+            heard = self._heard()
+        if self.made.problem:
+            return
+        self._elsewhere.append(elsewhere.cores)
+        speed = self.made.case.batch / median(heard["calls"])
+        self.made = replace(self.made, speeds=(*self.made.speeds, speed))
+
+    def row(self) -> FeatureSpeed:
+        """What came out."""
+        return replace(self.made, others=fmean(self._elsewhere) if self._elsewhere else 0.0)
+
+    def _heard(self) -> dict:
+        line = self.process.hear()
+        if line.endswith(b"\n"):
+            words: dict = json.loads(line)
+            problem = str(words.get("problem", ""))
+        else:
+            words, code = {}, self.process.wait()
+            problem = subprocesses.ended(code, self.process.printed())
+        if problem:
+            self.made = replace(self.made, problem=_told(problem), speeds=())
+        return words
+
+
+def _told(problem: str) -> str:
+    """A problem, with what to do where a peer is not installed."""
+    return f"{problem}; {_EXTRA}" if "No module named" in problem else problem
+
+
+@contextmanager
+def _side(case: FeatureCase, peer_python: Path | None) -> Iterator[FeatureSide]:
+    """A process for a case, for as long as the block lasts."""
+    module = _OURS if case.ours else PEERS[case.tool].module
+    environment = tpu.for_child("") | {"OMP_NUM_THREADS": str(os.cpu_count())}
+    python = peer_python if module == _TORCH else None
+    if python is not None:
+        # That interpreter has effbench's files, and nothing else of ours.
+        environment["PYTHONPATH"] = str(Path(effbench.__file__).parents[1])
+    with subprocesses.start(module, environment, python=python) as process:
+        side = FeatureSide(process, FeatureSpeed(case))
+        side.begin()
+        yield side

@@ -1,0 +1,112 @@
+"""A process that computes features by one of effbench's engines, or by a peer with its weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from effbench import provenance
+from effbench.bench.feature_case import IMAGE, FeatureCase, Prepared, serve
+from effbench.config.precisions import PRECISIONS
+from effbench.config.variants import VARIANTS
+from effbench.cpu import cores
+from effbench.engines import proof, table
+from effbench.engines.engine import TENSORFLOW, Function, Program
+from effbench.errors import EffbenchError
+from effbench.hardware import devices
+from effbench.hardware.tensorflow_setup import tf
+from effbench.models import backbone
+from effbench.training import inputs
+
+# From uint8 [batch, 32, 32, 3] to float32 [batch, width].
+Run = Callable[[np.ndarray], np.ndarray]
+
+# Images that features are compared on.
+_COMPARED = 8
+
+
+def main() -> int:
+    """Does what `serve` says."""
+    return serve(_prepared, EffbenchError)
+
+
+def _prepared(case: FeatureCase) -> Prepared:
+    variant, size = VARIANTS[case.variant], case.image_size
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (case.batch, IMAGE, IMAGE, 3), np.uint8)
+    engine = None
+    if case.ours:
+        precision = PRECISIONS[case.precision]
+        row, engine = table.started(case.tool, case.device, precision, frozen_backbone=True)
+    if engine is not None and row.drives:
+        device = devices.driven(case.device, engine.device, engine.count)
+    else:
+        device = devices.connect(case.device)
+    policy = "float32" if engine is None or engine.float32_graph else case.precision
+    with device.layout.scope(), tf.device(device.layout.placement):
+        model = device.layout.mirror(backbone.build(variant, size, policy))
+    # Random weights alone make numbers that grow from layer to layer.
+    backbone.calibrate(model, size, variant.rescale, images[:_COMPARED])
+    run: Run
+    if engine is not None:
+        copies = device.layout.replicas
+        forward = backbone.forward(
+            model, size, variant.rescale, case.batch // copies, device.threads, case.device
+        )
+        forward = inputs.compiled(forward, device)
+        program, version = engine.compile(partial(device.layout.map, forward)), engine.version
+        run = partial(_first, program)
+    else:
+        plain = backbone.forward(model, size, variant.rescale, case.batch, towers=1)
+        run, version = _PEERS[case.tool](plain, case)
+    features = run(images)[:_COMPARED]
+    difference = None
+    if engine is not TENSORFLOW and policy == "float32" and case.device == "cpu":
+        few = backbone.forward(model, size, variant.rescale, _COMPARED, device.threads)
+        (reference,) = TENSORFLOW.compile(few)(images[:_COMPARED])
+        difference = proof.difference(features, reference)
+    return Prepared(lambda: run(images), version, difference)
+
+
+def _first(program: Program, images: np.ndarray) -> np.ndarray:
+    return program(images)[0]
+
+
+def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
+    import onnxruntime
+    import tf2onnx
+
+    images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
+    traced = tf.function(forward, autograph=False)
+    model, _ = tf2onnx.convert.from_function(traced, [images], 18)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores()
+    content = model.SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    return lambda given: session.run(None, {"images": given})[0], onnxruntime.__version__
+
+
+def _openvino(forward: Function, case: FeatureCase) -> tuple[Run, str]:
+    """As its documentation says: whatever it is by default."""
+    import openvino
+
+    from effbench.engines.openvino import converted
+
+    images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
+    concrete = tf.function(forward, autograph=False).get_concrete_function(images)
+    kinds = {"float32": "f32", "mixed_bfloat16": "bf16"}
+    options = {"INFERENCE_PRECISION_HINT": kinds[case.precision]}
+    program = openvino.compile_model(converted(concrete), "CPU", options)
+    return lambda given: program([given])[0], provenance.version("openvino")
+
+
+_PEERS: Mapping[str, Callable[[Function, FeatureCase], tuple[Run, str]]] = {
+    "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The commands under `effbench bench` that time the extraction of features."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from effbench.cli.bench_output import comparison as print_comparison
+from effbench.cli.bench_output import end
+from effbench.cli.console import Display, left_out, notes, out, say, show
+from effbench.cli.options import (
+    CpuOption,
+    EngineOption,
+    GpuOption,
+    TpuOption,
+    VariantsOption,
+    only,
+)
+from effbench.config.variants import select
+from effbench.engines.table import AUTO
+
+
+def features(
+    variants: VariantsOption = "B0",
+    images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Turns, or tries of which the best counts.")
+    ] = 3,
+    engine: Annotated[
+        str, typer.Option(help="Engines beside one another, comma-separated: all, auto or names.")
+    ] = "",
+    peer: Annotated[
+        str, typer.Option(help="Beside them, comma-separated: torch, timm, onnxruntime, openvino.")
+    ] = "",
+    precision: Annotated[str, typer.Option(help="Comma-separated: float32, bfloat16.")] = "float32",
+    image_size: Annotated[int | None, typer.Option(min=32, help="Default: native.")] = None,
+    batch_size: Annotated[
+        str, typer.Option(help="Comma-separated. Default: what a sweep takes.")
+    ] = "",
+    seconds: Annotated[float, typer.Option(min=0.0, help="Of each turn.")] = 2.0,
+    peer_python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="An interpreter that has torch and timm.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
+        "results/bench-features.md"
+    ),
+) -> None:
+    """Time engines, beside other tools with --peer; without either, extraction and a bare loop.
+
+    The images are random ones of 32 pixels: no data is read.
+    """
+    if not (engine or peer):
+        from effbench.bench import comparisons
+
+        print_comparison(comparisons.features(select(variants), images, rounds))
+        return
+    from effbench.bench import feature_speed, feature_table, step_table
+
+    step_table.check(output)
+    options = feature_speed.FeatureOptions(
+        *(variants, engine, peer, precision, image_size, batch_size, seconds, rounds, peer_python)
+    )
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        rows = feature_speed.run(options, partial(display.step, "bench"))
+    feature_table.save(rows, options, output)
+    left_out(show(feature_table.table(rows)))
+    notes(feature_table.notes(rows, options))
+    say(f"{output} and {output.with_suffix('.json')}", "saved: ")
+    end(feature_table.problems(rows))
+
+
+def batch(
+    variants: VariantsOption = "B0",
+    batch_size: Annotated[str, typer.Option(help="Comma-separated.")] = "16,32,64,128",
+    engine: EngineOption = AUTO,
+    precision: Annotated[str, typer.Option(help="Comma-separated: float32, bfloat16.")] = "float32",
+    image_size: Annotated[int | None, typer.Option(min=32, help="Default: native.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Of each turn.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each batch size.")] = 3,
+    cpu: CpuOption = False,
+    gpu: GpuOption = False,
+    tpu: TpuOption = False,
+) -> None:
+    """Time the extraction of features in batches of several sizes.
+
+    The images are random ones of 32 pixels: no data is read.
+    """
+    from effbench.bench import feature_speed, feature_table
+    from effbench.hardware import machine
+
+    device = machine.device(only("devices", {"cpu": cpu, "gpu": gpu, "tpu": tpu}) or "auto")
+    options = feature_speed.FeatureOptions(
+        *(variants, engine, "", precision, image_size, batch_size, seconds, rounds),
+        device=device,
+    )
+    with Display(out, 0, quiet=False, verbose=False) as display:
+        rows = feature_speed.run(options, partial(display.step, "bench"))
+    left_out(show(feature_table.table(rows)))
+    notes(feature_table.batches(rows))
+    end(feature_table.problems(rows))

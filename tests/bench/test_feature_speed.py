@@ -1,0 +1,120 @@
+"""Forward passes beside other tools, by turns."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.commandline import one_line
+
+from effbench.bench import feature_speed, feature_table, feature_worker
+from effbench.bench.feature_case import FeatureCase
+from effbench.bench.feature_speed import FeatureOptions, Peer
+from effbench.errors import UsageError
+
+STUB = "support.feature_stub"
+
+
+@pytest.fixture
+def _stubs(monkeypatch):
+    """Sides that take no time to start, and do nothing."""
+    here = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setattr(feature_speed, "_OURS", STUB)
+    ways = {"torch": ("eager",), "timm": ("eager", "compiled"), "onnxruntime": ("",)}
+    peers = {name: Peer(STUB, (), ways[name]) for name in ways}
+    monkeypatch.setattr(feature_speed, "PEERS", peers)
+
+
+@pytest.mark.usefixtures("_stubs")
+def test_sides_take_turns_and_what_is_missing_is_a_line(run, tmp_path):
+    output = tmp_path / "results" / "bench.md"
+    done = run(
+        *("bench", "features", "--engine", "tensorflow,openvino"),
+        *("--peer", "timm,torch,onnxruntime", "--batch-size", "8", "--seconds", "0.05"),
+        *("--rounds", "3", "--output", output),
+    )
+    assert done.code == 1
+    lines = done.err.splitlines()
+    assert lines[0] == (
+        "effbench: timm: No module named 'timm'; pip install 'effbench[peers]', or name an "
+        "interpreter that has it with --peer-python"
+    )
+    assert lines[1].startswith("effbench: B0 at 224, batch 8, float32, torch eager: ended with co")
+    assert len(lines) == 2
+    document = json.loads(output.with_suffix(".json").read_bytes())
+    rows = {row["case"]["tool"]: row for row in document["rows"]}
+    assert document["machine"]
+    assert len(rows["openvino"]["speeds"]) == 3
+    assert rows["tensorflow"]["version"] == "1.2.3"
+    assert rows["timm"]["speeds"] == []
+    text = output.read_text("utf-8")
+    lines = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    cells = {line[5]: line for line in lines if line[1:2] == ["B0"]}
+    assert cells["effbench: openvino"][9] == "-"  # ours, the fastest
+    ratio, low, _, high = cells["onnxruntime"][9].replace("(", "").strip(")").split()
+    assert 1.2 < float(low) <= float(ratio) <= float(high) < 4
+    assert "Not timed: timm: No module named 'timm'" in text
+
+
+@pytest.mark.usefixtures("_stubs")
+def test_the_fastest_of_several_batches_is_named(run):
+    done = run(
+        *("bench", "batch", "--cpu", "--batch-size", "4,8", "--engine", "tensorflow"),
+        *("--seconds", "0.02", "--rounds", "2"),
+    )
+    assert (done.code, done.err) == (0, "")
+    # A call of the stub takes as long for 8 as for 4.
+    assert "in batches of 8, the fastest; a sweep takes 32" in done.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            ("--peer", "caffe"),
+            "unknown peer: caffe; choose from torch, timm, onnxruntime, op",
+        ),
+        (("--engine", "cuda"), "unknown engine: cuda; "),
+        (("--engine", "all", "--precision", "int8"), "unknown precision: int8; choose from flo"),
+        (("--engine", "all", "--batch-size", "0"), "--batch-size takes whole numbers from 1 to"),
+        (("--engine", "all", "--output", "x.json"), "--output names the Markdown file; "),
+    ],
+)
+def test_what_cannot_be_timed_is_refused_in_one_line(flags, words, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one_line(run("bench", "features", *flags), 2, words)
+
+
+def test_precisions_and_batches_are_compared_apart():
+    options = FeatureOptions("B0,S", "tensorflow", "timm", "float32,bfloat16")
+    groups = feature_speed.cases(options)
+    assert [{(case.variant, case.precision) for case in group} for group in groups] == [
+        {("B0", "float32")},
+        {("B0", "mixed_bfloat16")},
+        {("S", "float32")},
+        {("S", "mixed_bfloat16")},
+    ]
+    assert [(case.tool, case.way, case.batch) for case in groups[2]] == [
+        ("tensorflow", "", 16),
+        ("timm", "eager", 16),
+        ("timm", "compiled", 16),
+    ]
+    with pytest.raises(UsageError, match="neither"):
+        feature_speed.cases(FeatureOptions(engines=""))
+
+
+@pytest.mark.usefixtures("shallow_networks")
+@pytest.mark.parametrize(("tool", "ours"), [("openvino", True), ("onnxruntime", False)])
+def test_tools_with_our_weights_compute_our_features(tool, ours):
+    case = FeatureCase("B0", 64, 8, "float32", tool, ours=ours)
+    ready = feature_worker._prepared(case)
+    assert 0 < ready.difference < 1e-4
+    assert np.asarray(ready.call()).shape[0] == 8
+
+
+def test_a_row_without_a_problem_has_no_line():
+    case = FeatureCase("B0", 64, 8, "float32", "openvino")
+    assert feature_table.problems([feature_speed.FeatureSpeed(case, speeds=(1.0,))]) == []
