@@ -1,3 +1,4 @@
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -6,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from support import shallow
+from support import shallow, zygote
 from support.commandline import Done
+
+from effbench import subprocesses
 
 TESTS = Path(__file__).parent
 # These begin: where the last one to begin takes minutes, the other workers wait for it.
@@ -62,6 +65,24 @@ def shallow_networks() -> Iterator[None]:
     """B0 and B1 of few blocks, for the tests of a file whose subject is not the network."""
     with pytest.MonkeyPatch.context() as patch:
         shallow.networks(patch)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _relay() -> Iterator[tuple[str, ...]]:
+    """What starts children as forks of one process, which has the shallow networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", shallow.path())
+        with zygote.serving() as command:
+            yield command
+
+
+@pytest.fixture(scope="module")
+def quick_workers(_relay: tuple[str, ...], shallow_networks: None) -> Iterator[None]:
+    """Workers that start in no time, for files whose subject is what they do after that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocesses, "COMMAND", _relay)
+        patch.setenv(zygote.RELAY, json.dumps(_relay))
         yield
 
 

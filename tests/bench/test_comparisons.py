@@ -13,7 +13,7 @@ from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.records.record import RunResult
 
-pytestmark = pytest.mark.usefixtures("shallow_networks")
+pytestmark = pytest.mark.usefixtures("quick_workers")
 
 TINY = sweep_options(
     variants="B0", weights="none", data="random", limit=24, epochs=2, image_size=32, device="cpu"

@@ -15,7 +15,7 @@ from effbench.bench.step_messages import Case, Reply
 from effbench.config import recipes
 from effbench.errors import Interrupted
 
-pytestmark = pytest.mark.usefixtures("shallow_networks")
+pytestmark = pytest.mark.usefixtures("quick_workers")
 
 CASE = Case("B0", 32, 4, "float32", replace(recipes.get("finetune"), batch_size=4))
 

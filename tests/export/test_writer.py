@@ -27,7 +27,7 @@ from effbench.hardware.tensorflow_setup import tf
 from effbench.records.caveats import details
 from effbench.records.store import Store
 
-pytestmark = pytest.mark.usefixtures("shallow_networks")
+pytestmark = pytest.mark.usefixtures("quick_workers")
 
 # With so high a rate the few steps lead to probabilities that differ from image to image.
 SMALL = (
@@ -115,8 +115,9 @@ LOADERS = {"keras": "keras.saving", "keras2": "tf_keras.models"}
 def _opens_without_effbench(module: str, path: Path, image: Path, probability: np.ndarray) -> None:
     code = f"""
 import sys
-for name in ("effbench", "keras_efficientnet_v2", "tensorflow_addons"):
-    sys.modules[name] = None  # an import of it fails
+# Imports of these fail. TensorFlow takes their types where they are there: twice the time.
+for name in ("effbench", "keras_efficientnet_v2", "tensorflow_addons", "jax", "pandas", "scipy"):
+    sys.modules[name] = None
 import numpy, {module}
 from PIL import Image
 model = {module}.load_model({str(path)!r})

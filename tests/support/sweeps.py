@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from effbench import subprocesses
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 
@@ -14,27 +15,20 @@ from effbench.records.store import Store
 QUICKLY = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
-def command(arguments: str, results: Path) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "effbench.cli.main",
-        "sweep",
-        *arguments.split(),
-        "--results",
-        results,
-    ]
+def words(arguments: str, results: Path) -> list[str]:
+    return ["effbench.cli.main", "sweep", *arguments.split(), "--results", str(results)]
 
 
 def sweep(arguments: str, results: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(arguments, results), env=env | QUICKLY, capture_output=True, text=True, check=False
-    )
+    """A sweep to its end; where workers are `quick_workers`, it is as quick to start."""
+    command = (*subprocesses.COMMAND, *words(arguments, results))
+    return subprocess.run(command, env=env | QUICKLY, capture_output=True, text=True, check=False)
 
 
 def start(arguments: str, results: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    """A sweep to be watched: the process itself, and workers that are its children."""
     return subprocess.Popen(
-        command(f"{arguments} --verbose", results),
+        (sys.executable, "-m", *words(f"{arguments} --verbose", results)),
         env=env | QUICKLY | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -23,7 +23,7 @@ from effbench.sweep import scheduler
 from effbench.sweep.events import Event
 from effbench.sweep.resolve import Request, Target
 
-pytestmark = pytest.mark.usefixtures("shallow_networks")
+pytestmark = pytest.mark.usefixtures("quick_workers")
 
 PLAIN = "--recipe case-study --variants B0 --weights none --data digits --image-size 32 --cpu"
 SMALL = f"{PLAIN} --limit 40 --epochs 2"

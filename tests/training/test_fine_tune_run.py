@@ -21,7 +21,7 @@ from effbench.training import fine_tune
 from effbench.training.checkpoints import Checkpoint, Keeper, State
 from effbench.training.job import Job, Problem
 
-pytestmark = pytest.mark.usefixtures("shallow_networks")
+pytestmark = pytest.mark.usefixtures("quick_workers")
 
 # One stage, as each takes B0 half a minute to compile; `test_finetune` has a change of stages.
 SMALL = (

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.sweeps import QUICKLY
 
+from effbench import subprocesses
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.hardware import devices
@@ -23,7 +25,7 @@ from effbench.training import evaluate, head_training
 from effbench.training import inputs as lookups
 from effbench.training.evaluate import Evaluator
 
-pytestmark = pytest.mark.usefixtures("shallow_networks")
+pytestmark = pytest.mark.usefixtures("quick_workers")
 
 SMALL = (
     "--cpu --recipe case-study --variants B0 --weights none --data digits --limit 43 --epochs 2 "
@@ -40,7 +42,7 @@ def found() -> dict[str, dict]:
     """What `several.py` found on one device, on four and on eight."""
     done = subprocess.run(
         (sys.executable, "-m", "support.several"),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, **QUICKLY, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
@@ -154,7 +156,7 @@ def test_every_replica_hears_what_every_host_says(found):
 def start(arguments: str, results: Path, **environment: str) -> subprocess.Popen[str]:
     words = [*SMALL.split(), *arguments.split(), "--results", str(results)]
     return subprocess.Popen(
-        (sys.executable, "-m", "effbench.cli.main", "sweep", *words),
+        (*subprocesses.COMMAND, "effbench.cli.main", "sweep", *words),
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
