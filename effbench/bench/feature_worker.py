@@ -91,9 +91,8 @@ def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
 
 def _openvino(forward: Function, case: FeatureCase) -> tuple[Run, str]:
     """As its documentation says: whatever it is by default."""
-    import openvino
-
     from effbench.engines.openvino import converted
+    from effbench.hardware.openvino_setup import openvino
 
     images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
     concrete = tf.function(forward, autograph=False).get_concrete_function(images)

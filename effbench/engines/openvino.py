@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import openvino
 
 from effbench.cpu import cores
 from effbench.engines.engine import Function, Loop, Program
 from effbench.errors import DeviceError
 from effbench.hardware import machine
+from effbench.hardware.openvino_setup import openvino
 from effbench.hardware.tensorflow_setup import tf
 
 # What OpenVINO calls our precisions.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from effbench.cpu import cores
 from effbench.engines.openvino import converted
@@ -13,6 +12,7 @@ from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
 from effbench.export.graph import function
 from effbench.export.opened import LABELS, OpenModel, lines
+from effbench.hardware.openvino_setup import openvino
 from effbench.hardware.tensorflow_setup import tf
 
 # What the Hub calls it, too.
