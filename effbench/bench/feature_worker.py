@@ -15,8 +15,8 @@ from effbench.config.variants import VARIANTS
 from effbench.cpu import cores
 from effbench.engines import proof, table
 from effbench.engines.engine import TENSORFLOW, Function, Program
-from effbench.errors import EffbenchError
-from effbench.hardware import devices
+from effbench.errors import DeviceError, EffbenchError
+from effbench.hardware import devices, machine
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.training import inputs
@@ -79,6 +79,10 @@ def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
     import onnxruntime
     import tf2onnx
 
+    if case.precision != "float32":
+        raise DeviceError(
+            "onnxruntime computes in float32 on a CPU", case.precision, "leave it out"
+        )
     images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
     traced = tf.function(forward, autograph=False)
     model, _ = tf2onnx.convert.from_function(traced, [images], 18)
@@ -91,9 +95,12 @@ def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
 
 def _openvino(forward: Function, case: FeatureCase) -> tuple[Run, str]:
     """As its documentation says: whatever it is by default."""
-    from effbench.engines.openvino import converted
+    from effbench.engines.openvino import converted, has_bfloat16
     from effbench.hardware.openvino_setup import openvino
 
+    if case.precision != "float32" and not has_bfloat16():
+        rule = "OpenVINO computes in bfloat16 on a CPU that does"
+        raise DeviceError(rule, machine.cpu_name(), "leave it out")
     images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
     concrete = tf.function(forward, autograph=False).get_concrete_function(images)
     kinds = {"float32": "f32", "mixed_bfloat16": "bf16"}

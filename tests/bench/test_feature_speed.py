@@ -11,7 +11,7 @@ from support.commandline import one_line
 from effbench.bench import feature_speed, feature_table, feature_worker
 from effbench.bench.feature_case import FeatureCase
 from effbench.bench.feature_speed import FeatureOptions, Peer
-from effbench.errors import UsageError
+from effbench.errors import DeviceError, UsageError
 
 STUB = "support.feature_stub"
 
@@ -113,6 +113,13 @@ def test_tools_with_our_weights_compute_our_features(tool, ours):
     ready = feature_worker._prepared(case)
     assert 0 < ready.difference < 1e-4
     assert np.asarray(ready.call()).shape[0] == 8
+
+
+@pytest.mark.usefixtures("shallow_networks")
+def test_a_tool_that_would_compute_in_another_precision_is_refused():
+    case = FeatureCase("B0", 64, 8, "mixed_bfloat16", "onnxruntime", ours=False)
+    with pytest.raises(DeviceError, match="onnxruntime computes in float32 on a CPU: mixed_bf"):
+        feature_worker._prepared(case)
 
 
 def test_a_row_without_a_problem_has_no_line():
