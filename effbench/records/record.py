@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from annotated_types import Len
@@ -293,7 +294,7 @@ class RunResult:
     l2_search: L2Search | None = None
     turns: tuple[Turn, ...] = ()
 
-    @property
+    @cached_property
     def marks(self) -> dict[str, str]:
         """The marks of its spec, and what only became known as it ran.
 
@@ -330,7 +331,7 @@ class RunResult:
         """The rule of `SELECTIONS` that chooses the epoch that is reported."""
         return self.spec.recipe.selection
 
-    @property
+    @cached_property
     def reported(self) -> Selected:
         """The scores of the epoch that the rule chooses."""
         return next(row for row in self.selected if row.rule == self.rule)
