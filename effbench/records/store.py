@@ -221,9 +221,13 @@ class Store:
 
     def resumed(self, key: str) -> bool:
         """Whether a run that failed was tried again, and has saved a checkpoint since."""
-        saved = [path.stat().st_mtime for path in self.checkpoints(key).rglob("step-*")]
         failure = self.folder(key) / FAILURE
-        return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
+        return failure.exists() and self.last_saved(key) > failure.stat().st_mtime
+
+    def last_saved(self, key: str) -> float:
+        """`time.time()` of a run's newest checkpoint, by the folder's clock; 0 where none is."""
+        times = [path.stat().st_mtime for path in self.checkpoints(key).rglob("step-*")]
+        return max(times, default=0.0)
 
     def predictions(
         self,
