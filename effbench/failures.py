@@ -55,6 +55,10 @@ class FailureKind(StrEnum):
         Handling(f"take a smaller --micro-batch; {_ASKED}", unexpected=True),
     )
     KILLED = "killed", Handling(f"look at the worker's output; {_ASKED}", unexpected=True)
+    WORKERS_DIED = (
+        "workers-died",
+        Handling(f"it may need more memory than its machines have; {_ASKED}"),
+    )
     CRASH = "crash", Handling(f"look at the worker's output; {_ASKED}", unexpected=True)
 
 

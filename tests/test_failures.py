@@ -16,7 +16,7 @@ from effbench.records.store import Store
 def test_the_values_are_those_of_all_records():
     assert set(FailureKind) == {
         *("error", "usage", "data", "weights", "device", "disk", "checkpoint", "interrupted"),
-        *("non-finite", "out-of-memory", "killed", "crash"),
+        *("non-finite", "out-of-memory", "killed", "crash", "workers-died"),
     }
 
 
@@ -34,7 +34,7 @@ def test_what_each_leads_to():
 def test_every_error_has_one():
     known = [each for each in vars(errors).values() if isinstance(each, type)]
     kinds = {each.kind for each in known if issubclass(each, EffbenchError)}
-    assert kinds == set(FailureKind) - {"out-of-memory", "killed", "crash"}
+    assert kinds == set(FailureKind) - {"out-of-memory", "killed", "crash", "workers-died"}
     assert errors.UsageError("a", "b", "c").exit_code == 2
     assert errors.DataError("a", "b", "c").exit_code == 1
 

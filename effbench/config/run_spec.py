@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from operator import attrgetter
 
 from effbench.config.recipe_numbers import Recipe
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,16 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """Readable name and short hash of every field; also the name of the record's folder."""
-        return f"{self._name}-s{self.seed}-{_hash(self)}"
+        return f"{self._name}-s{self.seed}-{digest(self._content)[:12]}"
 
     @cached_property
     def group(self) -> str:
         """The key without the seed: runs of one group differ by their seed only."""
-        return f"{self._name}-{_hash(replace(self, seed=0))}"
+        return f"{self._name}-{digest(self._content | {'seed': 0})[:12]}"
 
     def apart_from(self, numbers: Sequence[str]) -> str:
         """The group without some fields of the recipe: equal where runs differ in these alone."""
-        shared = _plain(replace(self, seed=0))
+        shared = self._content | {"seed": 0}
         recipe = {name: value for name, value in _plain(self.recipe).items() if name not in numbers}
         return f"{self._name}-{digest([shared | {'recipe': recipe}, *numbers])[:12]}"
 
@@ -109,7 +112,11 @@ class RunSpec:
         chosen = self.recipe.preprocessing
         return self.weights.rescale if chosen == "weights" else chosen
 
-    @property
+    @cached_property
+    def _content(self) -> dict[str, object]:
+        return _plain(self)
+
+    @cached_property
     def _name(self) -> str:
         limit = [] if self.limit is None else [f"limit{self.limit}"]
         few = [] if self.per_class is None else [f"{self.per_class}each"]
@@ -120,19 +127,23 @@ class RunSpec:
 
 def digest(value: object) -> str:
     """The SHA-256 of the canonical JSON of a value, in hexadecimal."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _hash(spec: RunSpec) -> str:
-    return digest(_plain(spec))[:12]
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def _plain(value: RunSpec | Recipe | WeightsId) -> dict[str, object]:
     """A dataclass as a dict, without fields at their default: a new field changes no old key."""
-    values = {field: getattr(value, field.name) for field in fields(value)}
+    names, defaults, values = _fields(type(value))
     return {
-        field.name: _plain(inner) if isinstance(inner, Recipe | WeightsId) else inner
-        for field, inner in values.items()
-        if inner != field.default
+        name: _plain(inner) if isinstance(inner, Recipe | WeightsId) else inner
+        for name, inner, default in zip(names, values(value), defaults, strict=True)
+        if inner != default
     }
+
+
+@cache
+def _fields(
+    kind: type[RunSpec | Recipe | WeightsId],
+) -> tuple[tuple[str, ...], tuple[object, ...], attrgetter[tuple[object, ...]]]:
+    """The names of a class's fields, their defaults, and what gets their values at once."""
+    names = tuple(field.name for field in fields(kind))
+    return names, tuple(field.default for field in fields(kind)), attrgetter(*names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from effbench.records import caveats
 from effbench.records.prediction_arrays import of_epoch
@@ -49,4 +49,7 @@ def by_rule(result: RunResult, rule: str) -> RunResult | None:
     if rule == result.rule or not result.spec.recipe.way.every_rule:
         return result
     scored = any(row.rule == rule for row in result.selected)
-    return RunByRule(**vars(result), rule=rule) if scored else None
+    if not scored:
+        return None
+    values = {field.name: getattr(result, field.name) for field in fields(RunResult)}
+    return RunByRule(**values, rule=rule)

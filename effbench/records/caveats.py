@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from effbench.config.recipe_numbers import Recipe
 from effbench.config.recipes import RECIPES, resolved
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
+
+_NUMBERS = tuple(field.name for field in fields(Recipe))
+_values = attrgetter(*_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,10 @@ def _of_today(spec: RunSpec) -> Recipe:
 
 def _changed(spec: RunSpec, standard: Recipe) -> dict[str, object]:
     """The numbers of the recipe that are not its standard ones."""
-    return {
-        field.name: getattr(spec.recipe, field.name)
-        for field in fields(Recipe)
-        if getattr(spec.recipe, field.name) != getattr(standard, field.name)
-    }
+    if spec.recipe == standard:  # as nearly always, and at once
+        return {}
+    values = zip(_NUMBERS, _values(spec.recipe), _values(standard), strict=True)
+    return {name: value for name, value, usual in values if value != usual}
 
 
 def _fewer(spec: RunSpec, standard: Recipe) -> dict[str, object]:

@@ -252,9 +252,8 @@ def _images(split_arrays: Mapping[str, np.ndarray], classes: int) -> Iterator[st
 
 
 def _counts(rank: np.ndarray, scores: Scores) -> Iterator[str]:
-    counts = {"correct": rank == 0, "top5_correct": rank < 5, "total": rank >= 0}
-    for name, counted in counts.items():
-        if int(counted.sum()) != getattr(scores, name):
-            yield (
-                f"{name}: {getattr(scores, name)} in the record, {counted.sum()} in the predictions"
-            )
+    masks = {"correct": rank == 0, "top5_correct": rank < 5, "total": rank >= 0}
+    for name, mask in masks.items():
+        counted = int(np.count_nonzero(mask))
+        if counted != getattr(scores, name):
+            yield f"{name}: {getattr(scores, name)} in the record, {counted} in the predictions"

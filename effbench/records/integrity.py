@@ -52,8 +52,9 @@ def examine(store: Store, key: str) -> tuple[Record | None, list[Finding]]:
         findings.append(Finding(path, "schema 1: no checksum", remark=True))
     elif not state:
         findings.append(Finding(path, CHANGED))
-    beside = _log(path, record) if isinstance(record, RunFailure) else _predictions(path, record)
-    return record, findings + beside
+    if isinstance(record, RunFailure):
+        return record, findings + _log(path, record)
+    return record, findings + _predictions(path, record)[1]
 
 
 def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]:
@@ -65,31 +66,34 @@ def ranks(store: Store, result: RunResult) -> tuple[Ranks | None, list[Finding]]
     thousand runs can wait for.
     """
     path = store.path(result)
-    findings = _predictions(path, result)
+    content, findings = _predictions(path, result)
     if findings or not result.has_predictions:
         return None, findings
     try:
         ranks = (f"{split}_rank" for split in result.splits)
         groups = (f"{split}_group" for split in result.splits)
-        arrays = store.predictions(result, *ranks, optional=tuple(groups))
+        arrays = store.predictions(result, *ranks, optional=tuple(groups), content=content)
     except DataError as error:
         return None, [Finding(path.parent / result.predictions.file, str(error), absent=True)]
     return arrays, [Finding(path, line) for line in of_ranks(result, arrays)]
 
 
-def _predictions(path: Path, result: RunResult) -> list[Finding]:
+def _predictions(path: Path, result: RunResult) -> tuple[bytes, list[Finding]]:
+    """What is in the file of predictions, if it can be read, and what is wrong with it."""
     named = result.predictions
     if named.file != predictions_name(named.sha256):
         expected = predictions_name(named.sha256)
-        return [Finding(path, f"predictions.file: expected {expected}, found {named.file}")]
+        return b"", [Finding(path, f"predictions.file: expected {expected}, found {named.file}")]
     file = path.parent / named.file
     try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        content = file.read_bytes()
     except OSError as error:
-        return [Finding(file, f"cannot read the predictions: {error.strerror}", absent=True)]
+        text = f"cannot read the predictions: {error.strerror}"
+        return b"", [Finding(file, text, absent=True)]
+    digest = hashlib.sha256(content).hexdigest()
     if digest != named.sha256:
-        return [Finding(file, f"not the run's predictions: sha256 {digest}")]
-    return []
+        return content, [Finding(file, f"not the run's predictions: sha256 {digest}")]
+    return content, []
 
 
 def _log(path: Path, failure: RunFailure) -> list[Finding]:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import math
+import zipfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+# How a file of an array begins that has the usual, short kind of header.
+_USUAL = b"\x93NUMPY\x01\x00"
 
 # The arrays of a split that each epoch has others of.
 OF_AN_EPOCH = ("predicted", "rank", "probability")
@@ -36,3 +46,43 @@ class Predictions:
     file: str
     sha256: str
     epochs: tuple[int, ...] = ()
+
+
+def read(
+    content: bytes, names: Mapping[str, str], optional: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """Arrays of a .npz; only these are decompressed.
+
+    Args:
+        content: of the file.
+        names: what to call each, and what the file calls it; none for all, as the file calls them.
+        optional: arrays that are read too, where they are there.
+
+    Raises:
+        KeyError, ValueError, zipfile.BadZipFile and others: an array is not there, or damaged.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        there = [member.removesuffix(".npy") for member in archive.namelist()]
+        wanted = dict(names) or {name: name for name in there}
+        wanted |= {name: name for name in sorted({*optional} & {*there})}
+        return {name: _array(archive.read(f"{array}.npy")) for name, array in wanted.items()}
+
+
+def _array(content: bytes) -> np.ndarray:
+    """The array of a .npy: as NumPy reads it, which parses each header as a program."""
+    if not content.startswith(_USUAL):
+        return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    start = len(_USUAL) + 2
+    end = start + int.from_bytes(content[len(_USUAL) : start], "little")
+    shape, by_column, dtype = _layout(content[start - 2 : end])
+    count = math.prod(shape)
+    if not count:
+        return np.empty(shape, dtype)
+    flat = np.frombuffer(content, dtype, count, end)
+    return flat.reshape(shape, order="F" if by_column else "C").copy()
+
+
+@lru_cache(maxsize=256)
+def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """The shape, whether columns come first, and the type; those of many runs are the same."""
+    return np.lib.format.read_array_header_1_0(io.BytesIO(header))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -166,7 +167,7 @@ class RunResult:
     l2_search: L2Search | None = None
     turns: tuple[Turn, ...] = ()
 
-    @property
+    @cached_property
     def marks(self) -> dict[str, str]:
         """The marks of its spec, and what only became known as it ran.
 
@@ -203,7 +204,7 @@ class RunResult:
         """The rule of `SELECTIONS` that chooses the epoch that is reported."""
         return self.spec.recipe.selection
 
-    @property
+    @cached_property
     def reported(self) -> Selected:
         """The scores of the epoch that the rule chooses."""
         return next(row for row in self.selected if row.rule == self.rule)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ from effbench.files import (
     writer,
     writing,
 )
+from effbench.records import prediction_arrays
 from effbench.records.l2_search import L2Value
 from effbench.records.prediction_arrays import Predictions
 from effbench.records.record import Record, RunFailure, RunResult, Turn
@@ -83,6 +85,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         """Reads and writes nothing yet."""
         self.directory = directory
+        self._runs = directory / "runs"
         self._leases: dict[str, SoftFileLease] = {}
 
     def prepare(self) -> None:
@@ -113,7 +116,7 @@ class Store:
 
     def folder(self, key: str) -> Path:
         """Where the files of one run lie."""
-        return self.directory / "runs" / key
+        return self._runs / key
 
     def checkpoints(self, key: str, micro_batch: int | None = None) -> Path:
         """Where the checkpoints of one run lie.
@@ -139,7 +142,12 @@ class Store:
 
     def folders(self) -> list[Path]:
         """The folders of all runs, in the order of their keys; some may hold no record."""
-        return sorted(path for path in self.directory.glob("runs/*") if path.is_dir())
+        try:
+            with os.scandir(self._runs) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [self._runs / name for name in names]
 
     def read(self, key: str, *, checked: bool = False) -> Record | None:
         """The record of a run: its result, or else its failure; None where there is neither.
@@ -152,8 +160,9 @@ class Store:
             ValueError: one line that says why it cannot be read.
         """
         folder = self.folder(key)
-        if (folder / RECORD).exists():
-            return read_result(folder / RECORD, checked=checked)
+        path = folder / RECORD
+        if path.exists():
+            return read_result(path, checked=checked)
         path = folder / FAILURE
         return read_failure(path, checked=checked) if path.exists() else None
 
@@ -214,12 +223,20 @@ class Store:
 
     def resumed(self, key: str) -> bool:
         """Whether a run that failed was tried again, and has saved a checkpoint since."""
-        saved = [path.stat().st_mtime for path in self.checkpoints(key).rglob("step-*")]
         failure = self.folder(key) / FAILURE
-        return failure.exists() and max(saved, default=0.0) > failure.stat().st_mtime
+        return failure.exists() and self.last_saved(key) > failure.stat().st_mtime
+
+    def last_saved(self, key: str) -> float:
+        """`time.time()` of a run's newest checkpoint, by the folder's clock; 0 where none is."""
+        times = [path.stat().st_mtime for path in self.checkpoints(key).rglob("step-*")]
+        return max(times, default=0.0)
 
     def predictions(
-        self, result: RunResult, *names: str, optional: Collection[str] = ()
+        self,
+        result: RunResult,
+        *names: str,
+        optional: Collection[str] = (),
+        content: bytes | None = None,
     ) -> dict[str, np.ndarray]:
         """The named arrays of a file of predictions, or all; only what is named is decompressed.
 
@@ -227,22 +244,15 @@ class Store:
             result: the run; the named arrays are of the epoch that it reports.
             names: arrays that every run has; none for all arrays there are, as they are called.
             optional: arrays that are read where they are there.
+            content: of the file, where it was read already.
 
         Raises:
             DataError: the file, or one of the arrays, is missing or cannot be read.
         """
         path = self.folder(result.spec.key) / result.predictions.file
         try:
-            with zipfile.ZipFile(path) as archive:
-                there = [member.removesuffix(".npy") for member in archive.namelist()]
-                arrays = {name: result.array(name) for name in names} or {n: n for n in there}
-                arrays |= {name: name for name in sorted({*optional} & {*there})}
-                return {
-                    name: np.lib.format.read_array(
-                        io.BytesIO(archive.read(f"{array}.npy")), allow_pickle=False
-                    )
-                    for name, array in arrays.items()
-                }
+            arrays = {name: result.array(name) for name in names}
+            return prediction_arrays.read(content or path.read_bytes(), arrays, optional)
         except _UNREADABLE as error:
             raise DataError(
                 "cannot read predictions", f"{path}: {error}", "run 'effbench validate'"

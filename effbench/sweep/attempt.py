@@ -53,7 +53,7 @@ class Attempt:
             RelayedError: every further run would fail in the same way.
         """
         self.listen(Event(specs, "started"))
-        log = self.store.directory / ".logs" / f"{specs[0].worker}.log"
+        log = self._log(specs)
         with writing(log.parent):
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_bytes(b"")
@@ -105,6 +105,15 @@ class Attempt:
             self._fail(tuple(left.values()), problem, log)
         log.unlink(missing_ok=True)
 
+    def give_up(self, specs: tuple[RunSpec, ...], problem: Problem) -> None:
+        """Records runs as failures without a try; what their last worker printed is kept."""
+        log = self._log(specs)
+        self._fail(specs, problem, log)
+        log.unlink(missing_ok=True)
+
+    def _log(self, specs: tuple[RunSpec, ...]) -> Path:
+        return self.store.directory / ".logs" / f"{specs[0].worker}.log"
+
     def _work(self, job: Job, left: dict[str, RunSpec], log: Path) -> Problem | None:
         """Lets a worker do a job, removes settled runs from `left`; why it ended early."""
 
@@ -135,7 +144,7 @@ class Attempt:
             return
         store = self.store
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        output = log.read_bytes()
+        output = log.read_bytes() if log.exists() else b""
         for spec in specs:
             path = store.folder(spec.key) / LOG
             if output:

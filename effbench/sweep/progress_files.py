@@ -44,6 +44,7 @@ class Running:
         features: as in a `Group`.
         needs: bytes of memory that it is expected to take.
         step: progress so far.
+        deaths_before: the `takeovers.Toll` of the group when it was begun; likewise the others.
     """
 
     group: str
@@ -57,6 +58,9 @@ class Running:
     features: str
     needs: int
     step: Step
+    deaths_before: int = 0
+    saved_before: float = 0.0
+    features_before: int = 0
 
     @property
     def computes_features(self) -> bool:
@@ -72,17 +76,45 @@ class Seen:
     silent: float
 
 
+@dataclass(frozen=True)
+class LeftBehind:
+    """What a worker that died said of its group; `touched`: when, by the folder's clock."""
+
+    running: Running
+    touched: float
+
+
 _RUNNING = TypeAdapter(Running)
 
 
+def left_behind(store: Store, group: Group) -> LeftBehind | None:
+    """The file of a group that nobody holds the lease of, if there is one."""
+    path = _home(store) / f"{group.name}.json"
+    try:
+        return LeftBehind(_RUNNING.validate_json(path.read_bytes()), path.stat().st_mtime)
+    except (OSError, ValidationError):
+        return None
+
+
 @contextmanager
-def noted(store: Store, group: Group, needs: int = 0) -> Iterator[Callable[[Step], None]]:
+def noted(
+    store: Store,
+    group: Group,
+    needs: int = 0,
+    *,
+    deaths: int = 0,
+    saved: float = 0.0,
+    features: int = 0,
+) -> Iterator[Callable[[Step], None]]:
     """Keeps the file of a group as long as the block takes; call it with each step.
 
     Args:
         store: of the results folder.
         group: the group.
         needs: as in `Running`.
+        deaths: as in a `takeovers.Toll`; likewise the others.
+        saved: likewise.
+        features: likewise.
     """
     now = time.time()
     share = os.environ.get(SHARE, "")
@@ -99,6 +131,9 @@ def noted(store: Store, group: Group, needs: int = 0) -> Iterator[Callable[[Step
         features=group.features,
         needs=needs,
         step=Step("start"),
+        deaths_before=deaths,
+        saved_before=saved,
+        features_before=features,
     )
     _write(path, running)
     due = time.monotonic() + EVERY_SECONDS

@@ -63,6 +63,14 @@ class Queue:
     request: Request
     groups: tuple[Group, ...] = field(repr=False)
 
+    @property
+    def begun(self) -> float:
+        """`time.time()` when it was written down, by the folder's clock; 0 where it is over."""
+        try:
+            return (self.folder / _FILE).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def tried(self) -> set[str]:
         """The names of the groups that were tried."""
         try:

@@ -23,7 +23,7 @@ from effbench.hardware import machine, tpu
 from effbench.leases import SECONDS, Claim
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.sweep import groups, progress_files, queues
+from effbench.sweep import groups, progress_files, queues, takeovers
 from effbench.sweep.attempt import Attempt
 from effbench.sweep.events import Event, Listen
 from effbench.sweep.free_memory import Memory
@@ -262,9 +262,12 @@ def _done(
     how: Taking,
     needs: int,
 ) -> bool:
-    """Runs a group under its lease; whether nobody has taken it over."""
+    """Runs a group under its lease, or gives it up; whether nobody has taken it over."""
     claim = Claim(store.lease(group.name), lease.token or "")
-    with progress_files.noted(store, group, needs) as note:
+    toll = takeovers.toll(store, queue, group)
+    with progress_files.noted(
+        *(store, group, needs), deaths=toll.deaths, saved=toll.saved, features=toll.features
+    ) as note:
 
         def heard(event: Event) -> None:
             if event.step is not None:
@@ -274,8 +277,12 @@ def _done(
         def lost() -> bool:
             return lease.compromise is not None
 
+        attempt = Attempt(queue.request, store, claim, lost, heard, how.work)
         try:
-            Attempt(queue.request, store, claim, lost, heard, how.work).run(group.specs)
+            if toll.problem is None:
+                attempt.run(group.specs)
+            else:
+                attempt.give_up(group.specs, toll.problem)
         except Interrupted:
             if how.cut_short is not None:
                 how.cut_short(queue, group)
