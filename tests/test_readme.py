@@ -238,6 +238,8 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
     assert not any(row.provenance.commit.endswith("+dirty") for row in found.values())
     test = {name: 100 * row.reported.test.accuracy for name, row in found.items()}
     head, last = test["case-study"], found["case-study"].selected[-1]
+    probe = test["linear-probe"]
+    assert found["finetune-cosine"].spec.recipe.unfreeze == "stage5"
     assert (last.rule, last.epoch) == ("final", 25)
     gains = {name: accuracy - head for name, accuracy in test.items()}
     adabelief = found["finetune-adabelief"]
@@ -251,6 +253,8 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
         f"{test['finetune-adabelief'] - 100 * last.test.accuracy:.1f} on the head's last epoch",
         f"it has {100 * adabelief.history[1].validation.accuracy:.1f} on validation",
         f"they are {steps[0]:,} and {steps[1]:,} steps",
+        f"{test['finetune'] - probe:.1f} and {test['progressive'] - probe:.1f} better than `linear-p",
+        f"are {test['finetune-cosine'] - probe:.1f} points better than `linear-probe`**",
     ):
         assert figure in PAGE_WORDS, figure
 
