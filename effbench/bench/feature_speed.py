@@ -75,6 +75,7 @@ class FeatureOptions:
         seconds: of each turn.
         rounds: turns of each side.
         peer_python: the interpreter of torch's processes; None for ours.
+        ways: how torch runs networks: "eager", "compiled", which takes minutes to begin, or both.
     """
 
     variants: str = "B0"
@@ -86,6 +87,7 @@ class FeatureOptions:
     seconds: float = 2.0
     rounds: int = 5
     peer_python: Path | None = None
+    ways: str = "eager,compiled"
     device: str = "cpu"
 
 
@@ -145,14 +147,21 @@ def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
         named = [name for name, row in engines.ENGINES.items() if row.lack(options.device) is None]
     named = [engines.choose(name, options.device, frozen_backbone=True).name for name in named]
     peers = [peer for peer in listed(options.peers) if peer]
-    for what, given, known in (("peer", peers, PEERS), ("precision", _given(options), PRECISIONS)):
+    ways = listed(options.ways)
+    for what, given, known in (
+        ("peer", peers, PEERS),
+        ("precision", _given(options), PRECISIONS),
+        ("way of torch", ways, PEERS["torch"].ways),
+    ):
         for name in given:
             if name not in known:
                 raise UsageError(f"unknown {what}", name, f"choose from {', '.join(known)}")
     if not named and not peers:
         raise UsageError("bench features times engines or peers", "neither", "give --engine all")
     sides = [*((name, "", True) for name in dict.fromkeys(named))]
-    sides += [(name, way, False) for name in peers for way in PEERS[name].ways]
+    sides += [
+        (name, way, False) for name in peers for way in PEERS[name].ways if way in ("", *ways)
+    ]
     precisions = dict.fromkeys(PRECISIONS[name] for name in _given(options))
     return [
         [
