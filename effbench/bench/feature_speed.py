@@ -36,6 +36,10 @@ _TORCH = "effbench.bench.torch_worker"
 _EXTRA = "pip install 'effbench[peers]', or name an interpreter that has it with --peer-python"
 
 
+# How torch runs a network.
+WAYS = ("eager", "compiled")
+
+
 @dataclass(frozen=True)
 class Peer:
     """Another tool.
@@ -53,8 +57,8 @@ class Peer:
 
 # torch has torchvision's networks, timm its own. The others run effbench's, converted.
 PEERS: Mapping[str, Peer] = {
-    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), ("eager", "compiled")),
-    "timm": Peer(_TORCH, ("torch", "timm"), ("eager", "compiled")),
+    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), WAYS),
+    "timm": Peer(_TORCH, ("torch", "timm"), WAYS),
     "onnxruntime": Peer(_OURS, ("onnxruntime", "tf2onnx")),
     "openvino": Peer(_OURS, ("openvino",)),
 }
@@ -151,7 +155,7 @@ def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
     for what, given, known in (
         ("peer", peers, PEERS),
         ("precision", _given(options), PRECISIONS),
-        ("way of torch", ways, PEERS["torch"].ways),
+        ("way of torch", ways, WAYS),
     ):
         for name in given:
             if name not in known:
