@@ -36,6 +36,10 @@ _TORCH = "effbench.bench.torch_worker"
 _EXTRA = "pip install 'effbench[peers]', or name an interpreter that has it with --peer-python"
 
 
+# How torch runs a network.
+WAYS = ("eager", "compiled")
+
+
 @dataclass(frozen=True)
 class Peer:
     """Another tool.
@@ -53,8 +57,8 @@ class Peer:
 
 # torch has torchvision's networks, timm its own. The others run effbench's, converted.
 PEERS: Mapping[str, Peer] = {
-    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), ("eager", "compiled")),
-    "timm": Peer(_TORCH, ("torch", "timm"), ("eager", "compiled")),
+    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), WAYS),
+    "timm": Peer(_TORCH, ("torch", "timm"), WAYS),
     "onnxruntime": Peer(_OURS, ("onnxruntime", "tf2onnx")),
     "openvino": Peer(_OURS, ("openvino",)),
 }
@@ -75,6 +79,7 @@ class FeatureOptions:
         seconds: of each turn.
         rounds: turns of each side.
         peer_python: the interpreter of torch's processes; None for ours.
+        ways: how torch runs networks: "eager", "compiled", which takes minutes to begin, or both.
     """
 
     variants: str = "B0"
@@ -86,6 +91,7 @@ class FeatureOptions:
     seconds: float = 2.0
     rounds: int = 5
     peer_python: Path | None = None
+    ways: str = "eager,compiled"
     device: str = "cpu"
 
 
@@ -145,14 +151,21 @@ def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
         named = [name for name, row in engines.ENGINES.items() if row.lack(options.device) is None]
     named = [engines.choose(name, options.device, frozen_backbone=True).name for name in named]
     peers = [peer for peer in listed(options.peers) if peer]
-    for what, given, known in (("peer", peers, PEERS), ("precision", _given(options), PRECISIONS)):
+    ways = listed(options.ways)
+    for what, given, known in (
+        ("peer", peers, PEERS),
+        ("precision", _given(options), PRECISIONS),
+        ("way of torch", ways, WAYS),
+    ):
         for name in given:
             if name not in known:
                 raise UsageError(f"unknown {what}", name, f"choose from {', '.join(known)}")
     if not named and not peers:
         raise UsageError("bench features times engines or peers", "neither", "give --engine all")
     sides = [*((name, "", True) for name in dict.fromkeys(named))]
-    sides += [(name, way, False) for name in peers for way in PEERS[name].ways]
+    sides += [
+        (name, way, False) for name in peers for way in PEERS[name].ways if way in ("", *ways)
+    ]
     precisions = dict.fromkeys(PRECISIONS[name] for name in _given(options))
     return [
         [

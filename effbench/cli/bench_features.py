@@ -50,6 +50,10 @@ def features(
             dir_okay=False,
         ),
     ] = None,
+    ways: Annotated[
+        str,
+        typer.Option(help="How torch runs them: eager, compiled, which takes minutes, or both."),
+    ] = "eager,compiled",
     output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
         "results/bench-features.md"
     ),
@@ -67,7 +71,8 @@ def features(
 
     step_table.check(output)
     options = feature_speed.FeatureOptions(
-        *(variants, engine, peer, precision, image_size, batch_size, seconds, rounds, peer_python)
+        *(variants, engine, peer, precision, image_size, batch_size, seconds, rounds, peer_python),
+        ways=ways,
     )
     with Display(out, 0, quiet=False, verbose=False) as display:
         rows = feature_speed.run(options, partial(display.step, "bench"))
