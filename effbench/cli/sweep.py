@@ -39,6 +39,7 @@ from effbench.cli.options import (
     WeightsOption,
     only,
 )
+from effbench.cli.results_folder import refuse_url
 from effbench.config.sweep_options import (
     DeviceOptions,
     ExecutionOptions,
@@ -50,6 +51,7 @@ from effbench.config.sweep_options import (
 )
 from effbench.config.variants import USUAL
 from effbench.engines.table import AUTO
+from effbench.remote_folder import shown
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -189,6 +191,8 @@ def sweep(
 
     launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
     row = table.chosen(launch)
+    if row.shared:
+        refuse_url(results, f"--launcher {row.name}")
 
     options = SweepOptions(
         NetworkOptions(
@@ -257,7 +261,7 @@ def sweep(
     if not quiet:
         target = request.target
         side_by_side = len({spec.recipe.name for spec in request.specs}) > 1
-        see = f"{_REPORT} {results}{' --group-by data' * side_by_side}"
+        see = f"{_REPORT} {shown(results)}{' --group-by data' * side_by_side}"
         out.print(
             f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
             + (f"see: {see}" if target.chief else "the chief keeps the records"),

@@ -142,7 +142,7 @@ def _plain(value: RunSpec | Recipe | WeightsId) -> dict[str, object]:
 
 @cache
 def _fields(
-    kind: type[RunSpec | Recipe | WeightsId],
+    kind: type,
 ) -> tuple[tuple[str, ...], tuple[object, ...], attrgetter[tuple[object, ...]]]:
     """The names of a class's fields, their defaults, and what gets their values at once."""
     names = tuple(field.name for field in fields(kind))
