@@ -253,7 +253,7 @@ def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
         f"{test['finetune-adabelief'] - 100 * last.test.accuracy:.1f} on the head's last epoch",
         f"it has {100 * adabelief.history[1].validation.accuracy:.1f} on validation",
         f"they are {steps[0]:,} and {steps[1]:,} steps",
-        f"{test['finetune'] - probe:.1f} and {test['progressive'] - probe:.1f} better than `linear-p",
+        f"{test['finetune'] - probe:.1f} and {test['progressive'] - probe:.1f} better than",
         f"are {test['finetune-cosine'] - probe:.1f} points better than `linear-probe`**",
     ):
         assert figure in PAGE_WORDS, figure

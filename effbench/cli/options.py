@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from effbench.cli.results_folder import folder
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import EVERYTHING, FAMILIES, RELEASES, VARIANTS
 from effbench.data import datasets
@@ -100,7 +101,8 @@ SearchedSettingsOption = Annotated[
     ),
 ]
 ResultsOption = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="Folder of the records.", file_okay=False)
+    Path,
+    typer.Option(metavar="FOLDER", help="Folder of the records, or its URL.", parser=folder),
 ]
 RecipesOption = Annotated[
     str | None,

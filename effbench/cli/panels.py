@@ -6,6 +6,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
+from effbench.cli.results_folder import in_step
+
 # The parameters of `sweep` by the title of their panel, in the order in which it declares them.
 PANELS = {
     "What to train": ("variants", "weights", "weights_dir", "rescale", "image_size", "seeds"),
@@ -23,7 +25,12 @@ _PANEL = {name: title for title, names in PANELS.items() for name in names}
 
 
 class Command(TyperCommand):
-    """A command whose help shows its flags plainly, those of `sweep` in panels."""
+    """A command whose help shows its flags plainly, and whose results may be at a URL."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs it between what is brought from a URL and what is sent there."""
+        with in_step(ctx):
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Prints the help."""

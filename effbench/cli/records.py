@@ -12,10 +12,14 @@ from rich.text import Text
 from effbench.cli.console import Display, err, say
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption
+from effbench.cli.results_folder import folder
+from effbench.remote_folder import shown
 
 
 def validate(
-    directory: Annotated[Path, typer.Argument(help="Folder of the records.")] = Path("results"),
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of the records, or URL.", parser=folder)
+    ] = Path("results"),
 ) -> None:
     """Check every record against its files, itself and the others."""
     from effbench.imagenet import imagenet_records
@@ -47,7 +51,10 @@ def validate(
 
 @interrupted("each record is joined whole, or not yet; run it again to go on")
 def merge(
-    sources: Annotated[list[Path], typer.Argument(help="Folders of records.", metavar="DIR...")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of records, or URLs.", metavar="DIR...", parser=folder),
+    ],
     results: ResultsOption = Path("results"),
 ) -> None:
     """Join the records of several folders into one."""
@@ -57,10 +64,10 @@ def merge(
     with Display(err, 0, quiet=False, verbose=False) as display:
         outcome, models = merge(sources, results, partial(display.step, "merge"))
     if scored := imagenet_records.join(sources, results):
-        say(f"{scored:,} new of ImageNet in {results}")
+        say(f"{scored:,} new of ImageNet in {shown(results)}")
     say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "
-        f"in {results}"
+        f"in {shown(results)}"
     )
     if outcome.superseded:
         say("of a run that is superseded, the failure that gave way and its log are not kept")

@@ -12,6 +12,7 @@ import typer
 from effbench.cli.console import err, out, show, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption, SelectOption, VariantsOption, only
+from effbench.cli.results_folder import folder_or_name
 from effbench.config.variants import EVERYTHING
 from effbench.errors import EffbenchError, UsageError
 
@@ -192,8 +193,18 @@ def _print_beside(
 
 
 def compare(
-    base: Annotated[str, typer.Argument(help="Results directory, or case-study (published).")],
-    new: Annotated[str, typer.Argument(help="Results directory, or case-study (published).")],
+    base: Annotated[
+        str,
+        typer.Argument(
+            help="Results directory, its URL, or case-study (published).", parser=folder_or_name
+        ),
+    ],
+    new: Annotated[
+        str,
+        typer.Argument(
+            help="Results directory, its URL, or case-study (published).", parser=folder_or_name
+        ),
+    ],
     max_drop: Annotated[
         float, typer.Option(min=0, help="Percentage points of test accuracy that may be lost.")
     ] = 0.3,

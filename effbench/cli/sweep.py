@@ -40,6 +40,7 @@ from effbench.cli.options import (
     WeightsOption,
     only,
 )
+from effbench.cli.results_folder import refuse_url
 from effbench.config.sweep_options import (
     DeviceOptions,
     ExecutionOptions,
@@ -53,6 +54,7 @@ from effbench.config.variants import USUAL
 from effbench.engines.table import AUTO
 from effbench.hardware import hosts
 from effbench.lean_imports import lean
+from effbench.remote_folder import shown
 
 if TYPE_CHECKING:
     from effbench.records.store import Store
@@ -206,6 +208,8 @@ def sweep(
 
     launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
     row = table.chosen(launch)
+    if row.shared:
+        refuse_url(results, f"--launcher {row.name}")
     beside = row.elsewhere or parallel is not None
 
     options = SweepOptions(
@@ -284,7 +288,7 @@ def sweep(
     if not quiet:
         target = request.target
         side_by_side = len({spec.recipe.name for spec in request.specs}) > 1
-        see = f"{_REPORT} {results}{' --group-by data' * side_by_side}"
+        see = f"{_REPORT} {shown(results)}{' --group-by data' * side_by_side}"
         out.print(
             f"{outcome.saved} saved, {outcome.finished} finished before, {outcome.failed} failed; "
             + (f"see: {see}" if target.chief else "the chief keeps the records"),

@@ -10,6 +10,7 @@ import typer
 from effbench.cli.console import Display, out, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import QuietOption, ResultsOption, VerboseOption
+from effbench.cli.results_folder import refuse_url
 from effbench.errors import EffbenchError
 
 
@@ -38,6 +39,7 @@ def work(
     from effbench.sweep.queues import Here
     from effbench.sweep.scheduler import Taking
 
+    refuse_url(results, "effbench work")
     store = Store(results)
     here = Here(data_dir, weights_dir)
     waiting = queues.read(store) if results.is_dir() else []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
+from effbench import remote_folder
 from effbench.errors import DataError, EffbenchError, UsageError
 from effbench.files import open_atomically
 from effbench.progress import Report, Step, silent
@@ -91,7 +92,9 @@ def merge(
     for source in sources:
         source_entries = _entries(source, report)
         if not source_entries:
-            raise EffbenchError("no records to merge", str(source), "name a results directory")
+            raise EffbenchError(
+                "no records to merge", remote_folder.shown(source), "name a results directory"
+            )
         for key, entry in source_entries.items():
             state, chosen[key] = _join(chosen.get(key), entry)
             counts[state] += 1

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from filelock import SoftFileLease
 
-from effbench import leases
+from effbench import leases, remote_folder
 from effbench.errors import DataError, EffbenchError, UsageError
 from effbench.files import (
     open_atomically,
@@ -176,7 +176,7 @@ class Store:
         keys = [folder.name for folder in self.folders()]
         if not keys:
             raise EffbenchError(
-                "no runs to show", str(self.directory), "run 'effbench sweep' first"
+                "no runs to show", remote_folder.shown(self.directory), "run 'effbench sweep' first"
             )
         matches = [part] if part in keys else [key for key in keys if part in key]
         if not matches:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from effbench import remote_folder
 from effbench.errors import DataError, EffbenchError
 from effbench.progress import Report, Step, silent
 from effbench.records import search_files
@@ -66,7 +67,9 @@ def problems(directory: Path, report: Report = silent) -> ValidationResult:
         if record or not run_findings:
             findings += _litter(folder, record)
     if not records and all(finding.remark for finding in findings):
-        raise EffbenchError("no records to validate", str(directory), "name a results directory")
+        raise EffbenchError(
+            "no records to validate", remote_folder.shown(directory), "name a results directory"
+        )
     report(Step("check", len(folders), len(folders), "records"))
     return ValidationResult(records, tuple(findings))
 

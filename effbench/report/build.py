@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from effbench import remote_folder
 from effbench.config.run_spec import RunSpec
 from effbench.errors import EffbenchError
 from effbench.imagenet import imagenet_records
@@ -88,7 +89,9 @@ def read(store: Store, selection: Selection, price: float | None = None) -> Repo
 def _read(store: Store, selection: Selection, price: float | None) -> Report:
     records = store.load(checked=True)
     if not (records.results or records.failures or records.problems):
-        raise EffbenchError("no runs to report", str(store.directory), "run 'effbench sweep' first")
+        raise EffbenchError(
+            "no runs to report", remote_folder.shown(store.directory), "run 'effbench sweep' first"
+        )
     chosen = [result for result in records.results if selection.names(result.spec)]
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
     specs = [run.spec for run in records.results] + [run.spec for run in records.failures]

@@ -62,6 +62,7 @@ class Launcher:
         module: its own, beside this one; it has what a `Starter` has, and is imported when used.
         flags: the fields of `LaunchOptions` that it takes.
         elsewhere: whether runs may be on other machines.
+        shared: whether these must see the results folder.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Launcher:
     module: str
     flags: tuple[str, ...]
     elsewhere: bool
+    shared: bool = False
 
     @property
     def starter(self) -> Starter:

@@ -15,8 +15,8 @@ LAUNCHERS: Mapping[str, Launcher] = {
     for row in (
         Launcher("local", "this machine", "local", ("parallel",), False),
         Launcher("ray", "a Ray cluster", "ray_cluster", ("ray_address",), True),
-        Launcher("slurm", "a SLURM queue", "slurm", ("slurm", "wait"), True),
-        Launcher("queue", "machines that run effbench work", "by_hand", (), True),
+        Launcher("slurm", "a SLURM queue", "slurm", ("slurm", "wait"), True, True),
+        Launcher("queue", "machines that run effbench work", "by_hand", (), True, True),
     )
 }
 

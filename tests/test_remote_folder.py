@@ -1,0 +1,143 @@
+"""Results at a URL: what is brought and sent, and what commands make of it."""
+
+import sys
+from pathlib import Path
+
+import fsspec
+import pytest
+from support import no_ops
+from support.records import complete, failure, spec
+
+from effbench.errors import EffbenchError, UsageError
+from effbench.records.store import Store
+from effbench.remote_folder import RemoteFolder
+from effbench.sweep import worker_process
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request, tmp_path: Path) -> str:
+    """An empty folder of an object store in memory, or of files that are renamed."""
+    fsspec.filesystem("memory").store.clear()
+    return f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}/there"
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Makes this process one of several machines, each with a cache of its own."""
+
+    def be(name: str) -> None:
+        monkeypatch.setenv("EFFBENCH_CACHE", str(tmp_path / name))
+
+    be("one")
+    return be
+
+
+def names(url: str) -> set[str]:
+    files, root = fsspec.core.url_to_fs(url)
+    found = files.find(root)
+    return {path[len(root) :].lstrip("/") for path in found}
+
+
+def test_what_one_machine_sends_another_has(url, machine):
+    here = RemoteFolder(url)
+    record = complete(Store(here.directory))
+    checkpoint = Store(here.directory).checkpoints(spec().key) / "step-000000001-a.npz"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"state")
+    (here.directory / ".locks").mkdir()
+    (here.directory / ".locks/a.lease").touch()
+    run = f"runs/{record.spec.key}"
+    assert here.unsent()[-1] == f"{run}/record.json", "what it names comes first"
+    assert here.push() == 3
+    assert here.push() == 0
+    assert names(url) == {
+        *(f"{run}/record.json", f"{run}/{record.predictions.file}"),
+        f".checkpoints/{spec().key}/step-000000001-a.npz",
+    }
+    machine("two")
+    there = RemoteFolder(url)
+    assert there.directory != here.directory
+    there.pull(later=(".checkpoints",))
+    assert Store(there.directory).load().results == (record,)
+    assert not Store(there.directory).checkpoints(spec().key).exists()
+    there.pull()
+    (checkpoint,) = Store(there.directory).checkpoints(spec().key).iterdir()
+    assert checkpoint.read_bytes() == b"state"
+    assert there.push() == 0, "what was brought is not new"
+    checkpoint.unlink()
+    there.push()
+    here.pull()
+    assert not list(Store(here.directory).checkpoints(spec().key).iterdir())
+
+
+def test_what_passes_goes_at_both_sides_but_no_record_does(url, machine):
+    here = RemoteFolder(url)
+    store = Store(here.directory)
+    store.save(failure(spec=spec()))
+    here.push()
+    complete(store, recipe=spec().recipe, limit=None)
+    here.push()
+    run = f"runs/{spec().key}"
+    assert f"{run}/failure.json" not in names(url)
+    (here.directory / run / "record.json").unlink()
+    here.push()
+    assert f"{run}/record.json" in names(url)
+
+
+def test_what_cannot_be_sent_waits_and_is_one_line(url, machine, monkeypatch):
+    here = RemoteFolder(url)
+    complete(Store(here.directory))
+    files = type(fsspec.core.url_to_fs(url)[0])
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left\non device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "put_file", full)
+        with pytest.raises(
+            EffbenchError, match=f"^cannot write {url}: OSError: .* No space left on"
+        ):
+            here.push()
+    assert len(here.unsent()) == 2
+    assert here.push() == 2
+
+
+def test_unknown_urls_and_missing_packages_are_one_line(monkeypatch):
+    with pytest.raises(
+        UsageError, match=r"results are in a folder, or a URL like gs://b.*: no://w"
+    ):
+        RemoteFolder("no://where").pull()
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
+    with pytest.raises(UsageError, match=r"s3:// needs a package: Install s3fs to access S3; "):
+        RemoteFolder("s3://bucket/results").pull()
+
+
+def test_commands_take_urls(url, machine, run, monkeypatch, tmp_path):
+    monkeypatch.setattr(worker_process, "work", no_ops.work)
+    words = ("--weights", "none", "--data", "digits", "--cpu", "--results", url)
+    done = run("sweep", "--variants", "B0", *words)
+    assert done.code == 0, done.err
+    assert f"see: effbench report --results {url}" in done.out
+    assert sum(name.endswith("/record.json") for name in names(url)) == 1
+    machine("two")
+    done = run("sweep", "--variants", "B0,B1", *words)
+    assert "\n1 saved, 1 finished before, 0 failed" in done.out
+    machine("three")
+    assert run("status", "--results", url).out == "2 done, 0 running, 0 waiting, 0 failed\n"
+    assert run("show", "B1", "--results", url, "--rerun").code == 0
+    source = complete(Store(tmp_path / "folder"), seed=7)
+    other = f"{url}-merged"
+    done = run("merge", tmp_path / "folder", "--results", other)
+    assert done.out.startswith(f"1 new, 0 equal, 0 superseded in {other}")
+    machine("four")
+    assert source.spec.key in run("show", source.spec.key, "--results", other).out
+    assert run("validate", other).out.endswith("1 records, 0 problems\n")
+    assert run("compare", other, other).code == 0
+    assert run("report", "--results", f"{url}-empty").err == (
+        f"effbench: no runs to report: {url}-empty; run 'effbench sweep' first\n"
+    )
+    for words in (("work",), ("sweep", "--launcher", "queue", "--weights", "none")):
+        refused = run(*words, "--results", url)
+        assert refused.code == 2
+        assert "needs a folder that all its machines share" in refused.err
