@@ -81,7 +81,9 @@ def notes(rows: Sequence[FeatureSpeed], options: FeatureOptions) -> list[str]:
     """What a reader has to know about the figures."""
     commit = provenance.commit()
     python = ", ".join(f"{key} {text}" for key, text in provenance.versions().items())
-    tools = dict.fromkeys(f"{row.case.tool} {row.version}" for row in rows if row.version)
+    versions = {row.version: row.case.tool for row in rows if row.version}
+    # Some name themselves.
+    tools = (text if tool in text.lower() else f"{tool} {text}" for text, tool in versions.items())
     lines = [
         f"{machine.cpu_name()}; {python}{f'; commit {commit}' if commit else ''}.",
         f"{'; '.join(tools)}.",
