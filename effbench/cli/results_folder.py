@@ -37,7 +37,7 @@ def folder(text: str | Path) -> Path:
     if not remote_folder.is_url(str(text)):
         path = Path(text)
         if path.exists() and not path.is_dir():
-            raise typer.BadParameter(f"Directory '{path}' is a file.")
+            raise typer.BadParameter(f"dir '{path}' is a file")
         return path
     return RemoteFolder(str(text)).directory
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from operator import attrgetter
 
 from effbench.config.recipe_numbers import Recipe
@@ -132,7 +132,8 @@ def digest(value: object) -> str:
 
 def _plain(value: RunSpec | Recipe | WeightsId) -> dict[str, object]:
     """A dataclass as a dict, without fields at their default: a new field changes no old key."""
-    names, defaults, values = _FIELDS[type(value)]
+    kind: type = type(value)
+    names, defaults, values = _fields(kind)
     return {
         name: _plain(inner) if isinstance(inner, Recipe | WeightsId) else inner
         for name, inner, default in zip(names, values(value), defaults, strict=True)
@@ -140,14 +141,10 @@ def _plain(value: RunSpec | Recipe | WeightsId) -> dict[str, object]:
     }
 
 
-# The names of the fields of each, their defaults, and what gets their values at once.
-_FIELDS: Mapping[
-    type, tuple[tuple[str, ...], tuple[object, ...], attrgetter[tuple[object, ...]]]
-] = {
-    kind: (
-        names := tuple(field.name for field in fields(kind)),
-        tuple(field.default for field in fields(kind)),
-        attrgetter(*names),
-    )
-    for kind in (RunSpec, Recipe, WeightsId)
-}
+@cache
+def _fields(
+    kind: type,
+) -> tuple[tuple[str, ...], tuple[object, ...], attrgetter[tuple[object, ...]]]:
+    """The names of a class's fields, their defaults, and what gets their values at once."""
+    names = tuple(field.name for field in fields(kind))
+    return names, tuple(field.default for field in fields(kind)), attrgetter(*names)

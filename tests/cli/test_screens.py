@@ -11,7 +11,7 @@ from support.records import complete, failure, spec
 
 from effbench.bench import step, step_table
 from effbench.bench.comparisons import Timing, TimingComparison
-from effbench.cli import bench, console, export, plan
+from effbench.cli import bench, bench_output, console, export, plan
 from effbench.data.outline import Outline
 from effbench.export.predict import Prediction
 from effbench.hardware.tpu_slices import SLICES
@@ -85,7 +85,7 @@ def test_validate_and_merge(run, screen, tmp_path):
 def test_timings(screen):
     timings = (Timing("the backbone in every step", 912.345, 2_400_000_000), Timing("cached", 55.0))
     findings = ("cached features are 16.6 times faster, set-up and compilation included " * 3,)
-    bench._print_comparison(TimingComparison(timings, findings))
+    bench_output.comparison(TimingComparison(timings, findings))
     fits(screen, "912.35", "2.40 GB", "55.00")
 
 

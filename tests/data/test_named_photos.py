@@ -137,13 +137,13 @@ def test_it_is_downloaded_once_and_unpacked(module, tmp_path, monkeypatch):
     check(dataset := module.load(None, silent), module)
     monkeypatch.setattr("effbench.data.published_files._unpack", None)
     check(module.load(None, silent), module)
-    monkeypatch.setattr("effbench.data.published_files.download", None)
+    monkeypatch.setattr("effbench.data.download.download", None)
     at_hand = datasets.at_hand(module.__name__.rpartition(".")[2])
     assert at_hand.images.names == dataset.test.images.names
 
 
 def test_it_is_read_from_archives_without_a_network(module, tmp_path, monkeypatch):
-    monkeypatch.setattr("effbench.data.published_files.download", None)
+    monkeypatch.setattr("effbench.data.download.download", None)
     name = module.__name__.rpartition(".")[2]
     assert datasets.at_hand(name) is None
     check(dataset := module.load(tmp_path / "given", silent), module)
