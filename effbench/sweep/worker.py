@@ -15,6 +15,7 @@ import threading
 from effbench import child_process
 from effbench.errors import EffbenchError
 from effbench.failures import FailureKind
+from effbench.files import NO_ROOM
 from effbench.hardware.tensorflow_setup import tf
 from effbench.sweep import run_job
 from effbench.training.job import JOB, MESSAGE, Job, Message, Problem
@@ -42,9 +43,18 @@ def main() -> int:
         send(Message(problem=Problem(FailureKind.OUT_OF_MEMORY, _too_much(job, error))))
         raise
     except Exception as error:
-        send(Message(problem=Problem(FailureKind.CRASH, child_process.described(error))))
+        send(Message(problem=_unexpected(error)))
         raise
     return 0
+
+
+def _unexpected(error: Exception) -> Problem:
+    """What a bug is, and a full disk of this machine, which says nothing of the runs."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        what = error.filename or "a file of this machine"
+        text = f"cannot write {what}: {error.strerror}; free some space there"
+        return Problem(FailureKind.DISK, text)
+    return Problem(FailureKind.CRASH, child_process.described(error))
 
 
 def _too_much(job: Job, error: BaseException) -> str:

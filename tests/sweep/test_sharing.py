@@ -15,6 +15,7 @@ from support import no_ops
 from support.records import result, spec
 
 from effbench import leases
+from effbench.failures import FailureKind
 from effbench.leases import Claim
 from effbench.progress import Step
 from effbench.records.store import Store
@@ -22,6 +23,7 @@ from effbench.sweep import groups, presence, progress_files, queues, scheduler, 
 from effbench.sweep.events import Event
 from effbench.sweep.groups import Group
 from effbench.sweep.scheduler import SweepCounts
+from effbench.training.job import Problem
 
 ALL = "B0,B1,B2,B3,T,S,M,L,XL"
 
@@ -250,3 +252,16 @@ def test_two_workers_in_processes_of_their_own(store):
     assert [process.returncode for process in both] == [0, 0]
     assert sum(int(text.split(" saved here")[0].split()[-1]) for text in said) == 9
     assert len((store.directory / ".writes").read_text().split()) == 9
+
+
+def test_a_machine_whose_disk_is_full_gives_its_run_back(store, run, monkeypatch):
+    queues.write(store, no_ops.request(variants="B0,B1"))
+    line = "cannot write under /cache: No space left on device; free some space there"
+    with monkeypatch.context() as patch:
+        full = Problem(FailureKind.DISK, line)
+        patch.setattr(worker_process, "work", lambda *_: full)
+        done = run("work", "--results", store.directory)
+    assert (done.code, done.err) == (1, f"effbench: {line}\n")
+    assert not store.load().failures
+    assert not list(store.directory.glob(".running/*"))
+    assert scheduler.take(store, silent) == SweepCounts(2, 0, 0, 0)

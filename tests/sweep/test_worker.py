@@ -1,5 +1,6 @@
 """The worker's process: nothing in the working directory may pass for a library."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import pytest
 from support.records import spec
 
 from effbench.config.recipes import RECIPES
+from effbench.failures import FailureKind
 from effbench.hardware.tensorflow_setup import tf
 from effbench.records.store import Store
 from effbench.sweep import worker
-from effbench.training.job import Job
+from effbench.training.job import Job, Problem
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
@@ -50,3 +52,10 @@ def test_out_of_memory_is_said_with_what_may_help(tmp_path: Path) -> None:
     )
     head = Job((spec(),), tmp_path, None, None, "", "cpu", 0.0)
     assert worker._too_much(head, MemoryError()) == "out of memory: MemoryError"
+
+
+def test_a_full_disk_of_a_machine_is_no_failure_of_a_run() -> None:
+    problem = worker._unexpected(OSError(errno.ENOSPC, "No space left on device", "/tmp/a"))
+    line = "cannot write /tmp/a: No space left on device; free some space there"
+    assert problem == Problem(FailureKind.DISK, line)
+    assert worker._unexpected(OSError(errno.EIO, "I/O error")).kind == FailureKind.CRASH
