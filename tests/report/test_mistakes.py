@@ -11,7 +11,7 @@ from support.pictures import fill
 from support.records import complete, result, scores, spec
 
 from effbench.config.geometry import Geometry
-from effbench.data import cifar10, cifar_archive, datasets, photos
+from effbench.data import cifar10, datasets, download, photos
 from effbench.data.fitting import fitted
 from effbench.errors import DataError
 from effbench.progress import silent
@@ -164,7 +164,7 @@ def _own_cache(tmp_path, monkeypatch):
     def forbidden(*_: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(cifar_archive, "download", forbidden)
+    monkeypatch.setattr(download, "download", forbidden)
 
 
 def test_digits_come_with_scikit_learn():
