@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from effbench import provenance
+from effbench import provenance, table_files
 from effbench.bench.feature_case import IMAGE
 from effbench.bench.feature_speed import FeatureOptions, FeatureSpeed, best_of_ours, name, ratios
-from effbench.files import write_atomically, writing
 from effbench.hardware import machine
 from effbench.tables import Column, Table, markdown
 from effbench.training.feature_cache import batch_size
@@ -117,17 +115,10 @@ def save(rows: Sequence[FeatureSpeed], options: FeatureOptions, path: Path) -> N
     Raises:
         DiskError: the files cannot be written.
     """
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
     failed = [f"Not timed: {line}." for line in problems(rows)]
     lines = "\n".join(f"- {line}" for line in (*notes(rows, options), *failed))
-    write_atomically(path, f"{markdown(table(rows))}\n\n{lines}\n".encode())
-    document = {
-        "machine": machine.cpu_name(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
+    document = machine.described() | {
         "options": asdict(options) | {"peer_python": bool(options.peer_python)},
         "rows": [asdict(row) for row in rows],
     }
-    content = json.dumps(document, indent=1, default=str) + "\n"
-    write_atomically(path.with_suffix(".json"), content.encode())
+    table_files.save(path, f"{markdown(table(rows))}\n\n{lines}", document)

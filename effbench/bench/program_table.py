@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from effbench import table_files
 from effbench.errors import DataError
-from effbench.files import write_atomically, writing
 from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
 
@@ -166,11 +166,8 @@ def save(measurement: Measurement, results: Path) -> Path:
     """
     device = re.sub(r"[^a-z0-9]+", "-", str(measurement.about.get("device", "")).lower())
     path = results / f"bench-programs-{device.strip('-')}.json"
-    with writing(results):
-        results.mkdir(parents=True, exist_ok=True)
-    content = json.loads(_MEASUREMENT.dump_json(measurement, exclude_defaults=True))
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     shown = table(measurement)
     lines = [f"{shown.caption}.", "", as_markdown(shown), *(f"\n{x}." for x in notes(measurement))]
-    write_atomically(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
+    content = json.loads(_MEASUREMENT.dump_json(measurement, exclude_defaults=True))
+    table_files.save(path.with_suffix(".md"), "\n".join(lines), content)
     return path

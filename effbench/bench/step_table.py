@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from effbench import provenance
+from effbench import provenance, table_files
 from effbench.bench.step import StepOptions, TimedCase, name
 from effbench.bench.step_messages import Pace
-from effbench.errors import UsageError
-from effbench.files import write_atomically, writing
 from effbench.hardware import machine
 from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
@@ -141,49 +137,18 @@ def markdown(shown: StepTables) -> str:
     """The tables and their notes."""
     parts = [f"### {table.caption}\n\n{as_markdown(table)}" for table in shown.tables]
     lines = (*shown.notes, *(f"Failed: {problem}." for problem in shown.problems))
-    return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines))) + "\n"
-
-
-def as_json(rows: Sequence[TimedCase], options: StepOptions) -> str:
-    """Every figure: seconds, bytes, and ratios."""
-    document = {
-        "machine": machine.cpu_name(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "options": asdict(options),
-        "rows": [asdict(row) | {"ratio": row.ratio, "best_ratio": row.best_ratio} for row in rows],
-    }
-    return json.dumps(document, indent=1) + "\n"
+    return "\n\n".join((*parts, "\n".join(f"- {line}" for line in lines)))
 
 
 def save(rows: Sequence[TimedCase], options: StepOptions, path: Path) -> None:
-    """Writes the table as Markdown to `path`, and beside it as JSON.
+    """Writes the table as Markdown to `path`, and beside it as JSON: seconds, bytes, and ratios.
 
     Raises:
         DiskError: the files cannot be written.
     """
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, markdown(show(rows, options)).encode())
-    write_atomically(path.with_suffix(".json"), as_json(rows, options).encode())
-
-
-def check(path: Path) -> None:
-    """Makes sure that a table can be saved under this name, before it is measured.
-
-    Raises:
-        UsageError: its name is that of the JSON beside it, or a directory's.
-        DiskError: no file can be written there.
-    """
-    if path.is_dir():
-        raise UsageError("--output names a file", f"the folder {path}", "name a file in it")
-    if path.suffix == ".json":
-        raise UsageError(
-            "--output names the Markdown file; the JSON stands beside it", str(path), "end in .md"
-        )
-    with writing(path.parent):
-        home = next(folder for folder in path.absolute().parents if folder.exists())
-        tempfile.TemporaryFile(dir=home).close()
+    ratios = [asdict(row) | {"ratio": row.ratio, "best_ratio": row.best_ratio} for row in rows]
+    document = machine.described() | {"options": asdict(options), "rows": ratios}
+    table_files.save(path, markdown(show(rows, options)), document)
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from effbench import provenance
+from effbench import provenance, table_files
 from effbench.bench import step
 from effbench.bench.step import PRECISIONS
 from effbench.bench.step_messages import Case, Pace, pace
 from effbench.config import recipes, schedule
 from effbench.config.variants import VARIANTS, select
 from effbench.errors import UsageError
-from effbench.files import write_atomically
 from effbench.hardware import machine
 from effbench.models.flops import multiply_adds
 from effbench.progress import Report, Step
@@ -168,15 +166,9 @@ def save(
     """
     lines = [*notes(options), *(f"Failed: {name_of(row)}" for row in speeds if row.problem)]
     text = f"{markdown(table(speeds, hours))}\n\n" + "\n".join(f"- {line}" for line in lines)
-    write_atomically(path, f"{text}\n".encode())
-    document = {
-        "machine": machine.cpu_name(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "options": asdict(options),
-        "rows": [asdict(row) for row in speeds],
-    }
-    write_atomically(path.with_suffix(".json"), (json.dumps(document, indent=1) + "\n").encode())
+    rows = [asdict(row) for row in speeds]
+    document = machine.described() | {"options": asdict(options), "rows": rows}
+    table_files.save(path, text, document)
 
 
 def name_of(row: TrainingSpeed) -> str:

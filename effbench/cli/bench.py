@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from effbench import table_files
 from effbench.cli import bench_features
 from effbench.cli.bench_output import comparison as print_comparison
 from effbench.cli.bench_output import end
@@ -116,10 +117,8 @@ def bench_predict(
     ] = None,
 ) -> None:
     """Time exported models by their own runtimes, on single images and in batches of 32."""
-    from effbench.bench import step_table
-
     if output:
-        step_table.check(output)
+        table_files.check(output)
     with hushed():
         from effbench.export import speed
 
@@ -195,7 +194,7 @@ def bench_step(
     """
     from effbench.bench import step, step_table
 
-    step_table.check(output)
+    table_files.check(output)
     options = step.StepOptions(
         variants=variants,
         image_sizes=image_size,
@@ -233,10 +232,10 @@ def bench_training(
 
     The images are random ones of 32 pixels: no data is read.
     """
-    from effbench.bench import step_table, training_speed
+    from effbench.bench import training_speed
     from effbench.report.published import PAPER_TRAINING
 
-    step_table.check(output)
+    table_files.check(output)
     options = training_speed.SpeedOptions(
         variants, image_size, batch_size, precision, recipe, steps
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from effbench import table_files
 from effbench.cli.bench_output import comparison as print_comparison
 from effbench.cli.bench_output import end
 from effbench.cli.console import Display, left_out, notes, out, say, show
@@ -67,9 +68,9 @@ def features(
 
         print_comparison(comparisons.features(select(variants), images, rounds))
         return
-    from effbench.bench import feature_speed, feature_table, step_table
+    from effbench.bench import feature_speed, feature_table
 
-    step_table.check(output)
+    table_files.check(output)
     options = feature_speed.FeatureOptions(
         *(variants, engine, peer, precision, image_size, batch_size, seconds, rounds, peer_python),
         ways=ways,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from effbench import table_files
 from effbench.export import formats
 from effbench.export.opened import OpenModel
-from effbench.files import write_atomically
 from effbench.hardware import machine
 from effbench.tables import Column, Table, markdown
 
@@ -110,6 +109,5 @@ def save(speeds: Sequence[ModelSpeed], path: Path) -> None:
         DiskError: they cannot be written.
     """
     shown = table(speeds)
-    write_atomically(path, f"{markdown(shown)}\n\n{shown.caption}\n".encode())
-    document = json.dumps([asdict(speed) for speed in speeds], indent=1) + "\n"
-    write_atomically(path.with_suffix(".json"), document.encode())
+    text = f"{markdown(shown)}\n\n{shown.caption}"
+    table_files.save(path, text, [asdict(speed) for speed in speeds])

@@ -7,10 +7,20 @@ import platform
 import shutil
 from pathlib import Path
 
+from effbench import provenance
 from effbench.config.precisions import PRECISIONS, USUAL
 from effbench.cpu import cores
 from effbench.errors import DeviceError, UsageError
 from effbench.hardware import tpu
+
+
+def described() -> dict[str, object]:
+    """What timings say of where and by what they were measured."""
+    return {
+        "machine": cpu_name(),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+    }
 
 
 def cpu_name() -> str:
