@@ -267,16 +267,17 @@ def sweep(
         for spec in request.specs:
             values = tried(spec, request.searched)
             print("\t".join([states[spec.key], spec.key, *([values] if values else [])]))
-    expected = _expected(request, store, all_=max_hours is not None, quiet=quiet)
-    if max_hours is not None:
-        forecast.check(expected, max_hours)
-    if dry_run:
-        if expected.rows:
+    if dry_run or max_hours is not None or not quiet:
+        expected = _expected(request, store, all_=max_hours is not None, quiet=quiet)
+        if max_hours is not None:
+            forecast.check(expected, max_hours)
+        if dry_run and expected.rows:
             out.print()
             left_out(show(forecast.table(expected)))
+        elif (before := forecast.line(expected, beside=beside)) and not quiet:
+            say(before)
+    if dry_run:
         return
-    if (before := forecast.line(expected, beside=beside)) and not quiet:
-        say(before)
     kind: type[Display | ManyDisplay] = (
         Display if parallel is None and row.name == "local" else ManyDisplay
     )

@@ -108,3 +108,18 @@ def test_a_sweep_that_takes_too_long_is_refused_in_one_line(store, run, monkeypa
     unknown = run(*probe, "--max-hours", "9")
     assert unknown.code == 1
     assert "effbench: --max-hours 9 needs an estimate: " in unknown.err
+
+
+def test_what_nobody_hears_is_not_estimated(store, run, monkeypatch):
+    for seed in request().specs:
+        done(store, seed)
+    asked = []
+    whole = forecast.of
+    monkeypatch.setattr(
+        forecast, "of", lambda *given, **more: asked.append(given) or whole(*given, **more)
+    )
+    sweep = (*CASE_STUDY, "--results", store.directory)
+    assert run(*sweep, "--quiet").code == 0
+    assert not asked
+    assert run(*sweep).code == 0
+    assert len(asked) == 1
