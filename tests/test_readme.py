@@ -13,7 +13,7 @@ from support import result_pages
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from effbench.cli.app import app
+from effbench.cli.app import application
 from effbench.config.variants import select
 from effbench.export import evaluation, speed
 from effbench.export.formats import FORMATS
@@ -320,7 +320,9 @@ def commands(first: str) -> list[str]:
 @cache
 def help_of(*names: str) -> str:
     """Wide enough for every flag to stand whole in its line."""
-    done = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    done = CliRunner().invoke(
+        application(), [*names, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}
+    )
     assert done.exit_code == 0
     return done.output
 
@@ -372,7 +374,7 @@ def test_make_targets_exist(line: str) -> None:
 
 
 def test_every_command_stands_in_the_readme() -> None:
-    for name in get_command(app).commands:
+    for name in get_command(application()).commands:
         assert f"effbench {name}" in README
 
 

@@ -72,10 +72,3 @@ def _root(
     if version:
         out.print(effbench.__version__)
         raise typer.Exit
-
-
-def __getattr__(name: str) -> typer.Typer:
-    """`app` is the whole command line, made when it is asked for."""
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return application()

@@ -8,7 +8,7 @@ import pytest
 from support.options import sweep_options
 from support.records import failure, h5_file, result, spec
 
-from effbench.cli.app import app
+from effbench.cli.app import application
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
@@ -54,7 +54,7 @@ def keys(command: str, capsys) -> list[str]:
     name, *arguments = shlex.split(command)
     assert name == "effbench"
     capsys.readouterr()
-    app([*arguments, "--dry-run"], standalone_mode=False)
+    application()([*arguments, "--dry-run"], standalone_mode=False)
     runs, *_ = capsys.readouterr().out.partition("\n\n")
     return [line.split("\t")[1] for line in runs.splitlines()]
 

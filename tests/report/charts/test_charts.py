@@ -10,7 +10,7 @@ from PIL import Image
 from support.records import RANDOM, complete, released, result, scores, spec
 from typer.testing import CliRunner
 
-from effbench.cli.app import app
+from effbench.cli.app import application
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import select
 from effbench.errors import UsageError
@@ -320,7 +320,9 @@ def test_sections_and_rows_never_share_a_file(tmp_path):
 
 
 def report(store: Store, *arguments: str):
-    return CliRunner().invoke(app, ["report", "--results", str(store.directory), *arguments])
+    return CliRunner().invoke(
+        application(), ["report", "--results", str(store.directory), *arguments]
+    )
 
 
 def test_plots_alone_print_the_files_only(store, tmp_path):

@@ -16,7 +16,7 @@ from support.outcomes import finished
 from support.records import complete, failure, put, result, scores, spec
 from typer.testing import CliRunner
 
-from effbench.cli.app import app
+from effbench.cli.app import application
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.records.record import RunResult
@@ -348,7 +348,7 @@ def test_long_lists_are_cut():
 
 def test_the_page_goes_where_it_is_told(store, tmp_path):
     arguments = ["report", "--html", "--results", str(store.directory), "--variants", "B1"]
-    done = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "page.html")])
+    done = CliRunner().invoke(application(), [*arguments, "--output", str(tmp_path / "page.html")])
     assert done.exit_code == 0, done.output
     assert done.stdout == ""
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
