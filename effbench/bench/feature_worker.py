@@ -95,6 +95,7 @@ def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
 
 def _openvino(forward: Function, case: FeatureCase) -> tuple[Run, str]:
     """As its documentation says: whatever it is by default."""
+    from effbench.engines.openvino import PRECISIONS as KINDS
     from effbench.engines.openvino import converted, has_bfloat16
     from effbench.hardware.openvino_setup import openvino
 
@@ -103,8 +104,7 @@ def _openvino(forward: Function, case: FeatureCase) -> tuple[Run, str]:
         raise DeviceError(rule, machine.cpu_name(), "leave it out")
     images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
     concrete = tf.function(forward, autograph=False).get_concrete_function(images)
-    kinds = {"float32": "f32", "mixed_bfloat16": "bf16"}
-    options = {"INFERENCE_PRECISION_HINT": kinds[case.precision]}
+    options = {"INFERENCE_PRECISION_HINT": KINDS[case.precision]}
     program = openvino.compile_model(converted(concrete), "CPU", options)
     return lambda given: program([given])[0], provenance.version("openvino")
 

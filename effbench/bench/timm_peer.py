@@ -64,7 +64,7 @@ def features(
 
 def step(variant: str, size: int, batch: int, precision: str, way: str, device: str) -> Call:
     """Training steps as `finetune` does them, without augmentation: RMSprop, average, smoothing."""
-    network = _network(variant, device, num_classes=CLASSES, drop_path_rate=0.2)
+    network = _placed(_created(variant, num_classes=CLASSES, drop_path_rate=0.2), device)
     network.train()
     images, labels = _images(batch, device), torch.arange(batch, device=device) % CLASSES
     mean, std = (torch.tensor(row, device=device).view(1, 3, 1, 1) for row in (_MEAN, _STD))
@@ -125,9 +125,9 @@ def _compiled(forward: Callable[[torch.Tensor], torch.Tensor], images: torch.Ten
 WAYS = {"eager": _eager, "graph": _graph, "compiled": _compiled}
 
 
-def _network(variant: str, device: str, **arguments: float) -> torch.nn.Module:
+def _created(variant: str, **arguments: float) -> torch.nn.Module:
     torch.manual_seed(0)
-    return _placed(timm.create_model(NAMES[variant], pretrained=False, **arguments), device)
+    return timm.create_model(NAMES[variant], pretrained=False, **arguments)
 
 
 def _placed(network: torch.nn.Module, device: str) -> torch.nn.Module:
@@ -141,8 +141,7 @@ Source = Callable[[str], torch.nn.Module]
 
 def of_timm(variant: str) -> torch.nn.Module:
     """A network of timm."""
-    torch.manual_seed(0)
-    return timm.create_model(NAMES[variant], pretrained=False, num_classes=0)
+    return _created(variant, num_classes=0)
 
 
 def of_torchvision(variant: str) -> torch.nn.Module:

@@ -14,7 +14,7 @@ from effbench.hardware.openvino_setup import openvino
 from effbench.hardware.tensorflow_setup import tf
 
 # What OpenVINO calls our precisions.
-_PRECISIONS = {"float32": "f32", "mixed_bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "mixed_bfloat16": "bf16"}
 
 
 def has_bfloat16() -> bool:
@@ -55,7 +55,7 @@ class OpenvinoEngine:
                 "use --precision float32, or --engine tensorflow, which imitates it",
             )
         self._options = {
-            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": cores(),
             "PERFORMANCE_HINT": "LATENCY",
         }

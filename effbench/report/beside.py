@@ -146,13 +146,8 @@ def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:
 def table(name: str, cells: Sequence[Beside]) -> Table:
     """The figures as a table."""
     columns = (
-        Column("Model", words=True),
-        Column("Data", words=True),
-        Column("published"),
-        Column("ours"),
-        Column("95 %", rank=1),
-        Column("difference"),
-        Column("what differs", words=True),
+        *(Column("Model", words=True), Column("Data", words=True)),
+        *beside_imagenet.FIGURES,
     )
     return Table(f"Beside {name}", columns, tuple(map(_cells, cells)))
 

@@ -14,9 +14,8 @@ TABLES: Mapping[str, Published[ImagenetResult] | Published[ReportedTop1]] = {
     published.IMAGENET.name: published.IMAGENET,
     published.IMAGENET_V1.name: published.IMAGENET_V1,
 }
-COLUMNS = (
-    Column("Model", words=True),
-    Column("Weights", words=True),
+# What stands beside one another in every such table.
+FIGURES = (
     Column("published"),
     Column("ours"),
     Column("95 %", rank=1),
@@ -32,6 +31,7 @@ def table(name: str, records: Iterable[ImagenetRecord]) -> Table:
         name: a name in `TABLES`.
         records: ours; those of other images than ImageNet's are left out.
     """
+    columns = (Column("Model", words=True), Column("Weights", words=True), *FIGURES)
     ours: dict[tuple[str, str], list[ImagenetRecord]] = {}
     for record in records:
         if record.spec.data == IMAGENET:
@@ -41,7 +41,7 @@ def table(name: str, records: Iterable[ImagenetRecord]) -> Table:
         for row in TABLES[name].rows
         for cell in _cells(row, ours.get((row.variant, row.weights), []))
     ]
-    return Table(f"Beside {name}", COLUMNS, tuple(cells))
+    return Table(f"Beside {name}", columns, tuple(cells))
 
 
 def _cells(

@@ -20,10 +20,8 @@ from effbench.config import schedule
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.models.flops import multiply_adds
-from effbench.sweep.groups import Group
+from effbench.sweep.groups import TRAINING, Group
 
-# A step of training goes forward once and back at twice that cost.
-TRAINING = 3
 # Of fewer images, what a process took is mostly something else, e.g. its compilation, unless it
 # took so many seconds.
 _ENOUGH = 1 / 16
@@ -59,7 +57,7 @@ class TimedProcess:
         device: kind of device.
         device_name: what its machine calls it.
         weights_sha256: of the file of weights.
-        passes: forward passes of its network, a step of training counted as `TRAINING`.
+        passes: forward passes of its network, a step of training counted as `groups.TRAINING`.
         fixed: seconds until it was ready, and those of its end.
         network_seconds: of the passes.
         head_seconds: of what trained on features that were kept; None where nothing did.

@@ -18,7 +18,7 @@ from effbench.sweep import estimates, groups, scheduler
 from effbench.sweep.estimates import Counts, Estimate, Estimator, TimedProcess, counted
 from effbench.sweep.groups import Group
 from effbench.sweep.resolve import Request, Target
-from effbench.training.feature_cache import CHUNK, MANY_PIXELS
+from effbench.training.feature_cache import CHUNK, few_pixels
 
 # Multiply-adds of which a trial is worth its start, by kind of device: a minute of two cores, or of
 # an H100.
@@ -182,7 +182,7 @@ def _engines(target: Target, group: Group, counts: Counts) -> list[str]:
         return [target.engine]
     kept = estimates.keeps(spec)
     first = engines.choose(AUTO, target.device, kept).name
-    few = counts.all * spec.image_size**2 < MANY_PIXELS and spec.precision == "float32"
+    few = few_pixels(counts.all, spec.image_size) and spec.precision == "float32"
     if first == "openvino" and few:
         first = "tensorflow"
     return list(dict.fromkeys((first, *engines.AUTO_ORDER[target.device])))

@@ -35,7 +35,7 @@ def main() -> int:
 def _timed(question: Question) -> Passes:
     job, spec = question.job, question.job.specs[0]
     device, engine = run_job.connected(job)
-    few = question.images * spec.image_size**2 < feature_cache.MANY_PIXELS
+    few = feature_cache.few_pixels(question.images, spec.image_size)
     if job.engine == AUTO and engine.float32_graph and spec.precision == "float32" and few:
         engine = TENSORFLOW
     precision = "float32" if engine.float32_graph else spec.precision

@@ -18,7 +18,7 @@ from effbench.models.flops import multiply_adds
 # Images of a dataset whose size no run says: CIFAR's.
 _USUAL_IMAGES = 60_000
 # A step of training goes forward once and back at twice that cost.
-_TRAINING = 3
+TRAINING = 3
 # A head's training beside the features of its images, which is nearly nothing.
 _HEAD = 0.02
 
@@ -73,7 +73,7 @@ def work(variant: str, image_size: int, images: int, epochs: int, seeds: int = 1
         seeds: that one process trains.
     """
     once = float(multiply_adds(VARIANTS[variant], image_size) * images)
-    return once * (_TRAINING * epochs * seeds if epochs else 1 + _HEAD * seeds)
+    return once * (TRAINING * epochs * seeds if epochs else 1 + _HEAD * seeds)
 
 
 def of(specs: Iterable[RunSpec]) -> list[Group]:

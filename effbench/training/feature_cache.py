@@ -31,6 +31,12 @@ CHUNK = 256
 # takes 10 s of CPU to compile, and is then 1.0 to 1.3 times as fast (at 96 pixels, AVX2).
 MANY_PIXELS = 100_000_000
 
+
+def few_pixels(images: int, image_size: int) -> bool:
+    """Whether so many images of a size are too few for another engine than TensorFlow to pay."""
+    return images * image_size**2 < MANY_PIXELS
+
+
 # The version of what effbench itself does to an image on its way to a feature: resizing, rescaling,
 # pooling. `test_feature_version` tells when to raise it.
 VERSION = 1

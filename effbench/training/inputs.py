@@ -26,7 +26,6 @@ from effbench.models import backbone as backbones
 from effbench.progress import Step
 from effbench.training import evaluate, feature_cache
 from effbench.training.evaluate import Evaluator, Lookup
-from effbench.training.feature_cache import MANY_PIXELS
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Warming
@@ -63,8 +62,8 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     with _kept(setting.device) as folder:
         if replaceable:
             about = feature_set(setting, images, TENSORFLOW)
-            pixels = len(images) * spec.image_size**2
-            if pixels < MANY_PIXELS or feature_cache.begun(folder, about):
+            few = feature_cache.few_pixels(len(images), spec.image_size)
+            if few or feature_cache.begun(folder, about):
                 engine = TENSORFLOW
         try:
             extracted, difference = _extracted(setting, model, images, engine, folder)

@@ -19,7 +19,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.training import inputs
+from effbench.training import feature_cache, inputs
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases
@@ -93,7 +93,7 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
     wrong = Stretched(1.001)
     with pytest.raises(DeviceError, match=r"within 0.0001 of TensorFlow's, relative: 0.001 on 32"):
         inputs.features(setting([], engine=wrong), model)
-    monkeypatch.setattr(inputs, "MANY_PIXELS", 10)
+    monkeypatch.setattr(feature_cache, "MANY_PIXELS", 10)
     said: list[str] = []
     instead = inputs.features(setting(said, choosing=True, engine=wrong), model)
     assert instead.engine is TENSORFLOW
@@ -103,7 +103,7 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
 def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypatch):
     other = Stretched(1.0)
     assert inputs.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
-    monkeypatch.setattr(inputs, "MANY_PIXELS", 10)
+    monkeypatch.setattr(feature_cache, "MANY_PIXELS", 10)
     assert inputs.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
     monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
     assert inputs.features(setting([], choosing=True, engine=other), model).engine is other
