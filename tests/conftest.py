@@ -1,3 +1,4 @@
+import contextlib
 import json
 import signal
 import sys
@@ -71,10 +72,12 @@ def shallow_networks() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _relay() -> Iterator[tuple[str, ...]]:
     """What starts children as forks of one process, which has the shallow networks."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", shallow.path())
-        with zygote.serving() as command:
-            yield command
+    with contextlib.ExitStack() as serving:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", shallow.path())
+            command = serving.enter_context(zygote.serving())
+        # What other files start has the networks as users have them.
+        yield command
 
 
 @pytest.fixture(scope="module")
