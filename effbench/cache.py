@@ -35,6 +35,11 @@ def programs() -> Path:
     return directory() / "programs"
 
 
+def batches() -> Path:
+    """Where it is kept which batch was fastest, one file a device, engine and network."""
+    return directory() / "batches"
+
+
 def pixels() -> Path:
     """Where images are kept as squares of pixels, one folder a set."""
     return directory() / "photos" / "pixels"
@@ -62,7 +67,7 @@ def keras() -> Path:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """A set of features or pixels, plans, programs, surveys or a download; its size in bytes."""
+    """A set of features or pixels, a folder of what is small, or a download; its size in bytes."""
 
     path: Path
     size: int
@@ -70,7 +75,7 @@ class CacheEntry:
 
 def entries() -> list[CacheEntry]:
     """All there is in the cache, sorted by path."""
-    whole = [folder for folder in (plans(), programs(), surveys()) if folder.is_dir()]
+    whole = [folder for folder in (plans(), programs(), batches(), surveys()) if folder.is_dir()]
     sets = [*features().glob("*/"), *pixels().glob("*/")]
     paths = sorted([*sets, *whole, *downloads().glob("*")])
     return [CacheEntry(path, _size(path)) for path in paths]
@@ -86,7 +91,7 @@ def clear(everything: bool) -> int:
         DiskError: something cannot be removed.
     """
     freed = 0
-    computed = [features(), pixels(), surveys(), plans(), programs(), whereabouts()]
+    computed = [features(), pixels(), surveys(), plans(), programs(), batches(), whereabouts()]
     for folder in [*computed, *([downloads()] if everything else [])]:
         if folder.exists():
             freed += _size(folder)

@@ -58,6 +58,8 @@ class FeatureSet:
         version: version of effbench's own part, see `VERSION`.
         engine: what ran the network, and its version; "" for TensorFlow.
         before: the stage whose input is kept instead; "" for features of the whole network.
+        batch: images of a call where another size than the usual was measured to be faster, as
+            kernels may round in another way then; else 0.
     """
 
     variant: str
@@ -71,6 +73,7 @@ class FeatureSet:
     version: int = 1
     engine: str = ""
     before: str = ""
+    batch: int = 0
 
     @property
     def key(self) -> str:
@@ -78,10 +81,9 @@ class FeatureSet:
         content = asdict(self)
         if self.version == 1:  # keys are older than versions
             del content["version"]
-        if not self.engine:  # and older than other engines
-            del content["engine"]
-        if not self.before:  # likewise
-            del content["before"]
+        for later in ("engine", "before", "batch"):  # and than other engines, stages, batches
+            if not content[later]:
+                del content[later]
         canonical = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         return f"{self.variant}-{self.image_size}-{self.preprocessing}-{self.precision}-{digest}"

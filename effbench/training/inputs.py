@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from effbench.config.precisions import PRECISIONS
 from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Dataset, Rows, Split
 from effbench.engines import proof
-from effbench.engines.engine import TENSORFLOW, Engine
+from effbench.engines.engine import TENSORFLOW, Engine, Program
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone as backbones
 from effbench.progress import Step
-from effbench.training import evaluate, feature_cache
+from effbench.training import evaluate, feature_cache, measured_batch
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Setting
 from effbench.training.job import Job
@@ -124,10 +124,14 @@ def _extracted(
     """The features of all images, and how far the engine's are from TensorFlow's."""
     spec, device = setting.job.specs[0], setting.device
     replicas = device.layout.replicas
-    batch = feature_cache.batch_size(spec.image_size, device.kind, replicas) * replicas
-    run = forward(spec, model, device, batch // replicas)
-    program = Warming(engine.compile(partial(device.layout.map, run)))
     about = feature_set(setting, images, engine)
+
+    def compiled_for(batch: int) -> Program:
+        run = forward(spec, model, device, batch // replicas)
+        return engine.compile(partial(device.layout.map, run))
+
+    batch, about = _batch(setting, about, compiled_for, images)
+    program = Warming(compiled_for(batch))
     difference = None
     if engine is not TENSORFLOW:
         some = images[: proof.IMAGES]
@@ -150,6 +154,28 @@ def _extracted(
     if not before:  # else the comparison has compiled it
         setting.phases.part("compile", "features", program.compile_seconds)
     return extracted, difference
+
+
+def _batch(
+    setting: Setting,
+    about: feature_cache.FeatureSet,
+    compiled_for: Callable[[int], Program],
+    images: Joined,
+) -> tuple[int, feature_cache.FeatureSet]:
+    """Images of a call, of all replicas; and what names the features then."""
+    device, replicas = setting.device, setting.device.replicas
+    usual = feature_cache.batch_size(about.image_size, device.kind, replicas)
+    # Hosts would have to agree.
+    if device.kind not in measured_batch.DEVICES or device.hosts > 1:
+        return usual * replicas, about
+    setting.phases.end("features")
+    sizes = measured_batch.sizes(usual, replicas)
+    network = (about.variant, str(about.image_size), about.preprocessing, about.precision)
+    names = (device.name, setting.engine.version, about.software, *network)
+    some = images[: max(sizes)]
+    batch = measured_batch.fastest(sizes, names, compiled_for, some, setting.report)
+    setting.phases.end("compile")
+    return batch, about if batch == usual * replicas else replace(about, batch=batch)
 
 
 class Joined:

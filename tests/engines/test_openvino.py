@@ -19,7 +19,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.training import feature_cache, inputs
+from effbench.training import feature_cache, inputs, measured_batch
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases
@@ -122,3 +122,23 @@ def test_results_keep_their_order_and_number():
     program = openvino.OpenvinoEngine("float32").compile(lambda x: (x + 1, tf.reduce_sum(x)))
     first, second = program(np.array([1, 2], np.float32))
     assert (first.tolist(), float(second)) == ([2, 3], 3)
+
+
+def test_where_the_batch_is_measured_features_are_the_same_and_kept_by_it(model, monkeypatch):
+    """On the CPU, which stands for an accelerator here."""
+    usual = inputs.features(setting([], engine=TENSORFLOW), model)
+    monkeypatch.setattr(measured_batch, "DEVICES", ("cpu",))
+    monkeypatch.setattr(measured_batch, "_speed", lambda _, batch: float(len(batch)))
+    said: list[str] = []
+    measured = inputs.features(setting(said, engine=TENSORFLOW), model)
+    assert [line for line in said if "batches of" in line] == [
+        "time batches of 16",
+        "time batches of 32",
+        "time batches of 64",
+        "batches of 64: 64 images/s",
+    ]
+    assert measured.cached == 0
+    np.testing.assert_allclose(joined(measured), joined(usual), rtol=1e-4, atol=1e-5)
+    said.clear()
+    assert inputs.features(setting(said, engine=TENSORFLOW), model).cached == len(joined(usual))
+    assert not any("batches of" in line for line in said)

@@ -216,7 +216,7 @@ def test_a_broken_copy_beside_a_whole_chunk_does_no_harm(tmp_path):
 
 @pytest.mark.parametrize("field", [field.name for field in fields(FeatureSet)])
 def test_every_field_is_in_the_key(tmp_path, field):
-    numbers = {"image_size": 64, "version": 2}
+    numbers = {"image_size": 64, "version": 2, "batch": 64}
     other = replace(ABOUT, **{field: numbers.get(field) or getattr(ABOUT, field) + "2"})
     assert other.key != ABOUT.key
     assert "/" not in other.key

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import tiny
-from support.sweeps import QUICKLY
 
 from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
@@ -36,7 +35,7 @@ def program():
     """Trains in a folder, in a process that may die, and says how that ended."""
     with subprocess.Popen(
         [sys.executable, tiny.__file__],
-        env={**os.environ, **QUICKLY, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

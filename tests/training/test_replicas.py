@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.sweeps import QUICKLY
 
 from effbench import subprocesses
 from effbench.config.recipes import RECIPES
@@ -42,7 +41,7 @@ def found() -> dict[str, dict]:
     """What `several.py` found on one device, on four and on eight."""
     done = subprocess.run(
         (sys.executable, "-m", "support.several"),
-        env={**os.environ, **QUICKLY, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
