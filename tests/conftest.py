@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ LONGEST = (
     "training/test_fine_tune.py",
     "training/test_variable_packing.py",
 )
+# XLA on a CPU compiles in two thirds of the time; TensorFlow and JAX read it when they are loaded.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Nobody listens on the discard port: a test that forgets its server fails fast, and stays here.
 NOWHERE = "http://127.0.0.1:9"
 

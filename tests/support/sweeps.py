@@ -11,9 +11,6 @@ from effbench import subprocesses
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 
-# A stage of B0 is compiled in two thirds of the time.
-QUICKLY = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
-
 
 def words(arguments: str, results: Path) -> list[str]:
     return ["effbench.cli.main", "sweep", *arguments.split(), "--results", str(results)]
@@ -22,14 +19,14 @@ def words(arguments: str, results: Path) -> list[str]:
 def sweep(arguments: str, results: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A sweep to its end; where workers are `quick_workers`, it is as quick to start."""
     command = (*subprocesses.COMMAND, *words(arguments, results))
-    return subprocess.run(command, env=env | QUICKLY, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
 def start(arguments: str, results: Path, env: dict[str, str]) -> subprocess.Popen[str]:
     """A sweep to be watched: the process itself, and workers that are its children."""
     return subprocess.Popen(
         (sys.executable, "-m", *words(f"{arguments} --verbose", results)),
-        env=env | QUICKLY | {"PYTHONUNBUFFERED": "1"},
+        env=env | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import no_ops, shallow
 from support.records import spec
-from support.sweeps import QUICKLY, outcome, sweep
+from support.sweeps import outcome, sweep
 
 from effbench.config.sweep_options import LaunchOptions
 from effbench.errors import DeviceError, UsageError
@@ -128,7 +128,6 @@ def test_a_node_and_the_driver_die_and_all_runs_are_there_once(tmp_path, monkeyp
 
     env = {
         **os.environ,
-        **QUICKLY,
         "PYTHONPATH": shallow.path(),
         "EFFBENCH_CACHE": str(tmp_path / "cache"),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import no_ops, shallow
-from support.sweeps import QUICKLY, outcome, sweep
+from support.sweeps import outcome, sweep
 
 from effbench.config.sweep_options import LaunchOptions
 from effbench.errors import EffbenchError, UsageError
@@ -168,7 +168,6 @@ def test_preempted_runs_go_on_and_cancelled_ones_are_failures(tmp_path):
         )
     env = {
         **os.environ,
-        **QUICKLY,
         "PYTHONPATH": shallow.path(),
         "EFFBENCH_CACHE": str(tmp_path / "cache"),
     }
