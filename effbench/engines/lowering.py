@@ -19,6 +19,7 @@ from jaxlib import _jax
 from jaxlib.mlir import ir
 
 from effbench.hardware.tensorflow_setup import tf
+from effbench.models import preprocessing
 
 CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 
@@ -96,7 +97,8 @@ def lower(
         ValueError: XLA would change something that is not a variable of the function.
     """
     traced = tf.function(function, jit_compile=True, autograph=False)
-    concrete = traced.get_concrete_function(*inputs)
+    with preprocessing.for_xla():
+        concrete = traced.get_concrete_function(*inputs)
     hlo = traced.experimental_get_compiler_ir(*inputs)("hlo_serialized", device_name=CPU)
     outputs = len(tf.nest.flatten(concrete.structured_outputs))
     with mlir.make_ir_context():

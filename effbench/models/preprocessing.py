@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -36,7 +38,22 @@ def prepare(
         float32 [n, size, size, 3].
     """
     mean, std = PREPROCESSING[preprocessing]
-    return (_RESIZE[device](tf.cast(images, tf.float32), image_size) - mean) / std
+    resize = _resize_by_products if _for_xla.get() else _RESIZE[device]
+    return (resize(tf.cast(images, tf.float32), image_size) - mean) / std
+
+
+@contextmanager
+def for_xla() -> Iterator[None]:
+    """What is traced meanwhile is for XLA, whatever the device.
+
+    Its version of TensorFlow's op takes a pixel's neighbour where the place that is looked up is,
+    but for rounding, the pixel's own: with TensorFlow 2.19 a third of all, from 32 pixels to 96.
+    """
+    token = _for_xla.set(True)
+    try:
+        yield
+    finally:
+        _for_xla.reset(token)
 
 
 def _resize(images: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -61,6 +78,8 @@ def _bilinear(source: int, size: int) -> np.ndarray:
     distance = np.abs(centre[:, None] - np.arange(source))
     return np.maximum(0, 1 - distance).astype(np.float32)
 
+
+_for_xla = ContextVar("for XLA", default=False)
 
 _RESIZE: Mapping[str, Callable[[tf.Tensor, int], tf.Tensor]] = {
     "cpu": _resize,
