@@ -12,7 +12,6 @@ from effbench import provenance
 from effbench.bench.feature_case import IMAGE, FeatureCase, Prepared, serve
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import VARIANTS
-from effbench.cpu import cores
 from effbench.engines import proof, table
 from effbench.engines.engine import TENSORFLOW, Function, Program
 from effbench.errors import DeviceError, EffbenchError
@@ -75,26 +74,24 @@ def _first(program: Program, images: np.ndarray) -> np.ndarray:
     return program(images)[0]
 
 
+# Peers are run as their documentation says: whatever it is by default.
+
+
 def _onnxruntime(forward: Function, case: FeatureCase) -> tuple[Run, str]:
-    import onnxruntime
-    import tf2onnx
+    from effbench.engines.onnxruntime import converted
+    from effbench.hardware.onnx_setup import onnxruntime
 
     if case.precision != "float32":
         raise DeviceError(
             "onnxruntime computes in float32 on a CPU", case.precision, "leave it out"
         )
     images = tf.TensorSpec((case.batch, IMAGE, IMAGE, 3), tf.uint8, "images")
-    traced = tf.function(forward, autograph=False)
-    model, _ = tf2onnx.convert.from_function(traced, [images], 18)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cores()
-    content = model.SerializeToString()
-    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    content = converted(forward, [images]).SerializeToString()
+    session = onnxruntime.InferenceSession(content, None, ["CPUExecutionProvider"])
     return lambda given: session.run(None, {"images": given})[0], onnxruntime.__version__
 
 
 def _openvino(forward: Function, case: FeatureCase) -> tuple[Run, str]:
-    """As its documentation says: whatever it is by default."""
     from effbench.engines.openvino import PRECISIONS as KINDS
     from effbench.engines.openvino import converted, has_bfloat16
     from effbench.hardware.openvino_setup import openvino

@@ -65,9 +65,7 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
         DeviceError: it cannot run here.
     """
     if name == AUTO:
-        rows = (ENGINES[name] for name in AUTO_ORDER[kind])
-        able = (row for row in rows if row.runs_steps or frozen_backbone)
-        return next((row for row in able if row.lack(kind) is None), ENGINES["tensorflow"])
+        return _able(kind, frozen_backbone)[0]
     if name not in ENGINES:
         raise UsageError("unknown engine", name, f"choose from {', '.join((AUTO, *ENGINES))}")
     row = ENGINES[name]
@@ -103,15 +101,24 @@ def started(
         UsageError: there is no such engine.
         DeviceError: it cannot run here, or not in this precision.
     """
-    row = choose(name, kind, frozen_backbone)
-    try:
-        return row, row.start(kind, precision, replicas or 1)
-    except DeviceError:
-        # TensorFlow computes on a CPU whatever it is asked for.
-        if name != AUTO or row.drives:
-            raise
-    row = ENGINES["tensorflow"]
-    return row, row.start(kind, precision, 1)
+    chosen = choose(name, kind, frozen_backbone)
+    *others, last = _able(kind, frozen_backbone) if name == AUTO else [chosen]
+    for row in others:
+        try:
+            return row, row.start(kind, precision, replicas or 1)
+        except DeviceError:
+            # It has not the precision, which the next one may have: TensorFlow computes on a CPU
+            # whatever it is asked for. But of a device that an engine drives, it is a fault.
+            if row.drives:
+                raise
+    return last, last.start(kind, precision, replicas or 1)
+
+
+def _able(kind: str, frozen_backbone: bool) -> list[EngineKind]:
+    """What `auto` takes, in its order; TensorFlow is there whatever it lacks, to say so."""
+    rows = [ENGINES[name] for name in AUTO_ORDER[kind]]
+    able = [row for row in rows if row.lack(kind) is None and (row.runs_steps or frozen_backbone)]
+    return able or [ENGINES["tensorflow"]]
 
 
 def _nothing() -> None:
@@ -134,6 +141,12 @@ def _jax_with(*plugins: str, hint: str) -> Callable[[], Lack | None]:
         return Lack(f"no jax with {' or '.join(plugins)}", hint)
 
     return lack
+
+
+def _onnxruntime(kind: str, precision: NetworkPrecision, _: int) -> Engine:
+    from effbench.engines.onnxruntime import OnnxruntimeEngine
+
+    return OnnxruntimeEngine(precision.name)
 
 
 def _openvino(kind: str, precision: NetworkPrecision, _: int) -> Engine:
@@ -160,6 +173,13 @@ def _tensorflow(kind: str, precision: NetworkPrecision, _: int) -> Engine:
 ENGINES: Mapping[str, EngineKind] = {
     row.name: row
     for row in (
+        EngineKind(
+            "onnxruntime",
+            False,
+            False,
+            {"cpu": _package("onnxruntime", "make setup installs it")},
+            _onnxruntime,
+        ),
         EngineKind(
             "openvino",
             False,
@@ -195,10 +215,11 @@ ENGINES: Mapping[str, EngineKind] = {
     )
 }
 
-# What `auto` tries, by kind of device. On a CPU, XLA is 4 to 8 times slower. TensorFlow's own build
-# for TPUs has a libtpu that JAX may not fit.
+# What `auto` tries, by kind of device. On a CPU, ONNX Runtime is the fastest in float32 (measured:
+# results/bench-features.md), OpenVINO knows bfloat16, and XLA is 4 to 8 times slower. TensorFlow's
+# own build for TPUs has a libtpu that JAX may not fit.
 AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
-    "cpu": ("openvino", "tensorflow"),
+    "cpu": ("onnxruntime", "openvino", "tensorflow"),
     "gpu": ("xla", "tensorflow"),
     "tpu": ("tensorflow", "xla"),
 }

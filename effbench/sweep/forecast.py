@@ -183,7 +183,7 @@ def _engines(target: Target, group: Group, counts: Counts) -> list[str]:
     kept = estimates.keeps(spec)
     first = engines.choose(AUTO, target.device, kept).name
     few = few_pixels(counts.all, spec.image_size) and spec.precision == "float32"
-    if first == "openvino" and few:
+    if few and not engines.ENGINES[first].runs_steps:
         first = "tensorflow"
     return list(dict.fromkeys((first, *engines.AUTO_ORDER[target.device])))
 

@@ -22,6 +22,7 @@ def packages(monkeypatch):
     [
         ("cpu", (), "tensorflow", "tensorflow"),
         ("cpu", ("openvino", "jax"), "openvino", "tensorflow"),
+        ("cpu", ("openvino", "onnxruntime"), "onnxruntime", "tensorflow"),
         ("gpu", ("openvino", "jax"), "tensorflow", "tensorflow"),
         ("gpu", ("jax", "jax_cuda13_plugin"), "xla", "xla"),
         ("tpu", ("jax", "libtpu"), "xla", "xla"),
@@ -38,7 +39,13 @@ def test_auto_takes_the_first_that_can(packages, kind, installed, frozen, traine
 @pytest.mark.parametrize(
     ("name", "kind", "frozen", "error", "words"),
     [
-        ("jax", "cpu", True, UsageError, "unknown engine: jax; choose from auto, openvino, xla"),
+        (
+            "jax",
+            "cpu",
+            True,
+            UsageError,
+            "unknown engine: jax; choose from auto, onnxruntime, openvino, xla",
+        ),
         ("openvino", "cpu", True, DeviceError, "no package openvino; make setup installs it"),
         ("openvino", "gpu", True, DeviceError, "it does not run on a GPU; leave --engine out"),
         ("xla", "gpu", True, DeviceError, "no jax with jax_cuda12_plugin or jax_cuda13_plugin"),

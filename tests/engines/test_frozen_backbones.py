@@ -1,4 +1,4 @@
-"""Features of frozen backbones by OpenVINO: TensorFlow's, or refused."""
+"""Features of frozen backbones by ONNX Runtime and OpenVINO: TensorFlow's, or refused."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
-from effbench.engines import table
+from effbench.engines import onnxruntime, table
 from effbench.engines.engine import TENSORFLOW, TensorflowEngine
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
@@ -53,7 +53,7 @@ def setting(said, *, choosing=False, precision="float32", engine=None):
     return Setting(
         *(job, datasets.load("digits").limited(100), Device("cpu", "", 1, ALONE)),
         *(Phases(0.0), lambda step: said.append(step.phase), lambda: False),
-        engine or openvino.OpenvinoEngine(precision),
+        engine or TENSORFLOW,
         choosing,
     )
 
@@ -62,18 +62,26 @@ def joined(features):
     return np.concatenate(features.parts)
 
 
-def test_features_are_those_of_tensorflow_and_have_a_cache_of_their_own(model):
+both = pytest.mark.parametrize(
+    "engine",
+    [onnxruntime.OnnxruntimeEngine("float32"), openvino.OpenvinoEngine("float32")],
+    ids=lambda engine: engine.name,
+)
+
+
+@both
+def test_features_are_those_of_tensorflow_and_have_a_cache_of_their_own(model, engine):
     said: list[str] = []
-    ours = inputs.features(setting(said), model)
-    assert (ours.engine.name, ours.cached) == ("openvino", 0)
+    ours = inputs.features(setting(said, engine=engine), model)
+    assert (ours.engine, ours.cached) == (engine, 0)
     assert 0 < ours.difference < 1e-5
-    theirs = inputs.features(setting(said, engine=TENSORFLOW), model)
+    theirs = inputs.features(setting(said), model)
     assert (theirs.difference, theirs.cached) == (None, 0)
     np.testing.assert_allclose(joined(ours), joined(theirs), rtol=1e-3, atol=1e-4)
-    assert said.count("compare openvino with TensorFlow") == 1
-    again = inputs.features(setting(said), model)
+    assert said.count(f"compare {engine.name} with TensorFlow") == 1
+    again = inputs.features(setting(said, engine=engine), model)
     assert (again.cached, again.difference) == (len(joined(ours)), ours.difference)
-    assert said.count("compare openvino with TensorFlow") == 1
+    assert said.count(f"compare {engine.name} with TensorFlow") == 1
 
 
 class Stretched(TensorflowEngine):
@@ -114,23 +122,27 @@ def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
     bfloat16 = PRECISIONS["mixed_bfloat16"]
     with pytest.raises(DeviceError, match="OpenVINO computes in bfloat16 on a CPU that does: "):
         table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
-    _, engine = table.started("auto", "cpu", bfloat16, frozen_backbone=True)
-    assert engine is TENSORFLOW
+    with pytest.raises(DeviceError, match="ONNX Runtime computes in float32 on a CPU: mixed"):
+        table.started("onnxruntime", "cpu", bfloat16, frozen_backbone=True)
+    assert table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
+    monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
+    assert table.started("auto", "cpu", bfloat16, frozen_backbone=True)[0].name == "openvino"
 
 
-def test_results_keep_their_order_and_number():
-    program = openvino.OpenvinoEngine("float32").compile(lambda x: (x + 1, tf.reduce_sum(x)))
+@both
+def test_results_keep_their_order_and_number(engine):
+    program = engine.compile(lambda x: (x + 1, tf.reduce_sum(x)))
     first, second = program(np.array([1, 2], np.float32))
     assert (first.tolist(), float(second)) == ([2, 3], 3)
 
 
 def test_where_the_batch_is_measured_features_are_the_same_and_kept_by_it(model, monkeypatch):
     """On the CPU, which stands for an accelerator here."""
-    usual = inputs.features(setting([], engine=TENSORFLOW), model)
+    usual = inputs.features(setting([]), model)
     monkeypatch.setattr(measured_batch, "DEVICES", ("cpu",))
     monkeypatch.setattr(measured_batch, "_speed", lambda _, batch: float(len(batch)))
     said: list[str] = []
-    measured = inputs.features(setting(said, engine=TENSORFLOW), model)
+    measured = inputs.features(setting(said), model)
     assert [line for line in said if "batches of" in line] == [
         "time batches of 16",
         "time batches of 32",
@@ -140,5 +152,5 @@ def test_where_the_batch_is_measured_features_are_the_same_and_kept_by_it(model,
     assert measured.cached == 0
     np.testing.assert_allclose(joined(measured), joined(usual), rtol=1e-4, atol=1e-5)
     said.clear()
-    assert inputs.features(setting(said, engine=TENSORFLOW), model).cached == len(joined(usual))
+    assert inputs.features(setting(said), model).cached == len(joined(usual))
     assert not any("batches of" in line for line in said)
