@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 
-# Pixels that the network sees, of all images, from which `auto` leaves TensorFlow for OpenVINO: B0
-# takes 10 s of CPU to compile, and is then 1.0 to 1.3 times as fast (at 96 pixels, AVX2).
-MANY_PIXELS = 100_000_000
+# Pixels that the network sees, of all images, from which `auto` leaves TensorFlow on a CPU: what
+# ONNX Runtime takes longer to start (16 s for B0, 42 for S, 170 for L, at their own sizes on two
+# cores) it has gained after 110 to 160 million.
+MANY_PIXELS = 150_000_000
 
 
 def few_pixels(images: int, image_size: int) -> bool:
