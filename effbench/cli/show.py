@@ -38,7 +38,6 @@ def print_record(record: Record, store: Store) -> None:
         _print_tail(folder / LOG)
         return
     _print_facts(facts | dict(describe.of_result(record)) | {"folder": str(folder)})
-    hidden = []
     for table in (
         _scores(record),
         *_tried(record, store),
@@ -46,8 +45,7 @@ def print_record(record: Record, store: Store) -> None:
         *_curve(record),
     ):
         out.print()
-        hidden += console.show(table)
-    left_out(hidden)
+        left_out(console.show(table))
 
 
 def _print_facts(facts: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from effbench.report.comparison import Change, Comparison
 from effbench.report.epoch_rules import lead
 from effbench.report.render import wrapped
 from effbench.report.summary import listed
-from effbench.tables import Column, Table, grid, in_markdown, markdown
+from effbench.tables import Column, Table, fitted, grid, in_markdown, markdown
 
 _COLUMNS = (
     Column("Run", words=True),
@@ -49,9 +49,13 @@ def on_terminal(
 ) -> Iterator[RenderableType]:
     """The same for a terminal of `width` characters."""
     yield from wrapped.paragraph(verdict(comparison, max_drop, alpha), width)
-    yield grid(_table(comparison, max_drop, alpha), width)
+    table = _table(comparison, max_drop, alpha)
+    yield grid(table, width)
     yield ""
     remarks = [*_remarks(comparison), _fallen(comparison, max_drop, alpha)]
+    kept = fitted(table, width).columns
+    if hidden := [column.title for column in table.columns if column not in kept]:
+        remarks.append(f"A wider terminal also shows {listed(hidden)}; --json has all.")
     yield from wrapped.paragraph(_units(comparison), width)
     yield from wrapped.points("", remarks, width)
 
