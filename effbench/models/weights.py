@@ -209,6 +209,7 @@ def verified(model: keras.Model, path: Path, identity: WeightsId) -> str:
     return f"{origin}; {compared} tensors equal to the file's"
 
 
+_ANOTHER = "it may be cut off: get it once more, or name another file with --weights"
 _OTHER_VARIANT = "name the file of this very variant; effbench variants lists them"
 
 
@@ -226,7 +227,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                     tensors[_tensor_name(_text(weight))] = np.asarray(group[_text(weight)])
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            "not a readable Keras HDF5 file of weights", f"{path} ({error})", HINT
+            "not a readable Keras HDF5 file of weights", f"{path} ({error})", _ANOTHER
         ) from error
     return tensors
 
