@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from effbench.cli.results_folder import in_step
 
@@ -21,6 +22,8 @@ PANELS = {
         *("max_hours", "dry_run", "quiet", "verbose", "help"),
     ),
 }
+# What stands for a value where a flag does not say it better.
+_METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 _PANEL = {name: title for title, names in PANELS.items() for name in names}
 
 
@@ -36,8 +39,25 @@ class Command(TyperCommand):
         """Prints the help."""
         for option in self.get_params(ctx):
             if isinstance(option, TyperOption):
-                if option.is_flag:
-                    option.metavar = ""  # "<bool>" says nothing, and takes room
+                _name_value(option)
                 if self.name == "sweep":  # others have few enough flags for one panel
                     option.rich_help_panel = _PANEL.get(option.name)
         super().format_help(ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A command of commands, whose help is as plain."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help."""
+        for option in self.get_params(ctx):
+            if isinstance(option, TyperOption):
+                _name_value(option)
+        super().format_help(ctx, formatter)
+
+
+def _name_value(option: TyperOption) -> None:
+    if option.is_flag:
+        option.metavar = ""  # "<bool>" says nothing, and takes room
+    elif option.metavar is None:
+        option.metavar = _METAVARS.get(option.type_descriptor.annotation)

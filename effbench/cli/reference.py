@@ -53,7 +53,12 @@ def _list(*, as_json: bool, csv: bool) -> None:
     else:
         lines: list[tuple[str, str]] = []
         for row in rows:
-            lines.append((str(row["table"]), f"{row['figures']}, {row['rows']} rows"))
+            lines.append(
+                (
+                    str(row["table"]),
+                    f"{row['figures']}, {row['rows']} row{'s' * (row['rows'] != 1)}",
+                )
+            )
             lines.append(("", str(row["source"])))
         columns = (Column("table", words=True), Column("figures, and their source", words=True))
         show(Table("", columns, tuple(lines)))

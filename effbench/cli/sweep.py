@@ -92,7 +92,7 @@ def sweep(
         typer.Option(
             metavar="N",
             min=1,
-            help="Training images of each class, and of validation at most; 10 are among 20.",
+            help="Train on N images of each class; those of a smaller N are among them.",
         ),
     ] = None,
     kfold: Annotated[
@@ -100,7 +100,7 @@ def sweep(
         typer.Option(
             metavar="K",
             min=3,
-            help="Cross-validation: K heads, each tested on a fold of all images; no --limit.",
+            help="Cross-validation: K heads, each tested on a fold of all images.",
         ),
     ] = None,
     skip_unreadable: Annotated[

@@ -27,7 +27,8 @@ def test_without_a_name_it_lists_the_tables(width, capsys):
     _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[::2]] == list(TABLES)
     for table, first, second in zip(TABLES.values(), lines[::2], lines[1::2], strict=True):
-        assert f"{table.title}, {len(table.rows)} rows" in first
+        count = "1 row" if len(table.rows) == 1 else f"{len(table.rows)} rows"
+        assert f"{table.title}, {count}" in first
         assert table.sources[0] in second
         assert max(len(first), len(second)) <= width
 
