@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, err, out, say, show, warn
+from effbench.cli.console import Display, err, left_out, out, say, show, warn
 from effbench.cli.options import DataDirOption, ResultsOption, only
 from effbench.data import datasets
 from effbench.data.listing import some
@@ -187,7 +187,7 @@ def evaluate(
 
         shown = table(listed)
         if out.is_terminal:
-            show(shown)
+            left_out(show(shown))
         else:
             print(markdown(shown))
         return
