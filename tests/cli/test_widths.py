@@ -113,7 +113,11 @@ COMMANDS: tuple[tuple[str, list[str]], ...] = (
     ("merge source --results merged", ["0 superseded in merged"]),
     (
         f"evaluate --list {RESULTS / 'export'}",
-        ["Data Split Model Format Numbers Accuracy", "float16 84.31", "also shows MB, 95 % interval"],
+        [
+            "Data Split Model Format Numbers Accuracy",
+            "float16 84.31",
+            "also shows MB, 95 % interval",
+        ],
     ),
     ("predict model photo", ["Image Class Probability", "98.77%"]),
     ("cache", ["0.0 MB"]),

@@ -230,8 +230,8 @@ def test_a_model_that_loses_too_much_is_not_handed_out(run, store, monkeypatch):
     lost = SimpleNamespace(
         gained=-0.02, accuracy=0.5, total=100, part="test", save=lambda _: None, notes=()
     )
-    monkeypatch.setattr(writer.evaluation, "held", lambda *_: lost)
-    monkeypatch.setattr(writer.evaluation, "evaluate", lambda *_: lost)
+    monkeypatch.setattr(writer.counting, "held", lambda *_: lost)
+    monkeypatch.setattr(writer.counting, "evaluate", lambda *_: lost)
     data = datasets.load("digits")
     record = put(
         store,
