@@ -16,10 +16,11 @@ from support.records import result, spec
 
 from effbench.config.run_spec import WeightsId
 from effbench.data import datasets
-from effbench.export import evaluation, model_card
+from effbench.export import evaluation, model_card, numbers
 from effbench.export.counting import Held, Run, evaluate, held
-from effbench.export.formats import ANY_SIZE, FORMATS
+from effbench.export.formats import ANY_SIZE, FORMATS, Options
 from effbench.export.orders import ExportOrder
+from effbench.export.quantization import FLOAT16, FLOAT32
 from effbench.progress import silent
 from effbench.records.record import Images
 from effbench.records.scores import Scores, Selected
@@ -152,6 +153,15 @@ def test_what_cannot_be_evaluated_is_one_line(model, run, run_of_it, tmp_path):
         "must be of the same data and split",
     )
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("row", [FLOAT32, FLOAT16], ids=lambda row: row.name)
+def test_the_file_says_in_what_it_keeps_its_weights(row, digits, tmp_path):
+    path = tmp_path / "x.tflite"
+    FORMATS["tflite"].write(CLASSIFIER, path, Options(quantize=row))
+    assert evaluate(path, digits, silent).quantize == row.name
+    assert numbers.of(path, "openvino") == "float16"
+    assert numbers.of(path, "keras") == "float32"
 
 
 # --- cards ----------------------------------------------------------------------------------------
