@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from effbench.cli.console import Display, out, say, warn
+from effbench.cli.interruption import interrupted
 from effbench.cli.model_scores import counted
 from effbench.cli.options import DataDirOption, ResultsOption, only
 from effbench.data import datasets
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from effbench.records.record import Record
 
 
+@interrupted("each model is there whole, or not yet; run it again to go on")
 def export(
     key: Annotated[
         str | None,

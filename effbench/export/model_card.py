@@ -152,10 +152,10 @@ def _again(order: ExportOrder) -> Iterator[str]:
         yield f"effbench as it is now has no command that makes this model again: {error}."
         return
     yield from ("The commands that make it again:", "", "```", text, "```")
-    folders = [f"`{name}`" for name in (commands.DATA, commands.WEIGHTS) if name in text]
-    if folders:
-        stand = "stands for a folder" if len(folders) == 1 else "stand for folders"
-        yield from ("", f"{' and '.join(folders)} {stand} of yours.")
+    folders = {commands.DATA: "the data are", commands.WEIGHTS: "the weights are"}
+    for name, what in folders.items():
+        if name in text:
+            yield from ("", f"`{name}` stands for the folder in which {what}.")
 
 
 def _yaml(value: Yaml, indent: str = "") -> Iterator[str]:

@@ -76,7 +76,8 @@ def test_photos_and_a_file_of_weights_are_in_folders_of_the_reader(run, monkeypa
     order = replace(order, quantize=INT8, input_size=64, data=data, allow_loss=True)
     check(order, run, monkeypatch, capsys)
     text = model_card.text(order, "a" * 64)
-    assert "`DATA_FOLDER` and `WEIGHTS_FOLDER` stand for folders of yours." in text
+    assert "`DATA_FOLDER` stands for the folder in which the data are." in text
+    assert "`WEIGHTS_FOLDER` stands for the folder in which the weights are." in text
     assert str(Path.cwd()) not in text
     # Where this machine no longer knows the folder, its name is that of the data.
     monkeypatch.setattr(whereabouts, "of", lambda _: None)
