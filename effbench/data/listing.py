@@ -83,6 +83,24 @@ def class_name(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip())
 
 
+def a_line(name: str) -> bool:
+    """Whether a name is a line of words, as files of labels have one for each class."""
+    return name.splitlines() == [name] and name == name.strip()
+
+
+def refuse_broken_lines(classes: Iterable[str]) -> None:
+    """Makes sure that a file of labels can hold the names of classes, before there is a model.
+
+    Raises:
+        DataError: a line would end within one of them.
+    """
+    broken = [name for name in classes if not a_line(name)]
+    if broken:
+        raise DataError(
+            "names of classes must be a line each", some(broken), "rename them without line breaks"
+        )
+
+
 def refuse_two_spellings(texts: Iterable[str], what: str) -> None:
     """Makes sure that texts that stand side by side are of different classes.
 

@@ -15,7 +15,7 @@ from effbench import cache
 from effbench.config.geometry import Geometry
 from effbench.data import folds, image_folders, image_table, links, pixel_cache
 from effbench.data.decoding import begins_like_an_image
-from effbench.data.listing import SPLITS, ListedImage, Listing, some
+from effbench.data.listing import SPLITS, ListedImage, Listing, refuse_broken_lines, some
 from effbench.data.outline import Outline
 from effbench.data.pixel_cache import ImageFile
 from effbench.data.pixel_rows import PixelRows
@@ -85,8 +85,14 @@ def listed(source: Path) -> Listing:
     """The images that a folder or a CSV names.
 
     Raises:
-        DataError: it is neither, or names no classes.
+        DataError: it is neither, or names no classes, or some that no model could keep.
     """
+    listing = _listing(source)
+    refuse_broken_lines(listing.classes)
+    return listing
+
+
+def _listing(source: Path) -> Listing:
     if source.is_dir():
         return image_folders.read(source)
     if named_like_an_image(source.name):

@@ -10,6 +10,7 @@ import numpy as np
 from effbench.config.geometry import Geometry
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
+from effbench.data.listing import a_line
 from effbench.errors import DataError
 from effbench.export.load import Network
 from effbench.hardware.tensorflow_setup import keras
@@ -48,11 +49,7 @@ class Classifier:
     bias: np.ndarray
 
     def __post_init__(self) -> None:
-        bad = [
-            name
-            for name in self.names
-            if self.names.count(name) > 1 or name.splitlines() != [name] or name != name.strip()
-        ]
+        bad = [name for name in self.names if self.names.count(name) > 1 or not a_line(name)]
         if bad:
             raise DataError(
                 "names of classes must differ, and each be a line of words",

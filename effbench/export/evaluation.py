@@ -1,32 +1,19 @@
-"""How good an exported model is: every image of a split by its own runtime, counted."""
+"""The record of what an exported model gets right."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
-from scipy.stats import binomtest
 
-from effbench.data.splits import Dataset, Split
-from effbench.errors import DataError, UsageError
-from effbench.export import formats, images
-from effbench.export.opened import OpenModel
+from effbench.errors import DataError
 from effbench.files import write_atomically
-from effbench.hardware import machine
-from effbench.progress import Report, Step
-from effbench.records.record import RunResult
-from effbench.records.store import Store
 
-# Images of which a record names what the run and the model say.
-NAMED = 50
-# What a record's file adds to the name of its model's.
-ENDING = ".json"
+# What the name of a record adds to its model's.
+EVALUATED = ".evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -82,7 +69,8 @@ class Evaluation:
     Attributes:
         model: name of its file or folder.
         format: a row of `formats.FORMATS`.
-        quantize: a row of `quantization.PRECISIONS`; "" where that is not known.
+        quantize: the row of `quantization.PRECISIONS` in which it keeps its weights; "" in records
+            of earlier versions where that was not known.
         sha256: of all its files.
         size: bytes.
         data: name of the dataset.
@@ -131,40 +119,17 @@ class Evaluation:
         """What the model gets right more often than its run, -1 to 1; 0 where none was named."""
         return (self.correct - self.against.correct) / self.total if self.against else 0.0
 
+    def text(self) -> str:
+        """It as JSON, of which `load` makes the same again."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
     def save(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all.
 
         Raises:
             DiskError: it cannot be written.
         """
-        write_atomically(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run and where its predictions are."""
-
-    store: Store
-    result: RunResult
-
-
-@dataclass(frozen=True)
-class Held:
-    """The images that a model is judged by.
-
-    Attributes:
-        name: of the dataset.
-        sha256: its hash.
-        part: "test" or "validation".
-        split: the images.
-        classes: the names of the labels.
-    """
-
-    name: str
-    sha256: str
-    part: str
-    split: Split
-    classes: tuple[str, ...]
+        write_atomically(path, self.text().encode())
 
 
 def load(path: Path) -> Evaluation:
@@ -182,78 +147,13 @@ def load(path: Path) -> Evaluation:
         )
 
 
-def held(name: str, dataset: Dataset, part: str | None) -> Held:
-    """A split of a dataset; by default the test images, or those of validation if there are none.
-
-    Raises:
-        UsageError: there is no such split.
-    """
-    parts = {"train": dataset.train, **dataset.held_out}
-    part = part or [*parts][-1]
-    if part not in parts:
-        raise UsageError(f"{name} has no such split", part, f"choose from {', '.join(parts)}")
-    return Held(name, dataset.sha256, part, parts[part], dataset.classes)
-
-
-def evaluate(
-    path: Path,
-    judged: Held,
-    report: Report,
-    run: Run | None = None,
-    quantize: str = "",
-    notes: tuple[str, ...] = (),
-) -> Evaluation:
-    """Scores a model, and compares it with its run.
-
-    Raises:
-        EffbenchError: there is no such model.
-        DataError: the model is of other classes, or the run is of other data.
-    """
-    kind = formats.kind(path)
-    model = formats.read(path)
-    if model.names != judged.classes:
-        raise DataError(
-            f"the model and {judged.name} must have the same classes",
-            f"{_some(model.names)}, not {_some(judged.classes)}",
-            "name the data that it was trained on with --data",
-        )
-    if run and (run.result.spec.data_sha256, judged.part in run.result.splits) != (
-        *(judged.sha256, True),
-    ):
-        raise DataError(
-            f"{run.result.spec.key} must be of the same data and split",
-            f"{judged.part} of {judged.name} with sha256 {judged.sha256[:12]}",
-            "name the data that it was trained on with --data, or leave out --run",
-        )
-    probabilities, seconds = _scored(model, judged.split, report)
-    labels = judged.split.labels.astype(int)
-    true = probabilities[np.arange(len(labels)), labels]
-    rank = (probabilities > true[:, None]).sum(axis=1)
-    correct = int((probabilities.argmax(axis=1) == labels).sum())
-    interval = binomtest(correct, len(labels)).proportion_ci(method="wilson")
-    digest, size = fingerprint(path)
-    return Evaluation(
-        model=path.name,
-        format=kind,
-        quantize=quantize,
-        sha256=digest,
-        size=size,
-        data=judged.name,
-        data_sha256=judged.sha256,
-        split=judged.part,
-        correct=correct,
-        top5_correct=max(correct, int((rank < 5).sum())),
-        total=len(labels),
-        low=float(interval.low),
-        high=float(interval.high),
-        # No probability is 0, but in few bits.
-        loss=float(-np.log(np.maximum(true.astype(np.float64), 1e-7)).mean()),
-        images_per_second=len(labels) / seconds,
-        runtime=model.runtime,
-        device=machine.cpu_name(),
-        against=_against(run, judged, probabilities) if run else None,
-        notes=notes,
-    )
+def known(path: Path, sha256: str) -> Evaluation | None:
+    """The record that stands beside a model, if it is of these very bytes."""
+    try:
+        record = load(path.with_name(path.name + EVALUATED))
+    except DataError:
+        return None
+    return record if record.sha256 == sha256 else None
 
 
 def fingerprint(path: Path) -> tuple[str, int]:
@@ -267,60 +167,3 @@ def fingerprint(path: Path) -> tuple[str, int]:
         digest.update(f"{file.relative_to(path)} {content}\n".encode())
         size += length
     return digest.hexdigest(), size
-
-
-def _scored(model: OpenModel, split: Split, report: Report) -> tuple[np.ndarray, float]:
-    """Probabilities float32 [images, classes], and the seconds that the model took for them."""
-    parts: list[np.ndarray] = []
-    seconds, done = 0.0, 0
-    fitted = (model.fitted(image) for image in images.of(split))
-    for batch in images.batches(fitted):
-        if not parts:
-            model.scores(batch)  # the first call compiles
-        start = time.perf_counter()
-        parts.append(model.scores(batch))
-        seconds += time.perf_counter() - start
-        done += len(batch)
-        report(Step("evaluate", done, len(split.labels), "images"))
-    return np.concatenate(parts), seconds
-
-
-def _against(run: Run, judged: Held, probabilities: np.ndarray) -> AgainstRun:
-    part = judged.part
-    names = (f"{part}_probability", f"{part}_predicted", f"{part}_label")
-    arrays = run.store.predictions(run.result, *names)
-    by_run, predicted, labels = (arrays[name] for name in names)
-    if not np.array_equal(labels, judged.split.labels):
-        raise DataError(
-            f"{run.result.spec.key} must be of the same images",
-            f"{len(labels):,} of {part}, not these {len(judged.split.labels):,}",
-            "name the data that it was trained on with --data, or leave out --run",
-        )
-    said = probabilities.argmax(axis=1)
-    right, ours = predicted == labels, said == labels
-    only_run, only_model = int((right & ~ours).sum()), int((ours & ~right).sum())
-    differ = np.flatnonzero(said != predicted)
-    classes = judged.classes
-    return AgainstRun(
-        key=run.result.spec.key,
-        correct=int(right.sum()),
-        largest_difference=float(np.abs(probabilities - by_run.astype(np.float32)).max()),
-        only_run=only_run,
-        only_model=only_model,
-        p=float(binomtest(only_run, only_run + only_model).pvalue)
-        if only_run + only_model
-        else 1.0,
-        disagree=len(differ),
-        disagreements=tuple(
-            Disagreement(
-                *(int(image), classes[labels[image]]),
-                *(classes[predicted[image]], float(by_run[image, predicted[image]])),
-                *(classes[said[image]], float(probabilities[image, said[image]])),
-            )
-            for image in differ[:NAMED]
-        ),
-    )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

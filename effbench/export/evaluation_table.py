@@ -9,6 +9,23 @@ from effbench.export.evaluation import Evaluation, load
 from effbench.tables import Column, Table
 
 _ENDING = "*.evaluation.json"
+# A narrow terminal keeps what tells the rows apart, and the result. Names may be as long as keys.
+_COLUMNS = (
+    Column("Data", words=True, enough=12),
+    Column("Split", words=True, rank=1),
+    Column("Model", words=True, enough=20),
+    Column("Format", words=True),
+    Column("Numbers", words=True),
+    Column("MB", rank=5),
+    Column("Accuracy"),
+    Column("95 % interval", rank=2),
+    Column("Against run", rank=3),
+    Column("Other class", rank=7),
+    Column("Largest difference", rank=8),
+    Column("p", rank=4),
+    Column("Images/s", rank=6),
+    Column("Runtime", words=True, rank=9, enough=28),
+)
 
 
 def table(folder: Path) -> Table:
@@ -24,14 +41,7 @@ def table(folder: Path) -> Table:
         hint = "write some with 'effbench evaluate'"
         raise EffbenchError("no records of evaluations", f"{folder}: no {_ENDING}", hint)
     records.sort(key=lambda record: (record.data, record.format, -record.size))
-    columns = (
-        *(Column("Data", words=True), Column("Split", words=True), Column("Model", words=True)),
-        Column("Format", words=True),
-        *(Column("Numbers", words=True), Column("MB"), Column("Accuracy"), Column("95 % interval")),
-        *(Column("Against run"), Column("Other class"), Column("Largest difference"), Column("p")),
-        *(Column("Images/s"), Column("Runtime", words=True)),
-    )
-    return Table("", columns, tuple(_row(record) for record in records))
+    return Table("", _COLUMNS, tuple(_row(record) for record in records))
 
 
 def _row(record: Evaluation) -> tuple[str, ...]:

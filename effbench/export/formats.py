@@ -59,8 +59,7 @@ class Format:
         needs: packages that are not there in every installation.
         library: what the Hub calls those who open it.
         quantized: whether it takes an `input_size` and all of `quantize`.
-        tolerance: the largest difference to a probability of the run's own network that can be
-            without a mistake, where nothing is quantized.
+        weights: in what it keeps weights, where nothing is quantized.
         loading: the lines of Python that load it, where `PATH` is its path.
     """
 
@@ -71,7 +70,7 @@ class Format:
     needs: tuple[str, ...] = ()
     library: str = "keras"
     quantized: bool = False
-    tolerance: float = FLOAT32.tolerance
+    weights: Precision = FLOAT32
     loading: str = ""
 
     def require(self, name: str) -> None:
@@ -225,7 +224,7 @@ FORMATS: Mapping[str, Format] = {
         *(_write("openvino_folder"), _read("openvino_folder")),
         needs=("openvino",),
         library="openvino",
-        tolerance=FLOAT16.tolerance,  # of its weights
+        weights=FLOAT16,
         loading="import openvino\n"
         'model = openvino.compile_model(PATH + "/openvino_model.xml", "CPU")\n'
         'scores = model(images)["scores"]',

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
+from effbench.export import commands
 from effbench.export.evaluation import Evaluation
 from effbench.export.formats import FORMATS
+from effbench.export.orders import ExportOrder
 from effbench.records.caveats import details
 from effbench.records.record import Record, RunResult
 
@@ -23,20 +25,16 @@ LICENSE, UNKNOWN = "apache-2.0", "unknown"
 Yaml = str | int | float | list["Yaml"] | Mapping[str, "Yaml"]
 
 
-def text(
-    record: Record, format: str, file: str, sha256: str, judged: Evaluation | None = None
-) -> str:
+def text(order: ExportOrder, sha256: str, judged: Evaluation | None = None) -> str:
     """A model card.
 
     Args:
-        record: the run that the model comes from.
-        format: a row of `FORMATS`.
-        file: what the model is called.
+        order: what was asked for.
         sha256: of the model.
         judged: how good the model itself is; None where only its run is known.
     """
-    header = "\n".join(_yaml(_header(record, format, judged)))
-    return f"---\n{header}\n---\n\n{_body(record, format, file, sha256, judged)}"
+    header = "\n".join(_yaml(_header(order.record, order.format, judged)))
+    return f"---\n{header}\n---\n\n{_body(order, sha256, judged)}"
 
 
 def _header(record: Record, format: str, judged: Evaluation | None) -> dict[str, Yaml]:
@@ -83,8 +81,8 @@ def _figures(
     return part, scores.correct, scores.total, float(interval.low), float(interval.high)
 
 
-def _body(record: Record, format: str, file: str, sha256: str, judged: Evaluation | None) -> str:
-    spec = record.spec
+def _body(order: ExportOrder, sha256: str, judged: Evaluation | None) -> str:
+    record, spec = order.record, order.record.spec
     variant = VARIANTS[spec.variant]
     lines = [
         f"# {spec.key}",
@@ -95,7 +93,7 @@ def _body(record: Record, format: str, file: str, sha256: str, judged: Evaluatio
         "rescaling and softmax are inside.",
         "",
         "```python",
-        *FORMATS[format].loading.replace("PATH", repr(file)).splitlines(),
+        *FORMATS[order.format].loading.replace("PATH", repr(order.path.name)).splitlines(),
         "```",
         "",
         "| | |",
@@ -105,6 +103,7 @@ def _body(record: Record, format: str, file: str, sha256: str, judged: Evaluatio
     if judged and judged.notes:
         lines += ["", "Kept in float, as 8 bits would be too far off:", ""]
         lines += [f"- `{note}`" for note in judged.notes]
+    lines += ["", *_again(order)]
     if isinstance(record, RunResult):
         classes = ", ".join(record.classes[:100])
         lines += ["", f"Classes, in the order of the scores: {classes}"]
@@ -137,7 +136,6 @@ def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[t
     yield "data", f"{spec.data}, sha256 {spec.data_sha256}"
     if record.marks:
         yield "marks", details(record.marks)
-    yield "run again with", f"`{_command(record)}`"
     yield "sha256 of the model", sha256
 
 
@@ -146,13 +144,18 @@ def _license(weights: WeightsId) -> str:
     return LICENSE if weights.released else UNKNOWN
 
 
-def _command(record: Record) -> str:
-    from effbench.sweep.rerun import rerun
-
+def _again(order: ExportOrder) -> Iterator[str]:
+    """How to make the same model again."""
     try:
-        return rerun(record).command
-    except EffbenchError:
-        return f"effbench show {record.spec.key} --rerun"
+        text = "\n".join(commands.of(order))
+    except EffbenchError as error:
+        yield f"effbench as it is now has no command that makes this model again: {error}."
+        return
+    yield from ("The commands that make it again:", "", "```", text, "```")
+    folders = {commands.DATA: "the data are", commands.WEIGHTS: "the weights are"}
+    for name, what in folders.items():
+        if name in text:
+            yield from ("", f"`{name}` stands for the folder in which {what}.")
 
 
 def _yaml(value: Yaml, indent: str = "") -> Iterator[str]:

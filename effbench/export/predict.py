@@ -12,7 +12,7 @@ from effbench.data import image_folders
 from effbench.data.decoding import ENDINGS, UnreadableImageError
 from effbench.data.listing import printable
 from effbench.errors import DataError, UsageError
-from effbench.export import explain, formats
+from effbench.export import explain, formats, hub_folder
 from effbench.export.images import BATCH, MOST_BYTES, ahead, pixels
 from effbench.export.opened import OpenModel
 from effbench.progress import Report, Step, silent
@@ -86,7 +86,7 @@ def predict(
         UsageError: its format cannot explain.
         DataError: a folder is empty or cannot be read.
     """
-    opened = formats.read(model)
+    opened = formats.read(hub_folder.model_in(model))
     if explained and opened.explain is None:
         raise UsageError("--explain is for keras and keras2", str(model), "export one of these")
     files = [file for path in images for file in _files(path)]

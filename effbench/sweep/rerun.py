@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 
 from effbench.config.recipe_numbers import Recipe
 from effbench.config.recipe_settings import FLAGS
@@ -25,15 +26,20 @@ class Rerun:
     hints: tuple[str, ...]
 
 
-def rerun(record: Record) -> Rerun:
+def rerun(record: Record, data: str = "", weights_folder: str = "") -> Rerun:
     """How to repeat a run so that its key comes out the same.
+
+    Args:
+        record: of the run.
+        data: what `--data` is given; "" for the name of the data.
+        weights_folder: where weights are that are no release; "" for the working directory.
 
     Raises:
         EffbenchError: no flags of this effbench lead to it.
     """
     spec = record.spec
     words = ["effbench", "sweep", *_device(record)]
-    for flag, value in _flags(record):
+    for flag, value in _flags(record, data, weights_folder):
         words += [flag, str(value)]
     if spec.recipe.way.frozen_backbone and not spec.feature_cache:
         words.append("--no-feature-cache")
@@ -50,14 +56,15 @@ def _device(record: Record) -> list[str]:
     return [f"--{made.device}", *(["--replicas", str(made.replicas)] if divided else [])]
 
 
-def _flags(record: Record) -> Iterator[tuple[str, object]]:
+def _flags(record: Record, data: str, weights_folder: str) -> Iterator[tuple[str, object]]:
     """The flags that name the run, and those for what differs from its recipe and its variant."""
     spec = record.spec
     yield "--variants", spec.variant
-    yield "--weights", _weights(record)
-    if _by_hand(spec):
+    by_hand, weights = _by_hand(spec), _weights(record)
+    yield "--weights", str(PurePath(weights_folder, weights)) if by_hand else weights
+    if by_hand:
         yield "--rescale", spec.weights.rescale
-    yield "--data", spec.data
+    yield "--data", data or spec.data
     yield "--recipe", spec.recipe.name
     yield "--seeds", spec.seed
     yield "--precision", spec.precision

@@ -79,6 +79,19 @@ def test_the_written_split_is_the_one_that_was_made(root, run):
     assert again["split_sha256"] == json.loads(first.out)["split_sha256"]
 
 
+def test_a_label_with_a_line_break_is_refused_before_anything_is_trained(root, run, tmp_path):
+    (root / "ants").rename(root / "big\nants")
+    names = [str(path.relative_to(root)) for path in root.rglob("*.png")]
+    rows = "".join(f'"{name}","{Path(name).parent}"\n' for name in names)
+    put(root / "t.csv", f"file_name,label\n{rows}".encode())
+    said = "names of classes must be a line each: big\\nants; rename them without line breaks"
+    for source in (root, root / "t.csv"):
+        one_line(run("data", source), 1, said)
+        flags = ("--variants", "B0", "--weights", "none", "--cpu", "--results", tmp_path / "r")
+        one_line(run("sweep", "--data", source, *flags), 1, said)
+        assert not (tmp_path / "r/runs").exists()
+
+
 def test_a_written_split_keeps_groups(root, run, tmp_path):
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     lines = (f"{name},{name[:4]},g{number // 2}\n" for number, name in enumerate(names))

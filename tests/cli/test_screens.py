@@ -11,7 +11,7 @@ from support.records import complete, failure, spec
 
 from effbench.bench import step, step_table
 from effbench.bench.comparisons import Timing, TimingComparison
-from effbench.cli import bench, bench_output, console, export, plan
+from effbench.cli import bench, bench_output, console, plan, predictions
 from effbench.data.outline import Outline
 from effbench.export.predict import Prediction
 from effbench.hardware.tpu_slices import SLICES
@@ -128,5 +128,5 @@ def test_a_plan(price, data, screen):
 def test_predictions(screen):
     top = tuple((f"class {number}", 0.2) for number in range(5))
     path = Path("a folder with a long name/" * 4 + "photo.jpg")
-    export._print([Prediction(path, top)], as_json=False)
+    predictions._print([Prediction(path, top)], as_json=False)
     fits(screen, "class 4", "20.00%")

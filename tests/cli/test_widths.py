@@ -111,6 +111,14 @@ COMMANDS: tuple[tuple[str, list[str]], ...] = (
     ("doctor", ["ok python: 3.11.7", "wrong tpu: word"]),
     ("validate results", ["images.train: expected 80, found 79"]),
     ("merge source --results merged", ["0 superseded in merged"]),
+    (
+        f"evaluate --list {RESULTS / 'export'}",
+        [
+            "Data Split Model Format Numbers Accuracy",
+            "float16 84.31",
+            "also shows MB, 95 % interval",
+        ],
+    ),
     ("predict model photo", ["Image Class Probability", "98.77%"]),
     ("cache", ["0.0 MB"]),
     ("fetch --weights none --data digits", ["digits: "]),

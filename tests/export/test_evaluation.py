@@ -16,9 +16,11 @@ from support.records import result, spec
 
 from effbench.config.run_spec import WeightsId
 from effbench.data import datasets
-from effbench.export import evaluation, model_card
-from effbench.export.evaluation import Held, Run, evaluate, held
-from effbench.export.formats import ANY_SIZE, FORMATS
+from effbench.export import evaluation, model_card, numbers
+from effbench.export.counting import Held, Run, evaluate, held
+from effbench.export.formats import ANY_SIZE, FORMATS, Options
+from effbench.export.orders import ExportOrder
+from effbench.export.quantization import FLOAT16, FLOAT32
 from effbench.progress import silent
 from effbench.records.record import Images
 from effbench.records.scores import Scores, Selected
@@ -153,6 +155,15 @@ def test_what_cannot_be_evaluated_is_one_line(model, run, run_of_it, tmp_path):
     assert not (tmp_path / "x.json").exists()
 
 
+@pytest.mark.parametrize("row", [FLOAT32, FLOAT16], ids=lambda row: row.name)
+def test_the_file_says_in_what_it_keeps_its_weights(row, digits, tmp_path):
+    path = tmp_path / "x.tflite"
+    FORMATS["tflite"].write(CLASSIFIER, path, Options(quantize=row))
+    assert evaluate(path, digits, silent).quantize == row.name
+    assert numbers.of(path, "openvino") == "float16"
+    assert numbers.of(path, "keras") == "float32"
+
+
 # --- cards ----------------------------------------------------------------------------------------
 
 
@@ -162,7 +173,8 @@ def test_the_hub_reads_a_card(name, model, digits, run_of_it, tmp_path):
 
     judged = evaluate(model, digits, silent, run_of_it)
     path = tmp_path / "README.md"
-    path.write_text(model_card.text(run_of_it.result, name, "model.bin", "a" * 64, judged), "utf-8")
+    order = ExportOrder(run_of_it.store, run_of_it.result, name, Path("model.bin"))
+    path.write_text(model_card.text(order, "a" * 64, judged), "utf-8")
     card = ModelCard.load(path)
     assert card.data.library_name == FORMATS[name].library
     assert card.data.license == "apache-2.0"
@@ -176,13 +188,15 @@ def test_the_hub_reads_a_card(name, model, digits, run_of_it, tmp_path):
     for line in FORMATS[name].loading.replace("PATH", "'model.bin'").splitlines():
         assert line in card.text
     assert "a" * 64 in card.text
-    assert "effbench sweep" in card.text or "effbench show" in card.text
+    assert "effbench sweep" in card.text
+    assert f"effbench export {run_of_it.result.spec.key} --format {name}" in card.text
 
 
 def test_a_card_without_an_evaluation_has_the_figure_of_the_run(run_of_it):
     from huggingface_hub import ModelCard
 
-    card = ModelCard(model_card.text(run_of_it.result, "keras", "x.keras", "b" * 64))
+    order = ExportOrder(run_of_it.store, run_of_it.result, "keras", Path("x.keras"))
+    card = ModelCard(model_card.text(order, "b" * 64))
     (figure,) = card.data.eval_results
     assert figure.metric_value == round(run_of_it.result.reported.test.accuracy, 6)
 
@@ -190,8 +204,8 @@ def test_a_card_without_an_evaluation_has_the_figure_of_the_run(run_of_it):
 @pytest.mark.parametrize(
     ("digest", "known"), [("md5:0a", "apache-2.0"), ("sha256:0a", "unknown"), ("", "unknown")]
 )
-def test_a_card_knows_the_license_of_releases_alone(digest, known):
+def test_a_card_knows_the_license_of_releases_alone(digest, known, tmp_path):
     record = result(spec=spec(weights=WeightsId("imagenet", digest, "torch")))
-    text = model_card.text(record, "keras", "x.keras", "b" * 64)
+    text = model_card.text(ExportOrder(Store(tmp_path), record, "keras"), "b" * 64)
     assert f'license: "{known}"\n' in text
     assert f"({digest or 'random'}), license {known} |" in text

@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from support.classifiers import NAMES, tiny
+from support.classifiers import NAMES
 from support.commandline import one_line
+from support.exports import exportable, here
 from support.records import failure, put, result, spec
 from support.sweeps import one, sweep
 
@@ -139,25 +140,7 @@ print(*model(numpy.asarray(Image.open({str(image)!r}))[None]).numpy()[0])
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Store:
-    """A run whose network takes no time to build; the working directory is an empty one."""
-
-    def probabilities(images: np.ndarray) -> np.ndarray:
-        return model.model(images).numpy()
-
-    model = tiny()
-    network = SimpleNamespace(probabilities=probabilities)
-    monkeypatch.setattr(load, "load", lambda *_: network)
-    monkeypatch.setattr(classifier, "build", lambda *_: model)
-    monkeypatch.setattr(datasets, "classes", lambda *_: NAMES)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    store = Store(tmp_path / "results")
-    put(store, result(spec=spec(recipe=RECIPES["finetune"])))
-    return store
-
-
-def here() -> list[str]:
-    return sorted(path.name for path in Path().iterdir())
+    return exportable(tmp_path, monkeypatch)
 
 
 def test_an_unknown_key_or_format_is_a_usage_error(run, store):
@@ -219,6 +202,21 @@ def test_a_folder_for_the_hub_has_what_the_hub_looks_for(run, store):
         *(".gitattributes", "README.md", "config.json", "labels.txt"),
         *("model.keras", "model.keras.json"),
     ]
+    labels_of = ("check-attr", "filter", "--", "model/variables/variables.index", "model.keras")
+    for command in (("init", "--quiet"), labels_of):
+        said = subprocess.run(
+            ("git", "-C", "hub", *command), capture_output=True, text=True, check=True
+        ).stdout
+    assert said.count("filter: lfs") == 2
+    one_line(
+        run("export", "B0", "--results", store.directory, "--to-hub-folder", "hub"),
+        1,
+        "hub/model.keras; add --force, or name another with --to-hub-folder",
+    )
+    Image.new("RGB", (20, 30)).save("photo.png")
+    assert (
+        run("predict", "hub", "photo.png").out == run("predict", "hub/model.keras", "photo.png").out
+    )
     card = ModelCard.load("hub/README.md")
     assert card.data.model_name.startswith("B0-")
     assert "'model.keras'" in card.text
@@ -230,8 +228,8 @@ def test_a_model_that_loses_too_much_is_not_handed_out(run, store, monkeypatch):
     lost = SimpleNamespace(
         gained=-0.02, accuracy=0.5, total=100, part="test", save=lambda _: None, notes=()
     )
-    monkeypatch.setattr(writer.evaluation, "held", lambda *_: lost)
-    monkeypatch.setattr(writer.evaluation, "evaluate", lambda *_: lost)
+    monkeypatch.setattr(writer.counting, "held", lambda *_: lost)
+    monkeypatch.setattr(writer.counting, "evaluate", lambda *_: lost)
     data = datasets.load("digits")
     record = put(
         store,
@@ -258,6 +256,36 @@ def test_what_is_there_stays_unless_forced(name, run, store):
     assert run(*command, "--force").code == 0
     assert max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")]) > before
     assert here() == sorted([path.name, f"{path.name}.README.md", f"{path.name}.json"])
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+@pytest.mark.parametrize("refused", ["README.md", ".json"])
+def test_a_disk_that_is_full_after_the_model_leaves_all_as_it_was(
+    refused, force, run, store, monkeypatch
+):
+    command = ("export", "B0", "--results", store.directory, "--output", "x.keras")
+    if force:
+        assert run(*command).code == 0
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.endswith(refused):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    one_line(run(*command, *force), 1, "No space left on device")
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_force_takes_the_evaluation_of_other_bytes_away(run, store):
+    command = ("export", "B0", "--results", store.directory, "--output", "x.tflite")
+    command += ("--format", "tflite", "--force")
+    beside = Path("x.tflite.evaluation.json")
+    beside.write_text(json.dumps({"sha256": "0" * 64}))
+    assert run(*command).code == 0
+    assert not beside.exists()
 
 
 def test_force_takes_no_folder_of_something_else(run, store):
