@@ -13,7 +13,7 @@ import pytest
 from support.classifiers import NAMES, SIDE, image, tiny
 
 from effbench.errors import DataError, EffbenchError, UsageError
-from effbench.export import formats
+from effbench.export import formats, tflite_file
 from effbench.export.formats import ANY_SIZE, FORMATS, Options, kind, named, read
 from effbench.export.quantization import FLOAT16, INT8
 from effbench.hardware.tensorflow_setup import keras, keras3, tf
@@ -183,6 +183,24 @@ def test_a_fixed_size_is_the_only_one_and_others_are_fitted(tmp_path):
     expected = MODEL(exact[None]).numpy()[0]
     np.testing.assert_allclose([*model.classify(exact).values()], expected, atol=1e-5)
     assert len(model.classify(image(40, 30))) == len(NAMES)
+
+
+def test_images_of_a_batch_are_shared_out_among_interpreters_of_one_thread(written, monkeypatch):
+    """Threads of one interpreter wait busily, and on shared cores take a hundred times longer."""
+    threads = []
+    plain = tf.lite.Interpreter
+
+    def counted(**options):
+        threads.append(options["num_threads"])
+        return plain(**options)
+
+    monkeypatch.setattr(tf.lite, "Interpreter", counted)
+    monkeypatch.setattr(tflite_file, "cores", lambda: 3)
+    model = read(written["tflite"])
+    assert threads == [1]
+    batch = np.stack([image(20, 30, seed) for seed in range(7)])
+    np.testing.assert_allclose(model.scores(batch), MODEL(batch), atol=1e-5)
+    assert threads == [1, 1, 1]
 
 
 def test_the_metadata_are_what_the_schema_says(written):
