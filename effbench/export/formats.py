@@ -107,8 +107,13 @@ def kind(path: Path) -> str:
     """
     rows = [name for name, row in FORMATS.items() if row.has(path)]
     if not rows:
-        kinds = ((path.is_dir, "a folder of something else"), (path.exists, "something else"))
-        what = next((kind for test, kind in kinds if test()), "nothing is there")
+        called = any(row.suffix and path.suffix == row.suffix for row in FORMATS.values())
+        kinds = (
+            (called and path.exists(), "damaged, cut off, or something else"),
+            (path.is_dir(), "a folder of something else"),
+            (path.exists(), "something else"),
+        )
+        what = next((kind for fits, kind in kinds if fits), "nothing is there")
         raise EffbenchError(
             f"a model is a {', '.join(FORMATS)} file or folder", f"{path}: {what}", HINT
         )
@@ -130,13 +135,20 @@ def read(path: Path) -> OpenModel:
         scores = model.scores(np.zeros((1, side, side, 3), np.uint8))
         if scores.shape != (1, len(model.names)) or len({*model.names}) < len(model.names):
             raise ValueError(f"{scores.shape[1:]} scores of {len(model.names)} classes")
-    # Of a damaged file, or of another model, the libraries raise whatever they happen to hit.
+    # Of a damaged file, or of another model, the libraries raise whatever they happen to hit, in
+    # words that mean nothing to whoever has only a file.
     except Exception as error:
-        received = f"{path}: {type(error).__name__}: {error}"[:300]
         raise EffbenchError(
-            "not a whole model with the names of its classes", received, HINT
-        ) from (error)
+            "a model that is damaged or cut off, or not by 'effbench export'",
+            f"{path} ({_bytes(path):,} bytes)",
+            "copy it again from where it is whole, or export it again",
+        ) from error
     return model
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def _holds(path: Path, magic: bytes, offset: int = 0) -> bool:
