@@ -55,23 +55,25 @@ class Format:
         suffix: end of its file's or folder's name; "" for a folder that has none.
         has: whether a path holds one, by its first bytes or files.
         write: writes a classifier.
-        read: reads one, and raises whatever its library does where it is damaged.
+        reader: imports what reads one, and raises whatever its library does where it is damaged.
         needs: packages that are not there in every installation.
         library: what the Hub calls those who open it.
         quantized: whether it takes an `input_size` and all of `quantize`.
         tolerance: the largest difference to a probability of the run's own network that can be
             without a mistake, where nothing is quantized.
+        many: how many images it takes at once, as its card says.
         loading: the lines of Python that load it, where `PATH` is its path.
     """
 
     suffix: str
     has: Callable[[Path], bool]
     write: Callable[[Classifier, Path, Options], Notes]
-    read: Callable[[Path], OpenModel]
+    reader: Callable[[], Callable[[Path], OpenModel]]
     needs: tuple[str, ...] = ()
     library: str = "keras"
     quantized: bool = False
     tolerance: float = FLOAT32.tolerance
+    many: str = "n"
     loading: str = ""
 
     def require(self, name: str) -> None:
@@ -129,8 +131,9 @@ def read(path: Path) -> OpenModel:
         UsageError: a package that it needs is missing.
     """
     _, row = named(kind(path))
+    reader = row.reader()  # what cannot be imported says nothing of the file
     try:
-        model = row.read(path)
+        model = reader(path)
         side = model.side or 1
         scores = model.scores(np.zeros((1, side, side, 3), np.uint8))
         if scores.shape != (1, len(model.names)) or len({*model.names}) < len(model.names):
@@ -181,32 +184,32 @@ def _write(module: str) -> Callable[[Classifier, Path, Options], Notes]:
     return write
 
 
-def _read(module: str) -> Callable[[Path], OpenModel]:
-    """The function `read` of a module of this package."""
+def _reader(module: str) -> Callable[[], Callable[[Path], OpenModel]]:
+    """What imports the function `read` of a module of this package."""
 
-    def read(path: Path) -> OpenModel:
-        model: OpenModel = import_module(f"effbench.export.{module}").read(path)
-        return model
+    def reader() -> Callable[[Path], OpenModel]:
+        read: Callable[[Path], OpenModel] = import_module(f"effbench.export.{module}").read
+        return read
 
-    return read
+    return reader
 
 
 FORMATS: Mapping[str, Format] = {
     "keras": Format(
         ".keras",
         lambda path: _keras(path) and not _keras2(path),
-        *(_write("keras3_file"), _read("keras3_file")),
+        *(_write("keras3_file"), _reader("keras3_file")),
         loading="import keras\nmodel = keras.saving.load_model(PATH)\nscores = model(images)",
     ),
     "keras2": Format(
-        *(".keras", _keras2, _write("keras2_file"), _read("keras2_file")),
+        *(".keras", _keras2, _write("keras2_file"), _reader("keras2_file")),
         library="tf-keras",
         loading="import tf_keras\nmodel = tf_keras.models.load_model(PATH)\nscores = model(images)",
     ),
     "savedmodel": Format(
         "",
         lambda path: (path / "saved_model.pb").is_file(),
-        *(_write("savedmodel_folder"), _read("savedmodel_folder")),
+        *(_write("savedmodel_folder"), _reader("savedmodel_folder")),
         library="tensorflow",
         loading="import tensorflow as tf\nmodel = tf.saved_model.load(PATH)\n"
         'scores = model.signatures["serving_default"](images=tf.constant(images))["scores"]',
@@ -214,9 +217,10 @@ FORMATS: Mapping[str, Format] = {
     "tflite": Format(
         ".tflite",
         lambda path: _holds(path, b"TFL3", 4),
-        *(_write("tflite_file"), _read("tflite_file")),
+        *(_write("tflite_file"), _reader("tflite_file")),
         library="tflite",
         quantized=True,
+        many="1",
         loading="from tensorflow import lite  "
         "# or: from ai_edge_litert import interpreter as lite\nmodel = lite.Interpreter(PATH)\n"
         'scores = model.get_signature_runner()(images=images)["scores"]',
@@ -225,7 +229,7 @@ FORMATS: Mapping[str, Format] = {
         ".onnx",
         # The field of a version, which comes first.
         lambda path: path.suffix == ".onnx" and _holds(path, b"\x08"),
-        *(_write("onnx_file"), _read("onnx_file")),
+        *(_write("onnx_file"), _reader("onnx_file")),
         needs=("onnx", "tf2onnx", "onnxruntime"),
         library="onnx",
         loading="import onnxruntime\nmodel = onnxruntime.InferenceSession(PATH)\n"
@@ -234,7 +238,7 @@ FORMATS: Mapping[str, Format] = {
     "openvino": Format(
         ".openvino",
         lambda path: (path / "openvino_model.xml").is_file(),
-        *(_write("openvino_folder"), _read("openvino_folder")),
+        *(_write("openvino_folder"), _reader("openvino_folder")),
         needs=("openvino",),
         library="openvino",
         tolerance=FLOAT16.tolerance,  # of its weights

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from effbench.config.geometry import FITS
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
@@ -24,7 +25,12 @@ Yaml = str | int | float | list["Yaml"] | Mapping[str, "Yaml"]
 
 
 def text(
-    record: Record, format: str, file: str, sha256: str, judged: Evaluation | None = None
+    record: Record,
+    format: str,
+    file: str,
+    sha256: str,
+    judged: Evaluation | None = None,
+    side: int | None = None,
 ) -> str:
     """A model card.
 
@@ -34,9 +40,10 @@ def text(
         file: what the model is called.
         sha256: of the model.
         judged: how good the model itself is; None where only its run is known.
+        side: height and width of the only images that the model takes; None for any.
     """
     header = "\n".join(_yaml(_header(record, format, judged)))
-    return f"---\n{header}\n---\n\n{_body(record, format, file, sha256, judged)}"
+    return f"---\n{header}\n---\n\n{_body(record, format, file, sha256, judged, side)}"
 
 
 def _header(record: Record, format: str, judged: Evaluation | None) -> dict[str, Yaml]:
@@ -83,16 +90,22 @@ def _figures(
     return part, scores.correct, scores.total, float(interval.low), float(interval.high)
 
 
-def _body(record: Record, format: str, file: str, sha256: str, judged: Evaluation | None) -> str:
+def _body(
+    record: Record,
+    format: str,
+    file: str,
+    sha256: str,
+    judged: Evaluation | None,
+    side: int | None,
+) -> str:
     spec = record.spec
     variant = VARIANTS[spec.variant]
     lines = [
         f"# {spec.key}",
         "",
         f"EfficientNet {variant.name}, trained on {spec.data} by effbench's recipe "
-        f"`{spec.recipe.name}` at {spec.image_size} pixels. It takes uint8 RGB images, "
-        "`[n, height, width, 3]`, and answers with a probability for each class; resize, "
-        "rescaling and softmax are inside.",
+        f"`{spec.recipe.name}` at {spec.image_size} pixels. "
+        f"{_taken(record, FORMATS[format].many, side)}",
         "",
         "```python",
         *FORMATS[format].loading.replace("PATH", repr(file)).splitlines(),
@@ -109,6 +122,24 @@ def _body(record: Record, format: str, file: str, sha256: str, judged: Evaluatio
         classes = ", ".join(record.classes[:100])
         lines += ["", f"Classes, in the order of the scores: {classes}"]
     return "\n".join(lines) + "\n"
+
+
+def _taken(record: Record, many: str, side: int | None) -> str:
+    """Which images a model takes."""
+    if side is None:
+        return (
+            f"It takes uint8 RGB images of any size, `[{many}, height, width, 3]`, and answers "
+            "with a probability for each class; resize, rescaling and softmax are inside."
+        )
+    geometry = record.spec.recipe.photo_geometry
+    return (
+        f"It takes uint8 RGB images of {side} x {side} pixels and no others, `[{many}, {side}, "
+        f"{side}, 3]`, and answers with a probability for each class; rescaling and softmax are "
+        f"inside. Other images are made such a square first, as those of training were: "
+        f"{FITS[geometry.fit]}, {geometry.filter}, averaged where they shrink, by "
+        "Pillow and by `effbench predict`. Tools that average nothing get somewhat other "
+        "probabilities."
+    )
 
 
 def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[tuple[str, str]]:

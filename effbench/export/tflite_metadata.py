@@ -86,10 +86,10 @@ def geometry(path: Path) -> Geometry:
 def _metadata(classifier: Classifier, options: Options) -> bytes:
     side = options.input_size
     size = _row(_Number(side, 4), _Number(side, 4)) if side else None
-    shape = f"{side} x {side} pixels" if side else "any size"
+    words = f"{side} x {side} pixels; it is" if side else "any size; it is resized and"
     images = _row(
         "images",
-        f"An RGB image of {shape}. It is resized and rescaled inside.",
+        f"An RGB image of {words} rescaled inside.",
         None,
         _row(_Number(_IMAGE, 1), _row(_Number(_RGB, 1), size)),
         # That of values from 0 to 255: nothing is left to be done.

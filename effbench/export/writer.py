@@ -239,7 +239,9 @@ def _describe(order: ExportOrder, done: Exported, judged: Evaluation | None) -> 
     path = order.path
     if judged:
         judged.save(path.with_name(path.name + EVALUATED))
-    card = model_card.text(order.record, done.format, path.name, done.sha256, judged)
+    card = model_card.text(
+        order.record, done.format, path.name, done.sha256, judged, done.input_size
+    )
     write_atomically(path.with_name(path.name + CARD), card.encode())
     about = json.dumps(asdict(done), indent=1) + "\n"
     write_atomically(path.with_name(path.name + ABOUT), about.encode())

@@ -303,6 +303,15 @@ def test_models_of_others_are_one_line(tmp_path):
             read(tmp_path / name)
 
 
+def test_a_library_that_cannot_be_imported_is_no_damage(written, monkeypatch):
+    def reader():
+        raise ImportError("no library")
+
+    monkeypatch.setattr(formats, "FORMATS", {"keras": replace(FORMATS["keras"], reader=reader)})
+    with pytest.raises(ImportError, match="no library"):
+        read(written["keras"])
+
+
 def test_a_format_is_called_as_others_call_it_or_refused(monkeypatch):
     assert named("saved_model")[0] == "savedmodel"
     with pytest.raises(UsageError, match="unknown format: torch; choose from keras, keras2"):
