@@ -96,7 +96,7 @@ def named(name: str) -> tuple[str, Format]:
     """
     name = ALIASES.get(name, name)
     if name not in FORMATS:
-        raise UsageError("unknown format", name, f"choose from {', '.join(FORMATS)}")
+        raise UsageError("unknown format", name, f"choose from {', '.join([*FORMATS, *ALIASES])}")
     FORMATS[name].require(name)
     return name, FORMATS[name]
 

@@ -36,7 +36,9 @@ def write(classifier: Classifier, path: Path, options: Options) -> tuple[str, ..
     holder.held = classifier.backbone.variables
     kept: tuple[str, ...] = ()
     if options.quantize.integer:
-        content, kept = tflite_integers.converted(concrete, holder, options.images)
+        content, kept = tflite_integers.converted(
+            concrete, holder, classifier.backbone, options.images
+        )
     else:
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], holder)
         if options.quantize.half:

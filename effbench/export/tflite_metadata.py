@@ -18,7 +18,7 @@ import effbench
 from effbench.config.geometry import Geometry
 from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
-from effbench.export.opened import LABELS
+from effbench.export.opened import LABELS, append
 from effbench.hardware.tensorflow_setup import tflite_schema
 
 # What readers of the model look for among its buffers; and how they know the flatbuffer in it.
@@ -73,8 +73,7 @@ def added(content: bytes, classifier: Classifier, options: Options) -> bytes:
 
 def keep_geometry(classifier: Classifier, path: Path) -> None:
     """Adds how photos become squares to the archive behind a model."""
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(GEOMETRY, json.dumps(asdict(classifier.geometry or Geometry())))
+    append(path, GEOMETRY, json.dumps(asdict(classifier.geometry or Geometry())))
 
 
 def geometry(path: Path) -> Geometry:
