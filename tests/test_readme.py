@@ -275,9 +275,23 @@ def test_what_is_said_of_exports_follows_from_their_records() -> None:
     same = {record.format for record in cifar if record.against.disagree == 0}
     halves = next(record for record in cifar if record.format == "openvino").against
     assert f"{halves.disagree} of 10,000 another class (p = {halves.p:.2f})" in PAGE_WORDS
-    for image in halves.disagreements:
+    lite = {record.model: record for record in cifar if record.format == "tflite"}
+    float16, fixed = (lite[f"B0-96-{kind}.tflite"].against for kind in ("float16", "fixed"))
+    assert f"`float16` {float16.disagree} (p = {float16.p:.2f})" in PAGE_WORDS
+    for image in (*halves.disagreements, *float16.disagreements):
         assert abs(image.run_probability - image.model_probability) < 0.01
-    named = ("keras", "keras2", "savedmodel", "onnx")
+    said = f"{fixed.disagree} of 10,000 are of another class (p = {fixed.p:.2f})"
+    assert said in PAGE_WORDS
+    integers = lite["B0-96-int8.tflite"]
+    assert integers.notes
+    for said in (
+        f"{integers.accuracy:.2%}".replace("%", " %")
+        + f" right, {-100 * integers.gained:.2f} points",
+        f"({integers.against.disagree} of 10,000 images are of another class, "
+        f"p = {integers.against.p:.1e};",
+    ):
+        assert said in PAGE_WORDS
+    named = ("keras", "keras2", "savedmodel", "onnx", "tflite")
     assert same >= {*named}
     said = f"{', '.join(f'`{name}`' for name in named[:-1])} and `{named[-1]}` for all 10,000"
     assert said in PAGE_WORDS

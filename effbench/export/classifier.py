@@ -88,6 +88,7 @@ def build(network: Network, names: tuple[str, ...]) -> Classifier:
         names: those of the classes.
     """
     spec = network.spec
+    keras.backend.reset_uids()  # names of layers are counted: the same run has the same
     model = backbone.build(VARIANTS[spec.variant], spec.image_size, "float32")
     backbone.set_norms(model, spec.recipe.batch_norm)
     # By name: a layer left out could move others.

@@ -37,8 +37,9 @@ def of(keras: ModuleType, model: Any) -> Explain:  # a model of either Keras
     def parts() -> tuple[Any, np.ndarray]:
         """The model up to its last map, and the weights of its classes."""
         outputs = [model.get_layer(name).input for name in ("rescale", "pool")]
+        (images,) = model.inputs  # not in a list, or Keras 3 warns of each image that is in none
         kernel, _ = model.get_layer("scores").get_weights()
-        return keras.Model(model.inputs, outputs), kernel
+        return keras.Model(images, outputs), kernel
 
     def explain(image: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
         inner, kernel = parts()

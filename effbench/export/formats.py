@@ -55,22 +55,24 @@ class Format:
         suffix: end of its file's or folder's name; "" for a folder that has none.
         has: whether a path holds one, by its first bytes or files.
         write: writes a classifier.
-        read: reads one, and raises whatever its library does where it is damaged.
+        reader: imports what reads one, and raises whatever its library does where it is damaged.
         needs: packages that are not there in every installation.
         library: what the Hub calls those who open it.
         quantized: whether it takes an `input_size` and all of `quantize`.
         weights: in what it keeps weights, where nothing is quantized.
+        many: how many images it takes at once, as its card says.
         loading: the lines of Python that load it, where `PATH` is its path.
     """
 
     suffix: str
     has: Callable[[Path], bool]
     write: Callable[[Classifier, Path, Options], Notes]
-    read: Callable[[Path], OpenModel]
+    reader: Callable[[], Callable[[Path], OpenModel]]
     needs: tuple[str, ...] = ()
     library: str = "keras"
     quantized: bool = False
     weights: Precision = FLOAT32
+    many: str = "n"
     loading: str = ""
 
     def require(self, name: str) -> None:
@@ -93,7 +95,7 @@ def named(name: str) -> tuple[str, Format]:
     """
     name = ALIASES.get(name, name)
     if name not in FORMATS:
-        raise UsageError("unknown format", name, f"choose from {', '.join(FORMATS)}")
+        raise UsageError("unknown format", name, f"choose from {', '.join([*FORMATS, *ALIASES])}")
     FORMATS[name].require(name)
     return name, FORMATS[name]
 
@@ -106,8 +108,13 @@ def kind(path: Path) -> str:
     """
     rows = [name for name, row in FORMATS.items() if row.has(path)]
     if not rows:
-        kinds = ((path.is_dir, "a folder of something else"), (path.exists, "something else"))
-        what = next((kind for test, kind in kinds if test()), "nothing is there")
+        called = any(row.suffix and path.suffix == row.suffix for row in FORMATS.values())
+        kinds = (
+            (called and path.exists(), "damaged, cut off, or something else"),
+            (path.is_dir(), "a folder of something else"),
+            (path.exists(), "something else"),
+        )
+        what = next((kind for fits, kind in kinds if fits), "nothing is there")
         raise EffbenchError(
             f"a model is a {', '.join(FORMATS)} file or folder", f"{path}: {what}", HINT
         )
@@ -123,19 +130,27 @@ def read(path: Path) -> OpenModel:
         UsageError: a package that it needs is missing.
     """
     _, row = named(kind(path))
+    reader = row.reader()  # what cannot be imported says nothing of the file
     try:
-        model = row.read(path)
+        model = reader(path)
         side = model.side or 1
         scores = model.scores(np.zeros((1, side, side, 3), np.uint8))
         if scores.shape != (1, len(model.names)) or len({*model.names}) < len(model.names):
             raise ValueError(f"{scores.shape[1:]} scores of {len(model.names)} classes")
-    # Of a damaged file, or of another model, the libraries raise whatever they happen to hit.
+    # Of a damaged file, or of another model, the libraries raise whatever they happen to hit, in
+    # words that mean nothing to whoever has only a file.
     except Exception as error:
-        received = f"{path}: {type(error).__name__}: {error}"[:300]
         raise EffbenchError(
-            "not a whole model with the names of its classes", received, HINT
-        ) from (error)
+            "a model that is damaged or cut off, or not by 'effbench export'",
+            f"{path} ({_bytes(path):,} bytes)",
+            "copy it again from where it is whole, or export it again",
+        ) from error
     return model
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def _holds(path: Path, magic: bytes, offset: int = 0) -> bool:
@@ -168,32 +183,32 @@ def _write(module: str) -> Callable[[Classifier, Path, Options], Notes]:
     return write
 
 
-def _read(module: str) -> Callable[[Path], OpenModel]:
-    """The function `read` of a module of this package."""
+def _reader(module: str) -> Callable[[], Callable[[Path], OpenModel]]:
+    """What imports the function `read` of a module of this package."""
 
-    def read(path: Path) -> OpenModel:
-        model: OpenModel = import_module(f"effbench.export.{module}").read(path)
-        return model
+    def reader() -> Callable[[Path], OpenModel]:
+        read: Callable[[Path], OpenModel] = import_module(f"effbench.export.{module}").read
+        return read
 
-    return read
+    return reader
 
 
 FORMATS: Mapping[str, Format] = {
     "keras": Format(
         ".keras",
         lambda path: _keras(path) and not _keras2(path),
-        *(_write("keras3_file"), _read("keras3_file")),
+        *(_write("keras3_file"), _reader("keras3_file")),
         loading="import keras\nmodel = keras.saving.load_model(PATH)\nscores = model(images)",
     ),
     "keras2": Format(
-        *(".keras", _keras2, _write("keras2_file"), _read("keras2_file")),
+        *(".keras", _keras2, _write("keras2_file"), _reader("keras2_file")),
         library="tf-keras",
         loading="import tf_keras\nmodel = tf_keras.models.load_model(PATH)\nscores = model(images)",
     ),
     "savedmodel": Format(
         "",
         lambda path: (path / "saved_model.pb").is_file(),
-        *(_write("savedmodel_folder"), _read("savedmodel_folder")),
+        *(_write("savedmodel_folder"), _reader("savedmodel_folder")),
         library="tensorflow",
         loading="import tensorflow as tf\nmodel = tf.saved_model.load(PATH)\n"
         'scores = model.signatures["serving_default"](images=tf.constant(images))["scores"]',
@@ -201,9 +216,10 @@ FORMATS: Mapping[str, Format] = {
     "tflite": Format(
         ".tflite",
         lambda path: _holds(path, b"TFL3", 4),
-        *(_write("tflite_file"), _read("tflite_file")),
+        *(_write("tflite_file"), _reader("tflite_file")),
         library="tflite",
         quantized=True,
+        many="1",
         loading="from tensorflow import lite  "
         "# or: from ai_edge_litert import interpreter as lite\nmodel = lite.Interpreter(PATH)\n"
         'scores = model.get_signature_runner()(images=images)["scores"]',
@@ -212,7 +228,7 @@ FORMATS: Mapping[str, Format] = {
         ".onnx",
         # The field of a version, which comes first.
         lambda path: path.suffix == ".onnx" and _holds(path, b"\x08"),
-        *(_write("onnx_file"), _read("onnx_file")),
+        *(_write("onnx_file"), _reader("onnx_file")),
         needs=("onnx", "tf2onnx", "onnxruntime"),
         library="onnx",
         loading="import onnxruntime\nmodel = onnxruntime.InferenceSession(PATH)\n"
@@ -221,7 +237,7 @@ FORMATS: Mapping[str, Format] = {
     "openvino": Format(
         ".openvino",
         lambda path: (path / "openvino_model.xml").is_file(),
-        *(_write("openvino_folder"), _read("openvino_folder")),
+        *(_write("openvino_folder"), _reader("openvino_folder")),
         needs=("openvino",),
         library="openvino",
         weights=FLOAT16,

@@ -24,8 +24,12 @@ def function(
             tensor = square(images, size, classifier.geometry)
         else:
             tensor = tf.image.resize(tf.cast(images, tf.float32), (size, size))
-        maps = classifier.backbone((tensor - classifier.mean) / classifier.std, training=False)
-        logits = tf.matmul(tf.reduce_mean(maps, axis=(1, 2)), classifier.kernel) + classifier.bias
-        return {"scores": tf.nn.softmax(logits)}
+        with tf.name_scope("rescaling"):
+            rescaled = (tensor - classifier.mean) / classifier.std
+        maps = classifier.backbone(rescaled, training=False)
+        with tf.name_scope("classifier"):
+            features = tf.reduce_mean(maps, axis=(1, 2))
+            logits = tf.matmul(features, classifier.kernel) + classifier.bias
+            return {"scores": tf.nn.softmax(logits)}
 
     return tf.function(classify, autograph=False), tf.TensorSpec(shape, tf.uint8, "images")

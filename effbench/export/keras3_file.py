@@ -7,14 +7,14 @@ from pathlib import Path
 from effbench.export import keras_model, standard_layers
 from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
-from effbench.export.opened import OpenModel, append_labels
+from effbench.export.opened import OpenModel
 from effbench.hardware.tensorflow_setup import keras3, tf
 
 
 def write(classifier: Classifier, path: Path, _: Options) -> None:
     """Writes a zip archive of Keras's, with the labels."""
     standard_layers.build(classifier).save(path)
-    append_labels(classifier.names, path)
+    keras_model.finish(path, classifier.names)
 
 
 def read(path: Path) -> OpenModel:

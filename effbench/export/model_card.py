@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from effbench.config.geometry import FITS
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError
@@ -32,6 +33,7 @@ def text(order: ExportOrder, sha256: str, judged: Evaluation | None = None) -> s
         order: what was asked for.
         sha256: of the model.
         judged: how good the model itself is; None where only its run is known.
+        side: height and width of the only images that the model takes; None for any.
     """
     header = "\n".join(_yaml(_header(order.record, order.format, judged)))
     return f"---\n{header}\n---\n\n{_body(order, sha256, judged)}"
@@ -88,9 +90,8 @@ def _body(order: ExportOrder, sha256: str, judged: Evaluation | None) -> str:
         f"# {spec.key}",
         "",
         f"EfficientNet {variant.name}, trained on {spec.data} by effbench's recipe "
-        f"`{spec.recipe.name}` at {spec.image_size} pixels. It takes uint8 RGB images, "
-        "`[n, height, width, 3]`, and answers with a probability for each class; resize, "
-        "rescaling and softmax are inside.",
+        f"`{spec.recipe.name}` at {spec.image_size} pixels. "
+        f"{_taken(record, FORMATS[order.format].many, order.side)}",
         "",
         "```python",
         *FORMATS[order.format].loading.replace("PATH", repr(order.path.name)).splitlines(),
@@ -108,6 +109,24 @@ def _body(order: ExportOrder, sha256: str, judged: Evaluation | None) -> str:
         classes = ", ".join(record.classes[:100])
         lines += ["", f"Classes, in the order of the scores: {classes}"]
     return "\n".join(lines) + "\n"
+
+
+def _taken(record: Record, many: str, side: int | None) -> str:
+    """Which images a model takes."""
+    if side is None:
+        return (
+            f"It takes uint8 RGB images of any size, `[{many}, height, width, 3]`, and answers "
+            "with a probability for each class; resize, rescaling and softmax are inside."
+        )
+    geometry = record.spec.recipe.photo_geometry
+    return (
+        f"It takes uint8 RGB images of {side} x {side} pixels and no others, `[{many}, {side}, "
+        f"{side}, 3]`, and answers with a probability for each class; rescaling and softmax are "
+        f"inside. Other images are made such a square first, as those of training were: "
+        f"{FITS[geometry.fit]}, {geometry.filter}, averaged where they shrink, by "
+        "Pillow and by `effbench predict`. Tools that average nothing get somewhat other "
+        "probabilities."
+    )
 
 
 def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +14,12 @@ from effbench.export.formats import Options
 from effbench.export.graph import function
 from effbench.export.opened import LABELS, OpenModel, lines
 
+if TYPE_CHECKING:
+    import onnx
+
 # Of the newest that tf2onnx knows; onnxruntime and OpenVINO read newer ones, too.
 OPSET = 18
+SIDES = ("batch", "height", "width")
 
 
 def write(classifier: Classifier, path: Path, _: Options) -> None:
@@ -26,9 +31,23 @@ def write(classifier: Classifier, path: Path, _: Options) -> None:
     program, images = function(classifier, (None, None, None, 3))
     model, _ = tf2onnx.convert.from_function(program, [images], OPSET)
     model.producer_name = "effbench"
+    _name_sides(model)
     onnx.helper.set_model_props(model, {LABELS: lines(classifier.names)})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _name_sides(model: onnx.ModelProto) -> None:
+    """Gives the free sides, which tf2onnx numbers, the names by which people ask for them."""
+    graph = model.graph
+    (given,), (scores,) = graph.input, graph.output
+    free = [side.dim_param for side in given.type.tensor_type.shape.dim[:3]]
+    free.append(scores.type.tensor_type.shape.dim[0].dim_param)
+    named = dict(zip(free, (*SIDES, SIDES[0]), strict=True))
+    for value in (given, scores, *graph.value_info):
+        for side in value.type.tensor_type.shape.dim:
+            if side.dim_param in named:
+                side.dim_param = named[side.dim_param]
 
 
 def read(path: Path) -> OpenModel:

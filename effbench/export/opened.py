@@ -65,10 +65,18 @@ def lines(names: Sequence[str]) -> str:
     return "\n".join(names) + "\n"
 
 
+def append(path: Path, name: str, text: str) -> None:
+    """Adds a file to a zip archive, or makes one behind a file.
+
+    It has no time, so that the same model is the same bytes.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(name), text)
+
+
 def append_labels(names: Sequence[str], path: Path) -> None:
     """Adds the names to a zip archive, or makes one behind a file."""
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(LABELS, lines(names))
+    append(path, LABELS, lines(names))
 
 
 def labels(path: Path) -> tuple[str, ...]:

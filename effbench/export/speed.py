@@ -15,6 +15,9 @@ from effbench.export.opened import OpenModel
 from effbench.hardware import machine
 from effbench.tables import Column, Table, markdown
 
+# Characters of a model's name that stand in one line.
+ENOUGH = 20
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -85,10 +88,10 @@ def table(speeds: Sequence[ModelSpeed]) -> Table:
     """Speeds side by side, all of the same batch sizes."""
     batches = [pace.batch for pace in speeds[0].paces]
     columns = (
-        *(Column("Model", words=True), Column("Format", words=True), Column("Side")),
-        *(Column(f"Images/s in batches of {batch}") for batch in batches),
-        *(Column(f"Images in a second of a core, {batch}", rank=1) for batch in batches),
-        Column("Runtime", words=True),
+        *(Column("Model", words=True, enough=ENOUGH), Column("Format", words=True), Column("Side")),
+        *(Column(f"By {batch}") for batch in batches),
+        *(Column(f"By {batch} per core", rank=1) for batch in batches),
+        Column("Runtime", words=True, rank=2),
     )
     rows = tuple(
         (
@@ -99,7 +102,9 @@ def table(speeds: Sequence[ModelSpeed]) -> Table:
         )
         for speed in speeds
     )
-    return Table(speeds[0].device, columns, rows)
+    sizes = " and ".join(map(str, batches))
+    caption = f"Images a second, by {sizes} at once; likewise in a second of one core"
+    return Table(f"{caption}; {speeds[0].device}", columns, rows)
 
 
 def save(speeds: Sequence[ModelSpeed], path: Path) -> None:

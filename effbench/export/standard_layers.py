@@ -47,6 +47,7 @@ def build(classifier: Classifier) -> Model:
     `training=False`, and answers by those of the batch.
     """
     keras = keras3()
+    keras.utils.clear_session()  # names of layers are counted: the same model has the same
     images = keras.Input((None, None, 3), dtype="uint8", name="images")
     # As numbers: Keras 3 resizes whole numbers to whole numbers.
     tensor = keras.layers.Rescaling(1.0, name="numbers")(images)

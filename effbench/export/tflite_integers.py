@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from effbench.hardware.tensorflow_setup import tf
+from effbench.export.layer_words import described
+from effbench.hardware.tensorflow_setup import keras, tf
 
 # The root of the mean square of a layer's error, in steps of its own 8 bits, above which it stays
 # in float. Rounding alone makes 0.29; what collapses, as swish and squeeze-and-excitation may, far
@@ -23,13 +24,15 @@ COMPARED = 20
 def converted(
     concrete: tf.types.experimental.ConcreteFunction,
     holder: tf.Module,
+    backbone: keras.Model,
     images: tuple[np.ndarray, ...],
 ) -> tuple[bytes, tuple[str, ...]]:
-    """A model whose input is uint8, and the names of the layers that stay in float.
+    """A model whose input is uint8, and where the layers that stay in float stand.
 
     Args:
         concrete: the traced function, of one image.
         holder: what holds its weights.
+        backbone: the network in it.
         images: training images, uint8 [side, side, 3], which show the range of every value.
     """
 
@@ -58,9 +61,6 @@ def converted(
     debugger.options = experimental.QuantizationDebugOptions(denylisted_nodes=kept)
     with contextlib.redirect_stdout(io.StringIO()):
         content = debugger.get_nondebug_quantized_model()
-    return content, tuple(_short(name, errors[name]) for name in kept)
-
-
-def _short(name: str, error: float) -> str:
-    """The layer of a tensor, without those that were made one with it, and its error."""
-    return f"{name.partition(';')[0]} ({error:.2f} steps off)"
+    return content, tuple(
+        f"{described(name, backbone)} ({errors[name]:.2f} steps off)" for name in kept
+    )

@@ -18,7 +18,7 @@ import effbench
 from effbench.config.geometry import Geometry
 from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
-from effbench.export.opened import LABELS
+from effbench.export.opened import LABELS, append
 from effbench.hardware.tensorflow_setup import tflite_schema
 
 # What readers of the model look for among its buffers; and how they know the flatbuffer in it.
@@ -73,8 +73,7 @@ def added(content: bytes, classifier: Classifier, options: Options) -> bytes:
 
 def keep_geometry(classifier: Classifier, path: Path) -> None:
     """Adds how photos become squares to the archive behind a model."""
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(GEOMETRY, json.dumps(asdict(classifier.geometry or Geometry())))
+    append(path, GEOMETRY, json.dumps(asdict(classifier.geometry or Geometry())))
 
 
 def geometry(path: Path) -> Geometry:
@@ -86,10 +85,10 @@ def geometry(path: Path) -> Geometry:
 def _metadata(classifier: Classifier, options: Options) -> bytes:
     side = options.input_size
     size = _row(_Number(side, 4), _Number(side, 4)) if side else None
-    shape = f"{side} x {side} pixels" if side else "any size"
+    words = f"{side} x {side} pixels; it is" if side else "any size; it is resized and"
     images = _row(
         "images",
-        f"An RGB image of {shape}. It is resized and rescaled inside.",
+        f"An RGB image of {words} rescaled inside.",
         None,
         _row(_Number(_IMAGE, 1), _row(_Number(_RGB, 1), size)),
         # That of values from 0 to 255: nothing is left to be done.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effbench import whereabouts
+from effbench import cache, whereabouts
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.errors import EffbenchError, WeightsError
@@ -70,9 +70,10 @@ def _at_hand(record: RunResult, weights_dir: Path | None) -> Path:
     seen = None if weights_dir else whereabouts.of(made.weights_sha256)
     path = seen or (weights_dir or Path()) / made.weights_file
     if not path.is_file():
+        unknown = "" if weights_dir else f"it is in no note of {cache.directory()}, and "
         raise WeightsError(
-            "the backbone's weights must be at hand",
-            f"no {path} ({record.spec.weights.digest})",
+            "the file of the backbone's weights must be known, or in this directory",
+            f"{unknown}no {path} ({record.spec.weights.digest}) is there",
             "add --weights-dir with the folder of that file",
         )
     return path

@@ -14,7 +14,7 @@ from effbench.bench import comparisons, step
 from effbench.bench.comparisons import Timing, TimingComparison
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
-from effbench.export import predict
+from effbench.export import predict, speed
 from effbench.export.predict import Prediction
 from effbench.files import write_atomically
 from effbench.hardware import checkup
@@ -93,6 +93,10 @@ def home(tmp_path, monkeypatch) -> Path:
     path = Path("a folder of photos", f"{'a-long-name-' * 8}.jpeg")
     top = (("a class with a long name, " * 3, 0.98765), ("cat", 0.01))
     monkeypatch.setattr(predict, "predict", lambda *_: [Prediction(path, top)] * 2)
+    paces = (speed.Pace(1, 1013.6, 39.1), speed.Pace(32, 2028.4, 79.9))
+    runtime = "OpenVINO 2026.4.1-22982-e213a147257-releases/2026/4"
+    pace = speed.ModelSpeed("a-long-name-" * 5, "savedmodel", 224, paces, runtime, "a CPU, 2 cores")
+    monkeypatch.setattr(speed, "measure", lambda *_: pace)
     return tmp_path
 
 
@@ -108,6 +112,10 @@ COMMANDS: tuple[tuple[str, list[str]], ...] = (
     ("plan --price-per-hour 1234.5", ["HBM Fits Step From Run Cost Largest", "$1234.5 an hour"]),
     ("bench step --output steps.md", ["27.3", "1.09", "28.2", "94.0"]),
     ("bench heads", ["seconds peak memory", "1531.50 3.00 GB", "ratio 48.6"]),
+    (
+        "bench predict model",
+        ["Format Side By 1 By 32 By 1 per core", "also shows By 32 per core, Runtime."],
+    ),
     ("doctor", ["ok python: 3.11.7", "wrong tpu: word"]),
     ("validate results", ["images.train: expected 80, found 79"]),
     ("merge source --results merged", ["0 superseded in merged"]),

@@ -202,6 +202,22 @@ def test_a_card_without_an_evaluation_has_the_figure_of_the_run(run_of_it):
 
 
 @pytest.mark.parametrize(
+    ("name", "side", "words"),
+    [
+        ("onnx", None, "images of any size, `[n, height, width, 3]`"),
+        ("tflite", None, "images of any size, `[1, height, width, 3]`"),
+        ("tflite", 96, "images of 96 x 96 pixels and no others, `[1, 96, 96, 3]`"),
+    ],
+)
+def test_a_card_says_which_images_the_model_takes(name, side, words, tmp_path):
+    order = ExportOrder(Store(tmp_path), result(), name, Path("x"), input_size=side)
+    text = model_card.text(order, "b" * 64)
+    assert words in text
+    assert ("any size" in text) == (side is None)
+    assert ("its sides stretched to the same length, bilinear" in text) == bool(side)
+
+
+@pytest.mark.parametrize(
     ("digest", "known"), [("md5:0a", "apache-2.0"), ("sha256:0a", "unknown"), ("", "unknown")]
 )
 def test_a_card_knows_the_license_of_releases_alone(digest, known, tmp_path):

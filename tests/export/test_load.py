@@ -115,7 +115,10 @@ def test_of_a_head_the_backbone_comes_from_its_file(backbone, store, tmp_path):
     made = replace(record.provenance, weights_file="mine.h5", weights_sha256=digest)
     record = put(store, replace(record, provenance=made))
     store.save_model(record.spec.key, head())
-    missing = r"must be at hand: no mine.h5 \(sha256:.*\); add --weights-dir with the folder"
+    missing = (
+        r"must be known, or in this directory: it is in no note of .*, and no mine.h5 "
+        r"\(sha256:.*\) is there; add --weights-dir with the folder"
+    )
     with pytest.raises(WeightsError, match=missing):
         load(store, record)
     # Where it was seen once, it need not be named again.

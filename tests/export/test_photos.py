@@ -7,7 +7,7 @@ import pytest
 from support.classifiers import SIDE, image, tiny
 
 from effbench.config.geometry import Geometry
-from effbench.export.formats import ANY_SIZE, FORMATS
+from effbench.export.formats import ANY_SIZE, FORMATS, Options, read
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models.photo_square import square
 
@@ -26,10 +26,20 @@ def test_photos_of_any_shape_go_through_the_models_own_square(name, geometry, tm
     classifier = tiny(geometry)
     path = tmp_path / f"model{FORMATS[name].suffix}"
     FORMATS[name].write(classifier, path, ANY_SIZE)
-    model = FORMATS[name].read(path)
+    model = read(path)
     plain = replace(classifier, geometry=None).model
     for height, width in ((67, 41), (16, 16), (9, 30)):
         photo = image(height, width)
         inside = square(tf.constant(photo[None]), SIDE, geometry).numpy().astype(np.uint8)
         expected = plain(inside).numpy()[0]
         np.testing.assert_allclose([*model.classify(photo).values()], expected, atol=2e-2)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_a_model_of_one_size_answers_for_a_photo_as_one_of_any_size(geometry, tmp_path):
+    path = tmp_path / "fixed.tflite"
+    classifier = tiny(geometry)
+    FORMATS["tflite"].write(classifier, path, Options(SIDE))
+    photo = image(375, 500)
+    expected = classifier.model(photo[None]).numpy()[0]
+    np.testing.assert_allclose([*read(path).classify(photo).values()], expected, atol=2e-2)

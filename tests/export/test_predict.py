@@ -23,6 +23,8 @@ from effbench.export.formats import ANY_SIZE, FORMATS
 from effbench.export.images import BATCH, pixels
 from effbench.export.opened import OpenModel
 from effbench.export.predict import predict
+from effbench.export.standard_layers import build
+from effbench.hardware.tensorflow_setup import keras3
 
 CLASSIFIER = tiny()
 MODEL = CLASSIFIER.model
@@ -283,6 +285,14 @@ def test_a_heat_map_is_written_beside_an_image_and_is_none_itself(run, model, pn
     assert (red - blue).max() > 100
     again = run("predict", "--top", "1", model, png.parent)
     assert again.out == done.out
+
+
+@pytest.mark.filterwarnings("error:The structure of")
+def test_keras_3_explains_images_of_any_size_without_a_warning():
+    explain = of(keras3(), build(CLASSIFIER))
+    for size in ((SIDE, SIDE), (20, 30)):
+        seen, heat = explain(image(*size), 0)
+        assert (seen.shape, heat.ndim) == ((SIDE, SIDE, 3), 2)
 
 
 def test_a_model_is_made_ready_to_explain_when_it_is_asked():
