@@ -24,7 +24,8 @@ class ScoringOptions:
         weights: comma-separated names of releases, "auto", "none", or the path of one file.
         rescale: as in `NetworkOptions`.
         protocol: name of a row of `protocols.PROTOCOLS`, or `protocols.OWN`.
-        image_size: pixels, instead of each variant's native size.
+        image_size: pixels, instead of the size at which each release was measured: the network's
+            own, but for T.
         precision: a row of `PRECISIONS`.
         limit: number of images.
     """
@@ -47,12 +48,14 @@ class Candidate:
         source: where the weights come from.
         weights: their identity.
         protocol: name of the protocol.
+        image_size: pixels.
     """
 
     variant: Variant
     source: WeightsSource
     weights: WeightsId
     protocol: str
+    image_size: int
 
 
 def candidates(options: ScoringOptions) -> list[Candidate]:
@@ -98,7 +101,9 @@ def _of(row: Variant, sources: list[WeightsSource], options: ScoringOptions) -> 
             continue  # others that were named may be there
         weights = source.identify(row)
         protocol = protocols.of(row.name, weights.name, options.protocol).name
-        yield Candidate(row, source, weights, protocol)
+        figure = protocols.published(row.name, weights.name)
+        size = options.image_size or (figure.image_size if figure else row.image_size)
+        yield Candidate(row, source, weights, protocol, size)
 
 
 def spec(candidate: Candidate, images: ValidationSet, options: ScoringOptions) -> ScoringSpec:
@@ -107,7 +112,7 @@ def spec(candidate: Candidate, images: ValidationSet, options: ScoringOptions) -
     return ScoringSpec(
         variant=candidate.variant.name,
         weights=candidate.weights,
-        image_size=options.image_size or candidate.variant.image_size,
+        image_size=candidate.image_size,
         precision=options.precision,
         protocol=candidate.protocol,
         data=images.name,

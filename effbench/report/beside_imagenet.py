@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import ImagenetRecord
 from effbench.imagenet.validation_sets import IMAGENET
 from effbench.report import published, reproduction
@@ -47,7 +48,9 @@ def table(name: str, records: Iterable[ImagenetRecord]) -> Table:
 def _cells(
     row: ImagenetResult | ReportedTop1, records: Iterable[ImagenetRecord]
 ) -> Iterator[tuple[str, ...]]:
-    percent = reproduction.published_top1(row)
+    figure = protocols.published(row.variant, row.weights)
+    percent = figure.top1 if figure else None
+    assert percent is not None, row
     compared = [(100 * record.scores.accuracy, reproduction.of(record)) for record in records]
     for top1, found in compared:
         interval = f"{found.low:.2f}–{found.high:.2f}"

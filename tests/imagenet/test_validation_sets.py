@@ -208,3 +208,8 @@ def test_parquet_rows_are_read_in_their_order(tmp_path):
     )
     with pytest.raises(DataError, match="labels are 0 to 999: texts, or rows without one"):
         validation_sets.read(nameless)
+
+
+def test_a_folder_that_is_called_like_a_known_set_is_another_one(tmp_path):
+    put(tmp_path / "imagenet" / synsets.synsets()[2] / "art_1.jpg", b"x")
+    assert validation_sets.read(tmp_path / "imagenet").name == "imagenet-folder"
