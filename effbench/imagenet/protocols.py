@@ -81,16 +81,24 @@ class PublishedTop1:
         image_size: pixels: the network's own, but for T.
         top1: percent; None where the release has no figure.
         source: who says so.
+        doubt: why the figure may be of other weights or values than the package's, or "".
     """
 
     protocol: str
     image_size: int
     top1: float | None
     source: str
+    doubt: str = ""
 
 
 _AUTOML = "google/automl, efficientnetv2/README.md"
 _TPU = "tensorflow/tpu, models/official/efficientnet/README.md"
+ADVPROP = (
+    "V1's figures of imagenet are of AdvProp's checkpoints, whose pixels become -1 to 1 "
+    "(--advprop_preprocessing); keras-efficientnet-v2 rescales its files by ImageNet's mean and "
+    "standard deviation and does not say which checkpoints they are, so a lower score may be due "
+    "to that"
+)
 _SMALL = ("B0", "B1", "B2", "B3")
 # L2 is the last one, and has no release "imagenet".
 _V1 = tuple(name for name, row in VARIANTS.items() if row.family == "v1")
@@ -102,9 +110,11 @@ def _published(
     source: str,
     figures: Mapping[str, float | None],
     size: int | None = None,
+    doubt: str = "",
 ) -> dict[tuple[str, str], PublishedTop1]:
+    sizes = {name: size or VARIANTS[name].image_size for name in figures}
     return {
-        (name, release): PublishedTop1(protocol, size or VARIANTS[name].image_size, top1, source)
+        (name, release): PublishedTop1(protocol, sizes[name], top1, source, doubt)
         for name, top1 in figures.items()
     }
 
@@ -134,6 +144,7 @@ _OF_RELEASE: Mapping[tuple[str, str], PublishedTop1] = {
     **_published(
         *("imagenet", "crop-bicubic", f"{_TPU}, AutoAugment and AdvProp"),
         dict(zip(_V1, (77.6, 79.6, 80.5, 81.9, 83.3, 84.3, 84.8, 85.2), strict=False)),
+        doubt=ADVPROP,
     ),
     **_published(
         *("noisy_student", "crop-bicubic", f"{_TPU}, Noisy Student"),

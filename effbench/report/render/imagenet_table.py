@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
+from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import SCORING_CAVEATS, ImagenetRecord
 from effbench.imagenet.protocols import PROTOCOLS
 from effbench.imagenet.validation_sets import IMAGENET, VERSION_2
@@ -138,5 +139,7 @@ def _notes(records: Sequence[ImagenetRecord]) -> Iterator[str]:
         if sizes:
             listed = ", ".join(map(str, sizes))
             yield f"{row.name}: {row.described(*sizes)} (at {listed} pixels); {row.source}"
+    figures = [protocols.published(spec.variant, spec.weights.name) for spec in specs]
+    yield from dict.fromkeys(figure.doubt for figure in figures if figure and figure.doubt)
     if any(reproduction.of(record).published_top5 for record in records):
         yield _TESTED

@@ -69,3 +69,10 @@ def test_a_crop_is_that_of_the_sizes_that_were_scored(names, words):
     _, lines = imagenet_table.on_terminal([record(39_370, variant=name) for name in names])
     sizes = ", ".join(str(VARIANTS[name].image_size) for name in names)
     assert f"crop {words}, bicubic of TensorFlow 1, not antialiased (at {sizes} pixels)" in lines[0]
+
+
+def test_a_figure_that_may_be_of_another_checkpoint_is_no_plain_judgement():
+    """AdvProp was measured with values from -1 to 1, and V1's files are rescaled otherwise."""
+    for name, doubted in (("V1-B0", True), ("B0", False)):
+        _, lines = imagenet_table.on_terminal([record(39_370, variant=name)])
+        assert any("AdvProp's checkpoints" in line for line in lines) == doubted
