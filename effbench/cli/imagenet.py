@@ -49,8 +49,8 @@ def imagenet(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Comma-separated: auto, imagenet, imagenet21k-ft1k, noisy_student, none (random), "
-            "or an .h5 file with its top.",
+            help="Comma-separated: auto, imagenet, imagenet21k-ft1k, noisy_student, none (random; "
+            "name a --protocol), or an .h5 file with its top.",
         ),
     ] = "auto",
     weights_dir: WeightsDirOption = None,
@@ -59,7 +59,8 @@ def imagenet(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The answers of files in one folder, where they do not lie beside it.",
+            help="The answers of files in one folder, where they do not lie beside it: a file of "
+            "any name, of the devkit (with meta.mat beside it), of Kaggle or of WordNet ids.",
             exists=True,
             dir_okay=False,
         ),
@@ -128,7 +129,9 @@ def imagenet(
                 imagenet_records.save(results, record)
                 records.append(record)
             except EffbenchError as error:
-                problems.append(f"{spec.variant} {spec.weights.name}: {error}")
+                source = candidate.source.path
+                name = source.name if source else spec.weights.name
+                problems.append(f"{spec.variant} {name}: {error}")
     for problem in problems:
         warn(problem)
     _print(records, style)

@@ -12,7 +12,7 @@ from effbench.errors import UsageError
 from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import ScoringSpec
 from effbench.imagenet.validation_sets import ValidationSet
-from effbench.models.weights import WeightsSource
+from effbench.models.weights import WeightsSource, classifies
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def candidates(options: ScoringOptions) -> list[Candidate]:
 
     Raises:
         UsageError: a name is unknown, or a network that was named has none of the weights.
-        WeightsError: the file of weights is not there.
+        WeightsError: the file of weights is not there, or has no classifier.
     """
     rows = variants.select(options.variants)
     names = [name.strip() for name in options.weights.split(",") if name.strip()]
@@ -73,6 +73,9 @@ def candidates(options: ScoringOptions) -> list[Candidate]:
     if any(source.path for source in sources) and len(rows) * len(names) != 1:
         rule = "a file of weights fits one variant"
         raise UsageError(rule, ",".join(row.name for row in rows), "name that one with --variants")
+    for source in sources:
+        if source.path and source.path.is_file():  # else `identify` says that it is not there
+            classifies(source.path)
     for name in names:
         if name in variants.RELEASES and not any(
             name in protocols.scored(row.name) for row in variants.VARIANTS.values()

@@ -197,12 +197,14 @@ def test_a_table_says_what_was_scored_and_how(run, folders, release, tmp_path):
     assert "(at 32 pixels)" in done.out
 
 
-def test_weights_without_a_classifier_and_of_others_are_refused(run, folders, folder, tmp_path):
+def test_weights_without_a_classifier_are_refused_before_images_are_looked_for(
+    run, folder, tmp_path
+):
     model = backbone.build(VARIANTS["B0"], SIZE, "float32")
     path = folder / "efficientnetv2-b0-imagenet-notop.h5"
     model.save_weights(str(path))
     done = run(
-        *("imagenet", "--data-dir", folders, "--weights", path, "--results", tmp_path, *FLAGS),
+        *("imagenet", "--data-dir", tmp_path, "--weights", path, "--results", tmp_path, *FLAGS),
     )
     assert done.code == 1
     assert "the weights are without a classifier: efficientnetv2-b0-imagenet-notop.h5" in done.err

@@ -76,6 +76,13 @@ def test_releases_stand_beside_what_was_scored(run, tmp_path):
     assert v1.out.count("not scored here") == len(TABLES["imagenet-v1"].rows)
 
 
+def test_a_folder_of_releases_alone_points_to_what_shows_them(run, tmp_path):
+    imagenet_records.save(tmp_path, imagenet.record(39_000))
+    done = run("report", "--results", tmp_path)
+    assert done.code == 1
+    assert "has 1 scores of 'effbench imagenet' alone; --beside imagenet" in done.err
+
+
 def test_every_table_has_one_name():
     assert set(beside.NAMES) <= set(TABLES)
 
