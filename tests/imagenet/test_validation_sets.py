@@ -216,6 +216,12 @@ def test_parquet_rows_are_read_in_their_order(tmp_path):
     )
     with pytest.raises(DataError, match="labels are 0 to 999: texts, or rows without one"):
         validation_sets.read(nameless)
+    parquet.write_table(
+        pyarrow.table({"image": [{"bytes": b"", "path": None}] * 3, "label": [5, 2, 5]}),
+        nameless / "test.parquet",
+    )
+    few = validation_sets.read(nameless)
+    assert (few.name, few.whole, few.classes) == ("test", 3, (2, 5))
 
 
 def test_a_folder_that_is_called_like_a_known_set_is_another_one(tmp_path):
