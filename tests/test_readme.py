@@ -390,6 +390,7 @@ def test_make_targets_exist(line: str) -> None:
 def test_every_command_stands_in_the_readme() -> None:
     for name in get_command(application()).commands:
         assert f"effbench {name}" in README
+    assert "`bench training`" in README
 
 
 def test_the_readme_is_short_and_names_what_is_there() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, notes, out, show, warn
+from effbench.cli.console import Display, left_out, notes, out, show, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
     CpuOption,
@@ -29,7 +27,6 @@ from effbench.config.variants import USUAL
 from effbench.errors import EffbenchError
 from effbench.imagenet.protocols import OWN, PROTOCOLS
 from effbench.stderr import hushed
-from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
     from effbench.imagenet.imagenet_records import ImagenetRecord
@@ -52,8 +49,8 @@ def imagenet(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Comma-separated: auto, imagenet, imagenet21k-ft1k, noisy_student, none (random), "
-            "or an .h5 file with its top.",
+            help="Comma-separated: auto, imagenet, imagenet21k-ft1k, noisy_student, none (random; "
+            "name a --protocol), or an .h5 file with its top.",
         ),
     ] = "auto",
     weights_dir: WeightsDirOption = None,
@@ -62,7 +59,8 @@ def imagenet(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The answers of files in one folder, where they do not lie beside it.",
+            help="The answers of files in one folder, where they do not lie beside it: a file of "
+            "any name, of the devkit (with meta.mat beside it), of Kaggle or of WordNet ids.",
             exists=True,
             dir_okay=False,
         ),
@@ -84,10 +82,12 @@ def imagenet(
     gpu: GpuOption = False,
     results: ResultsOption = Path("results"),
     force: Annotated[bool, typer.Option("--force", help="Score again what was scored.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> int:
     """Score releases with their tops on ImageNet, each as its published figure was measured."""
     only("devices", {"cpu": cpu, "gpu": gpu})
+    style = only("formats", {"markdown": markdown, "json": as_json})
     from effbench.hardware import machine
     from effbench.imagenet import imagenet_records, scoring_request, validation_sets
     from effbench.models import weights as weights_module
@@ -102,7 +102,7 @@ def imagenet(
     candidates = scoring_request.candidates(options)
     if lacking := scoring_request.without(options, candidates):
         warn(f"left out, since none of these weights is theirs: {', '.join(lacking)}")
-    networks = {(row.variant.name, image_size or row.variant.image_size) for row in candidates}
+    networks = {(row.variant.name, row.image_size) for row in candidates}
     for line in memory_needed.of_inference(((*row, options.precision) for row in networks), kind):
         warn(line)
     images = validation_sets.read(data_dir, labels, partial=limit is not None)
@@ -129,10 +129,12 @@ def imagenet(
                 imagenet_records.save(results, record)
                 records.append(record)
             except EffbenchError as error:
-                problems.append(f"{spec.variant} {spec.weights.name}: {error}")
+                source = candidate.source.path
+                name = source.name if source else spec.weights.name
+                problems.append(f"{spec.variant} {name}: {error}")
     for problem in problems:
         warn(problem)
-    _print(records, as_json=as_json)
+    _print(records, style)
     return 1 if problems else 0
 
 
@@ -145,57 +147,14 @@ def _kept(path: Path) -> ImagenetRecord:
         raise EffbenchError("cannot read a record", f"{path}: {error}", "give --force") from error
 
 
-def _print(records: Sequence[ImagenetRecord], *, as_json: bool) -> None:
-    from effbench.report import reproduction
+def _print(records: Sequence[ImagenetRecord], style: str | None) -> None:
+    from effbench.report.render import imagenet_table
 
-    compared = [(record, reproduction.of(record)) for record in records]
-    if as_json:
-        rows = [
-            asdict(beside) | asdict(record) | {"marks": record.marks, "reproduced": beside.answer}
-            for record, beside in compared
-        ]
-        print(json.dumps(rows, indent=1))
-        return
-    if not records:
-        return
-    cells = []
-    for record, beside in compared:
-        spec, scores = record.spec, record.scores
-        published, tested = (
-            "" if percent is None else f"{percent:g}"
-            for percent in (beside.published, beside.published_top5)
-        )
-        cells.append(
-            (
-                *(spec.variant, spec.weights.name, spec.protocol, f"{100 * scores.accuracy:.2f}"),
-                f"{beside.low:.2f}–{beside.high:.2f}",
-                *(published, beside.answer, f"{100 * scores.top5_accuracy:.2f}", tested),
-                ", ".join(record.marks),
-            )
-        )
-    columns = (
-        Column("Model", words=True),
-        Column("Weights", words=True),
-        Column("Protocol", words=True),
-        Column("top-1"),
-        Column("95 %", rank=2),
-        Column("published"),
-        Column("same?", words=True),
-        Column("top-5", rank=3),
-        Column("tested", rank=4),
-        Column("Marks", words=True, rank=1),
-    )
-    show(Table("", columns, tuple(cells)))
-    used = {record.spec.protocol for record in records}
-    lines = [
-        f"{row.name}: {row.described(224)} (at 224 pixels); {row.source}"
-        for row in PROTOCOLS.values()
-        if row.name in used
-    ]
-    if any(beside.published_top5 for _, beside in compared):
-        lines.append(
-            "tested: top-5 by keras-efficientnet-v2, bicubic and of another crop, so it is not "
-            "judged; 'effbench reference imagenet' has it"
-        )
-    lines += [f"{record.spec.variant}: {record.doubt}" for record in records if record.doubt]
-    notes(lines)
+    if style == "json":
+        print(imagenet_table.as_json(records), end="")
+    elif records and style == "markdown":
+        print(imagenet_table.markdown(records), end="")
+    elif records:
+        table, lines = imagenet_table.on_terminal(records)
+        left_out(show(table))
+        notes(lines)

@@ -7,6 +7,7 @@ ids. So its answers are read together with the table that says which id has whic
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -34,10 +35,8 @@ def read(folders: Sequence[Path], named: Path | None = None) -> np.ndarray:
         DataError: there are no answers, not as many as images, or they are of no known form.
     """
     path = named or _found(folders)
-    if path.name not in _READERS:
-        raise DataError("unknown file of answers", path.name, f"give one of {', '.join(_READERS)}")
     try:
-        classes = _READERS[path.name](path)
+        classes = _reader(path)(path)
     except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
         raise DataError("cannot read the answers", f"{path}: {error}", f"get {DEVKIT}") from error
     if len(classes) != IMAGES:
@@ -47,15 +46,29 @@ def read(folders: Sequence[Path], named: Path | None = None) -> np.ndarray:
     return np.concatenate([[-1], classes]).astype(np.int32)
 
 
+def _reader(path: Path) -> Callable[[Path], list[int]]:
+    """What reads a file of answers, whatever it is called: its first line tells its form."""
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    for form, reader in _FORMS.items():
+        if re.match(form, first):
+            return reader
+    raise DataError(
+        "a file of answers has a number of the devkit or a WordNet id on each line, or is Kaggle's",
+        f"{path.name} begins with {first.strip()[:40]!r}",
+        f"get {DEVKIT}",
+    )
+
+
 def _found(folders: Sequence[Path]) -> Path:
     for folder in folders:
         for inside in (folder, *sorted(folder.glob("*devkit*/data")), *sorted(folder.glob("data"))):
-            for name in _READERS:
+            for name in _NAMES:
                 if (inside / name).is_file():
                     return inside / name
     raise DataError(
         f"{IMAGES:,} images in one folder need the answers beside them",
-        f"none of {', '.join(_READERS)}",
+        f"none of {', '.join(_NAMES)}",
         f"get {DEVKIT}, or name the file with --labels",
     )
 
@@ -132,9 +145,15 @@ def _numbered(ids: Sequence[str]) -> list[int]:
     return [synsets.numbers()[synset] for synset in ids]
 
 
-# By the name of the file, the first of which is taken.
-_READERS: Mapping[str, Callable[[Path], list[int]]] = {
-    "ILSVRC2012_validation_ground_truth.txt": _devkit,
-    "LOC_val_solution.csv": _kaggle,
-    "imagenet_2012_validation_synset_labels.txt": _slim,
+# How the first line of each form begins.
+_FORMS: Mapping[str, Callable[[Path], list[int]]] = {
+    r"\d+\s*$": _devkit,
+    r"n\d{8}\s*$": _slim,
+    r"ImageId,PredictionString": _kaggle,
 }
+# Names of such files beside the images, the first of which is taken.
+_NAMES = (
+    "ILSVRC2012_validation_ground_truth.txt",
+    "LOC_val_solution.csv",
+    "imagenet_2012_validation_synset_labels.txt",
+)

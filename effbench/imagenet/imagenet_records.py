@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.config.run_spec import WeightsId, digest
+from effbench.config.variants import VARIANTS
 from effbench.files import write_atomically
+from effbench.imagenet import protocols, synsets
+from effbench.imagenet.validation_sets import IMAGENET
 from effbench.records.record import Provenance
 from effbench.records.scores import Scores
 
@@ -78,18 +81,94 @@ class ImagenetRecord:
 
     @property
     def marks(self) -> dict[str, str]:
-        """What keeps it from being what was published, and how."""
-        spec = self.spec
-        protocol = {"another protocol": spec.protocol}
-        of_whole = f"{self.scores.total:,} of {self.whole:,}"
-        return {
-            **({"random weights": ""} if spec.weights.random else {}),
-            **({"limited": of_whole} if self.scores.total < self.whole else {}),
-            **({} if spec.weights.random or self.own_protocol else protocol),
-            **({} if spec.weights.released or spec.weights.random else {"not a release": ""}),
-            **({} if spec.precision == "float32" else {"precision": spec.precision}),
-            **({"near chance": self.doubt} if self.doubt else {}),
-        }
+        """What keeps it from being what was published, and how much of it there is, or ""."""
+        details = {row.name: row.detail(self) for row in SCORING_CAVEATS}
+        return {name: detail for name, detail in details.items() if detail is not None}
+
+
+@dataclass(frozen=True)
+class ScoringCaveat:
+    """One reason why a figure is not comparable with the published one.
+
+    Attributes:
+        name: the mark that tables show.
+        meaning: what a reader has to know, without a full stop.
+        detail: how much of it a record has, "" where there is no more to say, or None.
+    """
+
+    name: str
+    meaning: str
+    detail: Callable[[ImagenetRecord], str | None]
+
+
+def _limited(record: ImagenetRecord) -> str | None:
+    scored = record.scores.total
+    return f"{scored:,} of {record.whole:,}" if scored < record.whole else None
+
+
+def _fewer(record: ImagenetRecord) -> str | None:
+    classes = record.spec.classes
+    return f"{classes:,} of {synsets.COUNT:,}" if classes < synsets.COUNT else None
+
+
+def _another_protocol(record: ImagenetRecord) -> str | None:
+    spec = record.spec
+    figure = protocols.published(spec.variant, spec.weights.name)
+    if figure is None or record.own_protocol:
+        return None
+    return f"{spec.protocol}, not {figure.protocol}"
+
+
+def _another_size(record: ImagenetRecord) -> str | None:
+    spec = record.spec
+    figure = protocols.published(spec.variant, spec.weights.name)
+    size = figure.image_size if figure else VARIANTS[spec.variant].image_size
+    return f"{spec.image_size}, not {size} pixels" if spec.image_size != size else None
+
+
+SCORING_CAVEATS = (
+    ScoringCaveat(
+        "random weights",
+        "nothing about the network follows from it",
+        lambda record: "" if record.spec.weights.random else None,
+    ),
+    ScoringCaveat(
+        "another set",
+        "these are not ImageNet's validation images, of which figures were published",
+        lambda record: record.spec.data if record.spec.data != IMAGENET else None,
+    ),
+    ScoringCaveat(
+        "fewer classes",
+        "the answer was sought among these alone, which is easier",
+        _fewer,
+    ),
+    ScoringCaveat("limited", "a part of the images was scored", _limited),
+    ScoringCaveat(
+        "another protocol",
+        "the figure of the release was measured by the other one",
+        _another_protocol,
+    ),
+    ScoringCaveat(
+        "another size",
+        "the figure was published for the other one: the network's own, but for T",
+        _another_size,
+    ),
+    ScoringCaveat(
+        "not a release",
+        "loaded from a file that is not, byte for byte, a published release",
+        lambda record: None if record.spec.weights.released or record.spec.weights.random else "",
+    ),
+    ScoringCaveat(
+        "precision",
+        "the network did not compute in float32",
+        lambda record: record.spec.precision if record.spec.precision != "float32" else None,
+    ),
+    ScoringCaveat(
+        "near chance",
+        "hardly better than guessing, so something is wrong",
+        lambda record: record.doubt or None,
+    ),
+)
 
 
 _ADAPTER = TypeAdapter(ImagenetRecord)

@@ -12,7 +12,7 @@ from effbench.errors import UsageError
 from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import ScoringSpec
 from effbench.imagenet.validation_sets import ValidationSet
-from effbench.models.weights import WeightsSource
+from effbench.models.weights import WeightsSource, classifies
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class ScoringOptions:
         weights: comma-separated names of releases, "auto", "none", or the path of one file.
         rescale: as in `NetworkOptions`.
         protocol: name of a row of `protocols.PROTOCOLS`, or `protocols.OWN`.
-        image_size: pixels, instead of each variant's native size.
+        image_size: pixels, instead of the size at which each release was measured: the network's
+            own, but for T.
         precision: a row of `PRECISIONS`.
         limit: number of images.
     """
@@ -47,12 +48,14 @@ class Candidate:
         source: where the weights come from.
         weights: their identity.
         protocol: name of the protocol.
+        image_size: pixels.
     """
 
     variant: Variant
     source: WeightsSource
     weights: WeightsId
     protocol: str
+    image_size: int
 
 
 def candidates(options: ScoringOptions) -> list[Candidate]:
@@ -62,7 +65,7 @@ def candidates(options: ScoringOptions) -> list[Candidate]:
 
     Raises:
         UsageError: a name is unknown, or a network that was named has none of the weights.
-        WeightsError: the file of weights is not there.
+        WeightsError: the file of weights is not there, or has no classifier.
     """
     rows = variants.select(options.variants)
     names = [name.strip() for name in options.weights.split(",") if name.strip()]
@@ -70,6 +73,9 @@ def candidates(options: ScoringOptions) -> list[Candidate]:
     if any(source.path for source in sources) and len(rows) * len(names) != 1:
         rule = "a file of weights fits one variant"
         raise UsageError(rule, ",".join(row.name for row in rows), "name that one with --variants")
+    for source in sources:
+        if source.path and source.path.is_file():  # else `identify` says that it is not there
+            classifies(source.path)
     for name in names:
         if name in variants.RELEASES and not any(
             name in protocols.scored(row.name) for row in variants.VARIANTS.values()
@@ -98,7 +104,9 @@ def _of(row: Variant, sources: list[WeightsSource], options: ScoringOptions) -> 
             continue  # others that were named may be there
         weights = source.identify(row)
         protocol = protocols.of(row.name, weights.name, options.protocol).name
-        yield Candidate(row, source, weights, protocol)
+        figure = protocols.published(row.name, weights.name)
+        size = options.image_size or (figure.image_size if figure else row.image_size)
+        yield Candidate(row, source, weights, protocol, size)
 
 
 def spec(candidate: Candidate, images: ValidationSet, options: ScoringOptions) -> ScoringSpec:
@@ -107,7 +115,7 @@ def spec(candidate: Candidate, images: ValidationSet, options: ScoringOptions) -
     return ScoringSpec(
         variant=candidate.variant.name,
         weights=candidate.weights,
-        image_size=options.image_size or candidate.variant.image_size,
+        image_size=candidate.image_size,
         precision=options.precision,
         protocol=candidate.protocol,
         data=images.name,

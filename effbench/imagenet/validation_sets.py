@@ -34,6 +34,9 @@ LAYOUT = (
     "(n01440764), of ImageNetV2's folders 0 to 999, or of Parquet files"
 )
 
+# Classes that even one of ImageNet's Parquet files has more of: its images are in no order.
+_MOST = 500
+
 # A file of an image, or its bytes.
 Content = Path | bytes
 
@@ -126,15 +129,24 @@ def _by_id(folder: Path, root: Path, _: Path | None) -> ValidationSet | None:
     if all(_VALIDATION.search(name) for name in names):
         return replace(found, name=IMAGENET, whole=ground_truth.IMAGES)
     classes = tuple(sorted({synsets.numbers()[name] for name in ids}))
-    return replace(found, name=root.resolve().name, classes=classes)
+    return replace(found, name=_named(root), classes=classes)
+
+
+def _named(root: Path) -> str:
+    """The name of a folder; it is not that of a set which this folder is not."""
+    name = root.resolve().name
+    return f"{name}-folder" if name in (IMAGENET, VERSION_2) else name
 
 
 def _by_number(folder: Path, _: Path, __: Path | None) -> ValidationSet | None:
-    """ImageNetV2: folders 0 to 999, which are outputs of a network, not words in an order."""
+    """Folders 0 to 999, which are outputs of a network, not words in an order: ImageNetV2."""
     numbers = [name for name in _folders(folder) if name.isdecimal()]
     if len(numbers) < synsets.COUNT or set(map(int, numbers)) != set(range(synsets.COUNT)):
         return None
-    return replace(_in_classes(folder, numbers, int), name=VERSION_2)
+    found = _in_classes(folder, numbers, int)
+    if all(_VALIDATION.search(name) for name in found.names):
+        return replace(found, name=IMAGENET, whole=ground_truth.IMAGES)
+    return replace(found, name=VERSION_2)
 
 
 def _in_parquet(folder: Path, root: Path, _: Path | None) -> ValidationSet | None:
@@ -144,9 +156,15 @@ def _in_parquet(folder: Path, root: Path, _: Path | None) -> ValidationSet | Non
     if not chosen:
         return None
     rows = parquet_rows.read(chosen)
-    whole = ground_truth.IMAGES if "val" in chosen[0].name else len(rows.labels)
-    name = IMAGENET if whole == ground_truth.IMAGES else root.resolve().name
-    return ValidationSet(name, rows.names, rows.labels, rows.contents, whole)
+    present = np.unique(rows.labels).tolist()
+    many = len(present) > _MOST
+    if "val" in chosen[0].name and (many or len(rows.labels) == ground_truth.IMAGES):
+        whole = ground_truth.IMAGES
+        return ValidationSet(IMAGENET, rows.names, rows.labels, rows.contents, whole)
+    return ValidationSet(
+        *(_named(root), rows.names, rows.labels, rows.contents, len(rows.labels)),
+        tuple(range(synsets.COUNT)) if many else tuple(present),
+    )
 
 
 _LAYOUTS = (_in_parquet, _flat, _by_id, _by_number)

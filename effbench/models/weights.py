@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ from effbench.errors import UsageError, WeightsError
 from effbench.progress import Report
 
 if TYPE_CHECKING:
+    import h5py
+
     from effbench.hardware.tensorflow_setup import keras
 
 HINT = "get the file from a machine with network and name its folder with --weights-dir"
@@ -181,8 +185,7 @@ def load(model: keras.Model, path: Path) -> int:
     missing = sorted(wanted.keys() - tensors.keys())
     left_over = sorted(name for name in tensors.keys() - wanted.keys() if TOP not in name)
     if missing and all(name.startswith(TOP) for name in missing):
-        hint = "name a release; a file that ends in -notop has none"
-        raise WeightsError("the weights are without a classifier", path.name, hint)
+        raise _without_classifier(path)
     if missing or left_over:
         lacking = f"{path.name} lacks {_some(missing)}" if missing else ""
         extra = f"{path.name} has {_some(left_over)} besides" if left_over else ""
@@ -202,6 +205,23 @@ def load(model: keras.Model, path: Path) -> int:
     return len(wanted)
 
 
+def classifies(path: Path) -> None:
+    """Makes sure that a file has a classifier, by its table of contents.
+
+    Raises:
+        WeightsError: it has none, or is no file of weights.
+    """
+    with _layers(path) as layers:
+        names = [_text(name) for name in layers.attrs["layer_names"]]
+    if TOP not in names:
+        raise _without_classifier(path)
+
+
+def _without_classifier(path: Path) -> WeightsError:
+    hint = "name a release; a file that ends in -notop has none"
+    return WeightsError("the weights are without a classifier", path.name, hint)
+
+
 def verified(model: keras.Model, path: Path, identity: WeightsId) -> str:
     """Loads a file as `load` does, and says how its tensors were checked."""
     compared = load(model, path)
@@ -215,21 +235,27 @@ _OTHER_VARIANT = "name the file of this very variant; effbench variants lists th
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Every tensor of a Keras HDF5 file, by layer and weight name."""
+    tensors: dict[str, np.ndarray] = {}
+    with _layers(path) as layers:
+        for layer in layers.attrs["layer_names"]:
+            group = layers[_text(layer)]
+            for weight in group.attrs["weight_names"]:
+                tensors[_tensor_name(_text(weight))] = np.asarray(group[_text(weight)])
+    return tensors
+
+
+@contextmanager
+def _layers(path: Path) -> Iterator[h5py.Group]:
+    """The group of a Keras HDF5 file that has a group for each layer."""
     import h5py
 
-    tensors: dict[str, np.ndarray] = {}
     try:
         with h5py.File(path, "r") as file:
-            layers = file.get("model_weights", file)
-            for layer in layers.attrs["layer_names"]:
-                group = layers[_text(layer)]
-                for weight in group.attrs["weight_names"]:
-                    tensors[_tensor_name(_text(weight))] = np.asarray(group[_text(weight)])
+            yield file.get("model_weights", file)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise WeightsError(
             "not a readable Keras HDF5 file of weights", f"{path} ({error})", _ANOTHER
         ) from error
-    return tensors
 
 
 def _tensor_name(name: str) -> str:

@@ -115,7 +115,8 @@ CAVEATS = (
     Caveat(
         "random weights",
         "the backbone is untrained; nothing about the variant follows from it",
-        lambda spec, _: "" if spec.weights.random else None,
+        # A recipe that starts from them trains it.
+        lambda spec, standard: "" if spec.weights.random and standard.pretrained else None,
     ),
     Caveat(
         "limited",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from effbench.errors import UsageError
+from effbench.records.caveats import details
 from effbench.report import beside_imagenet
 from effbench.report.published import (
     AUTOML,
@@ -15,7 +16,7 @@ from effbench.report.published import (
     PAPER_TRANSFER,
 )
 from effbench.report.rows import Row
-from effbench.tables import Column, Table
+from effbench.tables import NARROWEST, Column, Table
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _composer() -> Iterable[PublishedAccuracy]:
 
 TABLES: Mapping[str, Callable[[], Iterable[PublishedAccuracy]]] = {
     CASE_STUDY.name: _case_study,
-    "paper": _paper,
+    PAPER_TRANSFER.name: _paper,
     AUTOML.name: _automl,
     COMPOSER.name: _composer,
 }
@@ -140,14 +141,16 @@ def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:
             yield f"{what} {ours}, not {theirs}"
     if figure.image_size is not None and row.spec.image_size != figure.image_size:
         yield f"{row.spec.image_size} pixels, not {figure.image_size}"
-    yield from (mark for mark in row.marks if mark != "not native size")
+    for mark, much in row.marks.items():
+        if mark != "not native size":  # sizes have a column
+            yield details({mark: much})
 
 
 def table(name: str, cells: Sequence[Beside]) -> Table:
-    """The figures as a table."""
+    """The figures as a table; Size is that of our images, pixels."""
     columns = (
-        *(Column("Model", words=True), Column("Data", words=True)),
-        *beside_imagenet.FIGURES,
+        *(Column("Model", words=True), Column("Data", words=True, enough=NARROWEST)),
+        *(Column("Size"), *beside_imagenet.FIGURES),
     )
     return Table(f"Beside {name}", columns, tuple(map(_cells, cells)))
 
@@ -155,7 +158,8 @@ def table(name: str, cells: Sequence[Beside]) -> Table:
 def _cells(cell: Beside) -> tuple[str, ...]:
     figure, row = cell.published, cell.row
     spread = "" if figure.std is None else f" ± {figure.std:.2f}"
-    which = (figure.variant, figure.data, f"{figure.percent}{spread}")
+    size = "-" if row is None else str(row.spec.image_size)
+    which = (figure.variant, figure.data, size, f"{figure.percent}{spread}")
     if row is None:
         return (*which, "-", "-", "-", "not run here")
     ours = row.accuracy

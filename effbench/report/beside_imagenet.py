@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import ImagenetRecord
 from effbench.imagenet.validation_sets import IMAGENET
+from effbench.records.caveats import details
 from effbench.report import published, reproduction
 from effbench.report.published import ImagenetResult, Published, ReportedTop1
 from effbench.tables import Column, Table
@@ -14,13 +16,13 @@ TABLES: Mapping[str, Published[ImagenetResult] | Published[ReportedTop1]] = {
     published.IMAGENET.name: published.IMAGENET,
     published.IMAGENET_V1.name: published.IMAGENET_V1,
 }
-# What stands beside one another in every such table.
+# What stands beside one another in every such table. The difference is that of two other columns.
 FIGURES = (
     Column("published"),
     Column("ours"),
-    Column("95 %", rank=1),
-    Column("difference"),
-    Column("what differs", words=True),
+    Column("95 %"),
+    Column("difference", rank=1),
+    Column("what differs", words=True, enough=16),
 )
 
 
@@ -31,7 +33,7 @@ def table(name: str, records: Iterable[ImagenetRecord]) -> Table:
         name: a name in `TABLES`.
         records: ours; those of other images than ImageNet's are left out.
     """
-    columns = (Column("Model", words=True), Column("Weights", words=True), *FIGURES)
+    columns = (Column("Model", words=True), Column("Weights", words=True, enough=12), *FIGURES)
     ours: dict[tuple[str, str], list[ImagenetRecord]] = {}
     for record in records:
         if record.spec.data == IMAGENET:
@@ -47,11 +49,15 @@ def table(name: str, records: Iterable[ImagenetRecord]) -> Table:
 def _cells(
     row: ImagenetResult | ReportedTop1, records: Iterable[ImagenetRecord]
 ) -> Iterator[tuple[str, ...]]:
-    percent = reproduction.published_top1(row)
-    compared = [(100 * record.scores.accuracy, reproduction.of(record)) for record in records]
-    for top1, found in compared:
-        interval = f"{found.low:.2f}–{found.high:.2f}"
-        differs = "; ".join(found.marks) or "-"
-        yield (str(percent), f"{top1:.2f}", interval, f"{top1 - percent:+.2f}", differs)
+    figure = protocols.published(row.variant, row.weights)
+    percent = figure.top1 if figure else None
+    assert percent is not None, row
+    compared = [(record, reproduction.of(record)) for record in records]
+    for record, interval in compared:
+        top1 = 100 * record.scores.accuracy
+        yield (
+            *(str(percent), f"{top1:.2f}", f"{interval.low:.2f}–{interval.high:.2f}"),
+            *(f"{top1 - percent:+.2f}", details(record.marks) or "-"),
+        )
     if not compared:
         yield (str(percent), "-", "-", "-", "not scored here")

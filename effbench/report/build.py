@@ -88,10 +88,17 @@ def read(store: Store, selection: Selection, price: float | None = None) -> Repo
 
 def _read(store: Store, selection: Selection, price: float | None) -> Report:
     records = store.load(checked=True)
+    scored_releases, unread_scores = imagenet_records.load(store.directory)
     if not (records.results or records.failures or records.problems):
-        raise EffbenchError(
-            "no runs to report", remote_folder.shown(store.directory), "run 'effbench sweep' first"
-        )
+        folder = remote_folder.shown(store.directory)
+        if scored_releases:
+            raise EffbenchError(
+                "no runs to report",
+                f"{folder} has {len(scored_releases)} scores of 'effbench imagenet' alone",
+                "--beside imagenet (V1: imagenet-v1) shows those of ImageNet itself, and the "
+                "command that made them prints any again",
+            )
+        raise EffbenchError("no runs to report", folder, "run 'effbench sweep' first")
     chosen = [result for result in records.results if selection.names(result.spec)]
     failures = tuple(failure for failure in records.failures if selection.names(failure.spec))
     specs = [run.spec for run in records.results] + [run.spec for run in records.failures]
@@ -103,7 +110,6 @@ def _read(store: Store, selection: Selection, price: float | None) -> Report:
     searched, unread = searches(store, groups, (failure.spec for failure in failures))
     left_out = (*records.problems, *faults.left_out)
     best = rows(groups, price, {} if selection.tries else searched)
-    scored_releases, unread_scores = imagenet_records.load(store.directory)
     top1 = measured_imagenet.top1(scored_releases)
     every = [
         replace(row, store=store, imagenet_top1=top1.get((row.spec.variant, row.spec.weights.name)))

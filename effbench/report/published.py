@@ -10,6 +10,8 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Annotated, Generic, TypeVar, get_args, get_type_hints
 
+from effbench.imagenet.protocols import ADVPROP
+
 CASE_STUDY_DATA = "cifar10"
 # A name in `scores.SELECTIONS`.
 CASE_STUDY_RULE = "val_loss"
@@ -281,6 +283,8 @@ IMAGENET = Published(
     notes=(
         "images were resized bicubically",
         "reported_top1 is by those who trained the weights; for T, at 288 pixels",
+        "central_crop, top1 and top5 are of the package's own test: 'effbench imagenet' judges by "
+        "reported_top1, which belongs to the protocol that it scores by",
     ),
 )
 IMAGENET_V1 = Published(
@@ -291,10 +295,11 @@ IMAGENET_V1 = Published(
     notes=(
         "imagenet: AutoAugment and AdvProp; noisy_student: 300 million unlabelled images beside "
         "ImageNet (arXiv:1911.04252)",
+        ADVPROP,
     ),
 )
 PAPER_TRANSFER = Published(
-    "paper-transfer",
+    "paper",
     "paper_transfer_results.csv",
     "whole networks fine-tuned from ImageNet weights",
     TransferResult,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import ImagenetRecord
 from effbench.imagenet.validation_sets import IMAGENET
-from effbench.report.published import ImagenetResult, ReportedTop1, imagenet
+from effbench.report.published import ImagenetResult, imagenet
 from effbench.report.statistics import wilson
 
 # Half of the last digit in which accuracies were published, percentage points.
 ROUNDING = 0.05
-# Reported at another size than the variant's; what was tested at that size stands for it.
-_AT_ANOTHER_SIZE = (("T", "imagenet"),)
 
 
 @dataclass(frozen=True)
@@ -47,19 +46,13 @@ class Reproduction:
         return "yes"
 
 
-def published_top1(row: ImagenetResult | ReportedTop1) -> float:
-    """A release's top-1 by those who trained it, percent; else as it was tested."""
-    if isinstance(row, ReportedTop1) or (row.variant, row.weights) in _AT_ANOTHER_SIZE:
-        return row.top1
-    return row.reported_top1
-
-
 def of(record: ImagenetRecord) -> Reproduction:
     """A record beside what was published of its release."""
     low, high = wilson(record.scores.correct, record.scores.total)
     known = imagenet().get((record.spec.variant, record.spec.weights.name))
+    figure = protocols.published(record.spec.variant, record.spec.weights.name)
     published = top5 = None
-    if known is not None and record.spec.data == IMAGENET:
-        published = published_top1(known)
+    if figure is not None and record.spec.data == IMAGENET:
+        published = figure.top1
         top5 = known.top5 if isinstance(known, ImagenetResult) else None
     return Reproduction(100 * low, 100 * high, published, top5, tuple(record.marks))

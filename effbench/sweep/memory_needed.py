@@ -50,11 +50,12 @@ def _said(needs: Mapping[str, int], device: str) -> list[str]:
     if not worst:
         return []
     more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
-    listed = ", ".join(f"{run} {needs[run] / 1e9:.0f} GB" for run in worst[:NAMED])
+    listed = ", ".join(f"{needs[run] / 1e9:.0f} GB for {run}" for run in worst[:NAMED])
     memory_here = psutil.virtual_memory()
     free = f"{memory_here.available / 1e9:.0f} GB of {memory_here.total / 1e9:.0f} are free here"
-    here = f"; {free}" if device == "cpu" else ""
-    return [f"a step takes more memory than this: {listed}{more}{here}"]
+    enough = "" if needs[worst[0]] < memory_here.available else ", which is too little"
+    here = f"; {free}{enough}" if device == "cpu" else ""
+    return [f"memory that a step takes at least: {listed}{more}{here}"]
 
 
 def at_least(spec: RunSpec, device: str, replicas: int) -> tuple[int, int]:

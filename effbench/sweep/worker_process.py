@@ -37,6 +37,9 @@ STOP_SECONDS = 3.0
 # The time in which all processes of a job are told to end.
 _TURN_SECONDS = 1.0
 
+# How the names of phases begin in which nothing looks for signals.
+COMPILING = "compile"
+
 # Phases in which there is nothing to save yet.
 UNTRAINED = ("", "build")
 
@@ -111,10 +114,11 @@ def _let_it_save(
 ) -> None:
     """Waits as long as a worker takes to save what it has; another interruption ends it at once.
 
-    A worker looks for signals between training steps, and compiles for minutes before the first.
+    A worker looks for signals between training steps, and compiles for minutes before the first:
+    that is said at once.
     """
     worker.terminate()
-    seconds: float | None = STOP_SECONDS
+    seconds: float | None = 0.0 if phase.startswith(COMPILING) else STOP_SECONDS
     try:
         while True:
             try:

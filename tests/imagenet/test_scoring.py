@@ -132,7 +132,13 @@ def test_every_image_counts_once_in_every_layout(run, flat, folders, release, tm
         row = scored(run, data, release, tmp_path / data.name)
         assert row["scores"]["correct"] == row["scores"]["total"] == COUNT
         assert row["own_protocol"]
-        assert list(row["marks"]) == ["not a release"]
+        assert list(row["marks"]) == ["another size", "not a release"]
+        assert row["scored_on"] == {
+            "name": "imagenet",
+            "images": COUNT,
+            "of": COUNT,
+            "classes": 1000,
+        }
         assert row["spec"]["protocol"] == "crop-bicubic"
         assert row["published"] == 78.7
         assert row["reproduced"] == ""  # of weights that are no release
@@ -166,7 +172,7 @@ def test_a_record_is_kept_checked_and_not_made_twice(run, folders, release, tmp_
 
 def test_another_protocol_is_another_figure_and_marked(run, folders, release, tmp_path):
     row = scored(run, folders, release, tmp_path, "--protocol", "squash")
-    assert row["marks"]["another protocol"] == "squash"
+    assert row["marks"]["another protocol"] == "squash, not crop-bicubic"
     assert row["scores"]["correct"] < COUNT
 
 
@@ -187,15 +193,18 @@ def test_a_table_says_what_was_scored_and_how(run, folders, release, tmp_path):
     )
     assert done.code == 0
     assert "100.00" in done.out
-    assert "crop-bicubic: crop 0.875, bicubic of TensorFlow 1" in done.out
+    assert "crop-bicubic: crop 0.500, bicubic of TensorFlow 1" in done.out
+    assert "(at 32 pixels)" in done.out
 
 
-def test_weights_without_a_classifier_and_of_others_are_refused(run, folders, folder, tmp_path):
+def test_weights_without_a_classifier_are_refused_before_images_are_looked_for(
+    run, folder, tmp_path
+):
     model = backbone.build(VARIANTS["B0"], SIZE, "float32")
     path = folder / "efficientnetv2-b0-imagenet-notop.h5"
     model.save_weights(str(path))
     done = run(
-        *("imagenet", "--data-dir", folders, "--weights", path, "--results", tmp_path, *FLAGS),
+        *("imagenet", "--data-dir", tmp_path, "--weights", path, "--results", tmp_path, *FLAGS),
     )
     assert done.code == 1
     assert "the weights are without a classifier: efficientnetv2-b0-imagenet-notop.h5" in done.err
@@ -242,7 +251,7 @@ def test_an_unreadable_image_is_named(run, folders, release, tmp_path):
 
 def test_random_weights_need_no_file(run, folders, tmp_path):
     row = scored(run, folders, Path("none"), tmp_path, "--protocol", "crop", "--limit", 40)
-    assert row["marks"].keys() == {"random weights", "limited"}
+    assert row["marks"].keys() == {"random weights", "limited", "another size"}
     assert row["doubt"] == ""
 
 

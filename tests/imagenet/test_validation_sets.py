@@ -71,7 +71,7 @@ def test_all_layouts_give_the_same_classes(flat, tmp_path):
         assert first.read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("kind", ["map_clsloc", "kaggle", "slim", "named"])
+@pytest.mark.parametrize("kind", ["map_clsloc", "kaggle", "slim", "named", "renamed"])
 def test_answers_come_in_several_forms(flat, tmp_path, kind):
     data = flat / "ILSVRC2012_devkit_t12/data"
     ids = [synsets.synsets()[label] for label in LABELS]
@@ -81,9 +81,11 @@ def test_answers_come_in_several_forms(flat, tmp_path, kind):
         lines = [f"{synset} {number} word_of_it\n" for number, synset in table.items()]
         (data / "map_clsloc.txt").write_text("".join(lines))
         (data / "meta.mat").unlink()
-    elif kind == "named":
+    elif kind in ("named", "renamed"):
+        shutil.move(data, tmp_path / "elsewhere")
         named = tmp_path / "elsewhere" / "ILSVRC2012_validation_ground_truth.txt"
-        shutil.move(data, named.parent)
+        if kind == "renamed":
+            named = named.rename(named.with_name("val_labels.txt"))
     else:
         shutil.rmtree(data)
     if kind == "kaggle":
@@ -108,6 +110,12 @@ def test_a_missing_image_is_named_and_a_part_can_be_scored(flat):
     chosen = partly.limited(10)
     assert len(set(chosen)) == 10
     assert chosen == partly.limited(10) == sorted(chosen)
+
+
+def test_a_named_file_of_another_form_is_refused(flat, tmp_path):
+    put(tmp_path / "labels.txt", b"ILSVRC2012_val_00000001.JPEG 65\n")
+    with pytest.raises(DataError, match=r"labels\.txt begins with .ILSVRC2012_val_"):
+        validation_sets.read(flat, tmp_path / "labels.txt")
 
 
 def shorten(data: Path) -> None:
@@ -208,3 +216,14 @@ def test_parquet_rows_are_read_in_their_order(tmp_path):
     )
     with pytest.raises(DataError, match="labels are 0 to 999: texts, or rows without one"):
         validation_sets.read(nameless)
+    parquet.write_table(
+        pyarrow.table({"image": [{"bytes": b"", "path": None}] * 3, "label": [5, 2, 5]}),
+        nameless / "test.parquet",
+    )
+    few = validation_sets.read(nameless)
+    assert (few.name, few.whole, few.classes) == ("test", 3, (2, 5))
+
+
+def test_a_folder_that_is_called_like_a_known_set_is_another_one(tmp_path):
+    put(tmp_path / "imagenet" / synsets.synsets()[2] / "art_1.jpg", b"x")
+    assert validation_sets.read(tmp_path / "imagenet").name == "imagenet-folder"

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from support.records import FILE, RANDOM, failure, result, scores, spec
 
 from effbench.config.recipe_numbers import Recipe
-from effbench.config.recipes import RECIPES
+from effbench.config.recipes import RECIPES, resolved
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.records import caveats, describe
 from effbench.records.record import RunFailure, RunResult
@@ -99,6 +99,7 @@ CASE_STUDY = RECIPES["case-study"]
         ({"feature_cache": False}, ("backbone in every step",)),
         ({"variant": "XL"}, ()),
         ({"weights": RANDOM}, ("random weights",)),
+        ({"weights": RANDOM, "recipe": resolved("composer", "B0")}, ()),
         ({"limit": 4000}, ("limited",)),
         ({"recipe": replace(CASE_STUDY, epochs=24)}, ("limited",)),
         ({"weights": FILE}, ("weights not a release",)),

@@ -12,6 +12,7 @@ from effbench.records.store import Store
 from effbench.report import beside, build
 from effbench.report.published import TABLES
 from effbench.report.select import Selection
+from effbench.tables import fitted
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_every_figure_stands_beside_all_rows_of_its_network(rows):
     small, whole = sorted(cells[:2], key=lambda cell: cell.row.spec.image_size)
     assert "160 pixels, not 224" in small.differs
     assert whole.differs[0] == "recipe case-study, not case-study-2021"
-    assert "limited" in whole.differs
+    assert "limited (80 images, 3 epochs)" in whole.differs
     assert not any("pixels" in text for text in whole.differs)
     table = beside.table("case-study", cells)
     texts = dict(zip((column.title for column in table.columns), table.rows[2], strict=True))
@@ -44,7 +45,7 @@ def test_every_figure_stands_beside_all_rows_of_its_network(rows):
 
 def test_the_papers_figures_are_of_other_recipes_and_chosen_on_the_test_set(rows):
     cells = beside.beside("paper", rows)
-    assert len(cells) == len(TABLES["paper-transfer"].rows)
+    assert len(cells) == len(TABLES["paper"].rows)
     assert {cell.published.data for cell in cells} == {"cifar10", "cifar100", "flowers102", "cars"}
     assert not any(cell.row for cell in cells)  # B0 has no figure there
 
@@ -69,10 +70,34 @@ def test_releases_stand_beside_what_was_scored(run, tmp_path):
     lines = done.out.splitlines()
     assert len(lines) == 1 + len(TABLES["imagenet"].rows)
     assert lines[1] == "B0,imagenet,78.7,78.00,77.63–78.36,-0.70,-"
-    assert lines[5].endswith("-6.51,another protocol")
+    assert lines[5].endswith('82.3,76.00,75.62–76.37,-6.30,"another protocol (timm, not timm)"')
     assert lines[6] == "S,imagenet,83.9,-,-,-,not scored here"
     v1 = run("report", "--results", tmp_path, "--beside", "imagenet-v1", "--csv")
     assert v1.out.count("not scored here") == len(TABLES["imagenet-v1"].rows)
+
+
+def test_a_folder_of_releases_alone_points_to_what_shows_them(run, tmp_path):
+    imagenet_records.save(tmp_path, imagenet.record(39_000))
+    done = run("report", "--results", tmp_path)
+    assert done.code == 1
+    assert "has 1 scores of 'effbench imagenet' alone; --beside imagenet" in done.err
+
+
+def test_every_table_has_one_name():
+    assert set(beside.NAMES) <= set(TABLES)
+
+
+def test_80_columns_keep_what_tells_rows_apart(rows):
+    """Sizes, intervals and the numbers that were changed; a difference can be worked out."""
+    result = rows[0].results[0]
+    recipe = replace(result.spec.recipe, dropout=0.5)
+    result = replace(result, spec=replace(result.spec, recipe=recipe))
+    cells = beside.beside("automl", [*rows, replace(rows[0], results=(result,))])
+    assert "changed recipe (dropout 0.5)" in cells[2].differs
+    shown = fitted(beside.table("automl", cells), 80)
+    titles = [column.title for column in shown.columns]
+    assert titles == ["Model", "Data", "Size", "published", "ours", "95 %", "what differs"]
+    assert {row[2] for row in shown.rows} == {"160", "224"}
 
 
 def test_an_unknown_table_is_refused(rows):
@@ -84,7 +109,7 @@ def test_the_command_prints_it(run, tmp_path):
     complete(Store(tmp_path))
     done = run("report", "--results", tmp_path, "--beside", "case-study", "--csv")
     assert done.code == 0
-    assert done.out.splitlines()[0] == "Model,Data,published,ours,95 %,difference,what differs"
+    assert done.out.splitlines()[0] == "Model,Data,Size,published,ours,95 %,difference,what differs"
     refused = run("report", "--results", tmp_path, "--beside", "case-study", "--html")
     assert refused.code == 2
     assert "--beside is no html" in refused.err

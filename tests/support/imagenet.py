@@ -9,7 +9,6 @@ import numpy as np
 from scipy.io import savemat
 from support.records import released
 
-from effbench.config.variants import VARIANTS
 from effbench.imagenet import protocols, synsets
 from effbench.imagenet.imagenet_records import ImagenetRecord, ScoringSpec
 from effbench.records.record import Provenance
@@ -54,8 +53,9 @@ def file_name(number: int) -> str:
 
 def record(correct: int, *, variant: str = "B0", data: str = "imagenet") -> ImagenetRecord:
     """All 50,000 images, so many of them right, by the protocol of the release."""
-    protocol = protocols.of(variant, "imagenet").name
-    size = VARIANTS[variant].image_size
+    figure = protocols.published(variant, "imagenet")
+    assert figure is not None
+    protocol, size = figure.protocol, figure.image_size
     spec = ScoringSpec(
         *(variant, released(variant, "imagenet"), size, "float32", protocol, data, "x", None, 1000)
     )

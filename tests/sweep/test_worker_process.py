@@ -109,7 +109,8 @@ def test_a_worker_that_the_system_ended_was_out_of_memory(monkeypatch, tmp_path)
 def test_an_interrupted_sweep_waits_for_a_compilation_or_a_second_ctrl_c(
     seconds, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(worker_process, "STOP_SECONDS", 0.2)
+    """Which it waits for is said at once."""
+    monkeypatch.setattr(worker_process, "STOP_SECONDS", 60.0)
     children.play(monkeypatch, COMPILES.replace("SECONDS", str(seconds)))
     said: list[str] = []
     before = psutil.Process().children()

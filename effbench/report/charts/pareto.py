@@ -140,8 +140,8 @@ def _summary(points: Sequence[_Point], axis: Axis, *, one_kind: bool) -> str:
         families[point.family].append(point)
     if one_kind and len(families) > 1:
         matched = [
-            f"{sum(any(row.matches(point) for row in rows) for point in others)} of {len(others)} "
-            f"{other} are matched by {name}"
+            f"{name} matches {sum(any(row.matches(point) for row in rows) for point in others)} "
+            f"of {len(others)} networks of {other}"
             for (name, rows), (other, others) in permutations(families.items(), 2)
         ]
         said.append(f"By the means and at no more cost, {listed(matched)}.")

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from effbench.records.caveats import CAVEATS, Caveat
 from effbench.report import summary, transfer
 from effbench.report.build import Report
-from effbench.report.render import columns, pair_table, tries_table, wrapped
+from effbench.report.render import columns, footnote_signs, pair_table, tries_table, wrapped
 from effbench.report.render.document import USUAL, Wanted, endings, notes
 from effbench.report.sections import Section, labels
 from effbench.tables import Table, fitted, grid
@@ -19,7 +19,6 @@ _COST = "GFLOPs: the arithmetic that an image takes, in billions of multiply-add
 # How those notes begin that say nothing without a column, and those that all sections share.
 _ABOUT = {"hours": ("Seconds and hours", "Features of"), "published": ("published",)}
 _GENERAL = ("same as", "Percent", "Seconds and hours")
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # The sign of each mark, as it stands behind the name of a row and before what it means.
 Signs = Mapping[Caveat, str]
@@ -74,7 +73,8 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
 def _signs(section: Section) -> Signs:
     present = {mark for row in section.rows for mark in row.marks}
     caveats = [caveat for caveat in CAVEATS if caveat.name in present]
-    return {caveat: f"{number}".translate(_SUPERSCRIPT) for number, caveat in enumerate(caveats, 1)}
+    numbered = footnote_signs.numbered(caveat.name for caveat in caveats)
+    return {caveat: numbered[caveat.name] for caveat in caveats}
 
 
 def _table(section: Section, wanted: Wanted, signs: Signs) -> Table:

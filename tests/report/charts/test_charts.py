@@ -161,8 +161,8 @@ def test_families_have_shapes_of_their_own_at_equal_cost():
     assert '"shape": {"field": "family"' in json.dumps(figure.spec)
     assert '"stroke": {"field": "family"' in json.dumps(figure.spec)
     assert figure.summary == (
-        "On the front: all rows. By the means and at no more cost, 0 of 2 EfficientNet are "
-        "matched by EfficientNetV2 and 0 of 1 EfficientNetV2 are matched by EfficientNet."
+        "On the front: all rows. By the means and at no more cost, EfficientNetV2 matches 0 of 2 "
+        "networks of EfficientNet and EfficientNet matches 0 of 1 networks of EfficientNetV2."
     )
     alone = section(run("B0", 9000), run("B1", 9100))
     figure = next(each for each in pareto.figures(alone) if each.name.endswith("gflops"))
@@ -175,7 +175,7 @@ def test_each_family_has_its_own_front_and_says_where_the_other_is_ahead():
     figure = next(each for each in pareto.figures(both) if each.name.endswith("gflops"))
     assert {row["front"] for row in by_row(figure).values()} == {"yes"}
     assert figure.columns["front"] == "on the front of its family"
-    assert "1 of 2 EfficientNet are matched by EfficientNetV2" in figure.summary
+    assert "EfficientNetV2 matches 1 of 2 networks of EfficientNet" in figure.summary
     assert "V1-B4" not in figure.summary
 
 
