@@ -13,7 +13,7 @@ from effbench.errors import DeviceError
 from effbench.hardware.onnx_setup import onnx, onnxruntime, tf2onnx
 from effbench.hardware.tensorflow_setup import tf
 
-# The newest that this tf2onnx writes.
+# The newest that this tf2onnx writes; ONNX Runtime and OpenVINO read newer ones, too.
 OPSET = 18
 
 

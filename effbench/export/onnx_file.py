@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +16,16 @@ from effbench.export.opened import LABELS, OpenModel, lines
 if TYPE_CHECKING:
     import onnx
 
-# Of the newest that tf2onnx knows; onnxruntime and OpenVINO read newer ones, too.
-OPSET = 18
 SIDES = ("batch", "height", "width")
 
 
 def write(classifier: Classifier, path: Path, _: Options) -> None:
     """Writes a file from `images` (uint8 [n, h, w, 3]) to `scores`, with its labels as metadata."""
-    import onnx
-    import tf2onnx
+    from effbench.engines.onnxruntime import converted
+    from effbench.hardware.onnx_setup import onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     program, images = function(classifier, (None, None, None, 3))
-    model, _ = tf2onnx.convert.from_function(program, [images], OPSET)
+    model = converted(program, [images])
     model.producer_name = "effbench"
     _name_sides(model)
     onnx.helper.set_model_props(model, {LABELS: lines(classifier.names)})
