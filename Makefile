@@ -57,6 +57,11 @@ test-ray: $(SETUP)  ## a sweep on three Ray nodes of this machine; a node and th
 	$(PYTHON) -m pip install --quiet 'ray==2.60.0'
 	$(PYTHON) -m pytest -q -m ray --timeout 0 $(ARGS)
 
+.PHONY: test-s3
+test-s3: $(SETUP)  ## results at a URL of S3, on a server of this machine
+	$(PYTHON) -m pip install --quiet 'moto[server]>=5' s3fs
+	$(PYTHON) -m pytest -q -m s3 --timeout 0 tests/test_remote_folder.py $(ARGS)
+
 .PHONY: test-kill
 test-kill: $(SETUP)  ## kill workers at random for five minutes: no run lost, none twice
 	$(PYTHON) tests/support/kill_workers.py $(or $(ARGS),5 8)

@@ -1,6 +1,7 @@
 """Results at a URL: what is brought and sent, and what commands make of it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -14,11 +15,32 @@ from effbench.remote_folder import RemoteFolder
 from effbench.sweep import worker_process
 
 
-@pytest.fixture(params=["memory", "file"])
-def url(request, tmp_path: Path) -> str:
-    """An empty folder of an object store in memory, or of files that are renamed."""
-    fsspec.filesystem("memory").store.clear()
-    return f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}/there"
+@pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.s3)])
+def url(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty folder: of an object store, in memory or of S3 on this machine, or of files."""
+    if request.param == "file":
+        yield f"file://{tmp_path}/there"
+        return
+    if request.param == "memory":
+        fsspec.filesystem("memory").store.clear()
+        yield f"memory://{tmp_path.name}"
+        return
+    for package in ("moto.server", "s3fs"):
+        pytest.importorskip(package, reason=f"{package} is not installed: make test-s3")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    files = fsspec.filesystem("s3", skip_instance_cache=True)
+    type(files).clear_instance_cache()
+    files.makedirs("bucket", exist_ok=True)
+    yield f"s3://bucket/{tmp_path.name}"
+    server.stop()
 
 
 @pytest.fixture
@@ -34,6 +56,7 @@ def machine(monkeypatch, tmp_path):
 
 def names(url: str) -> set[str]:
     files, root = fsspec.core.url_to_fs(url)
+    files.invalidate_cache()
     found = files.find(root)
     return {path[len(root) :].lstrip("/") for path in found}
 
@@ -87,13 +110,12 @@ def test_what_passes_goes_at_both_sides_but_no_record_does(url, machine):
 def test_what_cannot_be_sent_waits_and_is_one_line(url, machine, monkeypatch):
     here = RemoteFolder(url)
     complete(Store(here.directory))
-    files = type(fsspec.core.url_to_fs(url)[0])
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left\non device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "put_file", full)
+        patch.setattr(here._files, "put_file", full)
         with pytest.raises(
             EffbenchError, match=f"^cannot write {url}: OSError: .* No space left on"
         ):

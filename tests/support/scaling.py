@@ -141,7 +141,7 @@ def sweep_of(runs: int) -> tuple[int, list[Piece]]:
     frozen, whole = rates()
     seeds = max(1, round(runs / 36))
     options = sweep_options(
-        variants="all", weights="none", data="digits", device="cpu", recipe=RECIPES,
+        variants="v2", weights="none", data="digits", device="cpu", recipe=RECIPES,
         seeds=f"0-{seeds - 1}",
     )  # fmt: skip
     request = resolve(options)
@@ -194,7 +194,7 @@ def measure(runs: int = 10_000) -> None:
 
     worker_process.work = timed
     request = no_ops.request(
-        variants="all",
+        variants="v2",
         recipe="finetune-adabelief",
         settings=("dropout=0.1,0.2",),
         seeds=f"0-{runs // 18 - 1}",

@@ -94,6 +94,18 @@ def test_what_is_not_there_is_one_line(monkeypatch):
         ray_cluster.check(LaunchOptions("ray", ray_address="127.0.0.1:9"))
 
 
+def test_a_small_sweep_on_ray_has_the_records_of_a_local_one(tmp_path):
+    """In processes of its own, as Ray leaves much behind in whoever starts it; 10 s of CPU."""
+    pytest.importorskip("ray", reason="Ray comes with requirements/dev.txt: make setup")
+    env = {**os.environ, "PYTHONPATH": no_ops.path(), "RAY_USAGE_STATS_ENABLED": "0"}
+    arguments = "--variants B0,B1 --weights none --data digits --cpu"
+    for launcher in ("ray", "local"):
+        done = sweep(f"{arguments} --launcher {launcher}", tmp_path / launcher, env)
+        assert "2 saved, 0 finished before, 0 failed" in done.stdout, done.stdout + done.stderr
+    assert outcome(tmp_path / "ray") == outcome(tmp_path / "local")
+    assert len(outcome(tmp_path / "ray")) == 2
+
+
 # --- on a cluster of this machine -----------------------------------------------------------------
 
 ARGUMENTS = (
@@ -123,6 +135,7 @@ def wait_for(results: Path, count: int, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.ray
 def test_a_node_and_the_driver_die_and_all_runs_are_there_once(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
     from ray._raylet import GcsClient
     from ray.cluster_utils import Cluster
 
