@@ -381,6 +381,15 @@ def test_the_plan_is_of_all_variants_and_what_is_said_of_it() -> None:
         assert same[0] == same[1]
 
 
+def test_what_is_said_of_composers_plan_follows_from_it() -> None:
+    plan = json.loads((ROOT / "results/plan-composer.json").read_text("utf-8"))
+    (run,) = plan["runs"]
+    assert (run["recipe"], run["variant"], run["tpu"]) == ("composer", "V1-B0", "v3-8")
+    assert not run["problem"]
+    assert f"{run['peak_bytes'] / 2**30:.2f} GiB" in PAGE_WORDS
+    assert f"{run['seconds'] / 60:.3g} minutes for 400 epochs" in PAGE_WORDS
+
+
 @pytest.mark.parametrize("line", commands("make"))
 def test_make_targets_exist(line: str) -> None:
     target = line.split()[1]
