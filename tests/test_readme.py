@@ -157,13 +157,28 @@ def test_what_is_said_of_the_linear_probe_follows_from_the_records() -> None:
         f"{100 * whole.reported.test.accuracy - last:.2f} better than that head's last"
         in PAGE_WORDS
     )
-    change, larger = (
+    change, *others = (
         row
         for row in compare(str(ROOT / "results"), str(ROOT / "results/linear-probe")).changes
         if row.difference
     )
-    points = f"{larger.new:.2f} %, {larger.new - larger.base:.2f} points more than"
-    assert f"At 160 it reaches {points} the case study's head there" in PAGE_WORDS
+    better = [f"{row.new - row.base:.2f}" for row in others]
+    said = "at 128, 160 and 192 it is {}, {} and {} points better".format(*better)
+    assert said in PAGE_WORDS
+    smaller, larger, largest = others
+    assert f"At 160 it reaches {larger.new:.2f} %, more than" in PAGE_WORDS
+    assert f"{larger.new:.2f} and {largest.new:.2f} %, with 70 % of the arithmetic" in PAGE_WORDS
+    assert f"128 is, with {smaller.new:.2f} %" in PAGE_WORDS
+    (section,) = (
+        section
+        for section in build.read(Store(ROOT / "results/linear-probe"), Selection()).sections
+        if len(section.rows) > 1
+    )
+    letters = {row.spec.image_size: set(row.letters) for row in section.rows}
+    assert letters[160] & letters[192]
+    assert not letters[128] & letters[192]
+    work = {row.spec.image_size: row.cost.gflops for row in section.rows}
+    assert round(100 * work[160] / work[192]) == 70
     assert f"{larger.new:.2f} % at 160" in README_WORDS
     native = [
         100 * result.reported.test.accuracy
