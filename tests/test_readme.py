@@ -315,7 +315,9 @@ def test_what_is_said_of_exports_follows_from_their_records() -> None:
 def test_what_is_said_of_the_speed_of_exports_is_what_was_measured() -> None:
     path = ROOT / "results/export/speed.md"
     speeds = [
-        speed.ModelSpeed(**row | {"paces": tuple(speed.Pace(**pace) for pace in row["paces"])})
+        speed.ModelSpeed(
+            **row | {"paces": tuple(speed.BatchSpeed(**pace) for pace in row["paces"])}
+        )
         for row in json.loads(path.with_suffix(".json").read_text("utf-8"))
     ]
     assert path.read_text("utf-8").startswith(markdown(speed.table(speeds)))

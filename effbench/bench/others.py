@@ -11,16 +11,16 @@ import psutil
 
 
 @dataclass
-class Others:
+class OtherPrograms:
     """Cores that other programs used, on average; known once the block ends."""
 
     cores: float = 0.0
 
 
 @contextmanager
-def during(process: int) -> Iterator[Others]:
+def during(process: int) -> Iterator[OtherPrograms]:
     """A block in which a process works; nothing is known of one that ends in it."""
-    others = Others()
+    others = OtherPrograms()
     began, busy, used = time.perf_counter(), _busy(), _used(process)
     yield others
     seconds = time.perf_counter() - began

@@ -23,7 +23,7 @@ from effbench.cli.options import (
     VariantsOption,
     WeightsOption,
 )
-from effbench.cli.panels import Command, Group
+from effbench.cli.panels import Command, CommandGroup
 from effbench.config.recipes import RECIPES
 from effbench.config.sweep_options import (
     DeviceOptions,
@@ -64,7 +64,7 @@ _AUGMENTED = {
 
 
 bench_app = typer.Typer(
-    help="Measure speed and memory on this machine.", no_args_is_help=True, cls=Group
+    help="Measure speed and memory on this machine.", no_args_is_help=True, cls=CommandGroup
 )
 bench_app.command("features", cls=Command)(bench_features.features)
 bench_app.command("batch", cls=Command)(bench_features.batch)

@@ -10,10 +10,10 @@ from effbench.cli.console import say
 
 def doctor() -> None:
     """Say what this machine can do, and what is wrong with it."""
-    from effbench.engines import presence
+    from effbench.engines import examination
     from effbench.hardware import checkup
 
-    checks = [*checkup.examine(), *presence.examine()]
+    checks = [*checkup.examine(), *examination.examine()]
     for check in checks:
         mark = Text("ok    ", "green") if check.good else Text("wrong ", "red")
         hint = "" if check.good else f"; {check.hint}"

@@ -15,7 +15,7 @@ from effbench.cli.options import (
     CpuOption,
     GpuOption,
     ImageSizeOption,
-    Precision,
+    PrecisionName,
     Rescale,
     RescaleOption,
     ResultsOption,
@@ -77,7 +77,7 @@ def imagenet(
         int | None, typer.Option(metavar="N", min=1, help="Score so many images only, marked.")
     ] = None,
     image_size: ImageSizeOption = None,
-    precision: Annotated[Precision, typer.Option(help="auto is float32.")] = Precision.auto,
+    precision: Annotated[PrecisionName, typer.Option(help="auto is float32.")] = PrecisionName.auto,
     cpu: CpuOption = False,
     gpu: GpuOption = False,
     results: ResultsOption = Path("results"),
@@ -94,7 +94,7 @@ def imagenet(
     from effbench.sweep import memory_needed
 
     kind = "gpu" if gpu or (not cpu and machine.has_gpu()) else "cpu"
-    exact = "float32" if precision is Precision.auto else precision.value
+    exact = "float32" if precision is PrecisionName.auto else precision.value
     options = scoring_request.ScoringOptions(
         *(variants, weights, rescale.value, protocol, image_size),
         *(machine.precision(exact, machine.device(kind)), limit),

@@ -17,7 +17,7 @@ from effbench.errors import UsageError
 from effbench.sweep.launchers.table import LAUNCHERS
 
 
-class Precision(StrEnum):
+class PrecisionName(StrEnum):
     """Values of --precision."""
 
     auto = "auto"

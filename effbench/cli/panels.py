@@ -45,7 +45,7 @@ class Command(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """A command of commands, whose help is as plain."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -21,7 +21,7 @@ from effbench.cli.options import (
     ImageSizeOption,
     LauncherOption,
     ParallelOption,
-    Precision,
+    PrecisionName,
     QuietOption,
     RayAddressOption,
     RecipesOption,
@@ -133,13 +133,13 @@ def sweep(
     replicas: ReplicasOption = None,
     engine: EngineOption = AUTO,
     precision: Annotated[
-        Precision,
+        PrecisionName,
         typer.Option(
             metavar="NAME",
             help="auto (float32 on CPU, else mixed_bfloat16), float32, tensorfloat32 (GPU) or "
             "mixed_bfloat16.",
         ),
-    ] = Precision.auto,
+    ] = PrecisionName.auto,
     micro_batch: Annotated[
         int | None,
         typer.Option(

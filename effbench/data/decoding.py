@@ -38,7 +38,7 @@ class UnreadableImageError(Exception):
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded image.
 
     Attributes:
@@ -50,7 +50,9 @@ class Picture:
     format: str
 
 
-def decode(content: bytes, formats: tuple[str, ...] = FORMATS, *, upright: bool = True) -> Picture:
+def decode(
+    content: bytes, formats: tuple[str, ...] = FORMATS, *, upright: bool = True
+) -> DecodedImage:
     """The first frame of an image as RGB.
 
     16 bits a channel are rounded to 8; CMYK becomes RGB without its colour profile.
@@ -74,7 +76,7 @@ def decode(content: bytes, formats: tuple[str, ...] = FORMATS, *, upright: bool 
                 opened.load()
                 name = opened.format or ""
                 turned = ImageOps.exif_transpose(opened) if upright else opened
-                return Picture(_rgb(turned), name)
+                return DecodedImage(_rgb(turned), name)
     except PIL.UnidentifiedImageError as error:
         raise UnreadableImageError(f"not a {READABLE}") from error
     except Image.DecompressionBombError as error:

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter
 
 from effbench.config.geometry import Geometry
 from effbench.data import links
-from effbench.data.decoding import Picture, UnreadableImageError, decode
+from effbench.data.decoding import DecodedImage, UnreadableImageError, decode
 from effbench.data.fitting import fitted
 
 # More bytes are no photo, and would fill the memory.
@@ -30,7 +30,7 @@ class Look:
 
     Attributes:
         sha256: of the file.
-        format: as in `decoding.Picture`.
+        format: as in `decoding.DecodedImage`.
         width: pixels, once it is turned as EXIF says.
         height: likewise.
         pixels: SHA-256 of its shape and its decoded pixels.
@@ -174,7 +174,7 @@ def _look(path: str) -> Look:
     return Look(sha256, picture.format, *picture.image.size, _pixels(picture))
 
 
-def _pixels(picture: Picture) -> str:
+def _pixels(picture: DecodedImage) -> str:
     values = np.asarray(picture.image)
     return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 

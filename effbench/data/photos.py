@@ -20,7 +20,7 @@ from effbench.data.outline import Outline
 from effbench.data.pixel_cache import ImageFile
 from effbench.data.pixel_rows import PixelRows
 from effbench.data.splits import Dataset, Split, label_dtype
-from effbench.data.splitting import Attempt, Division, attempted, divide
+from effbench.data.splitting import AttemptedSplit, Division, attempted, divide
 from effbench.data.survey import Survey, named_like_an_image, survey
 from effbench.errors import DataError
 from effbench.progress import Report, silent
@@ -177,7 +177,7 @@ def divided(seen: Survey) -> Division:
     return divide(*_of_survey(seen))
 
 
-def attempt(seen: Survey) -> Attempt:
+def attempt(seen: Survey) -> AttemptedSplit:
     """What `divided` would do, with all that it would refuse."""
     return attempted(*_of_survey(seen))
 

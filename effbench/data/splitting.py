@@ -56,7 +56,7 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class AttemptedSplit:
     """Images with the splits that they have or could be given, and what is wrong with these.
 
     Attributes:
@@ -95,7 +95,7 @@ def divide(images: Sequence[ListedImage], alike: Sequence[str]) -> Division:
     return attempted(images, alike).division()
 
 
-def attempted(images: Sequence[ListedImage], alike: Sequence[str]) -> Attempt:
+def attempted(images: Sequence[ListedImage], alike: Sequence[str]) -> AttemptedSplit:
     """What `divide` would do, with all that it would refuse; it takes the same."""
     listed = images
     given = tuple(split for split in SPLITS if any(image.split == split for image in images))
@@ -125,7 +125,7 @@ def attempted(images: Sequence[ListedImage], alike: Sequence[str]) -> Attempt:
                 divided[index] = replace(images[index], split=split)
             images = divided
     problems += [*_broken_groups(images), *_missing_classes(listed, images, made)]
-    return Attempt(tuple(images), made, tuple(problems))
+    return AttemptedSplit(tuple(images), made, tuple(problems))
 
 
 def _parts(

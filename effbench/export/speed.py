@@ -20,7 +20,7 @@ ENOUGH = 20
 
 
 @dataclass(frozen=True)
-class Pace:
+class BatchSpeed:
     """Images of one batch size.
 
     Attributes:
@@ -50,7 +50,7 @@ class ModelSpeed:
     model: str
     format: str
     side: int
-    paces: tuple[Pace, ...]
+    paces: tuple[BatchSpeed, ...]
     runtime: str
     device: str
 
@@ -74,14 +74,14 @@ def measure(path: Path, side: int, batches: Sequence[int], seconds: float) -> Mo
     return ModelSpeed(path.name, kind, size, paces, model.runtime, machine.cpu_name())
 
 
-def _pace(model: OpenModel, size: int, batch: int, seconds: float) -> Pace:
+def _pace(model: OpenModel, size: int, batch: int, seconds: float) -> BatchSpeed:
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
     model.scores(images)
     count, start, start_cpu = 0, time.perf_counter(), time.process_time()
     while (passed := time.perf_counter() - start) < seconds or not count:
         model.scores(images)
         count += batch
-    return Pace(batch, count / passed, count / max(time.process_time() - start_cpu, 1e-9))
+    return BatchSpeed(batch, count / passed, count / max(time.process_time() - start_cpu, 1e-9))
 
 
 def table(speeds: Sequence[ModelSpeed]) -> Table:

@@ -31,7 +31,7 @@ from effbench.tpu_plan.messages import (
     LOWERED,
     Compiled,
     CompileRequest,
-    Lowered,
+    LoweredProgram,
     LowerRequest,
 )
 
@@ -97,7 +97,7 @@ def begin(tpu_slice: Slice, working: Callable[[], None]) -> None:
 
 def lower(
     spec: RunSpec, data: Outline, batch: int | None, replicas: int, working: Callable[[], None]
-) -> tuple[Lowered, ...]:
+) -> tuple[LoweredProgram, ...]:
     """The programs of a run.
 
     Args:

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 from effbench.hardware.tpu_slices import Slice
-from effbench.tpu_plan.messages import Compiled, Lowered
+from effbench.tpu_plan.messages import Compiled, LoweredProgram
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ProgramEstimate:
     """What one call of a program comes to on one replica.
 
     Attributes:
@@ -53,11 +53,13 @@ class Estimate:
         return self.calls * self.seconds
 
 
-def estimate(lowered: Lowered, whole: Compiled, body: Compiled | None, tpu: Slice) -> Estimate:
+def estimate(
+    lowered: LoweredProgram, whole: Compiled, body: Compiled | None, tpu: Slice
+) -> ProgramEstimate:
     """What a program comes to, from what the compiler said of it and of its loop's body."""
     counted = whole if body is None else _unrolled(whole, body, lowered.turns)
     peak = whole.peak + lowered.held
-    result = Estimate(
+    result = ProgramEstimate(
         name=lowered.name,
         images=lowered.images,
         calls=lowered.calls,

@@ -11,7 +11,7 @@ from effbench.engines import lowering
 from effbench.errors import EffbenchError
 from effbench.files import write_atomically
 from effbench.hardware.tensorflow_setup import tf
-from effbench.tpu_plan.messages import LOWER_REQUEST, LOWERED, Lowered
+from effbench.tpu_plan.messages import LOWER_REQUEST, LOWERED, LoweredProgram
 from effbench.tpu_plan.programs import programs
 from effbench.training.replica_program import Program
 
@@ -31,11 +31,11 @@ def main() -> int:
     return 0
 
 
-def _lower(program: Program, folder: Path) -> Lowered:
+def _lower(program: Program, folder: Path) -> LoweredProgram:
     module = stablehlo(program)
     if ("stablehlo.while" in module) != (program.body is not None):
         raise ValueError(f"{program.name}: a loop, and only that, needs its body by itself")
-    return Lowered(
+    return LoweredProgram(
         name=program.name,
         program=_keep(module, folder),
         images=program.images,

@@ -32,7 +32,7 @@ class LowerRequest:
 
 
 @dataclass(frozen=True)
-class Lowered:
+class LoweredProgram:
     """One program of a replica, as XLA gets it.
 
     Attributes:
@@ -108,6 +108,6 @@ class Compiled:
 
 
 LOWER_REQUEST = TypeAdapter(LowerRequest)
-LOWERED = TypeAdapter(tuple[Lowered, ...])
+LOWERED = TypeAdapter(tuple[LoweredProgram, ...])
 COMPILE_REQUEST = TypeAdapter(CompileRequest)
 COMPILED = TypeAdapter(Compiled)

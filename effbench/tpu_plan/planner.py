@@ -13,7 +13,7 @@ from effbench.hardware.tpu_slices import Slice
 from effbench.progress import Report, Step
 from effbench.tpu_plan import compile_cache, plan_request
 from effbench.tpu_plan.compile_cache import CrashError
-from effbench.tpu_plan.estimate import Estimate, estimate
+from effbench.tpu_plan.estimate import ProgramEstimate, estimate
 from effbench.tpu_plan.messages import Compiled
 from effbench.tpu_plan.plan_request import PlanCase, PlanOptions
 
@@ -40,12 +40,12 @@ class PlannedRun:
     spec: RunSpec
     tpu: Slice
     data: Outline
-    programs: tuple[Estimate, ...]
+    programs: tuple[ProgramEstimate, ...]
     problem: str
     largest: int | None = None
 
     @property
-    def network(self) -> Estimate | None:
+    def network(self) -> ProgramEstimate | None:
         """The program in which the network runs; None if there is none."""
         return self.programs[0] if self.programs else None
 
@@ -140,9 +140,9 @@ def _search(row: PlannedRun, measure: Callable[[int], tuple[int, bool]]) -> int 
     return largest(measure, most, row.tpu.hbm, first)
 
 
-def _estimates(case: PlanCase, batch: int | None, working: Working) -> tuple[Estimate, ...]:
+def _estimates(case: PlanCase, batch: int | None, working: Working) -> tuple[ProgramEstimate, ...]:
     """The estimate of each program, up to the first that does not fit."""
-    estimates: list[Estimate] = []
+    estimates: list[ProgramEstimate] = []
     tpu = case.tpu
     programs = compile_cache.lower(
         case.spec(batch), case.data, batch, tpu.replicas, partial(working, "trace", "")

@@ -18,7 +18,7 @@ from effbench.hardware.tpu_slices import SLICES
 from effbench.records.store import Store
 from effbench.report.published import TABLES
 from effbench.tpu_plan import planner
-from effbench.tpu_plan.estimate import Estimate
+from effbench.tpu_plan.estimate import ProgramEstimate
 
 WIDTH = 80
 
@@ -101,7 +101,7 @@ def test_steps(screen):
 @pytest.mark.parametrize("data", [Outline((45_000, 5_000, 10_000), 10, 32), Outline((20, 9), 2)])
 @pytest.mark.parametrize("price", [None, 4.0])
 def test_a_plan(price, data, screen):
-    estimate = Estimate(
+    estimate = ProgramEstimate(
         name="step at 480",
         images=16,
         calls=10_000,

@@ -23,7 +23,7 @@ from effbench.hardware.tpu_slices import SLICES
 from effbench.records.store import LOG, Store
 from effbench.report.published import TABLES
 from effbench.tpu_plan import planner
-from effbench.tpu_plan.estimate import Estimate
+from effbench.tpu_plan.estimate import ProgramEstimate
 
 RESULTS = Path(__file__).parents[2] / "results"
 WIDTHS = (80, 120, 200)
@@ -40,7 +40,7 @@ def planned() -> list[planner.PlannedRun]:
             ),
             SLICES[run["tpu"]],
             datasets.outline("cifar10"),
-            tuple(Estimate(**program) for program in run["programs"]),
+            tuple(ProgramEstimate(**program) for program in run["programs"]),
             run["problem"],
             largest=24,
         )
@@ -93,7 +93,7 @@ def home(tmp_path, monkeypatch) -> Path:
     path = Path("a folder of photos", f"{'a-long-name-' * 8}.jpeg")
     top = (("a class with a long name, " * 3, 0.98765), ("cat", 0.01))
     monkeypatch.setattr(predict, "predict", lambda *_: [Prediction(path, top)] * 2)
-    paces = (speed.Pace(1, 1013.6, 39.1), speed.Pace(32, 2028.4, 79.9))
+    paces = (speed.BatchSpeed(1, 1013.6, 39.1), speed.BatchSpeed(32, 2028.4, 79.9))
     runtime = "OpenVINO 2026.4.1-22982-e213a147257-releases/2026/4"
     pace = speed.ModelSpeed("a-long-name-" * 5, "savedmodel", 224, paces, runtime, "a CPU, 2 cores")
     monkeypatch.setattr(speed, "measure", lambda *_: pace)

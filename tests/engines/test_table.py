@@ -2,7 +2,7 @@
 
 import pytest
 
-from effbench.engines import presence, table
+from effbench.engines import examination, table
 from effbench.engines.table import AUTO, ENGINES
 from effbench.errors import DeviceError, UsageError
 from effbench.hardware import machine, tpu
@@ -67,7 +67,7 @@ def test_openvino_trains_no_network(packages):
 def test_doctor_says_which_are_there(packages, monkeypatch):
     monkeypatch.setattr(machine, "device", lambda wanted: "cpu")
     packages.add("openvino")
-    checks = {check.name: check for check in presence.examine()}
+    checks = {check.name: check for check in examination.examine()}
     assert list(checks) == [f"engine {name}" for name in ENGINES]
     assert all(check.good for check in checks.values())
     assert checks["engine openvino"].text.startswith("what auto takes for frozen backbones")

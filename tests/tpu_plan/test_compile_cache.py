@@ -21,12 +21,12 @@ from effbench.hardware import tpu as tpus
 from effbench.hardware.tpu_slices import SLICES
 from effbench.tpu_plan import compile_cache
 from effbench.tpu_plan.compile_cache import CrashError
-from effbench.tpu_plan.messages import COMPILED, LOWERED, Compiled, Lowered
+from effbench.tpu_plan.messages import COMPILED, LOWERED, Compiled, LoweredProgram
 
 V3, V2 = SLICES["v3-8"], SLICES["v2-8"]
 CIFAR10 = datasets.outline("cifar10")
 DONE = Compiled("", 1.5, temporaries=3)
-ROWS = (Lowered("features", "a.mlir", 32, 235, 0, "b.mlir", 2),)
+ROWS = (LoweredProgram("features", "a.mlir", 32, 235, 0, "b.mlir", 2),)
 
 
 class Player:

@@ -7,11 +7,11 @@ import pytest
 
 from effbench.hardware.tpu_slices import SLICES
 from effbench.tpu_plan.estimate import estimate
-from effbench.tpu_plan.messages import Compiled, Lowered
+from effbench.tpu_plan.messages import Compiled, LoweredProgram
 
 GIB = 2**30
 V3 = SLICES["v3-8"]
-LOWERED = Lowered("features", "a.mlir", 32, 235, 0, "", 1)
+LOWERED = LoweredProgram("features", "a.mlir", 32, 235, 0, "", 1)
 # A tenth of a second of arithmetic, two tenths of memory.
 COMPILED = Compiled(
     problem="",

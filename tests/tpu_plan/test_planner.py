@@ -24,7 +24,7 @@ from effbench.models import backbone
 from effbench.progress import silent
 from effbench.tpu_plan import compile_cache, planner, programs
 from effbench.tpu_plan.compile_cache import CrashError
-from effbench.tpu_plan.messages import Compiled, Lowered
+from effbench.tpu_plan.messages import Compiled, LoweredProgram
 from effbench.tpu_plan.plan_request import PlanOptions
 from effbench.tpu_plan.planner import BATCHES
 from effbench.training import variable_packing
@@ -43,15 +43,15 @@ class Played:
         self.compiled: list[tuple[str, str]] = []
         self.crash = ""
 
-    def lower(self, spec, data, batch, replicas, working) -> tuple[Lowered, ...]:
+    def lower(self, spec, data, batch, replicas, working) -> tuple[LoweredProgram, ...]:
         working()
         self.asked.append((spec, data))
         images = batch or 32
-        features = Lowered("features", f"{spec.variant}-{images}", images, 235, 0, "", 1)
+        features = LoweredProgram("features", f"{spec.variant}-{images}", images, 235, 0, "", 1)
         if not spec.recipe.epochs:
             return (features,)
         steps = 8 * data.counts[0] // spec.recipe.batch_size
-        return features, Lowered("head step", f"head-{replicas}", 16, steps, GIB, "", 1)
+        return features, LoweredProgram("head step", f"head-{replicas}", 16, steps, GIB, "", 1)
 
     def compile(self, program, tpu, working) -> Compiled:
         working()
@@ -117,7 +117,7 @@ def test_a_crash_of_the_compiler_is_one_row(played):
 
 
 def test_a_crash_of_the_tracing_is_one_row(played, monkeypatch):
-    def crash(spec, data, *_: object) -> tuple[Lowered, ...]:
+    def crash(spec, data, *_: object) -> tuple[LoweredProgram, ...]:
         if spec.variant == "B0":
             raise CrashError("ended by SIGKILL")
         return played.lower(spec, data, None, 8, lambda: None)

@@ -28,7 +28,7 @@ from effbench.sweep import queues, scheduler
 from effbench.sweep.events import Event
 from effbench.sweep.launchers import ray_task
 from effbench.sweep.launchers.launcher import Launch
-from effbench.sweep.launchers.ray_task import Order, Outcome
+from effbench.sweep.launchers.ray_task import Order, RunOutcome
 from effbench.sweep.scheduler import Counting, SweepCounts, Taking
 from effbench.training.job import JOB, Job, Message, Problem
 
@@ -223,7 +223,7 @@ class _Cluster:
             return None
 
     def _bring(
-        self, outcome: Outcome, job: Job, log: Path, settle: Callable[[Message], None]
+        self, outcome: RunOutcome, job: Job, log: Path, settle: Callable[[Message], None]
     ) -> Problem | None:
         """Writes what a node sends through the store."""
         if outcome.refused:

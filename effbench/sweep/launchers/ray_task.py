@@ -52,7 +52,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What came of it.
 
     Attributes:
@@ -70,11 +70,11 @@ class Outcome:
     refused: str = ""
 
 
-def do(order: Order, report: Callable[[Step], None]) -> Outcome:
+def do(order: Order, report: Callable[[Step], None]) -> RunOutcome:
     """Does a job."""
     difference = _difference(order)
     if difference:
-        return Outcome(refused=difference)
+        return RunOutcome(refused=difference)
     job = JOB.validate_json(order.job)
     shared = order.token.exists()
     with tempfile.TemporaryDirectory(prefix="effbench-ray-") as folder:
@@ -93,7 +93,7 @@ def do(order: Order, report: Callable[[Step], None]) -> Outcome:
                 sent=time.time(),
             )
         except EffbenchError as error:
-            return Outcome(problem=Problem(error.kind, str(error)))
+            return RunOutcome(problem=Problem(error.kind, str(error)))
         left = {spec.key: spec for spec in job.specs}
         messages: list[Message] = []
         last = Step("")
@@ -113,7 +113,7 @@ def do(order: Order, report: Callable[[Step], None]) -> Outcome:
         log = results / "worker.log"
         log.touch()
         problem = worker_process.work(job, left, log, settle, lambda _: None)
-        return Outcome(problem, tuple(messages), _files(Store(results)), log.read_bytes())
+        return RunOutcome(problem, tuple(messages), _files(Store(results)), log.read_bytes())
 
 
 def versions() -> dict[str, str]:
@@ -192,7 +192,7 @@ def _files(store: Store) -> dict[str, bytes]:
     }
 
 
-def remote(order: Order, weights: list[Any], data: list[Any], board: Any, name: str) -> Outcome:
+def remote(order: Order, weights: list[Any], data: list[Any], board: Any, name: str) -> RunOutcome:
     """The task itself: references within lists are fetched only where a node asks for them."""
     import ray
 
