@@ -100,7 +100,7 @@ ADVPROP = (
     "to that"
 )
 _SMALL = ("B0", "B1", "B2", "B3")
-# L2 is the last one, and has no release "imagenet".
+# L2 has no release "imagenet"; a network that is added has no figure until it has one here.
 _V1 = tuple(name for name, row in VARIANTS.items() if row.family == "v1")
 
 
@@ -148,7 +148,7 @@ _OF_RELEASE: Mapping[tuple[str, str], PublishedTop1] = {
     ),
     **_published(
         *("noisy_student", "crop-bicubic", f"{_TPU}, Noisy Student"),
-        dict(zip(_V1, (78.8, 81.5, 82.4, 84.1, 85.3, 86.1, 86.4, 86.9, 88.4), strict=True)),
+        dict(zip(_V1, (78.8, 81.5, 82.4, 84.1, 85.3, 86.1, 86.4, 86.9, 88.4), strict=False)),
     ),
 }
 
