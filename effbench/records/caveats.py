@@ -115,8 +115,12 @@ CAVEATS = (
     Caveat(
         "random weights",
         "the backbone is untrained; nothing about the variant follows from it",
-        # A recipe that starts from them trains it.
         lambda spec, standard: "" if spec.weights.random and standard.pretrained else None,
+    ),
+    Caveat(
+        "from scratch",
+        "trained from random weights, as the recipe says; nothing was learned from other images",
+        lambda spec, standard: "" if spec.weights.random and not standard.pretrained else None,
     ),
     Caveat(
         "limited",

@@ -99,7 +99,7 @@ CASE_STUDY = RECIPES["case-study"]
         ({"feature_cache": False}, ("backbone in every step",)),
         ({"variant": "XL"}, ()),
         ({"weights": RANDOM}, ("random weights",)),
-        ({"weights": RANDOM, "recipe": resolved("composer", "B0")}, ()),
+        ({"weights": RANDOM, "recipe": resolved("composer", "B0")}, ("from scratch",)),
         ({"limit": 4000}, ("limited",)),
         ({"recipe": replace(CASE_STUDY, epochs=24)}, ("limited",)),
         ({"weights": FILE}, ("weights not a release",)),

@@ -46,7 +46,7 @@ def whole(tmp_path_factory) -> Path:
 def test_a_record_says_how_and_what_was_limited(whole):
     record = one(whole)
     assert list(record.marks) == [
-        "random weights",
+        "from scratch",
         "limited",
         "changed recipe",
         "not native size",
