@@ -427,3 +427,16 @@ def test_the_readme_is_short_and_names_what_is_there() -> None:
     packages = re.findall(r"^- `(\w+)/`", README, re.MULTILINE)
     folders = {init.parent.name for init in (ROOT / "effbench").glob("*/__init__.py")}
     assert sorted(packages) == sorted(folders | {"effbench"})
+
+
+def test_what_is_said_of_features_follows_from_their_record() -> None:
+    rows = json.loads((ROOT / "results/bench-features.json").read_bytes())["rows"]
+    speeds = {(row["case"]["tool"], row["case"]["ours"]): row["speeds"] for row in rows}
+    best = speeds.pop(("onnxruntime", True))
+    times = {side: f"{np.median(np.divide(best, other)):.2f}" for side, other in speeds.items()}
+    assert (
+        f"which `auto` takes: {np.median(best):.1f} images/s, "
+        f"{times['openvino', True]} times as fast as OpenVINO, "
+        f"{times['tensorflow', True]} as TensorFlow and {times['timm', False]} as timm"
+    ) in PAGE_WORDS
+    assert all(float(ratio) > 1 for ratio in times.values())
