@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
 from effbench.cpu import cores
-from effbench.engines.engine import Function, Loop, Program
+from effbench.engines.engine import Function, Program
+from effbench.engines.frozen import FrozenEngine
 from effbench.errors import DeviceError
 from effbench.hardware import machine
 from effbench.hardware.openvino_setup import openvino
@@ -32,15 +33,11 @@ def converted(concrete: tf.types.experimental.ConcreteFunction) -> openvino.Mode
     return openvino.Model(results, whole.get_parameters(), "")
 
 
-class OpenvinoEngine:
-    """Functions whose variables never change: their values are part of the compiled program."""
+class OpenvinoEngine(FrozenEngine):
+    """Computes in float32, or in bfloat16 where the CPU does."""
 
     name = "openvino"
     version = openvino.get_version()
-    device = ""
-    count = 1
-    float32_graph = True
-    runs_steps = False
 
     def __init__(self, precision: str) -> None:
         """`precision` is a row of `PRECISIONS`; the functions themselves compute in float32.
@@ -60,30 +57,13 @@ class OpenvinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
         }
 
-    def compile(self, function: Function) -> Program:
-        """As `Engine` says."""
-        programs: dict[tuple[tuple[int, ...], ...], openvino.CompiledModel] = {}
+    def compiled(self, function: Function, inputs: Sequence[tf.TensorSpec]) -> Program:
+        """As `FrozenEngine` says."""
+        concrete = tf.function(function, autograph=False).get_concrete_function(*inputs)
+        model = openvino.Core().compile_model(converted(concrete), "CPU", self._options)
 
         def run(*arrays: np.ndarray) -> list[np.ndarray]:
-            shapes = tuple(array.shape for array in arrays)
-            if shapes not in programs:
-                specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
-                programs[shapes] = self._compiled(function, specs)
-            results = programs[shapes](list(arrays))
-            return [np.array(results[port]) for port in programs[shapes].outputs]
+            results = model(list(arrays))
+            return [np.array(results[port]) for port in model.outputs]
 
         return run
-
-    def loop(self, step: Function) -> Loop:
-        """Raises an error: a step changes variables."""
-        raise NotImplementedError("OpenVINO runs no training steps")
-
-    def settle(self) -> None:
-        """Does nothing: programs change no variable."""
-
-    def refresh(self, variables: Iterable[tf.Variable]) -> None:
-        """Does nothing: what a frozen backbone is made of is assigned before it is compiled."""
-
-    def _compiled(self, function: Function, specs: list[tf.TensorSpec]) -> openvino.CompiledModel:
-        concrete = tf.function(function, autograph=False).get_concrete_function(*specs)
-        return openvino.Core().compile_model(converted(concrete), "CPU", self._options)

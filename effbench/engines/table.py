@@ -101,8 +101,9 @@ def started(
         UsageError: there is no such engine.
         DeviceError: it cannot run here, or not in this precision.
     """
-    chosen = choose(name, kind, frozen_backbone)
-    *others, last = _able(kind, frozen_backbone) if name == AUTO else [chosen]
+    *others, last = (
+        _able(kind, frozen_backbone) if name == AUTO else [choose(name, kind, frozen_backbone)]
+    )
     for row in others:
         try:
             return row, row.start(kind, precision, replicas or 1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import binomtest
 
+from effbench.data.listing import some
 from effbench.data.splits import Dataset, Split
 from effbench.errors import DataError, UsageError
 from effbench.export import formats, images, numbers
@@ -82,7 +82,7 @@ def evaluate(
     if model.names != judged.classes:
         raise DataError(
             f"the model and {judged.name} must have the same classes",
-            f"{_some(model.names)}, not {_some(judged.classes)}",
+            f"{some(model.names)}, not {some(judged.classes)}",
             "name the data that it was trained on with --data",
         )
     if run and (run.result.spec.data_sha256, judged.part in run.result.splits) != (
@@ -175,7 +175,3 @@ def _against(run: Run, judged: Held, probabilities: np.ndarray) -> AgainstRun:
             for image in differ[:NAMED]
         ),
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

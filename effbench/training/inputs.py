@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +126,11 @@ def _extracted(
     replicas = device.layout.replicas
     about = feature_set(setting, images, engine)
 
+    # The batch that was timed and taken is not compiled once more.
+    @functools.cache
     def compiled_for(batch: int) -> Program:
         run = forward(spec, model, device, batch // replicas)
-        return engine.compile(partial(device.layout.map, run))
+        return engine.compile(functools.partial(device.layout.map, run))
 
     batch, about = _batch(setting, about, compiled_for, images)
     program = Warming(compiled_for(batch))

@@ -52,10 +52,13 @@ def on_terminal(
     table = _table(comparison, max_drop, alpha)
     yield grid(table, width)
     yield ""
-    remarks = [*_remarks(comparison), _fallen(comparison, max_drop, alpha)]
     kept = fitted(table, width).columns
-    if hidden := [column.title for column in table.columns if column not in kept]:
-        remarks.append(f"A wider terminal also shows {listed(hidden)}; --json has all.")
+    hidden = [column.title for column in table.columns if column not in kept]
+    remarks = [
+        *_remarks(comparison),
+        _fallen(comparison, max_drop, alpha),
+        *wrapped.left_out(hidden, "--json has all"),
+    ]
     yield from wrapped.paragraph(_units(comparison), width)
     yield from wrapped.points("", remarks, width)
 

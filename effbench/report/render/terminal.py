@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from rich.console import RenderableType
@@ -65,7 +65,11 @@ def render(report: Report, width: int, wanted: Wanted = USUAL) -> Iterator[Rende
             yield ""
         if answers := " ".join(transfer.answers(section)):
             yield from wrapped.paragraph(f"{transfer.QUESTION} {answers}", width)
-    yield from wrapped.points("Notes", [*_notes(report, wanted, shown), *_hidden(hidden)], width)
+    yield from wrapped.points(
+        "Notes",
+        [*_notes(report, wanted, shown), *wrapped.left_out(hidden, "--columns chooses")],
+        width,
+    )
     for title, texts in endings(report):
         yield from wrapped.points(title, texts, width)
 
@@ -124,9 +128,3 @@ def _notes(report: Report, wanted: Wanted, shown: Collection[str]) -> Iterator[s
             yield note if general else f"{note} ({summary.listed(sections)})"
     if any("GFLOPs" in column for column in shown):
         yield _COST
-
-
-def _hidden(titles: Iterable[str]) -> Iterator[str]:
-    names = [" ".join(title.split()) for title in titles]
-    if names:
-        yield f"A wider terminal also shows {summary.listed(names)}; --columns chooses."

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
+
+from effbench.report.summary import listed
 
 
 def lines(text: str, width: int, *, indent: str = "", style: str = "") -> Iterator[Text]:
@@ -29,3 +31,10 @@ def points(title: str, texts: Sequence[str], width: int) -> Iterator[Text]:
     for text in texts:
         yield from lines(f"- {text}", width, indent="  ")
     yield Text()
+
+
+def left_out(titles: Iterable[str], instead: str) -> Iterator[str]:
+    """Says which columns a terminal had no room for, and how they can be had; nothing for none."""
+    names = [" ".join(title.split()) for title in titles]
+    if names:
+        yield f"A wider terminal also shows {listed(names)}; {instead}."
