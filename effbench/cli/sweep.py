@@ -312,7 +312,11 @@ def _expected(request: Request, store: Store, *, all_: bool, quiet: bool) -> For
         from effbench.sweep import forward_trial
 
         if not quiet:
-            warn("no record says how long this takes: 2 s of it are timed first")
+            name, minutes = group.specs[0].variant, forward_trial.PATIENCE / 60
+            warn(
+                f"no record says how long this takes: {name} is built and compiled (minutes for "
+                f"the largest, {minutes:.0f} at most), and 2 s of it are timed"
+            )
         return forward_trial.measured(request, group)
 
     # Several hosts would have to do it together.

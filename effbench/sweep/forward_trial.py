@@ -20,7 +20,7 @@ from effbench.training.job import Job
 MODULE = "effbench.sweep.forward_trial_worker"
 SECONDS = 2.0
 # How long it may take until the passes begin: XL takes a minute to compile on two cores.
-_PATIENCE = 600.0
+PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def measured(request: Request, group: Group) -> TimedProcess | None:
     environment.pop("TF_CONFIG", None)  # the other hosts take no part
     try:
         passes = subprocesses.ask(
-            MODULE, QUESTION.dump_json(Question(job, counts.all)), PASSES, environment, _PATIENCE
+            MODULE, QUESTION.dump_json(Question(job, counts.all)), PASSES, environment, PATIENCE
         )
     except (EffbenchError, TimeoutError, subprocesses.NoAnswerError):
         return None  # whatever is wrong, the runs themselves say it better
