@@ -265,10 +265,38 @@ def test_what_is_said_of_s_and_t_follows_from_the_published_table() -> None:
 
 
 def test_what_is_said_of_whole_networks_follows_from_the_records() -> None:
-    found = {row.spec.recipe.name: row for row in Store(ROOT / "results/network").load().results}
-    assert {(row.images.train, row.spec.image_size) for row in found.values()} == {(25_000, 96)}
-    assert not any(row.provenance.commit.endswith("+dirty") for row in found.values())
+    runs = Store(ROOT / "results/network").load().results
+    assert {(row.images.train, row.spec.image_size) for row in runs} == {(25_000, 96)}
+    assert not any(row.provenance.commit.endswith("+dirty") for row in runs)
+    (whole_float,) = (
+        row for row in runs if (row.spec.recipe.name, row.spec.precision) == ("finetune", "float32")
+    )
+    (whole_cosine,) = (
+        row
+        for row in runs
+        if (row.spec.recipe.name, row.spec.recipe.unfreeze) == ("finetune-cosine", "all")
+    )
+    found = {row.spec.recipe.name: row for row in runs if row not in (whole_float, whole_cosine)}
     test = {name: 100 * row.reported.test.accuracy for name, row in found.items()}
+    assert (
+        f"{100 * whole_float.reported.test.accuracy:.2f} % beside {test['finetune']:.2f} in "
+        "bfloat16. `finetune-cosine`, whose rate falls to 0, has "
+        f"{100 * whole_cosine.reported.test.accuracy:.2f}, which" in PAGE_WORDS
+    )
+    (section,) = build.read(Store(ROOT / "results/network"), Selection(group_by="data")).sections
+    same = [
+        set(row.letters)
+        for row in section.rows
+        if row.spec.recipe.name in ("finetune", "finetune-cosine")
+    ]
+    assert len(same) == 4
+    assert set.intersection(*same)
+    hours = {row.spec.key: row.cost.hours for row in section.rows}
+    stages = found["finetune-cosine"]
+    longer = hours[whole_cosine.spec.key] / hours[stages.spec.key]
+    assert f"which took {longer:.1f} times as long" in PAGE_WORDS
+    right = stages.reported.test
+    assert f"same {right.correct:,} of {right.total:,} images are right" in PAGE_WORDS
     head, last = test["case-study"], found["case-study"].selected[-1]
     probe = test["linear-probe"]
     assert found["finetune-cosine"].spec.recipe.unfreeze == "stage5"
