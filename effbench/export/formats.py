@@ -242,7 +242,8 @@ FORMATS: Mapping[str, Format] = {
         library="openvino",
         weights=FLOAT16,
         loading="import openvino\n"
-        'model = openvino.compile_model(PATH + "/openvino_model.xml", "CPU")\n'
+        'precise = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where the CPU has it\n'
+        'model = openvino.compile_model(PATH + "/openvino_model.xml", "CPU", precise)\n'
         'scores = model(images)["scores"]',
     ),
 }

@@ -48,12 +48,12 @@ def square(images: tf.Tensor, size: int, geometry: Geometry) -> tf.Tensor:
     Returns:
         float32 of whole numbers, [n, size, size, 3], 0..255; Pillow's but for rounding.
     """
-    shape = tf.cast(tf.shape(images), tf.float32)
-    sides = (shape[1], shape[2])
-    windows = _WINDOWS[geometry.fit](*sides)
+    shape = tf.shape(images)
+    height, width = shape[1], shape[2]
+    windows = _WINDOWS[geometry.fit](tf.cast(height, tf.float32), tf.cast(width, tf.float32))
     rows, columns = (
-        _weights(side, window, size, geometry.filter)
-        for side, window in zip(sides, windows, strict=True)
+        _weights(pixels, window, size, geometry.filter)
+        for pixels, window in zip((height, width), windows, strict=True)
     )
     planes = tf.transpose(tf.cast(images, tf.float32), (0, 3, 1, 2))
     # Pillow keeps whole numbers between the two directions, too.
@@ -66,14 +66,16 @@ def _whole(values: tf.Tensor) -> tf.Tensor:
     return tf.round(tf.clip_by_value(values, 0.0, 255.0))
 
 
-def _weights(side: tf.Tensor, window: tf.Tensor, size: int, kernel: str) -> tf.Tensor:
-    """Weights float32 [size, side] of each line of pixels in each line of the square.
+def _weights(pixels: tf.Tensor, window: tf.Tensor, size: int, kernel: str) -> tf.Tensor:
+    """Weights float32 [size, pixels] of each line of pixels in each line of the square.
 
-    The window lies in the middle of the side, or around it; outside the photo it is black.
+    The window lies in the middle of the photo's side, or around it; outside it is black.
     """
+    side = tf.cast(pixels, tf.float32)
     scale = window / size
     centre = (side - window) / 2 + (tf.range(size, dtype=tf.float32) + 0.5) * scale
-    lines = tf.range(side) + 0.5
+    # A range of floats loses its length where a runtime computes in bfloat16, as OpenVINO does.
+    lines = tf.cast(tf.range(pixels), tf.float32) + 0.5
     # A filter is as wide as the pixels of the square, where these are larger.
     distance = tf.abs(lines - centre[:, None]) / tf.maximum(scale, 1.0)
     weights = _KERNELS[kernel](distance)

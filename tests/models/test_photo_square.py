@@ -51,3 +51,15 @@ def test_it_is_in_a_model_of_kerass_own_layers(tmp_path):
     np.testing.assert_array_equal(
         loaded(image), square(tf.constant(image), 16, Geometry("crop", "bicubic"))
     )
+
+
+def test_no_length_is_computed_in_floats() -> None:
+    """OpenVINO computes in bfloat16 where a processor has it: 375 lines would become 376."""
+    images = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    traced = tf.function(lambda images: square(images, 32, Geometry("squash", "bilinear")))
+    ranges = [
+        operation
+        for operation in traced.get_concrete_function(images).graph.get_operations()
+        if operation.type == "Range" and operation.inputs[1].op.type != "Const"
+    ]
+    assert [operation.outputs[0].dtype for operation in ranges] == [tf.int32] * 2
