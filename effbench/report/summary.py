@@ -176,8 +176,10 @@ def _cheapest(section: Section, best: int, alike: Iterable[int]) -> Iterator[str
 
 
 def _caveats(section: Section) -> Iterator[str]:
-    """The caveats, that which matters most first: what is no result at all, what decides more than
-    the rows, what another seed may change, and what other marks say.
+    """The caveats, that which matters most first.
+
+    They are: what is no result at all, what decides more than the rows, what another seed may
+    change, and what the other marks say.
     """
     marked = {
         caveat: [

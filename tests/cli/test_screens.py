@@ -10,7 +10,8 @@ from rich.console import Console
 from support.records import complete, failure, spec
 
 from effbench.bench import step, step_table
-from effbench.bench.comparisons import Timing, TimingComparison
+from effbench.bench.comparisons import TimingComparison
+from effbench.bench.work_timing import Timing
 from effbench.cli import bench, bench_output, console, plan, predictions
 from effbench.data.outline import Outline
 from effbench.export.predict import Prediction
