@@ -406,7 +406,9 @@ def test_a_comparison_fits_the_terminal(case, tmp_path):
             lines = printed(width, comparison_table.on_terminal(found, 0.3, 0.05, width))
             assert max(map(len, lines)) <= width
             for change in found.changes:
-                assert f"{change.new - change.base:+.2f}" in "\n".join(lines)
+                base, new = f"{change.base:.2f}", f"{change.new:.2f}"
+                figures = rf" {base} +{new} +{re.escape(f'{change.new - change.base:+.2f}')}\b"
+                assert any(re.search(figures, line) for line in lines)
 
 
 def test_a_verdict_says_what_fell(tmp_path):
