@@ -288,10 +288,10 @@ def bench_programs(
     if (export is None) == (not measured):
         raise UsageError("bench programs writes a folder or reads what it measured", "", _ONE)
     if measured:
-        found = program_table.read(measured)
-        show(program_table.table(found))
-        notes(program_table.notes(found))
-        say(str(program_table.save(found, results)), "saved: ")
+        measurements = program_table.read(measured)
+        show(program_table.table(measurements))
+        notes(program_table.notes(measurements))
+        say(str(program_table.save(measurements, results)), "saved: ")
         return
     assert export is not None
     requests = program_request.requests(variants, work, precision, batch_size, weights)

@@ -149,8 +149,8 @@ def keeps(spec: RunSpec) -> bool:
 
 def _passes(spec: RunSpec, images: int) -> float:
     """Forward passes of a training in whose every step the network runs."""
-    each = 1 if spec.recipe.way.frozen_backbone else TRAINING
-    return float(each * schedule.epochs(spec.recipe, images) * images)
+    passes = 1 if spec.recipe.way.frozen_backbone else TRAINING
+    return float(passes * schedule.epochs(spec.recipe, images) * images)
 
 
 def passes_of(group: Group, counts: Counts) -> float:

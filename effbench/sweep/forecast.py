@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from effbench import cache
-from effbench.engines import table as engines
-from effbench.engines.table import AUTO
+from effbench.engines import engine_table
+from effbench.engines.engine_table import AUTO
 from effbench.hardware import machine
 from effbench.records.store import RECORD, Store
 from effbench.sweep import estimates, groups, scheduler
@@ -181,11 +181,11 @@ def _engines(target: Target, group: Group, counts: Counts) -> list[str]:
     if target.engine != AUTO:
         return [target.engine]
     kept = estimates.keeps(spec)
-    first = engines.choose(AUTO, target.device, kept).name
+    first = engine_table.choose(AUTO, target.device, kept).name
     few = few_pixels(counts.all, spec.image_size) and spec.precision == "float32"
-    if few and not engines.ENGINES[first].runs_steps:
+    if few and not engine_table.ENGINES[first].runs_steps:
         first = "tensorflow"
-    return list(dict.fromkeys((first, *engines.AUTO_ORDER[target.device])))
+    return list(dict.fromkeys((first, *engine_table.AUTO_ORDER[target.device])))
 
 
 def _computed(group: Group, counts: Counts, timed: Sequence[TimedProcess]) -> bool:

@@ -14,8 +14,7 @@ from effbench.config.searches import Search
 from effbench.config.sweep_options import DeviceOptions, SweepOptions
 from effbench.config.variants import Variant
 from effbench.data import datasets, few_shot
-from effbench.engines import table as engine_table
-from effbench.engines import xla_devices
+from effbench.engines import engine_table, xla_devices
 from effbench.errors import UsageError
 from effbench.hardware import hosts, machine, self_check, shares, tpu
 from effbench.models.weights import RANDOM, WeightsSource

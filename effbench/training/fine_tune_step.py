@@ -117,19 +117,19 @@ class NetworkTrainer:
         count = len(self._network) + len(averaged) + slots * len(self._trained)
         self._packed = task.device == "tpu" and count > variable_packing.MOST
         # What the optimizer works on; a row is a copy, and set back after every step.
-        self._own, row = self._trained, []
+        self._optimized, row = self._trained, []
         if self._packed:
             *large, numbers = variable_packing.pack(self._trained)
             row = [tf.Variable(numbers)]
-            self._own = [*large, *row]
+            self._optimized = [*large, *row]
             self._setter = variable_packing.Setter(self._trained)
         # Before the first step, which is traced and may create no variables.
-        self._optimizer._create_all_weights(self._own)
+        self._optimizer._create_all_weights(self._optimized)
         self._optimizer.iterations.assign(task.recipe.start_step)
         if task.recipe.layer_decay < 1:
             shares = layer_decay.shares(model, task.recipe.layer_decay, self._trained)
             packed = variable_packing.pack_shares(shares, self._trained) if self._packed else shares
-            layer_decay.slow(self._optimizer, self._own, packed)
+            layer_decay.slow(self._optimizer, self._optimized, packed)
         self._average = [
             tf.Variable(
                 variable,
@@ -340,11 +340,11 @@ class NetworkTrainer:
                 for gradient, variable in zip(gradients, self._trained, strict=True)
             ]
         self._optimizer.apply_gradients(
-            zip(self._held(gradients), self._own, strict=True),
+            zip(self._held(gradients), self._optimized, strict=True),
             experimental_aggregate_gradients=False,
         )
         if self._packed:
-            self._setter.spread(self._own, self._trained)
+            self._setter.spread(self._optimized, self._trained)
         done = tf.cast(self._optimizer.iterations, tf.float32)
         decay = tf.minimum(recipe.ema_decay, (1 + done) / (10 + done))
         if self._average:
