@@ -58,10 +58,10 @@ from effbench.remote_folder import shown
 
 if TYPE_CHECKING:
     from effbench.records.store import Store
-    from effbench.sweep.estimates import TimedProcess
     from effbench.sweep.forecast import Forecast
     from effbench.sweep.groups import Group
     from effbench.sweep.resolve import Request
+    from effbench.sweep.timed_processes import TimedProcess
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
