@@ -101,7 +101,7 @@ def _classes(result: RunResult, store: Store) -> Iterator[Table]:
     figures = per_class.read(store, [result])
     if figures:
         table = class_table.table(figures)
-        yield replace(table, caption=f"{table.caption}. {class_table.sentence(figures)}")
+        yield replace(table, caption=f"{table.caption}. {figures.sentence}")
 
 
 def _columns(scores: Scores, classes: int) -> Iterator[str]:

@@ -173,13 +173,14 @@ def test_a_rule_that_decides_more_than_the_variants_differ_is_said():
     )
     assert said in table.notes
     assert said == [*summary.sentences(table)][-1]
+    assert said not in document.notes(table, document.USUAL)
 
 
 def test_what_is_no_result_at_all_is_said_before_what_the_rule_decides():
     table = section((89.0, 90.3), (88.6, 88.7), limit=400)
     (said,) = epoch_rules.decides(table.rows, table.labels)
     assert [*summary.sentences(table)][-1].startswith('All rows are marked "limited": ')
-    assert said in table.notes
+    assert said in document.notes(table, document.USUAL)
 
 
 def test_a_rule_that_makes_another_row_the_best_is_said():
