@@ -139,7 +139,7 @@ def test_steps_of_a_network_are_those_of_tensorflow(xla):
     assert made.learning_rate() == reference.learning_rate()
     saved = made.state()
     with made.using([np.zeros_like(array) for array in made.weights()]):
-        assert not made.weights()[0].any() or made._average
+        assert not made.weights()[0].any() or made._update._average
     for ours, before in zip(made.state(), saved, strict=True):
         np.testing.assert_array_equal(ours, before)
 
