@@ -184,10 +184,10 @@ class RemoteFolder:
         files, root = self._located
         files.invalidate_cache()
         try:
-            found = files.find(root, detail=True)
+            listed = files.find(root, detail=True)
         except FileNotFoundError:
             return {}
-        names = {path[len(root) :].lstrip("/"): about for path, about in found.items()}
+        names = {path[len(root) :].lstrip("/"): about for path, about in listed.items()}
         return {
             name: _version(about)
             for name, about in names.items()

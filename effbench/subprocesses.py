@@ -2,6 +2,9 @@
 
 A child is a module of effbench. It reads lines from its standard input and answers in lines on its
 standard output; most lines are JSON. The child's half of this is `effbench.child_process`.
+
+Programs of others that answer one short question (git, SLURM's commands) are no children: where
+they are asked, it is by `subprocess.run`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -130,6 +133,7 @@ def start(
     log: Path | None = None,
     patience: float = 0.0,
     python: Path | None = None,
+    arguments: Sequence[str] = (),
 ) -> Iterator[Child]:
     """Runs a module until this context is left, in a session of its own: Ctrl-C is for us alone.
 
@@ -142,13 +146,14 @@ def start(
         log: a file to which its standard error is appended; None keeps no more than `printed`.
         patience: seconds that it has to end when the context is left.
         python: another interpreter than ours, of Python 3.11 or newer.
+        arguments: the words of its command line.
     """
-    command = (*COMMAND, module) if python is None else (str(python), *COMMAND[1:], module)
+    interpreter = (str(python), *COMMAND[1:]) if python else COMMAND
     with (
         tempfile.TemporaryDirectory(prefix="effbench-", ignore_cleanup_errors=True) as scratch,
         log.open("ab+") if log else tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            command,
+            (*interpreter, module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -168,7 +173,7 @@ def ask(
     question: bytes,
     answer: TypeAdapter[Answer],
     environment: Mapping[str, str],
-    seconds: float,
+    seconds: float | None,
 ) -> Answer:
     """Starts a module, hands it a line, and returns what it answers in its last one.
 
@@ -177,20 +182,24 @@ def ask(
         question: the line, without a line end.
         answer: reads the answer from JSON.
         environment: the whole environment of the child.
-        seconds: how long the child has.
+        seconds: how long the child has, or None for as long as it takes.
 
     Raises:
         RelayedError: an `EffbenchError` ended it.
         NoAnswerError: it ended in another way without an answer.
         TimeoutError: it did not end in time.
     """
-    until = time.monotonic() + seconds
+    until = None if seconds is None else time.monotonic() + seconds
+
+    def left() -> float | None:
+        return None if until is None else max(0.0, until - time.monotonic())
+
     with start(module, environment) as child:
         child.tell(question)
         last = b""
-        while line := child.hear(until - time.monotonic()):
+        while line := child.hear(left()):
             last = line
-        code = child.wait(max(0.0, until - time.monotonic()))
+        code = child.wait(left())
         printed = child.printed().strip().splitlines() or [""]
     if code == REFUSED:
         raise RelayedError(printed[-1])

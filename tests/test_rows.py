@@ -28,7 +28,7 @@ ROWS = {
     ),
     "data/datasets.py": (
         '"digits": DatasetSource(',
-        '"numerals": DatasetSource(_digits, lambda _: None, "digits by another name"),',
+        '"numerals": DatasetSource(_load("digits"), lambda _: None, "digits by another name"),',
     ),
     "training/optimizers.py": (
         '"adabelief": Kind(',

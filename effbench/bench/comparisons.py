@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from effbench import cache, provenance
+from effbench import cache
+from effbench.bench.work_timing import Timing, best
 from effbench.config import variants
 from effbench.config.sweep_options import SweepOptions
 from effbench.config.variants import Variant
@@ -22,25 +21,9 @@ from effbench.errors import EffbenchError
 from effbench.hardware import machine
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.stderr import hushed
 from effbench.sweep import scheduler
 from effbench.sweep.events import Listen
 from effbench.sweep.resolve import resolve
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One thing measured.
-
-    Attributes:
-        what: what was done.
-        seconds: wall-clock time that it took.
-        memory: the most bytes that its process held.
-    """
-
-    what: str
-    seconds: float
-    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -208,29 +191,3 @@ def _one_table(comparisons: dict[str, TimingComparison]) -> TimingComparison:
         ),
         tuple(line for comparison in comparisons.values() for line in comparison.findings),
     )
-
-
-Work = tuple[str | int | bool, ...]  # the name of a function of `workloads`, and its arguments
-
-
-def best(work: dict[str, Work], rounds: int) -> tuple[Timing, ...]:
-    """Each piece of work in turn, `rounds` times over, in fresh processes; the fastest of each."""
-    best: dict[str, Timing] = {}
-    for _ in range(rounds):
-        for what, call in work.items():
-            with (
-                hushed(),
-                ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
-            ):
-                seconds, memory = process.submit(_timed, call).result()
-            if what not in best or seconds < best[what].seconds:
-                best[what] = Timing(what, seconds, memory)
-    return tuple(best.values())
-
-
-def _timed(call: Work) -> tuple[float, int]:
-    from effbench.bench import workloads
-
-    name, *arguments = call
-    seconds: float = getattr(workloads, str(name))(*arguments)
-    return seconds, provenance.peak_memory()

@@ -25,7 +25,7 @@ class FeatureCase:
         image_size: pixels that it sees; the images that it is given are resized inside.
         batch: images of a call, uint8 [batch, 32, 32, 3].
         precision: "float32" or "mixed_bfloat16".
-        tool: what runs it: a key of `engines.table.ENGINES`, or of `feature_speed.PEERS`.
+        tool: what runs it: a key of `engines.engine_table.ENGINES`, or of `feature_speed.PEERS`.
         way: how, where there are several: "eager" or "compiled"; else "".
         ours: whether it is one of effbench's engines.
         device: kind of device.

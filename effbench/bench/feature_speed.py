@@ -17,7 +17,7 @@ from effbench.bench import others
 from effbench.bench.feature_case import FeatureCase, question
 from effbench.bench.step import listed, numbers
 from effbench.config.variants import select
-from effbench.engines import table as engines
+from effbench.engines import engine_table
 from effbench.errors import UsageError
 from effbench.hardware import tpu
 from effbench.progress import Report, Step
@@ -148,8 +148,10 @@ def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
     rows = select(options.variants)
     named = [engine for engine in listed(options.engines) if engine]
     if named == [ALL]:
-        named = [name for name, row in engines.ENGINES.items() if row.lack(options.device) is None]
-    named = [engines.choose(name, options.device, frozen_backbone=True).name for name in named]
+        named = [
+            name for name, row in engine_table.ENGINES.items() if row.lack(options.device) is None
+        ]
+    named = [engine_table.choose(name, options.device, frozen_backbone=True).name for name in named]
     peers = [peer for peer in listed(options.peers) if peer]
     ways = listed(options.ways)
     for what, given, known in (

@@ -12,7 +12,7 @@ from effbench import provenance
 from effbench.bench.feature_case import IMAGE, FeatureCase, Prepared, serve
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import VARIANTS
-from effbench.engines import proof, table
+from effbench.engines import engine_table, proof
 from effbench.engines.engine import TENSORFLOW, Function, Program
 from effbench.errors import DeviceError, EffbenchError
 from effbench.hardware import devices, machine
@@ -39,7 +39,7 @@ def _prepared(case: FeatureCase) -> Prepared:
     engine = None
     if case.ours:
         precision = PRECISIONS[case.precision]
-        row, engine = table.started(case.tool, case.device, precision, frozen_backbone=True)
+        row, engine = engine_table.started(case.tool, case.device, precision, frozen_backbone=True)
     if engine is not None and row.drives:
         device = devices.driven(case.device, engine.device, engine.count)
     else:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from effbench.bench.comparisons import TimingComparison, best, empty_cache
+from effbench.bench.comparisons import TimingComparison, empty_cache
+from effbench.bench.work_timing import best
 from effbench.hardware import machine
 
 CLASSES = 10

@@ -9,7 +9,7 @@ from pathlib import Path
 from effbench.bench.step import listed, numbers
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import Variant, select
-from effbench.engines.table import ENGINES
+from effbench.engines.engine_table import ENGINES
 from effbench.errors import DeviceError, UsageError
 
 WORK = ("features", "step")

@@ -55,9 +55,9 @@ def main() -> None:
         about["peer"] = timm_peer.versions()
     rows: list[dict[str, object]] = []
 
-    def keep(program: ProgramFile, engine: str, found: dict[str, object]) -> None:
+    def keep(program: ProgramFile, engine: str, figures: dict[str, object]) -> None:
         names = ("name", "variant", "work", "image_size", "precision", "batch")
-        rows.append({name: getattr(program, name) for name in names} | {"engine": engine} | found)
+        rows.append({name: getattr(program, name) for name in names} | {"engine": engine} | figures)
         print(json.dumps(rows[-1]), flush=True)
         text = json.dumps({"about": about, "measured": rows}, indent=1)
         (given.output or given.folder / MEASURED).write_text(text, "utf-8")

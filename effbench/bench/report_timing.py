@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from effbench.bench.comparisons import Timing, TimingComparison
+from effbench import subprocesses
+from effbench.bench.comparisons import TimingComparison
+from effbench.bench.work_timing import Timing
 from effbench.errors import EffbenchError
 from effbench.records.record import RunResult
 from effbench.records.store import Store
@@ -53,19 +54,15 @@ def _copy(source: Store, record: RunResult, target: Store, seed: int) -> None:
 
 def _seconds(store: Store, rounds: int) -> float:
     """The seconds of the fastest of some rounds."""
-    command = (
-        sys.executable,
-        "-m",
-        "effbench.cli.main",
-        "report",
-        "--results",
-        str(store.directory),
-    )
+    command = ("report", "--results", str(store.directory))
     times = []
     for _ in range(rounds):
         started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        times.append(time.perf_counter() - started)
-        if done.returncode or not done.stdout:
-            raise EffbenchError("no report came out", done.stderr, "report this as a bug")
+        with subprocesses.start("effbench.cli.main", os.environ, arguments=command) as child:
+            lines = sum(1 for _ in iter(child.hear, b""))
+            code = child.wait()
+            times.append(time.perf_counter() - started)
+            if code or not lines:
+                said = subprocesses.ended(code, child.printed())
+                raise EffbenchError("a report must come out", said, "report this as a bug")
     return min(times)

@@ -23,7 +23,7 @@ from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
 from effbench.progress import silent
-from effbench.training import feature_cache, head_training, optimizers
+from effbench.training import feature_cache, head_step, head_training, optimizers
 from effbench.training.evaluate import Evaluator
 from effbench.training.feeding import StepFeed
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
@@ -47,7 +47,7 @@ def heads(count: int) -> float:
         return tf.gather(on_device, positions + TRAIN)
 
     evaluator = Evaluator(held_out, HELD_OUT)
-    task = head_training.HeadTask(
+    task = head_step.HeadTask(
         train, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, device.layout
     )
     head_training.train(task, RECIPE, range(count), device.threads, silent)

@@ -16,7 +16,7 @@ from effbench.cli.panels import Command
 
 # The module of each command.
 COMMANDS: Mapping[str, str] = {
-    "variants": "variants",
+    "variants": "variant_list",
     "data": "data",
     "sweep": "sweep",
     "status": "status",

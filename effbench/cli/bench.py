@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from effbench import table_files
-from effbench.cli import bench_features
+from effbench.cli import bench_features, bench_steps
 from effbench.cli.bench_output import comparison as print_comparison
-from effbench.cli.bench_output import end
 from effbench.cli.console import Display, left_out, notes, out, say, show
 from effbench.cli.options import (
     DataDirOption,
@@ -24,7 +20,6 @@ from effbench.cli.options import (
     WeightsOption,
 )
 from effbench.cli.panels import Command, CommandGroup
-from effbench.config.recipes import RECIPES
 from effbench.config.sweep_options import (
     DeviceOptions,
     ImageOptions,
@@ -35,34 +30,9 @@ from effbench.config.sweep_options import (
 from effbench.config.variants import select
 from effbench.errors import UsageError
 from effbench.stderr import hushed
-from effbench.tables import Table, fitted
-
-if TYPE_CHECKING:
-    from effbench.bench.step_table import StepTables
 
 # Training images that `bench probe` takes where nobody says how many.
 _PROBED = 4_000
-# Characters of a line of a title over a table of steps on a narrow terminal.
-_TITLE = 7
-
-_NETWORKS = ", ".join(row.name for row in RECIPES.values() if not row.way.frozen_backbone)
-
-
-class Augmentation(StrEnum):
-    """Values of --augmentation."""
-
-    both = "both"
-    off = "off"
-    on = "on"
-
-
-_AUGMENTED = {
-    Augmentation.both: (False, True),
-    Augmentation.off: (False,),
-    Augmentation.on: (True,),
-}
-
-
 bench_app = typer.Typer(
     help="Measure speed and memory on this machine.", no_args_is_help=True, cls=CommandGroup
 )
@@ -172,82 +142,8 @@ def bench_report(
     print_comparison(report_timing.report(results, runs, rounds))
 
 
-@bench_app.command("step", cls=Command)
-def bench_step(
-    variants: VariantsOption = "B0",
-    image_size: Annotated[str, typer.Option(help="Comma-separated, pixels.")] = "96,160,224",
-    batch_size: Annotated[str, typer.Option(help="Comma-separated.")] = "32",
-    precision: Annotated[
-        str, typer.Option(help="Comma-separated: float32, mixed_bfloat16.")
-    ] = "float32",
-    recipe: Annotated[str, typer.Option(help=f"Comma-separated: {_NETWORKS}.")] = "finetune",
-    augmentation: Annotated[
-        Augmentation, typer.Option(help="Without the recipe's augmentation, with it, or both.")
-    ] = Augmentation.both,
-    steps: Annotated[int, typer.Option(min=1, help="Timed in each round.")] = 5,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 4,
-    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
-        "results/bench-step.md"
-    ),
-) -> None:
-    """Time training steps and inference of networks on the CPU, beside Keras's plain fit.
-
-    The images are random ones of 32 pixels: no data is read.
-    """
-    from effbench.bench import step, step_table
-
-    table_files.check(output)
-    options = step.StepOptions(
-        variants=variants,
-        image_sizes=image_size,
-        batch_sizes=batch_size,
-        precisions=precision,
-        recipes=recipe,
-        augmentation=_AUGMENTED[augmentation],
-        steps=steps,
-        rounds=rounds,
-    )
-    with Display(out, 0, quiet=False, verbose=False) as display:
-        rows = step.run(options, partial(display.step, "bench"))
-    step_table.save(rows, options, output)
-    shown = step_table.show(rows, options)
-    _print_steps(shown)
-    say(f"{output} and {output.with_suffix('.json')}", "saved: ")
-    end(shown.problems)
-
-
-@bench_app.command("training", cls=Command)
-def bench_training(
-    variants: VariantsOption = "V1-B5,V1-B7,S,M,L",
-    image_size: Annotated[
-        int | None, typer.Option(min=32, help="Pixels. Default: each variant's native size.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images of a step.")] = 2,
-    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
-    recipe: Annotated[str, typer.Option(help=f"One of {_NETWORKS}.")] = "finetune",
-    steps: Annotated[int, typer.Option(min=1, help="How many steps count.")] = 3,
-    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
-        "results/bench-training.md"
-    ),
-) -> None:
-    """Time full training steps on the CPU, each network at its own size, beside the paper's table.
-
-    The images are random ones of 32 pixels: no data is read.
-    """
-    from effbench.bench import training_speed
-    from effbench.report.published import PAPER_TRAINING
-
-    table_files.check(output)
-    options = training_speed.SpeedOptions(
-        variants, image_size, batch_size, precision, recipe, steps
-    )
-    hours = {row.variant: row.train_hours for row in PAPER_TRAINING.rows}
-    with Display(out, 0, quiet=False, verbose=False) as display:
-        speeds = training_speed.run(options, partial(display.step, "bench"))
-    training_speed.save(speeds, options, hours, output)
-    show(training_speed.table(speeds, hours))
-    notes(training_speed.notes(options))
-    end([training_speed.name_of(row) for row in speeds if row.problem])
+bench_app.command("step", cls=Command)(bench_steps.step)
+bench_app.command("training", cls=Command)(bench_steps.training)
 
 
 @bench_app.command("programs")
@@ -288,10 +184,10 @@ def bench_programs(
     if (export is None) == (not measured):
         raise UsageError("bench programs writes a folder or reads what it measured", "", _ONE)
     if measured:
-        found = program_table.read(measured)
-        show(program_table.table(found))
-        notes(program_table.notes(found))
-        say(str(program_table.save(found, results)), "saved: ")
+        measurements = program_table.read(measured)
+        show(program_table.table(measurements))
+        notes(program_table.notes(measurements))
+        say(str(program_table.save(measurements, results)), "saved: ")
         return
     assert export is not None
     requests = program_request.requests(variants, work, precision, batch_size, weights)
@@ -304,21 +200,3 @@ def bench_programs(
 
 
 _ONE = "give --export FOLDER, or --import FILE"
-
-
-def _print_steps(shown: StepTables) -> None:
-    hidden = []
-    for table in shown.tables:
-        narrow = out.is_terminal and fitted(table, out.width) != table
-        hidden += show(_stacked(table) if narrow else table)
-    left_out(hidden)
-    notes(shown.notes)
-
-
-def _stacked(table: Table) -> Table:
-    """The table with long titles over several lines, which leaves room for more columns."""
-    titles = (
-        "\n".join(wrap(column.title, _TITLE, break_long_words=False)) for column in table.columns
-    )
-    columns = zip(table.columns, titles, strict=True)
-    return replace(table, columns=tuple(replace(column, title=title) for column, title in columns))

@@ -21,7 +21,7 @@ from effbench.cli.options import (
     only,
 )
 from effbench.config.variants import select
-from effbench.engines.table import AUTO
+from effbench.engines.engine_table import AUTO
 
 
 def features(

@@ -12,9 +12,9 @@ from effbench.cli.results_folder import folder
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import EVERYTHING, FAMILIES, RELEASES, VARIANTS
 from effbench.data import datasets
-from effbench.engines.table import ENGINES
+from effbench.engines.engine_table import ENGINES
 from effbench.errors import UsageError
-from effbench.sweep.launchers.table import LAUNCHERS
+from effbench.sweep.launchers.launcher_table import LAUNCHERS
 
 
 class PrecisionName(StrEnum):

@@ -14,6 +14,7 @@ from effbench.cli import console
 from effbench.cli.console import left_out, out, say, warn
 from effbench.cli.options import ResultsOption
 from effbench.errors import UsageError
+from effbench.stderr import without_noise
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ def _tried(result: RunResult, store: Store) -> Iterator[Table]:
     if any(search.holds(result.spec) for search in known):
         records = store.load(checked=True)
         failed = (failure.spec for failure in records.failures)
-        found = tries.of(grouped(records.results), failed, known)
-        if result.spec.group in found:
-            yield tries_table.alone(found[result.spec.group])
+        tries_by_group = tries.of(grouped(records.results), failed, known)
+        if result.spec.group in tries_by_group:
+            yield tries_table.alone(tries_by_group[result.spec.group])
 
 
 def _classes(result: RunResult, store: Store) -> Iterator[Table]:
@@ -100,7 +101,7 @@ def _classes(result: RunResult, store: Store) -> Iterator[Table]:
     figures = per_class.read(store, [result])
     if figures:
         table = class_table.table(figures)
-        yield replace(table, caption=f"{table.caption}. {class_table.sentence(figures)}")
+        yield replace(table, caption=f"{table.caption}. {figures.sentence}")
 
 
 def _columns(scores: Scores, classes: int) -> Iterator[str]:
@@ -144,12 +145,21 @@ def _history(result: RunResult) -> Table:
 
 def _print_tail(log: Path) -> None:
     """Prints the end of what the failed worker printed, if that was kept."""
-    if log.is_file():
-        lines = log.read_text("utf-8", "replace").splitlines()
-        out.print()
-        say(Text(f"the last of {len(lines)} lines of {log}", "bold"))
-        for line in lines[-TAIL:]:
-            say(line)
+    if not log.is_file():
+        return
+    text = log.read_text("utf-8", "replace")
+    count = len(text.splitlines())
+    lines = without_noise(text).splitlines()
+    noise = count - len(lines)
+    title = f"the last of {count} lines of {log}"
+    if noise:
+        title += f", without {noise} that TensorFlow always prints"
+    if not lines:
+        title = f"{log}: {count} lines, all of them what TensorFlow always prints"
+    out.print()
+    say(Text(title, "bold"))
+    for line in lines[-TAIL:]:
+        say(line)
 
 
 def show(

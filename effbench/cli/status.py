@@ -19,7 +19,7 @@ from effbench.errors import EffbenchError
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
-    from effbench.sweep.status import Status
+    from effbench.sweep.sweep_progress import Status
 
 # The time between two looks on a terminal.
 WATCH_SECONDS = 2.0
@@ -40,15 +40,17 @@ def status(
 ) -> None:
     """Say what is done, running, waiting and failed, and when it is done."""
     from effbench.records.store import Store
-    from effbench.sweep import status as statuses
+    from effbench.sweep import sweep_progress
 
     if not results.is_dir():
         rule = "no results to look at"
         raise EffbenchError(rule, str(results), "name a folder with --results")
     while True:
-        now = statuses.read(Store(results))
+        now = sweep_progress.read(Store(results))
         if as_json:
-            print(json.dumps(statuses.as_json(now, price_per_hour), indent=None if watch else 1))
+            print(
+                json.dumps(sweep_progress.as_json(now, price_per_hour), indent=None if watch else 1)
+            )
         else:
             if watch and out.is_terminal:
                 out.clear()
@@ -60,7 +62,7 @@ def status(
 
 def print_status(now: Status, price: float | None, *, brief: bool) -> None:
     """Prints what is known; if `brief`, one line."""
-    from effbench.sweep.status import dollars
+    from effbench.sweep.sweep_progress import dollars
 
     runs = sum(len(one.running.keys) for one in now.running)
     parts = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli import forecast
+from effbench.cli import sweep_hours
 from effbench.cli.console import Display, left_out, out, say, show, tried, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.many_display import ManyDisplay
@@ -51,17 +51,17 @@ from effbench.config.sweep_options import (
     TrainingOptions,
 )
 from effbench.config.variants import USUAL
-from effbench.engines.table import AUTO
+from effbench.engines.engine_table import AUTO
 from effbench.hardware import hosts
 from effbench.lean_imports import lean
 from effbench.remote_folder import shown
 
 if TYPE_CHECKING:
     from effbench.records.store import Store
-    from effbench.sweep.estimates import TimedProcess
     from effbench.sweep.forecast import Forecast
     from effbench.sweep.groups import Group
     from effbench.sweep.resolve import Request
+    from effbench.sweep.timed_processes import TimedProcess
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -202,12 +202,12 @@ def sweep(
     with lean(missing=()):
         from effbench.records.store import Store
         from effbench.sweep import scheduler
-        from effbench.sweep.launchers import table
+        from effbench.sweep.launchers import launcher_table
         from effbench.sweep.launchers.launcher import Launch
         from effbench.sweep.resolve import resolve
 
     launch = LaunchOptions(launcher, parallel, wait, slurm, ray_address)
-    row = table.chosen(launch)
+    row = launcher_table.chosen(launch)
     if row.shared:
         refuse_url(results, f"--launcher {row.name}")
     beside = row.elsewhere or parallel is not None
@@ -270,11 +270,11 @@ def sweep(
     if dry_run or max_hours is not None or not quiet:
         expected = _expected(request, store, all_=max_hours is not None, quiet=quiet)
         if max_hours is not None:
-            forecast.check(expected, max_hours)
+            sweep_hours.check(expected, max_hours)
         if dry_run and expected.rows:
             out.print()
-            left_out(show(forecast.table(expected)))
-        elif (before := forecast.line(expected, beside=beside)) and not quiet:
+            left_out(show(sweep_hours.table(expected)))
+        elif (before := sweep_hours.line(expected, beside=beside)) and not quiet:
             say(before)
     if dry_run:
         return

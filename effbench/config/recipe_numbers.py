@@ -17,7 +17,7 @@ Finite = Annotated[float, Interval(ge=0, lt=math.inf)]
 Positive = Annotated[float, Interval(gt=0, lt=math.inf)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Decay = Annotated[float, Interval(ge=0, lt=1)]
-# 255/256: `head_training.keep_mask` counts in bytes.
+# 255/256: `head_step.keep_mask` counts in bytes.
 Rate = Annotated[float, Interval(ge=0, le=255 / 256)]
 
 

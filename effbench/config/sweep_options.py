@@ -78,7 +78,7 @@ class DeviceOptions:
         device: "auto", "cpu", "gpu" or "tpu".
         tpu_name: replaces the machine's own TPU, or the one that the environment names.
         replicas: parts that the CPU is divided into; None leaves it whole.
-        engine: a key of `engines.table.ENGINES`, or "auto".
+        engine: a key of `engines.engine_table.ENGINES`, or "auto".
         precision: "auto", or a row of `PRECISIONS`.
         micro_batch: images that go through the network at once, of all replicas.
         one_each: each run has one GPU or chip for itself.
@@ -134,7 +134,7 @@ class LaunchOptions:
     """Where the runs of a sweep are carried out; not what they are.
 
     Attributes:
-        launcher: a row of `launchers.table.LAUNCHERS`.
+        launcher: a row of `launchers.launcher_table.LAUNCHERS`.
         parallel: how many at a time: a number, "auto" for what is best here, or None.
         wait: stay until all is done, where others do the work.
         slurm: what `sbatch` is asked for, e.g. "partition=gpu,time=4:00:00,gres=gpu:1".

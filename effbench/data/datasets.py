@@ -213,44 +213,6 @@ def _photos_at_hand(name: str) -> Callable[[Path | None], Split | None]:
     return at_hand
 
 
-def _digits(_: Path | None, __: Report) -> Dataset:
-    """Scikit-learn's 8x8 handwritten digits, a file of its package: it is not loaded for them."""
-    from importlib.util import find_spec
-
-    import numpy as np
-
-    from effbench.data.splits import SPLIT_SEED, Split, hashed
-
-    package = find_spec("sklearn")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    file = Path(package.submodule_search_locations[0], "datasets/data/digits.csv.gz")
-    *pixels, labels = np.loadtxt(file, np.uint8, delimiter=",", unpack=True)
-    ink = np.stack(pixels, axis=1).reshape(-1, 8, 8)  # 0 to 16
-    grey = np.round(ink * (255 / 16)).astype(np.uint8)
-    large = grey.repeat(4, axis=1).repeat(4, axis=2)
-    images = np.repeat(large[..., None], 3, axis=3)
-    whole = Split(images, labels, np.arange(len(images)))
-    order = np.random.RandomState(SPLIT_SEED).permutation(len(images))
-    test, validation, train = np.split(order, [len(order) // 5, len(order) * 3 // 10])
-    return hashed(whole.take(train), whole.take(validation), whole.take(test))
-
-
-def _random(_: Path | None, __: Report) -> Dataset:
-    """Random images, for measuring speed, which does not depend on what is in an image."""
-    import numpy as np
-
-    from effbench.data.splits import SPLIT_SEED, Split, hashed
-
-    generator = np.random.default_rng(SPLIT_SEED)
-
-    def split(size: int) -> Split:
-        images = generator.integers(0, 256, (size, 32, 32, 3), np.uint8)
-        return Split(images, generator.integers(0, len(NUMBERS), size, np.uint8), np.arange(size))
-
-    return hashed(*map(split, _CIFAR10_COUNTS))
-
-
 @dataclass(frozen=True)
 class DatasetSource:
     """Where a dataset comes from, and what its labels mean.
@@ -315,10 +277,11 @@ DATASETS: Mapping[str, DatasetSource] = {
         side=None,
     ),
     "digits": DatasetSource(
-        _digits,
-        lambda _: _digits(None, silent).test,
+        *(_load("digits"), _at_hand("digits")),
         "needs no download",
         counts=(1_258, 180, 359),
     ),
-    "random": DatasetSource(_random, lambda _: None, "for speed", counts=_CIFAR10_COUNTS),
+    "random": DatasetSource(
+        _load("random_images"), lambda _: None, "for speed", counts=_CIFAR10_COUNTS
+    ),
 }

@@ -10,13 +10,13 @@ from effbench.data.splits import SPLIT_SEED, Array, Dataset, Split
 from effbench.errors import UsageError
 
 
-def fewer(dataset: Dataset, limit: int | None, each: int | None) -> Dataset:
-    """What is left of `limit` training images in all, or of `each` of a class; None for all.
+def fewer(dataset: Dataset, limit: int | None, of_class: int | None) -> Dataset:
+    """What is left of `limit` training images in all, or of `of_class` of each class; None for all.
 
     Raises:
         UsageError: there are not so many.
     """
-    return per_class(dataset.limited(limit), each)
+    return per_class(dataset.limited(limit), of_class)
 
 
 def per_class(dataset: Dataset, count: int | None) -> Dataset:

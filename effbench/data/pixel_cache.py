@@ -90,10 +90,10 @@ def rows(
             lost = np.flatnonzero(~whole).tolist()
             left = pixel_reuse.copied(hashed, lost, about, home, (pixels, hashes), report)
             _make(images, left, about, home, hashes, report)
-            found = os.pread(hashes, len(images) * HASH_BYTES, 0)
+            read = os.pread(hashes, len(images) * HASH_BYTES, 0)
         cached = f"{len(images) - len(left):,} from the cache"
         report(Step("decode", len(images), len(images), "images", cached))
-        digests = np.frombuffer(found, np.uint8).reshape(-1, HASH_BYTES)
+        digests = np.frombuffer(read, np.uint8).reshape(-1, HASH_BYTES)
         return PixelRows(home / PIXELS, about.size, digests)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from effbench.engines.table import AUTO, ENGINES, choose
+from effbench.engines.engine_table import AUTO, ENGINES, choose
 from effbench.hardware import machine
 from effbench.hardware.checkup import Check
 

@@ -16,15 +16,15 @@ def difference(features: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(features - exact) / np.linalg.norm(exact))
 
 
-def check(engine: str, found: float, tolerance: float) -> None:
+def check(engine: str, difference: float, tolerance: float) -> None:
     """Makes sure that the features of an engine are near enough.
 
     Raises:
         DeviceError: they are not, or are no numbers.
     """
-    if not found <= tolerance:
+    if not difference <= tolerance:
         raise DeviceError(
             f"features of {engine} must be within {tolerance:g} of TensorFlow's, relative",
-            f"{found:.2g} on {IMAGES} images",
+            f"{difference:.2g} on {IMAGES} images",
             "use --engine tensorflow",
         )

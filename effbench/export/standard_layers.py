@@ -156,8 +156,8 @@ def _weights(ones: Tensor, side: Tensor, window: Tensor, size: int, kernel: str)
     """Weights [size, side], as in `photo_square`; `ones` is 1 for each line of pixels."""
     ops = keras3().ops
     scale = window / float(size)
-    places = (np.arange(size, dtype=np.float32) + 0.5)[:, None]
-    centre = (side - window) / 2.0 + scale * places
+    rows = (np.arange(size, dtype=np.float32) + 0.5)[:, None]
+    centre = (side - window) / 2.0 + scale * rows
     lines = ops.expand_dims(ops.cumsum(ones) - 0.5, 0)
     distance = ops.absolute(lines - centre) / ops.maximum(scale, 1.0)
     weights = _KERNELS[kernel](distance)

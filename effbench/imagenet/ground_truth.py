@@ -34,7 +34,7 @@ def read(folders: Sequence[Path], named: Path | None = None) -> np.ndarray:
     Raises:
         DataError: there are no answers, not as many as images, or they are of no known form.
     """
-    path = named or _found(folders)
+    path = named or _answers_beside(folders)
     try:
         classes = _reader(path)(path)
     except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
@@ -60,7 +60,7 @@ def _reader(path: Path) -> Callable[[Path], list[int]]:
     )
 
 
-def _found(folders: Sequence[Path]) -> Path:
+def _answers_beside(folders: Sequence[Path]) -> Path:
     for folder in folders:
         for inside in (folder, *sorted(folder.glob("*devkit*/data")), *sorted(folder.glob("data"))):
             for name in _NAMES:

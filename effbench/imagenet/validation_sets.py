@@ -121,15 +121,15 @@ def _by_id(folder: Path, root: Path, _: Path | None) -> ValidationSet | None:
         return None
     if strange := synsets.unknown(ids):
         raise DataError("folders of classes that ImageNet has not", some(strange), LAYOUT)
-    found = _in_classes(folder, ids, synsets.numbers().__getitem__)
-    names = found.names
+    images = _in_classes(folder, ids, synsets.numbers().__getitem__)
+    names = images.names
     if any(_TRAINING.search(name) for name in names[:100]):
         hint = "name its validation images"
         raise DataError("these are ImageNet's training images", some(names[:1]), hint)
     if all(_VALIDATION.search(name) for name in names):
-        return replace(found, name=IMAGENET, whole=ground_truth.IMAGES)
+        return replace(images, name=IMAGENET, whole=ground_truth.IMAGES)
     classes = tuple(sorted({synsets.numbers()[name] for name in ids}))
-    return replace(found, name=_named(root), classes=classes)
+    return replace(images, name=_named(root), classes=classes)
 
 
 def _named(root: Path) -> str:
@@ -143,10 +143,10 @@ def _by_number(folder: Path, _: Path, __: Path | None) -> ValidationSet | None:
     numbers = [name for name in _folders(folder) if name.isdecimal()]
     if len(numbers) < synsets.COUNT or set(map(int, numbers)) != set(range(synsets.COUNT)):
         return None
-    found = _in_classes(folder, numbers, int)
-    if all(_VALIDATION.search(name) for name in found.names):
-        return replace(found, name=IMAGENET, whole=ground_truth.IMAGES)
-    return replace(found, name=VERSION_2)
+    images = _in_classes(folder, numbers, int)
+    if all(_VALIDATION.search(name) for name in images.names):
+        return replace(images, name=IMAGENET, whole=ground_truth.IMAGES)
+    return replace(images, name=VERSION_2)
 
 
 def _in_parquet(folder: Path, root: Path, _: Path | None) -> ValidationSet | None:

@@ -119,8 +119,8 @@ class Provenance:
         micro_batch: images that went through the network at once, where it was trained; smaller
             than the run asked for where memory was too small. 0 for a head.
         resumed: how often the training went on from a checkpoint.
-        engine: what ran the network, a row of `engines.table.ENGINES`; "" in records from before
-            there was a choice, when it was TensorFlow.
+        engine: what ran the network, a row of `engines.engine_table.ENGINES`; "" in records from
+            before there was a choice, when it was TensorFlow.
         engine_version: its version.
         engine_difference: how far its features were from TensorFlow's on the CPU, relative to
             their norm; None where it is TensorFlow.

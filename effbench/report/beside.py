@@ -120,7 +120,7 @@ def beside(name: str, rows: Sequence[Row]) -> list[Beside]:
     """
     if name not in TABLES:
         raise UsageError("unknown published table", name, f"choose from {', '.join(NAMES)}")
-    found = []
+    pairs = []
     for figure in TABLES[name]():
         alike = [
             row
@@ -128,10 +128,10 @@ def beside(name: str, rows: Sequence[Row]) -> list[Beside]:
             if (row.spec.variant, row.spec.data) == (figure.variant, figure.data)
             and row.metric.split == figure.split
         ]
-        found += [Beside(figure, row, tuple(_differences(figure, row))) for row in alike]
+        pairs += [Beside(figure, row, tuple(_differences(figure, row))) for row in alike]
         if not alike:
-            found.append(Beside(figure, None))
-    return found
+            pairs.append(Beside(figure, None))
+    return pairs
 
 
 def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:

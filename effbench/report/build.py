@@ -187,9 +187,9 @@ def rows(
     """One row for each group; of those that a search tried, for the best alone."""
     named = [(searched.get(runs[0].spec.group), runs, samples) for runs, samples in groups]
     return [
-        replace(row_of(runs, samples, price), tries=found)
-        for found, runs, samples in named
-        if found is None or found.chosen.spec.group == runs[0].spec.group
+        replace(row_of(runs, samples, price), tries=tries_of_group)
+        for tries_of_group, runs, samples in named
+        if tries_of_group is None or tries_of_group.chosen.spec.group == runs[0].spec.group
     ]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from effbench.records.by_rule import by_rule
 from effbench.records.describe import RULES
 from effbench.records.record import RunResult
 from effbench.records.scores import SELECTIONS
 from effbench.report.rows import Row
-from effbench.report.sections import Section
 
 # Points that a rule has to move a row for anyone to care.
 _LEAST = 0.1
@@ -45,11 +44,11 @@ def unscored(result: RunResult) -> str:
     return f"it was scored at {known} alone; run it again with --force"
 
 
-def decides(section: Section) -> Iterator[str]:
-    """A sentence if the rule decides more than the rows differ, with the figures."""
-    means = [row.accuracy.mean for row in section.rows]
+def decides(rows: Sequence[Row], labels: Sequence[str]) -> Iterator[str]:
+    """A sentence if the rule decides more than the rows of a table differ, with the figures."""
+    means = [row.accuracy.mean for row in rows]
     best = means.index(max(means))
-    moves = [_moved(row) for row in section.rows]
+    moves = [_moved(row) for row in rows]
     closer = [
         (means[best] - means[other], other, max((best, other), key=lambda index: moves[index]))
         for other in range(len(means))
@@ -58,11 +57,10 @@ def decides(section: Section) -> Iterator[str]:
     ]
     if closer:
         gap, other, moved = max(closer)
-        labels = section.labels
         yield (
             f"The rule that chooses the epoch moves {labels[moved]} by {moves[moved]:.2f} points, "
             f"more than the {gap:.2f} points between {labels[best]} and {labels[other]}"
-            f"{_another_best(section, best)}; --select shows all by another rule."
+            f"{_another_best(rows, labels, best)}; --select shows all by another rule."
         )
 
 
@@ -72,11 +70,11 @@ def _moved(row: Row) -> float:
     return max(means) - min(means) if means else 0.0
 
 
-def _another_best(section: Section, best: int) -> str:
+def _another_best(rows: Sequence[Row], labels: Sequence[str], best: int) -> str:
     """Which row would be the best by another rule, if there is one that makes it another."""
     for rule in SELECTIONS:
-        means = [row.by(rule) for row in section.rows]
+        means = [row.by(rule) for row in rows]
         known = [mean for mean in means if mean is not None]
         if len(known) == len(means) and known[best] < max(known):
-            return f" (at {RULES[rule]}, {section.labels[known.index(max(known))]} is the best)"
+            return f" (at {RULES[rule]}, {labels[known.index(max(known))]} is the best)"
     return ""

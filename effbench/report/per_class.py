@@ -92,6 +92,18 @@ class PerClass:
         known = ((figures.f1.value, figures) for figures in self.classes if figures.f1)
         return tuple(figures for _, figures in sorted(known, key=lambda pair: pair[0]))
 
+    @property
+    def sentence(self) -> str:
+        """What the classes come to on average."""
+        said = f"Balanced accuracy {self.balanced_accuracy:.2f} %, macro-F1 {self.macro_f1:.2f} %"
+        if self.roc_auc is not None:
+            second = self.classes[1].name
+            said += (
+                f"; of {second}: ROC-AUC {self.roc_auc:.4f}, "
+                f"average precision {self.average_precision:.4f}"
+            )
+        return f"{said}."
+
 
 def read(store: Store, results: Sequence[RunResult]) -> PerClass | None:
     """The figures of runs that differ by their seed only; None where predictions are missing."""

@@ -9,6 +9,7 @@ from itertools import combinations
 from effbench.records.caveats import ANOTHER_RULE, details
 from effbench.records.describe import RULES, cross_validation
 from effbench.report import cost, letters
+from effbench.report.epoch_rules import decides
 from effbench.report.hits import Metric
 from effbench.report.notes import notes
 from effbench.report.rows import Row
@@ -126,7 +127,9 @@ def _section(title: str, rows: list[Row]) -> Section:
         for index, text in zip(comparable, letters.assign(len(ranks), apart), strict=True):
             rows[index] = replace(rows[index], letters=text)
     rows = [replace(row, pareto=fronts) for row, fronts in zip(rows, pareto(rows), strict=True)]
-    return Section(title, tuple(rows), labels(rows), tuple(pairs), notes(rows, few=few))
+    names = labels(rows)
+    said = (*notes(rows, few=few), *decides(rows, names))
+    return Section(title, tuple(rows), names, tuple(pairs), said)
 
 
 def _pairs(rows: Sequence[Row], indices: Sequence[int]) -> list[Pair]:

@@ -1,12 +1,13 @@
-"""The answer: what a section says, in two to five plain sentences."""
+"""The answer: what a section says, in two to four plain sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from numpy import array_equal
 
-from effbench.records.caveats import CAVEATS
+from effbench.records.caveats import CAVEATS, LEAKED
 from effbench.records.describe import no_test
 from effbench.report.build import Report
 from effbench.report.epoch_rules import decides, lead
@@ -15,16 +16,15 @@ from effbench.report.statistics import CONFIDENCE
 
 # How many names one sentence lists.
 LISTED = 6
-# Marks that matter more than having one seed only.
-_GRAVEST = ("random weights", "limited")
+# Marks that matter more than what else may be said.
+_GRAVEST = ("random weights", "limited", LEAKED)
 
 
 def sentences(section: Section) -> Iterator[str]:
-    """The best row, its equals, the cheapest of these, what a rule decides, the worst caveat."""
-    if section.metric.split != "test":
-        rules = {row.rule for row in section.rows}
-        chosen = [row.spec.recipe.way.chooses for row in section.rows]
-        yield f"There is no test split: {no_test(rules, chosen)}."
+    """The best row, its equals, the cheapest of these, and the one caveat that matters most.
+
+    The notes of the section have every caveat.
+    """
     means = [row.accuracy.mean for row in section.rows]
     best = means.index(max(means))
     yield _best(section, best)
@@ -32,8 +32,7 @@ def sentences(section: Section) -> Iterator[str]:
         yield "There is nothing to compare it with in this table."
     else:
         yield from _others(section, best)
-        yield from decides(section)
-    yield from _caveat(section)
+    yield from islice(_caveats(section), 1)
 
 
 _TRIED = (
@@ -94,8 +93,17 @@ def _best(section: Section, best: int) -> str:
         interval = f" ({percent} interval: {accuracy.low:.2f} to {accuracy.high:.2f})"
     return (
         f"{section.labels[best]} {verb} {accuracy.mean:.2f} % of the {section.metric.split} images "
-        f"right{interval}."
+        f"right{interval}{_without_test(section)}."
     )
+
+
+def _without_test(section: Section) -> str:
+    """What a reader must know at once where the images that are judged also trained or chose."""
+    if section.metric.split == "test":
+        return ""
+    rules = {row.rule for row in section.rows}
+    chosen = [row.spec.recipe.way.chooses for row in section.rows]
+    return f"; there is no test split: {no_test(rules, chosen)}"
 
 
 def _others(section: Section, best: int) -> Iterator[str]:
@@ -167,8 +175,12 @@ def _cheapest(section: Section, best: int, alike: Iterable[int]) -> Iterator[str
         yield f"Of these, {labels[best]} is also the cheapest."
 
 
-def _caveat(section: Section) -> Iterator[str]:
-    """The caveat that matters most; all of them stand in the table."""
+def _caveats(section: Section) -> Iterator[str]:
+    """The caveats, that which matters most first.
+
+    They are: what is no result at all, what decides more than the rows, what another seed may
+    change, and what the other marks say.
+    """
     marked = {
         caveat: [
             label
@@ -177,16 +189,20 @@ def _caveat(section: Section) -> Iterator[str]:
         ]
         for caveat in CAVEATS
     }
-    worst = next((caveat for caveat, labels in marked.items() if labels), None)
+    said = {
+        caveat.name: f'{_who(labels, section)} marked "{caveat.name}": {caveat.meaning}.'
+        for caveat, labels in marked.items()
+        if labels
+    }
+    yield from (said[name] for name in said if name in _GRAVEST)
+    yield from decides(section.rows, section.labels)
     single = [
         label for row, label in zip(section.rows, section.labels, strict=True) if row.one_seed
     ]
-    if single and (worst is None or worst.name not in _GRAVEST):
+    if single:
         who = _who(single, section)
         yield f"{who} trained with one seed only; another seed may give other figures."
-    elif worst is not None:
-        who = _who(marked[worst], section)
-        yield f'{who} marked "{worst.name}": {worst.meaning}.'
+    yield from (said[name] for name in said if name not in _GRAVEST)
 
 
 def _who(labels: Sequence[str], section: Section) -> str:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from effbench import cache
-from effbench.engines import table as engines
-from effbench.engines.table import AUTO
+from effbench.engines import engine_table
+from effbench.engines.engine_table import AUTO
 from effbench.hardware import machine
 from effbench.records.store import RECORD, Store
-from effbench.sweep import estimates, groups, scheduler
-from effbench.sweep.estimates import Counts, Estimate, Estimator, TimedProcess, counted
+from effbench.sweep import estimates, groups, scheduler, timed_processes
+from effbench.sweep.estimates import Estimate, Estimator, counted
 from effbench.sweep.groups import Group
-from effbench.sweep.resolve import Request, Target
+from effbench.sweep.resolve import Request
+from effbench.sweep.targets import Target
+from effbench.sweep.timed_processes import Counts, TimedProcess
 from effbench.training.feature_cache import CHUNK, few_pixels
 
 # Multiply-adds of which a trial is worth its start, by kind of device: a minute of two cores, or of
@@ -154,7 +156,7 @@ def _read(store: Store) -> list[TimedProcess]:
     timed = []
     for path in store.directory.glob(f"runs/*/{RECORD}"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            timed.append(estimates.read(path))
+            timed.append(timed_processes.read(path))
     return timed
 
 
@@ -180,12 +182,12 @@ def _engines(target: Target, group: Group, counts: Counts) -> list[str]:
     spec = group.specs[0]
     if target.engine != AUTO:
         return [target.engine]
-    kept = estimates.keeps(spec)
-    first = engines.choose(AUTO, target.device, kept).name
+    kept = timed_processes.keeps(spec)
+    first = engine_table.choose(AUTO, target.device, kept).name
     few = few_pixels(counts.all, spec.image_size) and spec.precision == "float32"
-    if few and not engines.ENGINES[first].runs_steps:
+    if few and not engine_table.ENGINES[first].runs_steps:
         first = "tensorflow"
-    return list(dict.fromkeys((first, *engines.AUTO_ORDER[target.device])))
+    return list(dict.fromkeys((first, *engine_table.AUTO_ORDER[target.device])))
 
 
 def _computed(group: Group, counts: Counts, timed: Sequence[TimedProcess]) -> bool:

@@ -12,9 +12,10 @@ from pydantic import TypeAdapter
 from effbench import subprocesses
 from effbench.errors import EffbenchError
 from effbench.hardware import tpu
-from effbench.sweep.estimates import TimedProcess, counted
+from effbench.sweep.estimates import counted
 from effbench.sweep.groups import Group
 from effbench.sweep.resolve import Request
+from effbench.sweep.timed_processes import TimedProcess
 from effbench.training.job import Job
 
 MODULE = "effbench.sweep.forward_trial_worker"

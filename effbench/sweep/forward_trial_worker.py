@@ -11,7 +11,7 @@ import numpy as np
 from effbench import child_process
 from effbench.config.variants import VARIANTS
 from effbench.engines.engine import TENSORFLOW
-from effbench.engines.table import AUTO
+from effbench.engines.engine_table import AUTO
 from effbench.errors import EffbenchError
 from effbench.models import backbone
 from effbench.sweep import run_job

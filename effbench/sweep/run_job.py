@@ -15,9 +15,9 @@ from effbench.config.recipes import resolved
 from effbench.config.run_spec import RunSpec
 from effbench.data import datasets, few_shot, folds
 from effbench.data.splits import Dataset
-from effbench.engines import table as engines
+from effbench.engines import engine_table
 from effbench.engines.engine import Engine
-from effbench.engines.table import AUTO
+from effbench.engines.engine_table import AUTO
 from effbench.errors import (
     DataError,
     DeviceError,
@@ -172,7 +172,7 @@ def connected(job: Job) -> tuple[Device, Engine]:
     """The device of a job, ready, and what runs programs on it."""
     spec = job.specs[0]
     frozen = spec.recipe.way.frozen_backbone
-    row, engine = engines.started(
+    row, engine = engine_table.started(
         *(job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache),
         job.replicas,
     )

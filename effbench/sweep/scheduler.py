@@ -16,7 +16,7 @@ from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 from effbench import cache
 from effbench.config.run_spec import RunSpec
 from effbench.config.sweep_options import ExecutionOptions
-from effbench.engines.table import AUTO
+from effbench.engines.engine_table import AUTO
 from effbench.errors import Interrupted, UsageError
 from effbench.failures import handling
 from effbench.hardware import machine, tpu

@@ -23,7 +23,7 @@ from effbench.files import publish, scratch_file, sha256
 from effbench.records.scores import Epoch
 
 # The format of the files: those of another format, or of other software, are refused.
-FORMAT = 2
+FORMAT = 3
 KEPT = 2
 
 
@@ -33,7 +33,7 @@ class State:
 
     Attributes:
         epoch: the epoch that is under way, counted from 0.
-        place: how many of its steps are done.
+        steps_done: how many of its steps are done.
         step: how many steps are done in all.
         loss: sum of the losses of this epoch's steps.
         correct: images right at top-1 in this epoch.
@@ -44,7 +44,7 @@ class State:
     """
 
     epoch: int = 0
-    place: int = 0
+    steps_done: int = 0
     step: int = 0
     loss: float = 0.0
     correct: int = 0

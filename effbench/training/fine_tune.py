@@ -126,16 +126,16 @@ def train(
             compiling += _epoch(trainer, task, stage, state, last, save, hooks)
             kept[epoch + 1] = trainer.weights()
             scores = _validate(trainer, kept[epoch + 1], validation, epoch + 1)
-            seen = state.place * task.recipe.batch_size
+            seen = state.steps_done * task.recipe.batch_size
             state.history.append(
                 Epoch(
                     epoch + 1,
                     trainer.learning_rate(),
-                    Scores(state.correct, state.top5_correct, seen, state.loss / state.place),
+                    Scores(state.correct, state.top5_correct, seen, state.loss / state.steps_done),
                     scores,
                 )
             )
-            state.epoch, state.place = epoch + 1, 0
+            state.epoch, state.steps_done = epoch + 1, 0
             state.loss, state.correct, state.top5_correct = 0.0, 0, 0
             hooks.logs.epoch(state.step, state.history)
             hooks.report(_progress(task, stage, state))
@@ -177,22 +177,26 @@ def _epoch(
     compiling = 0.0
     order = _order(len(task.labels), task, state.epoch)
     speed = 0.0  # steps a second; not known before the first, which compiles
-    while state.place < last:
+    while state.steps_done < last:
         ready = trainer.ready(stage)
         if not ready:
             # A phase of its own, so that it does not count as the pace of training.
             hooks.report(Step(f"compile {_stage_name(task, stage)}"))
-        elif state.place or not state.history:  # else the end of the last epoch has said so
+        elif state.steps_done or not state.history:  # else the end of the last epoch has said so
             hooks.report(_progress(task, stage, state))
-        most = task.feed.most(state.place) if task.feed else last
-        steps = max(1, min(int(PIECE_SECONDS * speed), last - state.place, most)) if ready else 1
+        most = task.feed.most(state.steps_done) if task.feed else last
+        steps = (
+            max(1, min(int(PIECE_SECONDS * speed), last - state.steps_done, most)) if ready else 1
+        )
         began = time.monotonic()
-        losses, right = trainer.run(stage, order, state.place, state.place + steps, state.step)
+        losses, right = trainer.run(
+            stage, order, state.steps_done, state.steps_done + steps, state.step
+        )
         seconds = time.monotonic() - began
         speed = steps / seconds
         compiling += 0.0 if ready else seconds
         for loss, (top1, top5) in zip(
-            losses[state.place :][:steps], right[state.place :][:steps], strict=True
+            losses[state.steps_done :][:steps], right[state.steps_done :][:steps], strict=True
         ):
             if not np.isfinite(loss):
                 raise NonFiniteError(
@@ -206,9 +210,9 @@ def _epoch(
             state.loss += float(loss)
             state.correct += int(top1)
             state.top5_correct += int(top5)
-            state.place += 1
+            state.steps_done += 1
             state.step += 1
-        done = losses[state.place - steps : state.place]
+        done = losses[state.steps_done - steps : state.steps_done]
         hooks.logs.steps(state.step, done, trainer.learning_rate())
         if hooks.stopped():
             save()
@@ -243,15 +247,15 @@ def _validate(
 def _progress(task: FineTuneTask, stage: Stage, state: State) -> Step:
     """The progress of a stage, in images."""
     batch = task.recipe.batch_size
-    done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.place
+    done = (state.epoch - stage.epochs.start) * task.epoch_steps + state.steps_done
     images = len(task.labels)
     total = sum(steps_in_epoch(task.recipe, images, epoch) for epoch in stage.epochs)
     # The epoch that is under way, or else the one that has just ended.
-    epoch = max(1, state.epoch + (state.place > 0))
+    epoch = max(1, state.epoch + (state.steps_done > 0))
     notes = [f"epoch {epoch}/{task.recipe.epochs}"]
-    if state.place:
-        notes.append(f"loss {state.loss / state.place:.4f}")
-        notes.append(f"acc {state.correct / (state.place * batch):.2%}")
+    if state.steps_done:
+        notes.append(f"loss {state.loss / state.steps_done:.4f}")
+        notes.append(f"acc {state.correct / (state.steps_done * batch):.2%}")
     if state.history:
         notes.append(f"val acc {state.history[-1].validation.accuracy:.2%}")
     return Step(

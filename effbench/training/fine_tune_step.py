@@ -1,4 +1,4 @@
-"""A network that trains as a whole: the steps, the optimizer, the average of the weights.
+"""A network that trains as a whole: its steps, from images to gradients and their update.
 
 All that is random in a step follows from the seed and the step's number, so that a training can
 stop anywhere and go on in another process to the same weights.
@@ -22,12 +22,12 @@ from effbench.errors import DataError
 from effbench.hardware.distribution import ALONE, Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import layers, preprocessing
-from effbench.training import layer_decay, optimizers, variable_packing
 from effbench.training.augment import policy, rng
 from effbench.training.augment.sampling import INDICES, PRODUCTS
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import Evaluator, Lookup, ranks
 from effbench.training.feeding import StepFeed
+from effbench.training.weight_update import WeightUpdate
 
 # What a step's random numbers are for; others are named by their layer.
 _AUGMENT, _DROPOUT = 0, 1
@@ -73,12 +73,7 @@ class FineTuneTask:
 
 
 class NetworkTrainer:
-    """A network with its head, its optimizer and the moving average of its weights.
-
-    The average's decay is `min(recipe.ema_decay, (1 + n) / (10 + n))` after n steps, as with
-    TensorFlow's `ExponentialMovingAverage` given the step; it covers the BatchNorm statistics too
-    (google/automl, efficientnetv2/utils.py: `get_ema_vars`).
-    """
+    """A network with its head, and what updates their weights."""
 
     def __init__(
         self,
@@ -111,36 +106,10 @@ class NetworkTrainer:
         self.bias = tf.Variable(tf.zeros(task.classes))
         self._trained = [*model.trainable_variables, self.kernel, self.bias]
         self._network = [*self._trained, *model.non_trainable_variables]
-        self._optimizer = optimizers.build(task.recipe, len(task.labels))
-        averaged = self._network if task.recipe.ema_decay else []
-        slots = optimizers.OPTIMIZERS[task.recipe.optimizer].slots
-        count = len(self._network) + len(averaged) + slots * len(self._trained)
-        self._packed = task.device == "tpu" and count > variable_packing.MOST
-        # What the optimizer works on; a row is a copy, and set back after every step.
-        self._own, row = self._trained, []
-        if self._packed:
-            *large, numbers = variable_packing.pack(self._trained)
-            row = [tf.Variable(numbers)]
-            self._own = [*large, *row]
-            self._setter = variable_packing.Setter(self._trained)
-        # Before the first step, which is traced and may create no variables.
-        self._optimizer._create_all_weights(self._own)
-        self._optimizer.iterations.assign(task.recipe.start_step)
-        if task.recipe.layer_decay < 1:
-            shares = layer_decay.shares(model, task.recipe.layer_decay, self._trained)
-            packed = variable_packing.pack_shares(shares, self._trained) if self._packed else shares
-            layer_decay.slow(self._optimizer, self._own, packed)
-        self._average = [
-            tf.Variable(
-                variable,
-                trainable=False,
-                # Each replica keeps its own, as it does the statistics.
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.MEAN,
-            )
-            for variable in (self._held(averaged) if averaged else [])
-        ]
-        self.variables = [*self._network, *row, *self._optimizer.variables(), *self._average]
+        self._update = WeightUpdate(
+            task.recipe, len(task.labels), task.device, model, self._trained, self._network
+        )
+        self.variables = [*self._network, *self._update.variables]
         self._programs: dict[int, Loop] = {}
 
     def state(self) -> list[np.ndarray]:
@@ -155,10 +124,7 @@ class NetworkTrainer:
     def weights(self) -> list[np.ndarray]:
         """The arrays that are evaluated: trained ones, kernel, bias, BatchNorm's statistics."""
         self._task.engine.settle()
-        arrays = self._average or self._network
-        if self._packed and self._average:
-            arrays = variable_packing.unpack(self._average, self._network)
-        return [array.numpy() for array in arrays]
+        return [array.numpy() for array in self._update.averaged()]
 
     @contextmanager
     def using(self, weights: list[np.ndarray]) -> Iterator[None]:
@@ -217,8 +183,7 @@ class NetworkTrainer:
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
         self._task.engine.settle()
-        rate = self._optimizer._get_hyper("learning_rate")
-        return float(rate(self._optimizer.iterations - 1))
+        return self._update.learning_rate()
 
     def step(self, stage: Stage) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         """One step of one replica in `stage`, to be called in a `tf.function`.
@@ -242,7 +207,7 @@ class NetworkTrainer:
         gradients = self._gradients(stage)
         if self._task.device == "gpu":  # a TPU's strategy compiles all; on a CPU, XLA is slow
             gradients = tf.function(gradients, jit_compile=True, autograph=False)
-        apply = layout.fused(partial(self._apply, recipe))
+        apply = layout.fused(partial(self._update.apply, recipe))
 
         def program(
             batch: tf.Tensor, labels: tf.Tensor, numbers: tf.Tensor
@@ -329,28 +294,3 @@ class NetworkTrainer:
             images, stage.image_size, self._task.preprocessing, self._task.device
         )
         return prepared if self._frozen is None else self._frozen(prepared, training=False)
-
-    def _apply(self, recipe: Recipe, gradients: list[tf.Tensor]) -> None:
-        """A step of the optimizer, then of the average."""
-        if optimizers.OPTIMIZERS[recipe.optimizer].l2:
-            gradients = [
-                gradient + recipe.weight_decay * variable
-                if variable.shape.rank > 1 or recipe.decay_all
-                else gradient
-                for gradient, variable in zip(gradients, self._trained, strict=True)
-            ]
-        self._optimizer.apply_gradients(
-            zip(self._held(gradients), self._own, strict=True),
-            experimental_aggregate_gradients=False,
-        )
-        if self._packed:
-            self._setter.spread(self._own, self._trained)
-        done = tf.cast(self._optimizer.iterations, tf.float32)
-        decay = tf.minimum(recipe.ema_decay, (1 + done) / (10 + done))
-        if self._average:
-            for average, variable in zip(self._average, self._held(self._network), strict=True):
-                average.assign(average + (1 - decay) * (variable - average))
-
-    def _held(self, arrays: list[tf.Tensor | tf.Variable]) -> list[tf.Tensor | tf.Variable]:
-        """The arrays as the optimizer and the average hold them."""
-        return variable_packing.pack(arrays) if self._packed else arrays

@@ -14,7 +14,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.records.scores import SELECTIONS
-from effbench.training import evaluate, feature_program, head_training, inputs
+from effbench.training import evaluate, feature_program, head_step, inputs
 from effbench.training.evaluate import Evaluator
 from effbench.training.replica_program import Program, evaluation, size_of
 
@@ -32,10 +32,10 @@ def programs(spec: RunSpec, data: Outline, batch: int | None, device: Device) ->
         for lookup, images in zip(held_out, counts[1:], strict=True)
     ]
     labels = [np.arange(images) % spec.classes for images in counts]
-    task = head_training.HeadTask(
+    task = head_step.HeadTask(
         train, labels[0], evaluators[0], labels[1], variant.width, layout, spec.classes
     )
-    trainer = head_training.HeadTrainer(task, recipe)
+    trainer = head_step.HeadTrainer(task, recipe)
     whole = recipe.batch_size
     everything = size_of(model.variables) + sum(values.nbytes for values in arrays)
     listed = [

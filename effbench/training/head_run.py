@@ -13,7 +13,7 @@ from effbench.engines.engine import TENSORFLOW
 from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
 from effbench.records.scores import SELECTIONS
-from effbench.training import cross_validation, frozen_backbone, head_training, inputs
+from effbench.training import cross_validation, frozen_backbone, head_step, head_training, inputs
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Finished, Outcome, Setting, selected
 
@@ -74,7 +74,7 @@ def _fit(
         Evaluator(lookup, len(split.labels), layout, engine=engine)
         for lookup, split in zip(looked[1:], held_out, strict=True)
     ]
-    task = head_training.HeadTask(
+    task = head_step.HeadTask(
         looked[0],
         train.labels,
         evaluators[0],
@@ -95,7 +95,7 @@ def _fit(
 
 def _finished(
     spec: RunSpec,
-    head: head_training.Head,
+    head: head_step.Head,
     dataset: Dataset,
     evaluators: Sequence[Evaluator],
 ) -> Finished | NonFiniteError:

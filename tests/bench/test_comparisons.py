@@ -8,6 +8,7 @@ from support.options import sweep_options
 
 from effbench import cache
 from effbench.bench import comparisons
+from effbench.bench.work_timing import Timing
 from effbench.config.sweep_options import SweepOptions
 from effbench.errors import EffbenchError
 from effbench.files import write_atomically
@@ -83,14 +84,6 @@ def test_probe_computes_all_anew_but_downloads_nothing_twice(tmp_path, monkeypat
     assert not seen[0].exists()
 
 
-def test_extraction_and_the_bare_loop_are_timed() -> None:
-    timings = comparisons.best(
-        {"ours": ("extraction", "B0", 32), "bare": ("bare_loop", "B0", 32, False)}, rounds=1
-    )
-    assert [timing.what for timing in timings] == ["ours", "bare"]
-    assert all(timing.seconds > 0 and timing.memory > 1e8 for timing in timings)
-
-
 def test_every_variant_is_probed_by_itself(probed, monkeypatch) -> None:
     sweeps = probed[1]
     asked = []
@@ -127,8 +120,8 @@ def test_a_probe_takes_4000_images_or_all(arguments, limit, monkeypatch, run) ->
 
 
 def test_features_of_every_variant_are_timed_in_one_table(monkeypatch, run) -> None:
-    def best(work: dict[str, tuple[object, ...]], _: int) -> tuple[comparisons.Timing, ...]:
-        return tuple(comparisons.Timing(what, float(index + 1)) for index, what in enumerate(work))
+    def best(work: dict[str, tuple[object, ...]], _: int) -> tuple[Timing, ...]:
+        return tuple(Timing(what, float(index + 1)) for index, what in enumerate(work))
 
     monkeypatch.setattr(comparisons, "best", best)
     (alone, both) = (run("bench", "features", "--variants", names).out for names in ("B0", "B0,B1"))

@@ -6,7 +6,7 @@ import pytest
 from support.commandline import one_line
 
 from effbench.bench import photo_timing
-from effbench.bench.comparisons import Timing
+from effbench.bench.work_timing import Timing
 from effbench.data import datasets
 
 

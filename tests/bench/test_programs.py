@@ -13,7 +13,7 @@ from support.commandline import one_line
 from effbench.bench import program_request, program_table
 from effbench.bench.program_request import ProgramRequest
 from effbench.config.variants import VARIANTS
-from effbench.engines.table import ENGINES, Lack
+from effbench.engines.engine_table import ENGINES, Lack
 from effbench.errors import DataError, DeviceError
 
 pytest.importorskip("jax", reason="JAX comes with the plan set")

@@ -207,7 +207,7 @@ def test_an_interruption_is_one_line(number, run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "function", "line"),
     [
-        (["variants", "--json"], "effbench.cli.variants.asdict", NOTHING),
+        (["variants", "--json"], "effbench.cli.variant_list.asdict", NOTHING),
         (["doctor"], "effbench.hardware.checkup.examine", NOTHING),
         (["validate"], "effbench.records.validate.problems", NOTHING),
         (["compare", "a", "b"], "effbench.report.comparison.compare", NOTHING),

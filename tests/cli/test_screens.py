@@ -10,8 +10,9 @@ from rich.console import Console
 from support.records import complete, failure, spec
 
 from effbench.bench import step, step_table
-from effbench.bench.comparisons import Timing, TimingComparison
-from effbench.cli import bench, bench_output, console, plan, predictions
+from effbench.bench.comparisons import TimingComparison
+from effbench.bench.work_timing import Timing
+from effbench.cli import bench_output, bench_steps, console, plan, predictions
 from effbench.data.outline import Outline
 from effbench.export.predict import Prediction
 from effbench.hardware.tpu_slices import SLICES
@@ -94,7 +95,7 @@ def test_steps(screen):
     content = json.loads((Path(__file__).parents[2] / "results/bench-step.json").read_text("utf-8"))
     rows = TypeAdapter(tuple[step.TimedCase, ...]).validate_python(content["rows"])
     options = TypeAdapter(step.StepOptions).validate_python(content["options"])
-    bench._print_steps(step_table.show(rows, options))
+    bench_steps._print_steps(step_table.show(rows, options))
     fits(screen, *(f"{row.ratio:.2f}" for row in rows))
 
 

@@ -117,6 +117,64 @@ def test_why_a_run_failed_is_shown_with_the_end_of_its_log(store):
     assert "line 79" not in text
 
 
+# As TensorFlow 2.19 begins on a machine without a GPU, line by line.
+NOISE = (
+    "2026-11-28 11:28:28.145173: E external/local_xla/xla/stream_executor/cuda/cuda_fft.cc:467] "
+    "Unable to register cuFFT factory: Attempting to register factory for plugin cuFFT when one "
+    "has already been registered",
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "E0000 00:00:1795865308.184105   24924 cuda_dnn.cc:8579] Unable to register cuDNN factory: "
+    "Attempting to register factory for plugin cuDNN when one has already been registered",
+    "W0000 00:00:1795865308.224724   24924 computation_placer.cc:177] computation placer already "
+    "registered. Please check linkage and avoid linking the same target more than once.",
+    "2026-11-28 11:28:32.991159: E external/local_xla/xla/stream_executor/cuda/cuda_platform.cc:51"
+    "] failed call to cuInit: INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)",
+    "2026-11-28 11:28:32.991160: I tensorflow/core/platform/cpu_feature_guard.cc:210] This "
+    "TensorFlow binary is optimized to use available CPU instructions in performance-critical "
+    "operations.",
+    "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow with "
+    "the appropriate compiler flags.",
+    "/a/tf_keras/src/initializers/initializers.py:121: UserWarning: The initializer "
+    "VarianceScaling is unseeded and being called multiple times, which will return identical "
+    "values each time (even if the initializer is unseeded).",
+    "  warnings.warn(",
+    "I0000 00:00:1795865341.363943   24968 service.cc:152] XLA service 0x7f2c204ff310 initialized "
+    "for platform Host (this does not guarantee that XLA will be used). Devices:",
+    "I0000 00:00:1795865341.363997   24968 service.cc:160]   StreamExecutor device (0): Host, "
+    "Default Version",
+    "I0000 00:00:1795865341.448513   24968 device_compiler.h:188] Compiled cluster using XLA!  "
+    "This line is logged at most once for the lifetime of the process.",
+)
+
+
+def failed_with(store: Store, *lines: str) -> str:
+    """What is shown of a run whose worker has printed these lines."""
+    record = failure(log=LOG)
+    store.save(record)
+    write_atomically(store.folder(record.spec.key) / LOG, "\n".join((*lines, "")).encode())
+    return " ".join(shown(store, record).split())
+
+
+def test_what_tensorflow_always_says_is_left_out_of_the_end_of_the_log(store):
+    said = (
+        "W0000 00:00:1795865340.1   24924 bfc_allocator.cc:501] Allocator ran out of memory",
+        "  warnings.warn(",  # of another warning
+        "Killed",
+    )
+    text = failed_with(store, *NOISE[:6], said[0], *NOISE[6:], *said[1:])
+    assert "the last of 15 lines of " in text
+    assert "without 12 that TensorFlow always prints" in text
+    assert text.endswith(" ".join(" ".join(said).split()))
+    assert "cuDNN" not in text
+    assert "unseeded" not in text
+
+
+def test_a_log_of_nothing_else_has_no_end_to_show(store):
+    text = failed_with(store, *NOISE)
+    assert "12 lines, all of them what TensorFlow always prints" in text
+    assert "cuFFT" not in text
+
+
 def test_a_run_of_several_seeds_and_replicas_says_so(store):
     record = put(store, result(spec=replace(spec(), feature_cache=False)))
     made = replace(record.provenance, seeds_together=5, replicas=8, weights_file="", commit="")

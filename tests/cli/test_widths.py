@@ -11,7 +11,8 @@ from support.records import complete, failure, put, result, spec
 
 from effbench import cache
 from effbench.bench import comparisons, step
-from effbench.bench.comparisons import Timing, TimingComparison
+from effbench.bench.comparisons import TimingComparison
+from effbench.bench.work_timing import Timing
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.export import predict, speed

@@ -12,7 +12,7 @@ from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
-from effbench.engines import onnxruntime, table
+from effbench.engines import engine_table, onnxruntime
 from effbench.engines.engine import TENSORFLOW, TensorflowEngine
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
@@ -121,12 +121,12 @@ def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: False)
     bfloat16 = PRECISIONS["mixed_bfloat16"]
     with pytest.raises(DeviceError, match="OpenVINO computes in bfloat16 on a CPU that does: "):
-        table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
+        engine_table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
     with pytest.raises(DeviceError, match="ONNX Runtime computes in float32 on a CPU: mixed"):
-        table.started("onnxruntime", "cpu", bfloat16, frozen_backbone=True)
-    assert table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
+        engine_table.started("onnxruntime", "cpu", bfloat16, frozen_backbone=True)
+    assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
-    assert table.started("auto", "cpu", bfloat16, frozen_backbone=True)[0].name == "openvino"
+    assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[0].name == "openvino"
 
 
 @both

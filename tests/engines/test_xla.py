@@ -18,7 +18,7 @@ from effbench.engines.xla import XlaEngine
 from effbench.errors import DeviceError
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import preprocessing
-from effbench.training import head_training
+from effbench.training import head_step, head_training
 from effbench.training.evaluate import Evaluator
 
 
@@ -139,7 +139,7 @@ def test_steps_of_a_network_are_those_of_tensorflow(xla):
     assert made.learning_rate() == reference.learning_rate()
     saved = made.state()
     with made.using([np.zeros_like(array) for array in made.weights()]):
-        assert not made.weights()[0].any() or made._average
+        assert not made.weights()[0].any() or made._update._average
     for ours, before in zip(made.state(), saved, strict=True):
         np.testing.assert_array_equal(ours, before)
 
@@ -156,7 +156,7 @@ def test_heads_and_their_evaluation_are_those_of_tensorflow(xla):
             return tf.gather(held, positions)
 
         evaluator = Evaluator(lookup, 200, engine=engine)
-        task = head_training.HeadTask(lookup, labels, evaluator, labels, 32, engine=engine)
+        task = head_step.HeadTask(lookup, labels, evaluator, labels, 32, engine=engine)
         (trained,) = head_training.train(task, recipe, [0], 1, lambda step: None)
         return trained
 

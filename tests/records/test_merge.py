@@ -22,7 +22,8 @@ from effbench.records.store import LOG, Store
 from effbench.records.validate import problems
 from effbench.sweep import scheduler
 from effbench.sweep.attempt import Attempt
-from effbench.sweep.resolve import Request, Target
+from effbench.sweep.resolve import Request
+from effbench.sweep.targets import Target
 
 
 @pytest.fixture

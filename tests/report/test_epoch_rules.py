@@ -165,16 +165,27 @@ def section(*accuracies: tuple[float, float], **changes: object) -> Section:
 
 
 def test_a_rule_that_decides_more_than_the_variants_differ_is_said():
-    (said,) = epoch_rules.decides(section((89.0, 90.3), (88.6, 88.7), (80.0, 80.0)))
+    table = section((89.0, 90.3), (88.6, 88.7), (80.0, 80.0))
+    (said,) = epoch_rules.decides(table.rows, table.labels)
     assert said == (
         "The rule that chooses the epoch moves B0 by 1.30 points, more than the 0.40 points "
         "between B0 and B1; --select shows all by another rule."
     )
-    assert said in [*summary.sentences(section((89.0, 90.3), (88.6, 88.7), (80.0, 80.0)))]
+    assert said in table.notes
+    assert said == [*summary.sentences(table)][-1]
+    assert said not in document.notes(table, document.USUAL)
+
+
+def test_what_is_no_result_at_all_is_said_before_what_the_rule_decides():
+    table = section((89.0, 90.3), (88.6, 88.7), limit=400)
+    (said,) = epoch_rules.decides(table.rows, table.labels)
+    assert [*summary.sentences(table)][-1].startswith('All rows are marked "limited": ')
+    assert said in document.notes(table, document.USUAL)
 
 
 def test_a_rule_that_makes_another_row_the_best_is_said():
-    (said,) = epoch_rules.decides(section((89.0, 89.1), (88.6, 89.5)))
+    table = section((89.0, 89.1), (88.6, 89.5))
+    (said,) = epoch_rules.decides(table.rows, table.labels)
     assert "moves B1 by 0.90 points, more than the 0.40 points between B0 and B1" in said
     assert "(at the last epoch, B1 is the best)" in said
 
@@ -188,7 +199,8 @@ def test_a_rule_that_makes_another_row_the_best_is_said():
     ],
 )
 def test_a_rule_that_decides_less_is_not_mentioned(accuracies):
-    assert not [*epoch_rules.decides(section(*accuracies))]
+    table = section(*accuracies)
+    assert not [*epoch_rules.decides(table.rows, table.labels)]
 
 
 # --- compare --------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from support import no_ops
 from support.options import sweep_options
 
 from effbench.records.store import Store
-from effbench.sweep import groups, queues, scheduler, status, worker_process
+from effbench.sweep import groups, queues, scheduler, sweep_progress, worker_process
 from effbench.sweep.groups import Group
 from effbench.sweep.resolve import resolve
 
@@ -211,7 +211,7 @@ def measure(runs: int = 10_000) -> None:
             f"{count:,} no-ops: {each:.1f} ms each of the scheduler, {worker:.1f} ms of the no-op"
         )
         began = time.perf_counter()
-        status.read(store)
+        sweep_progress.read(store)
         print(f"status: {time.perf_counter() - began:.1f} s")
         began = time.perf_counter()
         store.load(checked=True)

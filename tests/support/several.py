@@ -30,6 +30,7 @@ from effbench.training import (
     feature_cache,
     fine_tune,
     fine_tune_step,
+    head_step,
     head_training,
     inputs,
     variable_packing,
@@ -58,7 +59,7 @@ def gather(values: np.ndarray, layout: Layout):
 def heads(layout: Layout, engine: Engine) -> dict[str, object]:
     values, labels = arrays()
     traces = []
-    build = head_training.HeadTrainer
+    build = head_step.HeadTrainer
 
     class Counted(build):
         def __init__(self, *arguments: object) -> None:
@@ -70,7 +71,7 @@ def heads(layout: Layout, engine: Engine) -> dict[str, object]:
         held_out = gather(values[TRAIN:], layout)
         evaluator = Evaluator(held_out, VALIDATION, layout, engine=engine)
         lookup = gather(values[:TRAIN], layout)
-        task = head_training.HeadTask(
+        task = head_step.HeadTask(
             lookup, labels[:TRAIN], evaluator, labels[TRAIN:], WIDTH, layout, engine=engine
         )
         trained = head_training.train(task, RECIPE, [0, 1], 1, progress.silent)
@@ -138,7 +139,7 @@ def in_every_step(device: devices.Device) -> dict[str, object]:
             Evaluator(lookup, len(split.labels), layout)
             for lookup, split in zip(looked, splits, strict=True)
         ]
-        task = head_training.HeadTask(
+        task = head_step.HeadTask(
             looked[0], splits[0].labels, evaluators[1], splits[1].labels, 16, layout
         )
         (head,) = head_training.train(task, RECIPE, [0], 1, progress.silent)

@@ -10,9 +10,10 @@ from effbench.config.variants import VARIANTS
 from effbench.models.flops import multiply_adds
 from effbench.records.record import Seconds
 from effbench.records.store import RECORD, Store
-from effbench.sweep import estimates
-from effbench.sweep.estimates import NO_HEAD, Counts, Estimate, Estimator
+from effbench.sweep import estimates, timed_processes
+from effbench.sweep.estimates import NO_HEAD, Estimate, Estimator
 from effbench.sweep.groups import Group
+from effbench.sweep.timed_processes import Counts
 
 ALL = Counts(45_000, 60_000)
 # Start, build, features, training, evaluation.
@@ -22,7 +23,7 @@ SECONDS = Seconds(3.0, 2.0, 600.0, 20.0, 1.0)
 def timed(tmp_path, seconds=SECONDS, **changes):
     store = Store(tmp_path)
     record = put(store, result(spec=spec(**changes), seconds=seconds))
-    return estimates.read(store.folder(record.spec.key) / RECORD)
+    return timed_processes.read(store.folder(record.spec.key) / RECORD)
 
 
 def group(**changes):

@@ -10,9 +10,9 @@ from support.records import put, result
 from effbench import cache
 from effbench.hardware import machine
 from effbench.records.store import Store
-from effbench.sweep import estimates, forecast, forward_trial
-from effbench.sweep.estimates import Counts
+from effbench.sweep import forecast, forward_trial, timed_processes
 from effbench.sweep.resolve import resolve
+from effbench.sweep.timed_processes import Counts
 
 SMALL = ("sweep", "--variants", "B0", "--weights", "none", "--data", "digits", "--cpu")
 CASE_STUDY = (*SMALL, "--recipe", "case-study")
@@ -40,7 +40,7 @@ def done(store, spec, **made):
 def trial(request, group):
     """Passes at a hundredth of a second each, ready after 10 s."""
     spec, counts = group.specs[0], Counts(1_258, 1_797)
-    return estimates.TimedProcess(
+    return timed_processes.TimedProcess(
         spec, counts, "tensorflow", "cpu", "here", "", 200.0, 10.0, 2.0, None, "now", True, True
     )
 

@@ -10,8 +10,7 @@ from support.records import h5_file
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS, select
 from effbench.data import datasets
-from effbench.engines import table as engine_table
-from effbench.engines import xla_devices
+from effbench.engines import engine_table, xla_devices
 from effbench.errors import DataError, DeviceError, UsageError, WeightsError
 from effbench.hardware import machine, self_check, tpu
 from effbench.hardware.self_check import Found

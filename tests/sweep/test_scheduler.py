@@ -21,7 +21,8 @@ from effbench.records import caveats
 from effbench.records.store import Store
 from effbench.sweep import scheduler
 from effbench.sweep.events import Event
-from effbench.sweep.resolve import Request, Target
+from effbench.sweep.resolve import Request
+from effbench.sweep.targets import Target
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 

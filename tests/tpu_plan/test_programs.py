@@ -13,7 +13,7 @@ from effbench.data.outline import Outline
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.tpu_plan import programs
-from effbench.training import evaluate, feature_cache, head_training
+from effbench.training import evaluate, feature_cache, head_step
 from effbench.training.replica_program import Program
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -38,7 +38,7 @@ def test_the_first_is_the_network(found):
 
 def test_functions_are_the_runs_own(found):
     step = found["head step"].function
-    assert step.__func__ is head_training.HeadTrainer.step
+    assert step.__func__ is head_step.HeadTrainer.step
     for name in ("validation", "last validation", "test"):
         assert found[name].function.__func__ is evaluate.Evaluator.share
         assert found[name].body.function.__func__ is evaluate.Evaluator.share

@@ -12,7 +12,7 @@ from effbench import progress
 from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.hardware.tensorflow_setup import tf
-from effbench.training import fine_tune_step, head_training
+from effbench.training import fine_tune_step, head_step, head_training
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import Evaluator
 
@@ -34,7 +34,7 @@ def test_they_are_those_of_scikit_learn_and_one_on_average():
 def test_a_heads_loss_counts_each_class_by_its_weight():
     values = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
     on_device = tf.constant(values)
-    task = head_training.HeadTask(
+    task = head_step.HeadTask(
         lambda positions: tf.gather(on_device, positions),
         LABELS,
         Evaluator(lambda positions: tf.gather(on_device, positions), 40),

@@ -19,10 +19,10 @@ from effbench.errors import NonFiniteError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.records.scores import Epoch, Scores
-from effbench.training import evaluate, feature_cache, head_training, optimizers
+from effbench.training import evaluate, feature_cache, head_step, head_training, optimizers
 from effbench.training.evaluate import Evaluator
 from effbench.training.feature_cache import FeatureSet
-from effbench.training.head_training import Head, HeadTask
+from effbench.training.head_step import Head, HeadTask
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
 
@@ -76,7 +76,7 @@ def usual() -> HeadTask:
 
 
 @cache
-def trainer(recipe: Recipe, number: int, build=head_training.HeadTrainer):
+def trainer(recipe: Recipe, number: int, build=head_step.HeadTrainer):
     """A trainer of the usual task: all that train by the same recipe share what it traced.
 
     Tracing takes most of the time, and a trainer has nothing of the heads before.
@@ -115,7 +115,7 @@ def fit(recipe: Recipe, seed: int, kernel: np.ndarray):
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     history, weights = [], []
     for epoch in range(recipe.epochs):
-        order, share = head_training.shuffled(TRAIN, recipe.batch_size, seed, epoch)
+        order, share = head_step.shuffled(TRAIN, recipe.batch_size, seed, epoch)
 
         def batches(order=order, share=share):
             for positions, weight in zip(order, share, strict=True):
@@ -247,7 +247,7 @@ def test_seeds_have_their_own_initial_weights():
 
 def test_seeds_and_epochs_have_their_own_order():
     orders = [
-        head_training.shuffled(TRAIN, 32, seed, epoch)[0].tobytes()
+        head_step.shuffled(TRAIN, 32, seed, epoch)[0].tobytes()
         for seed in range(4)
         for epoch in range(4)
     ]
@@ -263,11 +263,11 @@ def test_training_applies_the_mask_of_its_seed_and_step_inverted(rate):
     for head in heads:
         kernel = initial_kernel(head.seed).astype(np.float64)
         for epoch, row in enumerate(head.history):
-            order, share = head_training.shuffled(TRAIN, 32, head.seed, epoch)
+            order, share = head_step.shuffled(TRAIN, 32, head.seed, epoch)
             total = 0.0
             for step, (batch, weight) in enumerate(zip(order, share, strict=True)):
                 number = tf.constant([head.seed, epoch * len(order) + step])
-                keep = head_training.keep_mask(rate, (32, WIDTH), number).numpy()
+                keep = head_step.keep_mask(rate, (32, WIDTH), number).numpy()
                 logits = (VALUES[batch] * keep / (1 - rate)) @ kernel
                 top = logits.max(axis=1, keepdims=True)
                 each = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
@@ -292,7 +292,7 @@ def masks(rate: float, seed: int = 0, rows: int = ROWS, steps: int = STEPS) -> n
     shape = (rows, COLUMNS)
     return np.stack(
         [
-            head_training.keep_mask(rate, shape, tf.constant([seed, step])).numpy()
+            head_step.keep_mask(rate, shape, tf.constant([seed, step])).numpy()
             for step in range(steps)
         ]
     )
@@ -358,7 +358,7 @@ def test_inverted_dropout_is_unbiased(rate):
     ("images", "batch"), [(1, 1), (1, 128), (127, 128), (128, 128), (129, 128), (300, 7), (300, 32)]
 )
 def test_an_epoch_has_every_image_once(images, batch):
-    order, share = head_training.shuffled(images, batch, 5, 2)
+    order, share = head_step.shuffled(images, batch, 5, 2)
     assert order.shape == share.shape == (-(-images // batch), batch)
     real = order.ravel()[:images]
     assert sorted(real) == list(range(images))
@@ -375,7 +375,7 @@ def test_padding_weighs_nothing():
     """A last batch of one image: the images that pad it may be anything."""
     images = 33
     for epoch in range(3):
-        _, share = head_training.shuffled(images, 32, 0, epoch)
+        _, share = head_step.shuffled(images, 32, 0, epoch)
         assert (share[-1] > 0).sum() == 1
     values, labels = VALUES[: images + 10], LABELS[: images + 10]
     usual = train(PLAIN, on=task(values, labels, images))[0]
@@ -403,9 +403,9 @@ def test_a_head_that_meets_a_bad_feature_stops_and_the_others_finish(bad, thread
     seeds = range(8)
     meets: dict[int, int] = {}
     for seed in seeds:
-        order, share = head_training.shuffled(TRAIN, 32, seed, 0)
+        order, share = head_step.shuffled(TRAIN, 32, seed, 0)
         step, row = np.argwhere((order == image) & (share > 0))[0]
-        mask = head_training.keep_mask(rate, (32, WIDTH), tf.constant([seed, step]))
+        mask = head_step.keep_mask(rate, (32, WIDTH), tf.constant([seed, step]))
         if mask.numpy()[row, column]:
             meets[seed] = int(step)
     assert 0 < len(meets) < len(seeds)
@@ -488,7 +488,7 @@ from effbench import progress
 from effbench.config.recipes import RECIPES
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import tf
-from effbench.training import head_training
+from effbench.training import head_step, head_training
 from effbench.training.evaluate import Evaluator
 
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -499,7 +499,7 @@ with tf.device("/CPU:1"):
     lookup = lambda positions: tf.gather(values, positions)
     labels = np.zeros(40, np.uint8)
     evaluator = Evaluator(lookup, 40)
-    task = head_training.HeadTask(lookup, labels, evaluator, labels, 8, Layout("/CPU:1"))
+    task = head_step.HeadTask(lookup, labels, evaluator, labels, 8, Layout("/CPU:1"))
     context.context().enable_run_metadata()
     head_training.train(task, recipe, [0], 1, progress.silent)
     graphs = context.context().export_run_metadata().function_graphs

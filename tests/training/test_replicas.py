@@ -20,7 +20,7 @@ from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.training import evaluate, head_training
+from effbench.training import evaluate, head_step
 from effbench.training import inputs as lookups
 from effbench.training.evaluate import Evaluator
 
@@ -289,8 +289,8 @@ def test_every_op_lowers_and_every_shape_is_static():
 
     evaluator = Evaluator(looked(evaluate.BATCH), 40, device.layout)
     labels = np.zeros(40, np.uint8)
-    task = head_training.HeadTask(looked(16), labels, evaluator, labels, 1280, device.layout)
-    trainer = head_training.HeadTrainer(task, replace(RECIPES["case-study"], batch_size=16))
+    task = head_step.HeadTask(looked(16), labels, evaluator, labels, 1280, device.layout)
+    trainer = head_step.HeadTrainer(task, replace(RECIPES["case-study"], batch_size=16))
     integers = tf.zeros(16, tf.int32)
     programs = (
         (trainer.step, (integers, integers, tf.zeros(16), tf.zeros(2, tf.int32))),

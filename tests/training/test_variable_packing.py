@@ -93,4 +93,4 @@ def test_a_packed_training_goes_on_from_its_state(monkeypatch):
 @pytest.mark.parametrize("name", ["finetune", "progressive"])
 def test_what_has_few_variables_is_not_packed(name):
     made = tiny.trainer(tiny.task(replace(RECIPES[name], batch_size=16), device="tpu"))
-    assert made._own is made._trained
+    assert made._update._optimized is made._trained

@@ -53,7 +53,7 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
     beside = 0 if networks.measured else sum(row.imagenet_top1 is not None for row in rows.values())
     # The colour says which release it is.
     variants = [row.spec.variant for row in rows.values()]
-    named = labels.place(
+    named = labels.arranged(
         [plane.at(top1[index], row.accuracy.mean) for index, row in rows.items()],
         variants,
         range(len(rows)),
@@ -70,10 +70,10 @@ def _figure(section: Section, networks: Transfer, *, several: bool) -> Figure:
             "marks": details(row.marks),
             **({"protocol": _protocol(row)} if networks.measured else {}),
             **({"measured": rounded(row.imagenet_top1)} if beside else {}),
-            "label": variants[place] if place in named else "",
-            **asdict(named.get(place, labels.NONE)),
+            "label": variants[position] if position in named else "",
+            **asdict(named.get(position, labels.NONE)),
         }
-        for place, (index, row) in enumerate(rows.items())
+        for position, (index, row) in enumerate(rows.items())
     ]
     columns = {
         "row": "Row",

@@ -17,7 +17,6 @@ from effbench.report.charts.figure import (
     tooltips,
 )
 from effbench.report.per_class import ClassFigures, PerClass
-from effbench.report.render.class_table import sentence
 from effbench.report.sections import Section
 
 STEP = 26
@@ -59,7 +58,7 @@ def figures(section: Section) -> Iterator[Figure]:
             "classes",
             stem("classes", section.title, label),
             f"How well {label} knows each class",
-            sentence(per_class),
+            per_class.sentence,
             NOTE + over,
             COLUMNS,
             [record for figures in shown[label] for record in _records(figures)],

@@ -83,7 +83,7 @@ def dimmed() -> alt.OpacityValue:
 
 
 def names(points: alt.Chart) -> alt.Chart:
-    """The names of points, in their field `label`, where `labels.place` put them."""
+    """The names of points, in their field `label`, where `labels.arranged` put them."""
     return points.mark_text(
         align=alt.ExprRef("datum.align"),
         dx=alt.ExprRef("datum.dx"),

@@ -49,14 +49,14 @@ class Label:
 
 NONE = Label(0, 0, "left")
 # Where a label may stand: beside the point, else above or below.
-_PLACES = tuple(
+_POSITIONS = tuple(
     Label(side * (_GAP if dy == 0 else _GAP / 2), dy, align)
     for dy in (0, -13, 13)
     for side, align in ((-1, "right"), (1, "left"))
 )
 
 
-def place(
+def arranged(
     points: Sequence[tuple[float, float]],
     names: Sequence[str],
     order: Iterable[int],
@@ -75,7 +75,7 @@ def place(
     boxes = [*taken, *(_around(point) for point in points)]
     labels = {}
     for index in order:
-        for label in _PLACES:
+        for label in _POSITIONS:
             box = _box(points[index], names[index], label)
             if box.inside(frame) and not any(box.meets(other) for other in boxes):
                 boxes.append(box)

@@ -166,7 +166,7 @@ def _labels(points: Sequence[_Point], plane: Plane) -> dict[int, labels.Label]:
         range(len(points)),
         key=lambda index: (not points[index].front, -points[index].accuracy.mean),
     )
-    return labels.place(positions, [point.label for point in points], order, taken, plane.frame)
+    return labels.arranged(positions, [point.label for point in points], order, taken, plane.frame)
 
 
 def _chart(

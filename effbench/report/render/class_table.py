@@ -41,20 +41,5 @@ def table(per_class: PerClass, of: str = "") -> Table:
     return Table(caption, columns, tuple(rows))
 
 
-def sentence(per_class: PerClass) -> str:
-    """What the classes come to on average."""
-    said = (
-        f"Balanced accuracy {per_class.balanced_accuracy:.2f} %, "
-        f"macro-F1 {per_class.macro_f1:.2f} %"
-    )
-    if per_class.roc_auc is not None:
-        second = per_class.classes[1].name
-        said += (
-            f"; of {second}: ROC-AUC {per_class.roc_auc:.4f}, "
-            f"average precision {per_class.average_precision:.4f}"
-        )
-    return f"{said}."
-
-
 def _text(rate: Rate | None) -> str:
     return f"{rate.value:.2f} [{rate.low:.2f}, {rate.high:.2f}]" if rate else "-"

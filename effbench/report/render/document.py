@@ -82,7 +82,7 @@ def _latex(report: Report, wanted: Wanted) -> str:
             parts.append(in_latex(f"{transfer.QUESTION} {answers}"))
         parts += [
             r"\begin{itemize}",
-            *(rf"\item {in_latex(note)}" for note in notes(section, wanted)),
+            *(rf"\item {in_latex(note)}" for note in _all_notes(section, wanted)),
         ]
         parts.append(r"\end{itemize}")
     parts += [f"% failed: {_failed(failure)}" for failure in report.failures]
@@ -249,6 +249,12 @@ def tables(section: Section, wanted: Wanted) -> Iterator[Table]:
 
 
 def notes(section: Section, wanted: Wanted) -> list[str]:
+    """The notes below an answer: all but those that it is made of already."""
+    answer = set(summary.sentences(section))
+    return [note for note in _all_notes(section, wanted) if note not in answer]
+
+
+def _all_notes(section: Section, wanted: Wanted) -> list[str]:
     """The notes of a section, without those on columns that are not shown."""
     if wanted.columns is None:
         return list(section.notes)

@@ -77,24 +77,24 @@ def augment(
     """
     images = tf.cast(images, tf.float32)
     if policy.crop:
-        images = crop(images, _own(seed, "crop"), policy.crop)
+        images = crop(images, _seed_of(seed, "crop"), policy.crop)
     if policy.zoom:
-        images = zoom(images, _own(seed, "zoom"), policy.zoom, sampling)
+        images = zoom(images, _seed_of(seed, "zoom"), policy.zoom, sampling)
     if policy.flip:
-        images = flip(images, _own(seed, "flip"))
+        images = flip(images, _seed_of(seed, "flip"))
     if policy.randaugment:
-        drawn = _own(seed, "randaugment")
+        drawn = _seed_of(seed, "randaugment")
         images = randaugment(images, drawn, policy.layers, policy.randaugment, sampling)
     if policy.cutout:
         half = int(policy.cutout * images.shape[1])
-        images = cutout(images, _own(seed, "cutout"), half)
+        images = cutout(images, _seed_of(seed, "cutout"), half)
     # With both, automl mixes half of the batch in one way and half in the other.
     first = images.shape[0] * bool(policy.mixup) // (1 + bool(policy.cutmix))
     parts = [(images[first:], labels[first:])]
     if policy.cutmix:
-        parts = [cutmix(*parts[0], _own(seed, "cutmix"), policy.cutmix)]
+        parts = [cutmix(*parts[0], _seed_of(seed, "cutmix"), policy.cutmix)]
     if policy.mixup:
-        mixed = mixup(images[:first], labels[:first], _own(seed, "mixup"), policy.mixup)
+        mixed = mixup(images[:first], labels[:first], _seed_of(seed, "mixup"), policy.mixup)
         parts = [mixed, *parts]
     return tf.concat([part[0] for part in parts], 0), tf.concat([part[1] for part in parts], 0)
 
@@ -144,10 +144,10 @@ def zoom(images: tf.Tensor, seed: tf.Tensor, smallest: float, sampling: Sampling
     stretch = tf.exp((draws[:, 1] - 0.5) * math.log(4 / 3))
     root = tf.sqrt(area)
 
-    def line(share: tf.Tensor, place: tf.Tensor, side: int) -> tf.Tensor:
+    def line(share: tf.Tensor, offset: tf.Tensor, side: int) -> tf.Tensor:
         """Where the pixels of a side come from: [n, side]."""
         share = tf.minimum(share, 1.0)[:, None]
-        first = (1 - share) * place[:, None] * side
+        first = (1 - share) * offset[:, None] * side
         return first + (tf.range(side, dtype=tf.float32) + 0.5) * share - 0.5
 
     x = line(root * stretch, draws[:, 2], width)
@@ -260,6 +260,6 @@ def _box(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     return tf.reshape(box, (*rows.shape, -1, 3))
 
 
-def _own(seed: tf.Tensor, name: str) -> tf.Tensor:
+def _seed_of(seed: tf.Tensor, name: str) -> tf.Tensor:
     """The seed of one augmentation."""
     return derived(seed, _STREAMS.index(name))

@@ -266,7 +266,7 @@ def test_names_lie_on_nothing_and_inside():
     points = [(float(x), float(y)) for x, y in random.uniform((0, 0), (300, 200), (40, 2))]
     names = [f"row {place}" for place in range(40)]
     whiskers = [Box(x, y - 10, x, y + 10) for x, y in points]
-    found = labels.place(points, names, range(40), whiskers, frame)
+    found = labels.arranged(points, names, range(40), whiskers, frame)
     boxes = [labels._box(points[place], names[place], label) for place, label in found.items()]
     assert 10 < len(boxes) < 40
     assert all(box.inside(frame) for box in boxes)
@@ -277,7 +277,7 @@ def test_names_lie_on_nothing_and_inside():
 def test_the_first_in_order_is_named_first():
     points = [(50.0, 50.0), (52.0, 50.0)]
     tight = Box(40, 44, 100, 56)
-    assert list(labels.place(points, ["a", "b"], [1, 0], [], tight)) == [1]
+    assert list(labels.arranged(points, ["a", "b"], [1, 0], [], tight)) == [1]
 
 
 # --- files ----------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 from support.outcomes import finished, group
-from support.records import FILE, RANDOM, failure, put, result, spec
+from support.records import FILE, RANDOM, complete, failure, put, result, scores, spec
 
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
+from effbench.records.scores import Selected
 from effbench.records.store import Store
 from effbench.report import build, comparison, summary
 from effbench.report.render import comparison_table, pair_table, terminal
@@ -243,13 +244,59 @@ def answer(report: build.Report) -> list[str]:
     return list(summary.sentences(section))
 
 
-@pytest.mark.parametrize("case", [one, two, many, marked, sections])
-def test_the_answer_is_two_to_four_sentences(case, reports):
-    report = reports(case)
-    for section in report.sections:
+def demo(store: Store) -> None:
+    """As `make demo`: every variant of V2 from random weights, and little apart."""
+    for number, name in enumerate(list(VARIANTS)[:9]):
+        group(store, [0.8 + 0.001 * number], 200, variant=name, weights=RANDOM, data="digits")
+
+
+def ruled(store: Store) -> None:
+    """Two variants and more than their difference between the rules, with every caveat."""
+    for variant, correct in (("B0", 8900), ("B1", 8910)):
+        for seed in range(2):
+            shown = Selected("val_loss", 2, scores(), scores(correct, 9950, 10_000))
+            last = Selected("final", 2, scores(), scores(9200 + correct % 100, 9950, 10_000))
+            of = {"variant": variant, "weights": FILE, "image_size": 96, "seed": seed}
+            record = result(spec=spec(**of), selected=(shown, last))
+            put(store, record)
+
+
+def untested(store: Store) -> None:
+    """Photos without a test split."""
+    for variant in ("B0", "B1"):
+        for seed in range(2):
+            complete(
+                store, names=("ants", "bees"), test=False, classes=2, variant=variant, seed=seed
+            )
+
+
+@pytest.mark.parametrize("group_by", ["recipe,data", "data", "variant"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(one, two, many, marked, sections, failures, demo, ruled, untested),
+        *("results", "results/network", "results/linear-probe", "results/hymenoptera"),
+        *("results/baseline", "results/blurred-or-sharp"),
+    ],
+    ids=title,
+)
+def test_the_answer_is_two_to_four_sentences(case, group_by, reports):
+    for section in reports(case, group_by).sections:
         said = list(summary.sentences(section))
         assert 2 <= len(said) <= 4
         assert all(re.match(r"[A-Z].*\.$", sentence) for sentence in said)
+        # One item is one sentence.
+        assert not any(re.search(r"[.?!] [A-Z]", sentence) for sentence in said)
+
+
+@pytest.mark.parametrize("case", [ruled, untested, "results"], ids=title)
+def test_what_the_answer_leaves_out_stands_in_the_notes(case, reports):
+    for section in reports(case).sections:
+        for row in section.rows:
+            for mark in row.marks:
+                assert any(note.startswith(f"{mark}: ") for note in section.notes)
+        if any(row.one_seed for row in section.rows):
+            assert any(note.startswith("One seed only") for note in section.notes)
 
 
 def test_the_answer_for_one_row(reports):
@@ -359,7 +406,9 @@ def test_a_comparison_fits_the_terminal(case, tmp_path):
             lines = printed(width, comparison_table.on_terminal(found, 0.3, 0.05, width))
             assert max(map(len, lines)) <= width
             for change in found.changes:
-                assert f"{change.new - change.base:+.2f}" in "\n".join(lines)
+                base, new = f"{change.base:.2f}", f"{change.new:.2f}"
+                figures = rf" {base} +{new} +{re.escape(f'{change.new - change.base:+.2f}')}\b"
+                assert any(re.search(figures, line) for line in lines)
 
 
 def test_a_verdict_says_what_fell(tmp_path):

@@ -19,7 +19,7 @@ from effbench.sweep import progress_files
 from effbench.sweep.events import Event
 from effbench.sweep.free_memory import Memory
 from effbench.sweep.groups import Group
-from effbench.sweep.launchers import local, table
+from effbench.sweep.launchers import launcher_table, local
 from effbench.sweep.launchers.launcher import Launch
 from effbench.sweep.scheduler import SweepCounts
 
@@ -115,7 +115,7 @@ def test_a_group_waits_for_memory_unless_nothing_else_runs(tmp_path, monkeypatch
 )
 def test_what_no_launcher_can_do_is_one_line(options, words):
     with pytest.raises(UsageError) as error:
-        table.chosen(LaunchOptions(**options))
+        launcher_table.chosen(LaunchOptions(**options))
     assert str(error.value).startswith(words)
 
 

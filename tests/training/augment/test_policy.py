@@ -323,7 +323,7 @@ def test_the_program_has_static_shapes_and_nothing_but_xla(way):
 
 
 def test_streams_are_told_apart():
-    seeds = {tuple(module._own(SEED, name).numpy()) for name in module._STREAMS}
+    seeds = {tuple(module._seed_of(SEED, name).numpy()) for name in module._STREAMS}
     assert len(seeds) == len(module._STREAMS) == 7
 
 

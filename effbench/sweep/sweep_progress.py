@@ -11,10 +11,11 @@ from pydantic_core import from_json
 
 from effbench.failures import handling
 from effbench.records.store import FAILURE, RECORD, Store
-from effbench.sweep import estimates, progress_files, queues
-from effbench.sweep.estimates import Counts, Estimate, Estimator, TimedProcess
+from effbench.sweep import estimates, progress_files, queues, timed_processes
+from effbench.sweep.estimates import Estimate, Estimator
 from effbench.sweep.groups import Group
 from effbench.sweep.progress_files import Running
+from effbench.sweep.timed_processes import Counts, TimedProcess
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def read(store: Store) -> Status:
     for folder in store.folders():
         try:
             if (folder / RECORD).exists():
-                timed.append(estimates.read(folder / RECORD))
+                timed.append(timed_processes.read(folder / RECORD))
                 done.add(folder.name)
             elif (folder / FAILURE).exists():
                 failures[folder.name] = _failed(folder / FAILURE)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from effbench.engines import examination, table
-from effbench.engines.table import AUTO, ENGINES
+from effbench.engines import engine_table, examination
+from effbench.engines.engine_table import AUTO, ENGINES
 from effbench.errors import DeviceError, UsageError
 from effbench.hardware import machine, tpu
 
@@ -12,7 +12,7 @@ from effbench.hardware import machine, tpu
 def packages(monkeypatch):
     """What is installed besides TensorFlow, for a test to fill."""
     there: set[str] = set()
-    monkeypatch.setattr(table, "find_spec", lambda name: name if name in there else None)
+    monkeypatch.setattr(engine_table, "find_spec", lambda name: name if name in there else None)
     monkeypatch.setattr(tpu, "build", lambda: "tensorflow-tpu" in there)
     return there
 
@@ -32,8 +32,8 @@ def packages(monkeypatch):
 )
 def test_auto_takes_the_first_that_can(packages, kind, installed, frozen, trained):
     packages.update(installed)
-    assert table.choose(AUTO, kind, frozen_backbone=True).name == frozen
-    assert table.choose(AUTO, kind, frozen_backbone=False).name == trained
+    assert engine_table.choose(AUTO, kind, frozen_backbone=True).name == frozen
+    assert engine_table.choose(AUTO, kind, frozen_backbone=False).name == trained
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_auto_takes_the_first_that_can(packages, kind, installed, frozen, traine
 )
 def test_an_engine_that_is_not_there_is_one_line(packages, name, kind, frozen, error, words):
     with pytest.raises(error, match=words.replace(".", r"\.")) as raised:
-        table.choose(name, kind, frozen)
+        engine_table.choose(name, kind, frozen)
     assert "\n" not in str(raised.value)
 
 
 def test_openvino_trains_no_network(packages):
     packages.add("openvino")
     with pytest.raises(UsageError, match="--engine openvino runs frozen backbones"):
-        table.choose("openvino", "cpu", frozen_backbone=False)
+        engine_table.choose("openvino", "cpu", frozen_backbone=False)
 
 
 def test_doctor_says_which_are_there(packages, monkeypatch):
