@@ -5,25 +5,25 @@ A file is written beside its place, and gets its name, which holds its hash, whe
 
 from __future__ import annotations
 
-import json
 import time
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from itertools import chain, islice
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from effbench.errors import CheckpointError
 from effbench.files import publish, scratch_file, sha256
 from effbench.records.scores import Epoch
 
 # The format of the files: those of another format, or of other software, are refused.
-FORMAT = 3
+FORMAT = 2
 KEPT = 2
 
 
@@ -44,7 +44,8 @@ class State:
     """
 
     epoch: int = 0
-    steps_done: int = 0
+    # Files have had another name for it from the beginning.
+    steps_done: Annotated[int, Field(alias="place")] = 0
     step: int = 0
     loss: float = 0.0
     correct: int = 0
@@ -164,7 +165,7 @@ class Keeper:
         about = _About(
             FORMAT, self._run, self._software, len(checkpoint.variables), kept, checkpoint.state
         )
-        text = json.dumps(asdict(about)).encode()
+        text = _ABOUT.dump_json(about, by_alias=True)
         weights = chain.from_iterable(checkpoint.kept.values())
         arrays = [np.frombuffer(text, np.uint8), *checkpoint.variables, *weights]
         # Always the same name, so that what a killed process has left there is written over.

@@ -1,6 +1,7 @@
 """Checkpoints: two are kept, a broken one is passed over, a foreign one is refused."""
 
 import errno
+import json
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -90,6 +91,21 @@ def test_a_foreign_one_is_refused_and_left_alone(other, keeper, tmp_path):
     assert "another run or another effbench" in str(error.value)
     assert f"remove {tmp_path / 'own'} to begin this run anew" in str(error.value)
     assert same(keeper.load(), made())
+
+
+def test_the_names_in_a_file_stay_as_they_are(keeper, tmp_path):
+    """So that trainings go on that an earlier effbench began."""
+    keeper.save(made())
+    (path,) = files(tmp_path)
+    with np.load(path) as archive:
+        about = json.loads(archive["arr_0"].tobytes())
+    assert (about["format"], [*about["state"]]) == (
+        2,
+        [
+            *("epoch", "place", "step", "loss", "correct", "top5_correct"),
+            *("history", "seconds", "resumed"),
+        ],
+    )
 
 
 def test_one_of_another_format_is_refused(keeper, monkeypatch):
