@@ -210,6 +210,38 @@ def test_what_is_said_of_the_linear_probe_follows_from_the_records(tmp_path) -> 
     assert f"(95 % interval {low:.2f} to {high:.2f}, p = {change.p:.0e};" in PAGE_WORDS
 
 
+def test_what_is_said_of_bfloat16_follows_from_the_records() -> None:
+    half = ROOT / "results/bfloat16"
+    (probe,), (heads,) = (
+        [row for row in compare(str(base), str(half)).changes if row.difference]
+        for base in (ROOT / "results/linear-probe", ROOT / "results")
+    )
+    runs = {
+        (row.spec.recipe.name, row.spec.precision): row
+        for folder in (half, ROOT / "results/linear-probe")
+        for row in Store(folder).load(checked=True).results
+        if row.spec.image_size == 224
+    }
+    solved, before = (runs["linear-probe", name] for name in ("mixed_bfloat16", "float32"))
+    bounds = [
+        f"{100 * row.difference.low:.2f} to {100 * row.difference.high:.2f}"
+        for row in (probe, heads)
+    ]
+    computed = [
+        round(row.provenance.features_computed / row.seconds.features) for row in (solved, before)
+    ]
+    for figure in (
+        f"{solved.reported.test.correct:,} test images right in place of "
+        f"{before.reported.test.correct:,}: {probe.new - probe.base:.2f} points "
+        f"(95 % interval {bounds[0]}, McNemar p = {probe.p:.1g})",
+        f"{heads.new:.2f} % in place of {heads.base:.2f}, {heads.new - heads.base:+.2f} "
+        f"({bounds[1]}, p = {heads.p:.2f})",
+        f"{100 * solved.provenance.engine_difference:.1f} % from TensorFlow's",
+        f"at {computed[0]} images/s, beside {computed[1]} of the run",
+    ):
+        assert figure in PAGE_WORDS, figure
+
+
 def test_what_is_said_of_the_insects_follows_from_the_records() -> None:
     store = Store(ROOT / "results/hymenoptera")
     (probe,) = (
