@@ -142,6 +142,30 @@ def heads(rounds: int) -> TimingComparison:
     )
 
 
+def regression(l2: float, rounds: int) -> TimingComparison:
+    """The regression of a linear probe for one L2, by us and by scikit-learn.
+
+    Args:
+        l2: as in a recipe.
+        rounds: how often each is timed; the fastest counts.
+    """
+    timings = best(
+        {
+            "effbench": ("regression", str(l2), "effbench"),
+            "scikit-learn": ("regression", str(l2), "scikit-learn"),
+        },
+        rounds,
+    )
+    ours, theirs = (timing.seconds for timing in timings)
+    return TimingComparison(
+        timings,
+        (
+            f"L2 {l2:g}, 45,000 x 1280 features, {machine.cpu_name()}",
+            f"scikit-learn takes {theirs / ours:.1f} times as long, to its own default end",
+        ),
+    )
+
+
 def features(rows: Sequence[Variant], images: int, rounds: int) -> TimingComparison:
     """Extraction into the cache against a bare `model(x, training=False)` over the same batches.
 

@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
+from effbench.cpu import cores
 from effbench.data import datasets
 from effbench.data.splits import Rows
 from effbench.engines.engine import TENSORFLOW
@@ -27,6 +29,7 @@ from effbench.training import feature_cache, head_step, head_training, optimizer
 from effbench.training.evaluate import Evaluator
 from effbench.training.feeding import StepFeed
 from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
+from effbench.training.logistic_regression import MOST_ITERATIONS, Regression
 
 RECIPE = RECIPES["case-study"]
 _PHOTOS = "photos"  # no row of `DATASETS`
@@ -71,6 +74,23 @@ def keras_fit() -> float:
         verbose=0,
         validation_data=(values[TRAIN:], labels[TRAIN:]),
     )
+    return time.perf_counter() - began
+
+
+def regression(l2: str, by: str) -> float:
+    """One regression of a linear probe, to its end, by us or by scikit-learn.
+
+    Scikit-learn ends by its own default, which is less near the solution than ours.
+    """
+    devices.connect("cpu")
+    values, labels = _correlated_features()
+    began = time.perf_counter()
+    if by == "effbench":
+        problem = Regression(values, labels, np.ones(CLASSES), threads=cores())
+        (solution,) = problem.solutions([float(l2)])
+        assert solution.converged
+    else:
+        LogisticRegression(C=1 / (2 * float(l2)), max_iter=MOST_ITERATIONS).fit(values, labels)
     return time.perf_counter() - began
 
 
@@ -167,6 +187,19 @@ def _features() -> tuple[np.ndarray, np.ndarray]:
     values = np.abs(generator.standard_normal((TRAIN + HELD_OUT, WIDTH), np.float32))
     labels = (values @ generator.standard_normal((WIDTH, CLASSES), np.float32)).argmax(axis=1)
     return values, labels.astype(np.uint8)
+
+
+def _correlated_features() -> tuple[np.ndarray, np.ndarray]:
+    """Random features whose variances fall as those of B0's on CIFAR-10, with labels."""
+    generator = np.random.default_rng(0)
+    deviations = np.sqrt(14.6 / np.arange(1, WIDTH + 1))
+    rotation, _ = np.linalg.qr(generator.standard_normal((WIDTH, WIDTH)))
+    values = ((generator.standard_normal((TRAIN, WIDTH)) * deviations) @ rotation).astype(
+        np.float32
+    )
+    logits = values @ generator.standard_normal((WIDTH, CLASSES), np.float32)
+    # Gumbel's noise makes the labels a draw from the softmax of the logits.
+    return values, (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)
 
 
 def _pixels(images: int) -> np.ndarray:

@@ -114,6 +114,20 @@ def bench_heads(
     print_comparison(comparisons.heads(rounds))
 
 
+@bench_app.command("regression", cls=Command)
+def bench_regression(
+    l2: Annotated[float, typer.Option("--l2", metavar="X", min=1e-9, help="As in a recipe.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+) -> None:
+    """Compare a linear probe's regression with scikit-learn's, on 45,000 features.
+
+    The features are random numbers, correlated as a network's: no data is read.
+    """
+    from effbench.bench import comparisons
+
+    print_comparison(comparisons.regression(l2, rounds))
+
+
 @bench_app.command("photos", cls=Command)
 def bench_photos(
     images: Annotated[

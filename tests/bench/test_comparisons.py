@@ -7,7 +7,7 @@ import pytest
 from support.options import sweep_options
 
 from effbench import cache
-from effbench.bench import comparisons
+from effbench.bench import comparisons, work_timing, workloads
 from effbench.bench.work_timing import Timing
 from effbench.config.sweep_options import SweepOptions
 from effbench.errors import EffbenchError
@@ -131,3 +131,19 @@ def test_features_of_every_variant_are_timed_in_one_table(monkeypatch, run) -> N
     assert "\nB1: bare loop " in both
     for name in ("B0 at 224", "B1 at 240"):
         assert f"{name}, 1,024 images" in both
+
+
+def test_a_regression_is_timed_beside_scikit_learns(monkeypatch, run) -> None:
+    monkeypatch.setattr(workloads, "TRAIN", 300)
+    monkeypatch.setattr(workloads, "WIDTH", 20)
+
+    def here(work: dict[str, work_timing.Work], rounds: int) -> tuple[work_timing.Timing, ...]:
+        assert rounds == 1
+        for name, *arguments in work.values():
+            assert getattr(workloads, name)(*arguments) > 0
+        return tuple(map(work_timing.Timing, work, (2.0, 5.0)))
+
+    monkeypatch.setattr(comparisons, "best", here)
+    done = run("bench", "regression", "--l2", 1, "--rounds", 1)
+    assert (done.code, done.err) == (0, "")
+    assert "scikit-learn takes 2.5 times as long" in done.out
