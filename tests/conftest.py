@@ -17,19 +17,22 @@ from effbench import subprocesses
 TESTS = Path(__file__).parent
 # These begin: where the last one to begin takes minutes, the other workers wait for it.
 LONGEST = (
-    "sweep/test_scheduler.py",
-    "training/test_fine_tune_run.py",
     "training/test_replicas.py",
     "tpu_plan/test_planner.py",
-    "bench/test_comparisons.py",
-    "export/test_writer.py",
-    "models/test_flops.py",
+    "sweep/test_scheduler.py",
     "models/test_backbone.py",
-    "training/augment/test_policy.py",
-    "bench/test_step.py",
+    "export/test_writer.py",
     "training/test_head_training.py",
+    "training/test_fine_tune_run.py",
     "training/test_fine_tune.py",
-    "training/test_variable_packing.py",
+    "training/augment/test_policy.py",
+    "sweep/test_photos.py",
+    "bench/test_comparisons.py",
+    "models/test_weights.py",
+    "training/augment/test_randaugment.py",
+    "test_rows.py",
+    "imagenet/test_scoring.py",
+    "training/test_feeding.py",
 )
 # XLA on a CPU compiles in two thirds of the time; TensorFlow and JAX read it when they are loaded.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

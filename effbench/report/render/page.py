@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -54,9 +55,7 @@ def render(
         **_compact([figure for section_view in views for figure in section_view.drawing.figures]),
         "provenance": run_details.of(report),
     }
-    # What would end a script inside it; in a string of JavaScript, this is the same.
-    libraries = vl_convert.javascript_bundle(_GLOBALS).replace("</script", r"<\/script")
-    scripts = (libraries, _asset("page.js"))
+    scripts = (_libraries(), _asset("page.js"))
     environment = Environment(
         loader=PackageLoader("effbench", "report/render"),
         autoescape=True,
@@ -84,6 +83,13 @@ def render(
         scripts=[(Markup(script), _digest(script)) for script in scripts],
         open=OPEN,
     )
+
+
+@cache
+def _libraries() -> str:
+    """The JavaScript that draws the plots; to bundle it takes more than a second of CPU."""
+    # What would end a script inside it; in a string of JavaScript, this is the same.
+    return vl_convert.javascript_bundle(_GLOBALS).replace("</script", r"<\/script")
 
 
 def _compact(figures: Sequence[Figure]) -> dict[str, object]:
