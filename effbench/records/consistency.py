@@ -71,6 +71,7 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     yield from _l2_pairs(result)
     epochs = 0 if spec.folds else schedule.epochs(recipe, images.train)
     yield "history: epochs", epochs, len(history)
+    history = history if epochs else ()  # where there are none, that line says all
     for number, row in enumerate(history, 1):
         yield f"history: epoch after {number - 1}", number, row.epoch
         trained = schedule.images_in_epoch(recipe, images.train, number - 1)

@@ -28,7 +28,8 @@ class Metric:
 
     def known(self, result: RunResult) -> bool:
         """Whether a run has it: data may have no test images, or no more classes than guesses."""
-        return self.split in result.splits and self.guesses < result.spec.classes
+        there = getattr(result.reported, self.split) is not None
+        return there and self.guesses < result.spec.classes
 
     def count(self, result: RunResult) -> tuple[int, int]:
         """How many images a run got right, and how many there were; for a metric it has."""

@@ -29,7 +29,6 @@ intervals hold the truth. tests/support/certainty.py simulates how often they do
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,17 +129,15 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The same p-values after Holm's correction for their number."""
-    from statsmodels.stats.multitest import multipletests
+    """The same p-values after Holm's correction for their number.
 
-    if not p_values:
-        return []
-    # multipletests collects garbage each time, 0.1 s where a thousand records are in memory.
-    gc.freeze()
-    try:
-        return [float(p) for p in multipletests(p_values, method="holm")[1]]
-    finally:
-        gc.unfreeze()
+    As statsmodels' `multipletests`, whose import takes longer than to read a thousand records.
+    """
+    order = np.argsort(p_values)
+    stepped = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return [float(p) for p in corrected]
 
 
 def interval(sample: Sample) -> tuple[float, float]:

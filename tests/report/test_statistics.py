@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from support.certainty import (
     ACCURACIES,
@@ -66,6 +67,15 @@ def test_wilson_is_the_published_interval():
 def test_holm_multiplies_the_smallest_by_their_number():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+def test_holm_is_that_of_statsmodels_for_any_p_values():
+    random = np.random.default_rng(0)
+    for number in range(1000):
+        p_values = random.random(random.integers(1, 60)) ** random.choice([1, 3, 10])
+        if number % 2:  # with ties, zeros and ones among them
+            p_values = p_values.round(1)
+        assert holm(p_values.tolist()) == multipletests(p_values, method="holm")[1].tolist()
 
 
 def test_many_pairs_can_still_be_told_apart_after_the_correction():

@@ -11,13 +11,11 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 # As a script, the folder of the tests is not on the path yet.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from support.options import sweep_options
-from support.records import result
+from support.records import ranks, result
 
 from effbench.failures import FailureKind
 from effbench.progress import Step
@@ -57,7 +55,7 @@ def work(
         time.sleep(float(os.environ.get(SECONDS, "0")))
         if job.claim is not None and not job.claim.holds():
             return Problem(FailureKind.INTERRUPTED, "another worker has taken it over")
-        saved = store.save_predictions(spec.key, {"validation_rank": np.zeros(1, np.uint8)})
+        saved = store.save_predictions(spec.key, ranks(result()))
         made = replace(result().provenance, device_name=f"process {os.getpid()}")
         record = replace(result(), spec=spec, predictions=saved, provenance=made)
         if store.save(record, first=not job.execution.force):

@@ -95,14 +95,18 @@ def failure(**changes: object) -> RunFailure:
 
 def put(store: Store, record: RunResult) -> RunResult:
     """Saves a finished run as a worker does, with ranks that fit its scores; returns the record."""
-    reported = record.reported
-    saved = store.save_predictions(
-        record.spec.key,
-        {"validation_rank": _ranks(reported.validation), "test_rank": _ranks(reported.test)},
-    )
-    record = replace(record, predictions=saved)
+    record = replace(record, predictions=store.save_predictions(record.spec.key, ranks(record)))
     store.save(record)
     return record
+
+
+def ranks(record: RunResult) -> dict[str, np.ndarray]:
+    """Predictions that fit a record's scores, as far as a report reads them."""
+    reported = record.reported
+    return {
+        "validation_rank": _ranks(reported.validation),
+        "test_rank": _ranks(reported.test),
+    }
 
 
 def _ranks(counts: Scores) -> np.ndarray:

@@ -7,11 +7,14 @@ Every worker dies now and then, and is back after a while; its run is open again
 ended, and begins anew, or at its last checkpoint.
 
 `make scaling` writes the table of results/README.md: in a minute, or two of an idle machine more
-with `ARGS=measure`, which prints how long the scheduler takes for each of 10,000 no-ops.
+with `ARGS=measure`, which prints how long the scheduler takes for each of 10,000 no-ops, and how
+long `effbench status` and `effbench report` take for all of them.
 """
 
 import random
 import re
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +30,7 @@ from support import no_ops
 from support.options import sweep_options
 
 from effbench.records.store import Store
-from effbench.sweep import groups, queues, scheduler, sweep_progress, worker_process
+from effbench.sweep import groups, queues, scheduler, worker_process
 from effbench.sweep.groups import Group
 from effbench.sweep.resolve import resolve
 
@@ -181,7 +184,7 @@ def write() -> None:
 
 
 def measure(runs: int = 10_000) -> None:
-    """Prints what the scheduler takes for each no-op, and `status` and `load` for all of them."""
+    """Prints what the scheduler takes for each no-op, and `status` and `report` for all of them."""
     seconds = 0.0
     work = no_ops.work
 
@@ -210,12 +213,13 @@ def measure(runs: int = 10_000) -> None:
         print(
             f"{count:,} no-ops: {each:.1f} ms each of the scheduler, {worker:.1f} ms of the no-op"
         )
-        began = time.perf_counter()
-        sweep_progress.read(store)
-        print(f"status: {time.perf_counter() - began:.1f} s")
-        began = time.perf_counter()
-        store.load(checked=True)
-        print(f"loading all records, as report does: {time.perf_counter() - began:.1f} s")
+        for command in ("status", "report"):
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            run = [sys.executable, "-m", "effbench.cli.main", command, "--results", folder]
+            subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+            wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            print(f"{command}: {wall:.1f} s, of which {cpu:.1f} s of a core")
 
 
 if __name__ == "__main__":

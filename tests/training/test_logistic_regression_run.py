@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.options import sweep_options
 from support.pictures import fill
+from support.records import result as finished
 
 from effbench.data import datasets
 from effbench.errors import EffbenchError, NonFiniteError
@@ -140,6 +141,11 @@ def test_a_record_that_contradicts_its_grid_is_found(store):
     ):
         lines = [*of_record(replace(record, l2_search=wrong))]
         assert any(found.startswith(line) for found in lines), lines
+
+
+def test_a_history_where_there_are_no_epochs_is_one_line(store):
+    record = replace(result(store), history=finished().history)
+    assert [*of_record(record)] == ["history: epochs: expected 0, found 2"]
 
 
 def test_one_that_did_not_converge_is_marked(store):
