@@ -83,11 +83,11 @@ def export(
 ) -> None:
     """Write a run's model: from images of any size to probabilities of classes."""
     from effbench.export import formats
-    from effbench.export.orders import ExportOrder, check
+    from effbench.export.orders import ExportOrder, check, name_ending
     from effbench.export.selection import chosen, destinations
     from effbench.records.store import Store
 
-    name, kind = formats.named(format)
+    name, _ = formats.named(format)
     if quantize not in PRECISIONS:
         raise UsageError("unknown --quantize", quantize, f"choose from {', '.join(PRECISIONS)}")
     flags = {"KEY": bool(key), "best": best, "all": every, "variants": bool(variants)}
@@ -104,7 +104,8 @@ def export(
         dataset = _dataset(data, data_dir, step) if data else None
         of_data = dataset.sha256 if dataset else None
         records = [named] if named else chosen(store, every, variants, of_data)
-        paths = destinations(records, kind.suffix, output, to_hub_folder, named=bool(named))
+        ending = name_ending(name, PRECISIONS[quantize], input_size)
+        paths = destinations(records, ending, output, to_hub_folder, named=bool(named))
         orders = [
             ExportOrder(
                 *(store, record, name, path, force, weights_dir, input_size),

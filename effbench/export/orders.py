@@ -93,8 +93,8 @@ class ExportOrder:
     @property
     def path(self) -> Path:
         """Where it is to be."""
-        suffix = formats.FORMATS[self.format].suffix
-        return self.output or Path(f"{self.record.spec.key}{suffix}")
+        ending = name_ending(self.format, self.quantize, self.input_size)
+        return self.output or Path(f"{self.record.spec.key}{ending}")
 
     @property
     def side(self) -> int | None:
@@ -111,6 +111,24 @@ class ExportOrder:
     def beside(self, ending: str) -> Path:
         """A file that stands beside the model."""
         return self.path.with_name(self.path.name + ending)
+
+
+def name_ending(name: str, quantize: Precision, input_size: int | None) -> str:
+    """What follows a run's key in the name of its model, unlike for all that can be asked for.
+
+    Args:
+        name: a row of `formats.FORMATS`.
+        quantize: in what the model keeps numbers.
+        input_size: height and width of the only images that it takes; None for any.
+    """
+    suffix = formats.FORMATS[name].suffix
+    first = next(other for other, row in formats.FORMATS.items() if row.suffix == suffix)
+    parts = [
+        *([] if name == first else [name]),
+        *([] if quantize is FLOAT32 else [quantize.name]),
+        *([] if input_size is None else [str(input_size)]),
+    ]
+    return "".join(f"-{part}" for part in parts) + suffix
 
 
 def check(order: ExportOrder) -> None:

@@ -66,13 +66,13 @@ def _rank(run: RunResult) -> tuple[int, float]:
 
 
 def destinations(
-    records: Sequence[Record], suffix: str, output: Path | None, hub: Path | None, named: bool
+    records: Sequence[Record], ending: str, output: Path | None, hub: Path | None, named: bool
 ) -> list[Path]:
     """Where each model is to be: named by its run, but for one that has a name.
 
     Args:
         records: of the runs.
-        suffix: of the format.
+        ending: what follows a run's key in the name, see `orders.name_ending`.
         output: what was asked for: the model, or the folder of models.
         hub: the folder for the Hub, if it is for one.
         named: whether somebody named the run by its key.
@@ -80,6 +80,7 @@ def destinations(
     Raises:
         UsageError: one name is for several runs.
     """
+    suffix = Path(f"KEY{ending}").suffix
     file = bool(output and suffix and output.suffix == suffix)
     if (hub or (file and not named)) and len(records) > 1:
         raise UsageError(
@@ -91,4 +92,4 @@ def destinations(
         return [hub / f"model{suffix}"]
     if output and (named or file):
         return [output]
-    return [(output or Path()) / f"{record.spec.key}{suffix}" for record in records]
+    return [(output or Path()) / f"{record.spec.key}{ending}" for record in records]

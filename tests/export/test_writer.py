@@ -24,6 +24,8 @@ from effbench.config.recipes import RECIPES
 from effbench.data import datasets
 from effbench.export import classifier, load, writer
 from effbench.export.formats import FORMATS
+from effbench.export.orders import name_ending
+from effbench.export.quantization import FLOAT32, PRECISIONS
 from effbench.hardware.tensorflow_setup import tf
 from effbench.records.caveats import details
 from effbench.records.store import Store
@@ -86,7 +88,7 @@ def test_an_exported_run_predicts_what_the_run_did(
     key = record.spec.key
     done = run("export", key[-12:], "--format", name, "--results", results)
     assert (done.code, done.err) == (0, "")
-    path = Path(f"{key}{FORMATS[name].suffix}")
+    path = Path(f"{key}{name_ending(name, FLOAT32, None)}")
     assert done.out.splitlines()[-1].startswith(f"{path}: ")
     assert "on 4 images at most " in done.out
     assert done.out.rstrip().endswith(f"float32; marks: {details(record.marks)}")
@@ -354,3 +356,18 @@ def test_what_differs_from_the_run_does_not_get_its_name(run, store, monkeypatch
     done = run("export", "B0", "--results", store.directory)
     assert (done.code, here()) == (1, [])
     assert "nan off" in done.err
+
+
+@pytest.mark.parametrize(
+    ("ordered", "ending"),
+    [
+        (("keras", FLOAT32, None), ".keras"),
+        (("keras2", FLOAT32, None), "-keras2.keras"),
+        (("savedmodel", FLOAT32, None), ""),
+        (("tflite", FLOAT32, None), ".tflite"),
+        (("tflite", PRECISIONS["int8"], 96), "-int8-96.tflite"),
+        (("openvino", FLOAT32, None), ".openvino"),
+    ],
+)
+def test_models_of_a_run_do_not_share_a_name(ordered, ending):
+    assert name_ending(*ordered) == ending
