@@ -127,12 +127,16 @@ class RemoteFolder:
         with self._copied() as copied, self._reached("write"):
             for name in self.unsent(copied):
                 path = self.directory / name
-                with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                try:
                     status = path.stat()
                     self._send(path, name)
                     version = _version(self._files.info(self._address(name)))
-                    copied[name] = _Copied(status.st_size, status.st_mtime_ns, version)
-                    sent += 1
+                except FileNotFoundError:
+                    if path.exists():  # then it is the URL, e.g. its bucket, that is not there
+                        raise
+                    continue  # it was removed meanwhile
+                copied[name] = _Copied(status.st_size, status.st_mtime_ns, version)
+                sent += 1
             for name in [name for name in copied if not (self.directory / name).exists()]:
                 if _first(name) == ".checkpoints" or PurePosixPath(name).name in _PASSING:
                     with contextlib.suppress(FileNotFoundError):
