@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 
 from effbench import provenance, table_files
 from effbench.bench.feature_case import IMAGE
@@ -70,9 +71,8 @@ def _network(row: FeatureSpeed) -> tuple[str, str, str]:
 def _ratio(ours: FeatureSpeed | None, row: FeatureSpeed) -> str:
     if ours is None or ours is row:
         return "-"
-    values = sorted(ratios(ours, row))
-    middle = values[len(values) // 2]
-    return f"{middle:.2f} ({values[0]:.2f} to {values[-1]:.2f})"
+    values = ratios(ours, row)
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def notes(rows: Sequence[FeatureSpeed], options: FeatureOptions) -> list[str]:

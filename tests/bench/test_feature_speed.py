@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,11 @@ def test_a_tool_that_would_compute_in_another_precision_is_refused():
 def test_a_row_without_a_problem_has_no_line():
     case = FeatureCase("B0", 64, 8, "float32", "openvino")
     assert feature_table.problems([feature_speed.FeatureSpeed(case, speeds=(1.0,))]) == []
+
+
+def test_of_an_even_number_of_rounds_the_ratio_lies_in_the_middle() -> None:
+    case = FeatureCase("B0", 224, 32, "float32", "onnxruntime", "", True, "cpu")
+    ours = feature_speed.FeatureSpeed(case, speeds=(10.0, 10.0, 10.0, 10.0))
+    other = feature_speed.FeatureSpeed(replace(case, ours=False), speeds=(10.0, 5.0, 2.5, 1.0))
+    _, row = feature_table.table([ours, other]).rows
+    assert row[8] == "3.00 (1.00 to 10.00)"
