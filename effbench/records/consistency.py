@@ -124,7 +124,7 @@ def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         return
     whole = np.geomspace(recipe.l2_to, recipe.l2_from, recipe.l2_values)
     count = len(search.values)
-    yield "l2_search: values", recipe.l2_values, count if not search.past else recipe.l2_values
+    yield "l2_search: values", recipe.l2_values, count if not search.rising else recipe.l2_values
     ends = f"{whole[0]:g} to {whole[min(count, len(whole)) - 1]:g}"
     yield "l2_search: from", ends, f"{search.values[0].l2:g} to {search.values[-1].l2:g}"
     judging = images.validation + (images.train if search.folds else 0)

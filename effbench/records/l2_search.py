@@ -54,8 +54,8 @@ class L2Search:
         return max(self.values, key=lambda value: value.validation.correct)
 
     @property
-    def past(self) -> bool:
-        """Whether weaker L2 would only fit the training images better.
+    def rising(self) -> bool:
+        """Whether the last values are of no use: the loss rises, and none is the most accurate.
 
         The validation loss has risen from each of the last values to the next, and none of them is
         as accurate as the best.
@@ -65,6 +65,16 @@ class L2Search:
         rising = len(self.values) > PAST and losses == sorted(losses)
         best = self.chosen.validation.correct
         return rising and all(value.validation.correct < best for value in last)
+
+    @property
+    def past(self) -> bool:
+        """Whether weaker L2 would only fit the training images better.
+
+        The last values are `rising`, after the loss had fallen. Where it rises from the strongest
+        on, as for features that tell little, what is best may be still to come.
+        """
+        losses = [value.validation.loss for value in self.values]
+        return self.rising and min(losses) < losses[0]
 
     @property
     def unsolved(self) -> str:

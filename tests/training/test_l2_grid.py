@@ -70,6 +70,9 @@ def test_a_grid_is_past_use_when_the_loss_has_risen_for_eight_values():
     assert not rows(*better, *worse[:7], (7, 1.5)).past  # as accurate as the best
     assert not rows(*better, *worse[:7], (6, 1.0)).past  # the loss falls again
     assert not rows(*worse).past  # there are no others than these
+    # The loss rises from the strongest on: features that tell little, whose best is still to come.
+    assert not rows((7, 0.5), *worse).past
+    assert rows((7, 0.5), *worse).rising  # where effbench ended such a grid before
 
 
 def test_a_grid_ends_where_weaker_l2_only_fits_the_training_images_better():
