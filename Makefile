@@ -35,8 +35,10 @@ help:  ## show this list
 .PHONY: demo
 demo: $(SETUP)  ## the whole main job on small data, no download: V2's nine variants, then the answer
 	$(EFFBENCH) sweep --variants v2 --weights none --data digits --image-size 32 \
-	  --set l2_from=1 --set l2_values=21 --results .demo
+	  --set l2_from=0.01 --set l2_values=29 --results .demo
 	$(EFFBENCH) report --results .demo
+	@echo
+	@$(EFFBENCH) report --results .demo --answer
 
 .PHONY: test
 test: $(SETUP) $(PLAN)  ## the tests

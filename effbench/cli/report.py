@@ -38,6 +38,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="LaTeX, with booktabs.")] = False,
     html: Annotated[bool, typer.Option("--html", help="One page that works offline.")] = False,
+    answer: Annotated[bool, typer.Option("--answer", help="The answer alone, in words.")] = False,
     plots: Annotated[
         Path | None,
         typer.Option(
@@ -107,7 +108,14 @@ def report(
     from effbench.report.render import document
     from effbench.report.select import Selection
 
-    given = {"markdown": markdown, "csv": csv, "json": as_json, "latex": latex, "html": html}
+    given = {
+        "markdown": markdown,
+        "csv": csv,
+        "json": as_json,
+        "latex": latex,
+        "html": html,
+        "answer": answer,
+    }
     style = only("formats", given)
     only("these", {"columns": columns is not None, "pairs": pairs})
     # A report may take the place of an older one, but of nothing else.
@@ -154,10 +162,12 @@ def report(
         return
     else:
         text = document.render(contents, style or "markdown", wanted)
-    if output is None:
-        sys.stdout.write(text)
-    else:
+    if output is not None:
         write_atomically(output, text.encode())
+    elif answer and sys.stdout.isatty():
+        out.print(text, end="", markup=False, highlight=False)
+    else:
+        sys.stdout.write(text)
 
 
 def _print_beside(

@@ -12,6 +12,7 @@ from support.commandline import Done, one_line
 from support.outcomes import finished, group
 from support.records import failure, put, result, spec
 
+from effbench.config.recipes import RECIPES
 from effbench.config.variants import VARIANTS
 from effbench.records.store import Store
 
@@ -123,6 +124,30 @@ def test_markdown_begins_with_the_answer(run, sides):
     text = run("report", "--results", sides[0]).out
     assert text.splitlines()[2].startswith("B0 gets ")
     assert run("compare", *sides).out.startswith("The one row that was tested fell by more than")
+
+
+def test_the_answer_is_to_be_had_alone(run, tmp_path):
+    put(Store(tmp_path), result())
+    (alone,) = run("report", "--answer", "--results", tmp_path).out.splitlines()
+    assert alone == run("report", "--results", tmp_path).out.splitlines()[2]
+    put(Store(tmp_path), result(spec=spec(recipe=RECIPES["finetune"])))
+    first, _, second = run("report", "--answer", "--results", tmp_path).out.splitlines()
+    assert first == f"case-study on cifar10: {alone}"
+    assert second.startswith("finetune on cifar10: B0 gets ")
+
+
+def test_of_failures_alone_the_answer_names_them(run, tmp_path):
+    Store(tmp_path).save(failure())
+    done = run("report", "--answer", "--results", tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert failure().spec.key in done.out
+
+
+def test_an_answer_is_broken_between_words_on_a_terminal(run, tmp_path, terminal):
+    put(Store(tmp_path), result())
+    lines = run("report", "--answer", "--results", tmp_path).out.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
 
 
 def test_pairs_and_columns_exclude_one_another(run, tmp_path):

@@ -96,6 +96,18 @@ def _latex(report: Report, wanted: Wanted) -> str:
     return "\n".join(parts)
 
 
+def _answer(report: Report, _: Wanted) -> str:
+    """A paragraph for the whole report, one for each of its tables, and what has no table."""
+    several = len(report.sections) > 1
+    paragraphs = [summary.opening(report)]
+    for section in report.sections:
+        title = f"{section.title}: " if several else ""
+        paragraphs.append(title + " ".join(summary.sentences(section)))
+    if not report.sections:
+        paragraphs += (line for _, lines in endings(report) for line in lines)
+    return "\n\n".join(filter(None, paragraphs))
+
+
 def _csv(report: Report, wanted: Wanted) -> str:
     rows = [row for section in report.sections for row in section.rows]
     titles = list(rows[0].columns)
@@ -231,6 +243,7 @@ STYLES: Mapping[str, Callable[[Report, Wanted], str]] = {
     "csv": _csv,
     "json": _json,
     "latex": _latex,
+    "answer": _answer,
 }
 
 
