@@ -192,15 +192,21 @@ def labels(rows: Sequence[Row], unsaid: Collection[str] = ()) -> tuple[str, ...]
         for indices in alike.values():
             if len({flats[index][name] for index in indices}) == 1:
                 continue
-            shared = set.intersection(*(set(rows[index].marks.items()) for index in indices))
+            shared = set.intersection(*(set(_parts(rows[index])) for index in indices))
             for index in indices:
                 known[index] = (*known[index], flats[index][name])
                 text = str(flats[index][name])
-                if name == "details":  # what none of the others has, if anything
-                    marks = rows[index].marks.items()
-                    text = details(
-                        {mark: much for mark, much in marks if (mark, much) not in shared}
-                    )
+                if name == "details":  # what not all of the others have, if anything
+                    left: dict[str, list[str]] = {}
+                    for mark, part in _parts(rows[index]):
+                        if (mark, part) not in shared:
+                            left.setdefault(mark, []).append(part)
+                    text = details({mark: ", ".join(parts) for mark, parts in left.items()})
                 if text and name not in unsaid:
                     said[index].append(text)
     return tuple(map(" ".join, said))
+
+
+def _parts(row: Row) -> list[tuple[str, str]]:
+    """The marks of a row, each changed number of a recipe by itself."""
+    return [(mark, part) for mark, much in row.marks.items() for part in much.split(", ")]

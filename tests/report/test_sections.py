@@ -1,6 +1,7 @@
 """Which rows stand in one table, and what is said of them."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,6 +141,14 @@ def test_labels_say_what_differs_and_no_more(store):
     group(store, [0.9], variant="B0", image_size=192, precision="mixed_bfloat16")
     (section,) = report(store).sections
     assert section.labels == ("B0 192 float32", "B0 192 mixed_bfloat16", "B0 224", "B1")
+
+
+def test_labels_leave_out_the_changed_numbers_that_all_have(store):
+    changed = replace(RECIPES["finetune"], batch_size=64, label_smoothing=0.2)
+    group(store, [0.9], variant="B0", recipe=changed)
+    group(store, [0.9], variant="B0", recipe=replace(changed, unfreeze="stage5"))
+    (section,) = report(store, group_by="data").sections
+    assert section.labels == ("B0", "B0 changed recipe (unfreeze stage5)")
 
 
 def test_too_many_rows_are_not_compared_each_with_each(store):
