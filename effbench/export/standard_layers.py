@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A tensor or a model of Keras 3, which has no types.
 Tensor = Any
 Model = Any
+# Of one side: how much of the photo is taken, the pixels of the square that it fills, the first.
+_Span = tuple[Tensor, Tensor, Tensor]
 
 _SHARED = ("data_format", "name")
 _CONVOLUTION = (
@@ -132,14 +134,16 @@ def _square(images: Tensor, size: int, geometry: Geometry) -> Tensor:
     ones = images * 0.0 + 1.0
     rows, columns = (ops.mean(ones, axis=axes) for axes in ((0, 2, 3), (0, 1, 3)))
     height, width = ops.sum(rows), ops.sum(columns)
-    windows = {
-        "squash": lambda: (height, width),
-        "crop": lambda: (ops.minimum(height, width),) * 2,
-        "pad": lambda: (ops.maximum(height, width),) * 2,
+    spans = {
+        "squash": lambda: ((height, size, 0.0), (width, size, 0.0)),
+        "crop": lambda: ((ops.minimum(height, width), size, 0.0),) * 2,
+        "pad": lambda: tuple(
+            _padded(side, ops.maximum(height, width), size) for side in (height, width)
+        ),
     }[geometry.fit]()
     down, right = (
-        _weights(line, side, window, size, geometry.filter)
-        for line, side, window in zip((rows, columns), (height, width), windows, strict=True)
+        _weights(line, side, span, size, geometry.filter)
+        for line, side, span in zip((rows, columns), (height, width), spans, strict=True)
     )
     planes = ops.transpose(images, (0, 3, 1, 2))
     planes = _whole(ops.matmul(planes, ops.transpose(right)))
@@ -152,16 +156,25 @@ def _whole(values: Tensor) -> Tensor:
     return ops.round(ops.clip(values, 0.0, 255.0))
 
 
-def _weights(ones: Tensor, side: Tensor, window: Tensor, size: int, kernel: str) -> Tensor:
+def _padded(side: Tensor, longer: Tensor, size: int) -> _Span:
+    """As in `photo_square`: the whole side, the pixels that it fills, and the first of them."""
+    ops = keras3().ops
+    covered = ops.maximum(ops.round(side / longer * float(size)), 1.0)
+    return side, covered, ops.round((float(size) - covered) / 2.0)
+
+
+def _weights(ones: Tensor, side: Tensor, span: _Span, size: int, kernel: str) -> Tensor:
     """Weights [size, side], as in `photo_square`; `ones` is 1 for each line of pixels."""
     ops = keras3().ops
-    scale = window / float(size)
-    rows = (np.arange(size, dtype=np.float32) + 0.5)[:, None]
-    centre = (side - window) / 2.0 + scale * rows
+    window, covered, first = span
+    scale = window / covered
+    # Tensors come first, so that they, and not NumPy, do the arithmetic.
+    place = scale * 0.0 - first + np.arange(size, dtype=np.float32)[:, None]
+    centre = scale * (place + 0.5) + (side - window) / 2.0
     lines = ops.expand_dims(ops.cumsum(ones) - 0.5, 0)
     distance = ops.absolute(lines - centre) / ops.maximum(scale, 1.0)
     weights = _KERNELS[kernel](distance)
     total = ops.sum(weights, axis=1, keepdims=True)
-    # A line of the square beyond the photo has no weights, and stays black.
-    inside = ops.cast(centre > 0.0, "float32") * ops.cast(centre < side, "float32")
+    # A line of the square beyond the photo stays black.
+    inside = ops.cast(place >= 0.0, "float32") * ops.cast(place < covered, "float32")
     return weights / (total + ops.cast(ops.equal(total, 0.0), "float32")) * inside

@@ -7,15 +7,41 @@ to do the same: TensorFlow's own resizing in Keras 2 averages nothing where an i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from effbench.config.geometry import Geometry
 from effbench.hardware.tensorflow_setup import tf
 
-# From sides, float32 (height, width), to the sides of the window that fills the square.
-_WINDOWS: Mapping[str, Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]] = {
-    "squash": lambda height, width: (height, width),
-    "crop": lambda height, width: (tf.minimum(height, width),) * 2,
-    "pad": lambda height, width: (tf.maximum(height, width),) * 2,
+
+@dataclass(frozen=True)
+class _Span:
+    """What of one side of a photo becomes what of the square's side.
+
+    Attributes:
+        window: float32 [], how much of the photo's side is taken, from its middle.
+        covered: float32 [], pixels of the square that it fills; the others are black.
+        first: float32 [], the first of these.
+    """
+
+    window: tf.Tensor
+    covered: tf.Tensor | float
+    first: tf.Tensor | float = 0.0
+
+
+def _padded(side: tf.Tensor, longer: tf.Tensor, size: int) -> _Span:
+    """Pillow's `ImageOps.pad`: a photo takes whole pixels of the square."""
+    covered = tf.maximum(tf.round(side / longer * size), 1.0)
+    return _Span(side, covered, tf.round((size - covered) / 2))
+
+
+# From sides, float32 (height, width), and the square's, to the spans of rows and of columns.
+_SPANS: Mapping[str, Callable[[tf.Tensor, tf.Tensor, int], tuple[_Span, _Span]]] = {
+    "squash": lambda height, width, size: (_Span(height, size), _Span(width, size)),
+    "crop": lambda height, width, size: (_Span(tf.minimum(height, width), size),) * 2,
+    "pad": lambda height, width, size: (
+        _padded(height, tf.maximum(height, width), size),
+        _padded(width, tf.maximum(height, width), size),
+    ),
 }
 
 
@@ -50,10 +76,11 @@ def square(images: tf.Tensor, size: int, geometry: Geometry) -> tf.Tensor:
     """
     shape = tf.shape(images)
     height, width = shape[1], shape[2]
-    windows = _WINDOWS[geometry.fit](tf.cast(height, tf.float32), tf.cast(width, tf.float32))
+    sides = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    spans = _SPANS[geometry.fit](*sides, size)
     rows, columns = (
-        _weights(pixels, window, size, geometry.filter)
-        for pixels, window in zip((height, width), windows, strict=True)
+        _weights(pixels, span, size, geometry.filter)
+        for pixels, span in zip((height, width), spans, strict=True)
     )
     planes = tf.transpose(tf.cast(images, tf.float32), (0, 3, 1, 2))
     # Pillow keeps whole numbers between the two directions, too.
@@ -66,19 +93,17 @@ def _whole(values: tf.Tensor) -> tf.Tensor:
     return tf.round(tf.clip_by_value(values, 0.0, 255.0))
 
 
-def _weights(pixels: tf.Tensor, window: tf.Tensor, size: int, kernel: str) -> tf.Tensor:
-    """Weights float32 [size, pixels] of each line of pixels in each line of the square.
-
-    The window lies in the middle of the photo's side, or around it; outside it is black.
-    """
+def _weights(pixels: tf.Tensor, span: _Span, size: int, kernel: str) -> tf.Tensor:
+    """Weights float32 [size, pixels] of each line of pixels in each line of the square."""
     side = tf.cast(pixels, tf.float32)
-    scale = window / size
-    centre = (side - window) / 2 + (tf.range(size, dtype=tf.float32) + 0.5) * scale
+    scale = span.window / span.covered
+    place = tf.range(size, dtype=tf.float32) - span.first
+    centre = (side - span.window) / 2 + (place + 0.5) * scale
     # A range of floats loses its length where a runtime computes in bfloat16, as OpenVINO does.
     lines = tf.cast(tf.range(pixels), tf.float32) + 0.5
     # A filter is as wide as the pixels of the square, where these are larger.
     distance = tf.abs(lines - centre[:, None]) / tf.maximum(scale, 1.0)
     weights = _KERNELS[kernel](distance)
     weights = tf.math.divide_no_nan(weights, tf.reduce_sum(weights, axis=1, keepdims=True))
-    inside = tf.cast((centre > 0.0) & (centre < side), tf.float32)
+    inside = tf.cast((place >= 0.0) & (place < span.covered), tf.float32)
     return weights * inside[:, None]

@@ -7,6 +7,7 @@ import pytest
 from support.classifiers import SIDE, image, tiny
 
 from effbench.config.geometry import Geometry
+from effbench.export import standard_layers
 from effbench.export.formats import ANY_SIZE, FORMATS, Options, read
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models.photo_square import square
@@ -43,3 +44,13 @@ def test_a_model_of_one_size_answers_for_a_photo_as_one_of_any_size(geometry, tm
     photo = image(375, 500)
     expected = classifier.model(photo[None]).numpy()[0]
     np.testing.assert_allclose([*read(path).classify(photo).values()], expected, atol=2e-2)
+
+
+@pytest.mark.parametrize("shape", [(67, 41), (37, 83), (9, 30), (16, 16)])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_keras_3_makes_the_same_squares(geometry, shape):
+    """To one of 255: both round to whole numbers what they add up in another order."""
+    photo = image(*shape)[None]
+    ours = square(tf.constant(photo), SIDE, geometry).numpy()
+    theirs = standard_layers._square(photo.astype(np.float32), SIDE, geometry)
+    assert np.abs(ours - np.asarray(theirs)).max() <= 1
