@@ -10,7 +10,7 @@ from effbench.records.store import Store
 from effbench.report import build, mistakes, summary
 from effbench.report.charts.drawing import draw
 from effbench.report.comparison import compare
-from effbench.report.render import comparison_table, document, page, terminal
+from effbench.report.render import columns, comparison_table, document, page, terminal
 from effbench.report.render.document import Wanted
 from effbench.report.select import Selection
 
@@ -134,3 +134,19 @@ def test_data_with_and_without_a_test_split_are_never_in_one_table(tmp_path):
     photos(tmp_path, test=True, limit=60)
     sections = build.read(Store(tmp_path), Selection(group_by="data")).sections
     assert sorted(section.metric.split for section in sections) == ["test", "validation"]
+
+
+def test_balanced_accuracy_stands_beside_where_classes_have_not_equally_many_images(tmp_path):
+    shown = []
+    for names in (TWO, ("ants", "bees", "wasps")):
+        (section,) = build.read(photos(tmp_path / str(len(names)), names), Selection()).sections
+        known = section.rows[0].per_class
+        alike = len({figures.images for figures in known.classes}) == 1
+        table = columns.table(section.rows, columns.ACCURACY)
+        titles = [column.title for column in table.columns]
+        shown.append("balanced" in titles)
+        assert shown[-1] != alike
+        if not alike:
+            cell = table.rows[0][titles.index("balanced")]
+            assert cell == columns.plain(known.balanced_accuracy)
+    assert sorted(shown) == [False, True]

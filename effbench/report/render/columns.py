@@ -59,6 +59,14 @@ def _l2(row: Row) -> str:
     return f"{row.l2_search.chosen.l2:.3g}" if row.l2_search else NOTHING
 
 
+def _balanced(row: Row) -> str:
+    """The balanced accuracy, where classes have not equally many images; else it is the same."""
+    known = row.per_class
+    if known is None or len({figures.images for figures in known.classes}) == 1:
+        return NOTHING
+    return plain(known.balanced_accuracy)
+
+
 def _over_classes(name: str) -> Text:
     return lambda row: plain(row.columns[name])
 
@@ -70,6 +78,7 @@ ACCURACY: dict[str, Text] = {
     "acc-val": _accuracy("val_accuracy"),
     "top-5": _accuracy("val_top5_accuracy"),
     "acc-test": _accuracy("test_accuracy"),
+    "balanced": _balanced,
     "weight": _figure("weights"),
     "recipe": _figure("recipe"),
     "published acc-test": _published,
@@ -112,8 +121,10 @@ _OPTIONAL = {
     *("published acc-test", "published", "same as", "marks", "dollars"),
     *("acc-val", "acc-test", "test", "test interval", "val interval"),
     *("top-5", "top-5 interval"),
-    *("seeds", "epoch", "L2"),
+    *("seeds", "epoch", "L2", "balanced"),
 }
+# Rows of a table whose predictions are read for it; of more it takes too long.
+_FEW = 18
 # Columns that a table leaves out where all rows have the same.
 _TELLING = ("recipe", "device", "best for")
 # Columns of words; all others hold figures.
@@ -147,6 +158,7 @@ def _interval(metric: str) -> Text:
 # first. The model and the accuracies stand before these; their intervals have their own columns.
 ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "same as": (0, _figure("letters")),
+    "balanced": (0, _balanced),
     "cost,\nGFLOPs": (0, _figure("gflops")),
     "test interval": (1, _interval("test_accuracy")),
     "seeds": (2, _seeds),
@@ -170,6 +182,8 @@ _MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_acc
 
 def table(rows: Sequence[Row], texts: Mapping[str, Text], caption: str = "") -> Table:
     """The text of every cell, in the columns that say something."""
+    if len(rows) > _FEW:
+        texts = {title: text for title, text in texts.items() if text is not _balanced}
     return _table(caption, {title: [text(row) for row in rows] for title, text in texts.items()})
 
 
@@ -199,7 +213,11 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
         "Size": [plain(row.spec.image_size) for row in rows],
         **_telling({title: _means(rows, metric) for title, metric in _MEANS.items()}),
         **_telling(
-            {title: [text(row) for row in rows] for title, (_, text) in ON_TERMINAL.items()}
+            {
+                title: [text(row) for row in rows]
+                for title, (_, text) in ON_TERMINAL.items()
+                if len(rows) <= _FEW or text is not _balanced
+            }
         ),
     }
     columns = (Column(title, title in _WORDS, ranks.get(title, 0), _LABEL) for title in cells)
