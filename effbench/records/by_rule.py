@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from effbench.records import caveats
-from effbench.records.prediction_arrays import of_epoch
+from effbench.records.prediction_arrays import prefixed
 from effbench.records.record import RunResult
 from effbench.records.scores import Selected
 
@@ -33,8 +33,8 @@ class RunByRule(RunResult):
 
     def array(self, name: str) -> str:
         """What the file of predictions calls an array of the epoch that is reported."""
-        epoch = self.reported.epoch
-        return name if epoch == self._of_recipe.epoch else of_epoch(epoch, name)
+        prefix = self.reported.prefix
+        return name if prefix == self._of_recipe.prefix else prefixed(prefix, name)
 
     @property
     def _of_recipe(self) -> Selected:
@@ -52,4 +52,4 @@ def by_rule(result: RunResult, rule: str) -> RunResult | None:
     if not scored:
         return None
     values = {field.name: getattr(result, field.name) for field in fields(RunResult)}
-    return RunByRule(**values, rule=rule)
+    return RunByRule(**values | {"turns": result.other_turns.get(rule, ())}, rule=rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from effbench.config.recipes import RECIPES
 from effbench.config.variants import RELEASES
 from effbench.data.datasets import DATASETS, names_classes
 from effbench.data.splits import label_dtype
-from effbench.records.prediction_arrays import OF_AN_EPOCH, of_epoch
-from effbench.records.record import RunResult
+from effbench.records.prediction_arrays import OF_A_RULE, prefixed
+from effbench.records.record import RunResult, Turn
 from effbench.records.scores import SELECTIONS, Scores, Selected
 
 # The arrays of each split in `prediction_arrays.Predictions`.
@@ -67,7 +67,13 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
         yield "selected: a loss", max(scores.loss, 0.0), scores.loss
     few = spec.per_class and spec.per_class * spec.classes
     yield "images.train", spec.limit or few or images.train_available, images.train
-    yield from _turn_pairs(result)
+    yield "turns", spec.folds, len(result.turns)
+    yield from _turn_pairs(result, result.reported, "turns", result.turns)
+    for chooser in result.selected if result.turns else ():
+        if chooser.rule != recipe.selection:
+            turns, where = result.other_turns.get(chooser.rule, ()), f"turns by {chooser.rule}"
+            yield where, spec.folds, len(turns)
+            yield from _turn_pairs(result, chooser, where, turns)
     yield from _l2_pairs(result)
     epochs = 0 if spec.folds else schedule.epochs(recipe, images.train)
     yield "history: epochs", epochs, len(history)
@@ -80,12 +86,13 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     rules = ", ".join(row.rule for row in result.selected)
     yield "selected", _rules(result), rules
     kept = result.predictions.epochs
-    chosen = {row.epoch: row for row in reversed(result.selected)}
-    yield "predictions.epochs", tuple(sorted(chosen)) if kept else (), kept
+    chosen = {row.prefix: row for row in reversed(result.selected)}
+    epochs_chosen = sorted({row.epoch for row in result.selected})
+    yield "predictions.epochs", tuple(epochs_chosen) if kept else (), kept
     for selected in result.selected:
         where = f"selected.{selected.rule}"
         yield f"{where}.test.total", images.test, selected.test.total if selected.test else 0
-        if selected.test and (twin := chosen[selected.epoch].test):
+        if selected.test and (twin := chosen[selected.prefix].test):
             yield f"{where}.test.correct", twin.correct, selected.test.correct
             yield f"{where}.test.top5_correct", twin.top5_correct, selected.test.top5_correct
         if history and selected.rule in SELECTIONS:
@@ -100,19 +107,27 @@ def _pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
             yield f"{where}.validation.loss", best.validation.loss, loss
 
 
-def _turn_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
-    """The same for a cross-validation, whose turns have chosen by and tested each image once."""
-    turns, images, reported = result.turns, result.images, result.reported
-    yield "turns", result.spec.folds, len(turns)
-    for split in reported.splits if turns else ():
+def _turn_pairs(
+    result: RunResult, selected: Selected, where: str, turns: Sequence[Turn]
+) -> Iterator[tuple[str, object, object]]:
+    """The same for turns of a cross-validation, which have chosen by and tested each image once.
+
+    Args:
+        result: whose turns they are.
+        selected: the scores by a rule that they come to.
+        where: what a line calls them.
+        turns: those of that rule.
+    """
+    images = result.images
+    for split, scores in selected.splits.items() if turns else ():
         yield f"images.{split}", images.train, getattr(images, split)
         for name in ("correct", "top5_correct", "total"):
             counted = sum(getattr(getattr(turn, split), name) for turn in turns)
-            yield f"turns: {split}.{name}", getattr(getattr(reported, split), name), counted
+            yield f"{where}: {split}.{name}", getattr(scores, name), counted
     for number, turn in enumerate(turns, 1):
-        total = sum(scores.total for scores in (turn.train, turn.validation, turn.test))
-        yield f"turns.{number}: images", images.train, total
-        yield f"turns.{number}.l2: given", not result.spec.recipe.epochs, turn.l2 is not None
+        total = sum(counts.total for counts in (turn.train, turn.validation, turn.test))
+        yield f"{where}.{number}: images", images.train, total
+        yield f"{where}.{number}.l2: given", not result.spec.recipe.epochs, turn.l2 is not None
 
 
 def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
@@ -145,9 +160,9 @@ def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
 def _rules(result: RunResult) -> str:
     """The rules whose scores a record must have: all, or the recipe's where nothing is chosen."""
     selection = result.spec.recipe.selection
-    # Those of whole networks had the recipe's alone before other predictions were kept.
-    older = len(result.selected) == 1 and not result.predictions.epochs
-    every = result.spec.recipe.way.every_rule and not (older or result.turns)
+    # Before other predictions were kept, whole networks and folds had those of the recipe's alone.
+    older = len(result.selected) == 1 and (result.turns or not result.predictions.epochs)
+    every = result.spec.recipe.way.every_rule and not older
     return ", ".join(SELECTIONS if every else [selection])
 
 
@@ -155,33 +170,34 @@ def of_predictions(result: RunResult, arrays: Mapping[str, np.ndarray]) -> Itera
     """A line for everything in the predictions that contradicts the rest of them or the record."""
     reported = result.reported
     others = {
-        row.epoch: row
+        row.prefix: row
         for row in result.selected
-        if row.epoch in result.predictions.epochs and row.epoch != reported.epoch
+        if row.epoch in result.predictions.epochs and row.prefix != reported.prefix
     }
-    problems = list(_of_epoch(result, reported, arrays))
-    # The epochs share labels and more; what is wrong with these is said once.
-    for epoch, row in others.items() if not problems else ():
+    problems = list(_of_rule(result, reported, arrays))
+    # The rules share labels and more; what is wrong with these is said once.
+    for prefix, row in others.items() if not problems else ():
         replaced = {
-            f"{split}_{name}": arrays.get(of_epoch(epoch, f"{split}_{name}"))
+            f"{split}_{name}": arrays.get(prefixed(prefix, f"{split}_{name}"))
             for split in row.splits
-            for name in OF_AN_EPOCH
+            for name in OF_A_RULE
         }
         there = {name: array for name, array in replaced.items() if array is not None}
         shared = {name: array for name, array in arrays.items() if name not in replaced}
-        lines = _of_epoch(result, row, shared | there)
-        problems += [f"epoch {epoch}: {line}" for line in lines]
+        lines = _of_rule(result, row, shared | there)
+        where = f"epoch {row.epoch}" if row.epoch else row.rule
+        problems += [f"{where}: {line}" for line in lines]
     yield from problems
-    known = {*reported.splits, *(f"epoch{epoch}" for epoch in others)}
+    known = {*reported.splits, *others}
     more = {name.partition("_")[0] for name in arrays} - known
     if more:
         yield f"arrays of {', '.join(sorted(more))}, of which the record has no scores"
 
 
-def _of_epoch(
+def _of_rule(
     result: RunResult, selected: Selected, arrays: Mapping[str, np.ndarray]
 ) -> Iterator[str]:
-    """The same for one epoch, whose arrays have the names that those of the recipe's have."""
+    """The same for one rule, whose arrays have the names that those of the recipe's have."""
     classes = result.spec.classes
     for split, scores in selected.splits.items():
         problems = list(_shapes(split, getattr(result.images, split), classes, arrays))

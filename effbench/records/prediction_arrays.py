@@ -14,13 +14,16 @@ import numpy as np
 # How a file of an array begins that has the usual, short kind of header.
 _USUAL = b"\x93NUMPY\x01\x00"
 
-# The arrays of a split that each epoch has others of.
-OF_AN_EPOCH = ("predicted", "rank", "probability")
+# The arrays of a split that each rule has others of.
+OF_A_RULE = ("predicted", "rank", "probability")
 
 
-def of_epoch(epoch: int, name: str) -> str:
-    """What predictions call an array, like `test_rank`, of another epoch than the recipe's."""
-    return f"epoch{epoch}_{name}" if name.rpartition("_")[2] in OF_AN_EPOCH else name
+def prefixed(prefix: str, name: str) -> str:
+    """What predictions call an array, like `test_rank`, of another rule than the recipe's.
+
+    `prefix` is that of its `scores.Selected`.
+    """
+    return f"{prefix}_{name}" if name.rpartition("_")[2] in OF_A_RULE else name
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,15 @@ class Predictions:
     where they come in groups, `<split>_group` (integers) numbers the group of each.
 
     These are of the epoch that the recipe's rule chooses. For each other epoch that a rule chooses,
-    the arrays of `OF_AN_EPOCH` are there as `epoch<number>_<split>_...`.
+    the arrays of `OF_A_RULE` are there as `epoch<number>_<split>_...`; in a cross-validation, whose
+    folds have an epoch each, those of each other rule as `<rule>_<split>_...`, with hyphens in the
+    rule's name.
 
     Attributes:
         file: name of the file.
         sha256: the hash of its content.
-        epochs: the epochs that it is of, in their order; none in records from before there were
-            others than the recipe's.
+        epochs: the epochs that it is of, in their order, 0 in a cross-validation; none in records
+            from before there were others than the recipe's.
     """
 
     file: str

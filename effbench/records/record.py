@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
@@ -152,7 +152,9 @@ class RunResult:
 
     `standard` is its recipe for its variant when it was run, whatever the recipe became since;
     None in records from before it was kept. `l2_search` is there instead of a history where there
-    are no epochs, and `turns` instead of either in a cross-validation.
+    are no epochs, and `turns` instead of either in a cross-validation. These are of the recipe's
+    rule; `other_turns` has, by the name of each other rule, those that it makes of the same heads:
+    none where there are no epochs, and in records from before they were kept.
     """
 
     schema: int
@@ -166,6 +168,7 @@ class RunResult:
     standard: Recipe | None = None
     l2_search: L2Search | None = None
     turns: tuple[Turn, ...] = ()
+    other_turns: dict[str, tuple[Turn, ...]] = field(default_factory=dict)
 
     @cached_property
     def marks(self) -> dict[str, str]:

@@ -68,6 +68,14 @@ class Selected:
     test: Scores | None
 
     @property
+    def prefix(self) -> str:
+        """How predictions call arrays of it where they are not those of the recipe's rule.
+
+        By its epoch, or by the rule where each fold has an epoch of its own.
+        """
+        return f"epoch{self.epoch}" if self.epoch else self.rule.replace("_", "-")
+
+    @property
     def splits(self) -> dict[str, Scores]:
         """The scores of validation, and of test if there is one, by these names."""
         named = {"validation": self.validation, "test": self.test}

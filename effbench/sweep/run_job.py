@@ -30,7 +30,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.leases import SECONDS
 from effbench.progress import Step
-from effbench.records.prediction_arrays import of_epoch
+from effbench.records.prediction_arrays import prefixed
 from effbench.records.record import SCHEMA, Images, Provenance, RunResult
 from effbench.records.store import Store
 from effbench.training import evaluate, methods
@@ -121,9 +121,8 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         if isinstance(result, NonFiniteError):
             send(Message(key=run_spec.key, problem=Problem(result.kind, str(result))))
             continue
-        saved = store.save_predictions(
-            run_spec.key, _per_image(run_spec, scored, result), result.logits
-        )
+        epochs = {row.epoch for row in result.selected}
+        saved = store.save_predictions(run_spec.key, _per_image(run_spec, scored, result), epochs)
         if result.weights:
             store.save_model(run_spec.key, result.weights)
         curve = result.l2_search.values if result.l2_search else result.history or result.turns
@@ -147,6 +146,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
                 resolved(run_spec.recipe.name, run_spec.variant),
                 result.l2_search,
                 result.turns,
+                dict(result.other_turns),
             ),
             first=not job.execution.force,
         )
@@ -219,12 +219,12 @@ def _per_image(spec: RunSpec, dataset: Dataset, result: Finished) -> dict[str, n
             arrays[f"{name}_name"] = np.array(split.names)
         if split.groups is not None:
             arrays[f"{name}_group"] = split.groups
-    plain = next(row.epoch for row in result.selected if row.rule == spec.recipe.selection)
-    for epoch, logits in result.logits.items():
+    plain = next(row.prefix for row in result.selected if row.rule == spec.recipe.selection)
+    for prefix, logits in result.logits.items():
         for (name, split), values in zip(dataset.held_out.items(), logits, strict=True):
             of_split = evaluate.per_image(name, values, split.labels)
             arrays |= {
-                name if epoch == plain else of_epoch(epoch, name): array
+                name if prefix == plain else prefixed(prefix, name): array
                 for name, array in of_split.items()
             }
     return arrays

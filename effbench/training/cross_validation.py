@@ -14,7 +14,7 @@ from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
 from effbench.records.record import Turn
 from effbench.records.scores import Selected
-from effbench.training.interface import Finished, selected
+from effbench.training.interface import Finished, Logits, selected
 
 # What a head, or several beside each other, come to; from the features of each split, float32
 # [n, width], the images that they are of, and who is told of the work.
@@ -65,24 +65,43 @@ def _joined(
 ) -> Finished | NonFiniteError:
     """One run of all turns, whose logits of an image are those of the turn that it tested in.
 
+    It is joined by every rule that the turns are scored by.
+
     Args:
         spec: the run.
         pool: all images.
         tested: of each turn, the positions of the images that chose, and of those that tested.
         turns: what came of each.
     """
-    images, classes = len(pool.train.labels), len(pool.classes)
-    logits = tuple(np.empty((images, classes), np.float32) for _ in ("validation", "test"))
-    kept = []
-    for positions, turn in zip(tested, turns, strict=True):
+    finished = []
+    for turn in turns:
         if isinstance(turn, NonFiniteError):
             return turn
-        chosen = next(row for row in turn.selected if row.rule == spec.recipe.selection)
-        for values, where, part in zip(logits, positions, turn.logits[chosen.epoch], strict=True):
+        finished.append(turn)
+    rows, logits, kept = [], {}, {}
+    for rule in (row.rule for row in finished[0].selected):
+        chosen = [next(row for row in turn.selected if row.rule == rule) for turn in finished]
+        joined = _pooled(pool, tested, finished, chosen)
+        rows.append(selected(rule, 0, joined, pool))
+        logits[rows[-1].prefix] = joined
+        kept[rule] = tuple(map(_turn, finished, chosen))
+    of_recipe = kept.pop(spec.recipe.selection)
+    return Finished(tuple(rows), (), logits, [], turns=of_recipe, other_turns=kept)
+
+
+def _pooled(
+    pool: Dataset,
+    tested: Sequence[Sequence[Array]],
+    turns: Sequence[Finished],
+    chosen: Sequence[Selected],
+) -> Logits:
+    """The logits of all images; `chosen` says of each turn which of its logits count."""
+    images, classes = len(pool.train.labels), len(pool.classes)
+    logits = tuple(np.empty((images, classes), np.float32) for _ in ("validation", "test"))
+    for positions, turn, row in zip(tested, turns, chosen, strict=True):
+        for values, where, part in zip(logits, positions, turn.logits[row.prefix], strict=True):
             values[where] = part
-        kept.append(_turn(turn, chosen))
-    scores = selected(spec.recipe.selection, 0, logits, pool)
-    return Finished((scores,), (), {0: logits}, [], turns=tuple(kept))
+    return logits
 
 
 def _turn(turn: Finished, chosen: Selected) -> Turn:

@@ -106,7 +106,8 @@ def train(setting: Setting) -> Outcome:
             selected(rule, epoch, logits[epoch], dataset) for rule, epoch in done.epochs.items()
         )
     phases.end("evaluate")
-    finished = Finished(rows, done.history, logits, arrays)
+    kept = {row.prefix: logits[row.epoch] for row in rows}
+    finished = Finished(rows, done.history, kept, arrays)
     return Outcome(
         [(spec, finished)],
         verified,

@@ -114,5 +114,6 @@ def _finished(
         )
     except NonFiniteError as error:
         return error
+    kept = {row.prefix: logits[row.epoch] for row in rows}
     chosen = indices[spec.recipe.selection]
-    return Finished(rows, tuple(head.history), logits, list(head.weights[chosen]))
+    return Finished(rows, tuple(head.history), kept, list(head.weights[chosen]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,20 +31,22 @@ class Finished:
     Attributes:
         selected: scores of the epochs that rules choose; the recipe's is among them.
         history: an entry an epoch.
-        logits: by epoch, the logits of every epoch that a rule chooses; where there are no epochs,
-            those of the chosen L2, by 0.
+        logits: by the prefix of `selected`, the logits of every epoch that a rule chooses, or of
+            the chosen L2.
         weights: the weights of the epoch, or of the L2, that the recipe's rule chooses, to export:
             the head's, and before them the network's where all of it was trained.
         l2_search: as in `record.RunResult`.
         turns: likewise.
+        other_turns: likewise.
     """
 
     selected: tuple[Selected, ...]
     history: tuple[Epoch, ...]
-    logits: Mapping[int, Logits]
+    logits: Mapping[str, Logits]
     weights: list[np.ndarray]
     l2_search: L2Search | None = None
     turns: tuple[Turn, ...] = ()
+    other_turns: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def train(setting: Setting) -> Outcome:
         logits = tuple(head.logits(features) for features in parts[1:])
         scores = selected(spec.recipe.selection, 0, logits, images)
         phases.end("evaluate")
-        return [Finished((scores,), (), {0: logits}, [head.kernel, head.bias], search)]
+        return [Finished((scores,), (), {scores.prefix: logits}, [head.kernel, head.bias], search)]
 
     model, verified = frozen_backbone.load(job, dataset, device.layout, setting.engine)
     with device.layout.scope():

@@ -9,7 +9,7 @@ import numpy as np
 from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import VARIANTS
-from effbench.records.prediction_arrays import Predictions, of_epoch
+from effbench.records.prediction_arrays import Predictions, prefixed
 from effbench.records.record import SCHEMA, Images, Provenance, RunFailure, RunResult, Seconds
 from effbench.records.scores import Epoch, Scores, Selected
 from effbench.records.store import Store
@@ -168,7 +168,9 @@ def complete(
                 f"{split}_probability": probability[epoch, index].astype(np.float16),
             }
             plain = epoch == shown
-            arrays |= {n if plain else of_epoch(epoch + 1, n): a for n, a in of_one.items()}
+            arrays |= {
+                n if plain else prefixed(f"epoch{epoch + 1}", n): a for n, a in of_one.items()
+            }
         if names:
             files = [f"{split}/{names[at]}/{number}.jpg" for number, at in enumerate(label)]
             arrays[f"{split}_name"] = np.array(files)

@@ -12,11 +12,15 @@ from support.pictures import fill
 from effbench.errors import EffbenchError
 from effbench.export.load import load
 from effbench.progress import silent
-from effbench.records import describe, validate
+from effbench.records import describe, integrity, validate
+from effbench.records.by_rule import by_rule
 from effbench.records.consistency import of_record
+from effbench.records.scores import SELECTIONS
 from effbench.records.store import HISTORY, Store
 from effbench.report import build
 from effbench.report.charts import drawing
+from effbench.report.comparison import compare
+from effbench.report.epoch_rules import unscored
 from effbench.report.render import document, page
 from effbench.report.select import Selection
 from effbench.sweep import run_job
@@ -107,6 +111,54 @@ def test_a_record_that_contradicts_its_turns_is_found(store):
     ):
         lines = [*of_record(replace(record, turns=turns))]
         assert any(found.startswith(line) for found in lines), lines
+
+
+@pytest.mark.parametrize("rule", SELECTIONS)
+def test_heads_with_epochs_are_joined_by_every_rule(rule, heads):
+    for record in heads.load(checked=True).results:
+        assert [row.rule for row in record.selected] == [*SELECTIONS]
+        run = by_rule(record, rule)
+        assert run.has_predictions
+        assert len(run.turns) == FOLDS
+        assert run.turns == record.turns or rule != record.rule
+        assert {turn.epoch for turn in run.turns} <= ({2} if rule == "final" else {1, 2})
+        ranks, findings = integrity.ranks(heads, run)
+        assert findings == []
+        for split, scores in run.reported.splits.items():
+            assert scores.total == IMAGES
+            assert (ranks[f"{split}_rank"] == 0).sum() == scores.correct
+            assert sum(getattr(turn, split).correct for turn in run.turns) == scores.correct
+    report = build.read(heads, Selection(rule=rule))
+    (section,) = report.sections
+    assert section.rows[0].samples
+    assert section.rows[0].accuracy.low is not None
+    (change,) = compare(str(heads.directory), str(heads.directory), rule).changes
+    assert change.p == 1
+
+
+def test_turns_of_another_rule_that_contradict_the_record_are_found(heads):
+    record, *_ = heads.load().results
+    missing = [*of_record(replace(record, other_turns={}))]
+    assert missing == [
+        "turns by val_accuracy: expected 3, found 0",
+        "turns by final: expected 3, found 0",
+    ]
+
+
+def test_a_record_of_one_rule_says_what_it_cannot_show(heads, tmp_path):
+    record, *_ = heads.load().results
+    arrays = heads.predictions(record)
+    plain = {name: array for name, array in arrays.items() if name.startswith(("val", "test"))}
+    plain = {name: array for name, array in plain.items() if not name.startswith("val-")}
+    older = Store(tmp_path)
+    saved = older.save_predictions(record.spec.key, plain, record.predictions.epochs)
+    kept = replace(record, selected=record.selected[:1], predictions=saved, other_turns={})
+    older.save(kept)
+    assert not validate.problems(tmp_path).errors
+    assert by_rule(kept, "final") is None
+    assert unscored(kept) == (
+        "it was scored at the epoch of the lowest validation loss alone; run it again with --force"
+    )
 
 
 def test_its_report_says_how_images_are_tested(store):
