@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 
-import effbench
-from effbench import subprocesses
-from effbench.bench import others
-from effbench.bench.feature_case import FeatureCase, question
-from effbench.bench.step import listed, numbers
+from effbench.bench import peers
+from effbench.bench.comma_lists import listed, numbers
+from effbench.bench.feature_case import FeatureCase
+from effbench.bench.peers import Peer, TimedProcess
+from effbench.bench.timed_calls import question
 from effbench.config.variants import select
 from effbench.engines import engine_table
 from effbench.errors import UsageError
-from effbench.hardware import tpu
 from effbench.progress import Report, Step
-from effbench.subprocesses import Child
 from effbench.training.feature_cache import batch_size
 
 ALL = "all"
@@ -33,32 +29,11 @@ PRECISIONS = {
 }
 _OURS = "effbench.bench.feature_worker"
 _TORCH = "effbench.bench.torch_worker"
-_EXTRA = "pip install 'effbench[peers]', or name an interpreter that has it with --peer-python"
-
-
-# How torch runs a network.
-WAYS = ("eager", "compiled")
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Another tool.
-
-    Attributes:
-        module: of its process.
-        needs: packages.
-        ways: as in a `FeatureCase`.
-    """
-
-    module: str
-    needs: tuple[str, ...]
-    ways: tuple[str, ...] = ("",)
-
 
 # torch has torchvision's networks, timm its own. The others run effbench's, converted.
 PEERS: Mapping[str, Peer] = {
-    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), WAYS),
-    "timm": Peer(_TORCH, ("torch", "timm"), WAYS),
+    "torch": Peer(_TORCH, ("torch", "torchvision", "timm"), peers.WAYS, torch=True),
+    "timm": Peer(_TORCH, ("torch", "timm"), peers.WAYS, torch=True),
     "onnxruntime": Peer(_OURS, ("onnxruntime", "tf2onnx")),
     "openvino": Peer(_OURS, ("openvino",)),
 }
@@ -120,7 +95,7 @@ class FeatureSpeed:
     @property
     def absent(self) -> bool:
         """Whether what it needs is not installed."""
-        return self.problem.endswith(_EXTRA)
+        return self.problem.endswith(peers.EXTRA)
 
     @property
     def speed(self) -> float:
@@ -152,22 +127,12 @@ def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
             name for name, row in engine_table.ENGINES.items() if row.lack(options.device) is None
         ]
     named = [engine_table.choose(name, options.device, frozen_backbone=True).name for name in named]
-    peers = [peer for peer in listed(options.peers) if peer]
-    ways = listed(options.ways)
-    for what, given, known in (
-        ("peer", peers, PEERS),
-        ("precision", _given(options), PRECISIONS),
-        ("way of torch", ways, WAYS),
-    ):
-        for name in given:
-            if name not in known:
-                raise UsageError(f"unknown {what}", name, f"choose from {', '.join(known)}")
-    if not named and not peers:
+    beside = peers.chosen(options.peers, options.ways, PEERS)
+    peers.refuse_unknown("precision", _given(options), PRECISIONS)
+    if not named and not beside:
         raise UsageError("bench features times engines or peers", "neither", "give --engine all")
     sides = [*((name, "", True) for name in dict.fromkeys(named))]
-    sides += [
-        (name, way, False) for name in peers for way in PEERS[name].ways if way in ("", *ways)
-    ]
+    sides += [(name, way, False) for name, way in beside]
     precisions = dict.fromkeys(PRECISIONS[name] for name in _given(options))
     return [
         [
@@ -222,62 +187,34 @@ def name(case: FeatureCase) -> str:
 class FeatureSide:
     """A process that computes features of one case when it is told to."""
 
-    process: Child
+    process: TimedProcess
     made: FeatureSpeed
-    _elsewhere: list[float] = field(default_factory=list)
 
     def begin(self) -> None:
         """Makes it ready."""
-        self.process.tell(question(self.made.case))
-        ready = self._heard()
-        if not self.made.problem:
-            self.made = replace(self.made, **ready)
+        self.made = replace(self.made, **self.process.begin(question(self.made.case)))
 
     def turn(self, seconds: float) -> None:
         """Computes for so long; nothing once there is a problem."""
-        if self.made.problem:
-            return
-        with others.during(self.process.pid) as elsewhere:
-            self.process.tell(str(seconds).encode())
-            heard = self._heard()
-        if self.made.problem:
-            return
-        self._elsewhere.append(elsewhere.cores)
-        speed = self.made.case.batch / median(heard["calls"])
-        self.made = replace(self.made, speeds=(*self.made.speeds, speed))
+        calls = self.process.turn(seconds)
+        if calls:
+            speed = self.made.case.batch / median(calls)
+            self.made = replace(self.made, speeds=(*self.made.speeds, speed))
 
     def row(self) -> FeatureSpeed:
         """What came out."""
-        return replace(self.made, others=fmean(self._elsewhere) if self._elsewhere else 0.0)
-
-    def _heard(self) -> dict:
-        line = self.process.hear()
-        if line.endswith(b"\n"):
-            words: dict = json.loads(line)
-            problem = str(words.get("problem", ""))
-        else:
-            words, code = {}, self.process.wait()
-            problem = subprocesses.ended(code, self.process.printed())
-        if problem:
-            self.made = replace(self.made, problem=_told(problem), speeds=())
-        return words
-
-
-def _told(problem: str) -> str:
-    """A problem, with what to do where a peer is not installed."""
-    return f"{problem}; {_EXTRA}" if "No module named" in problem else problem
+        if self.process.problem:
+            return replace(self.made, problem=self.process.problem, speeds=())
+        return replace(self.made, others=self.process.others)
 
 
 @contextmanager
 def _side(case: FeatureCase, peer_python: Path | None) -> Iterator[FeatureSide]:
     """A process for a case, for as long as the block lasts."""
-    module = _OURS if case.ours else PEERS[case.tool].module
-    environment = tpu.for_child("") | {"OMP_NUM_THREADS": str(os.cpu_count())}
-    python = peer_python if module == _TORCH else None
-    if python is not None:
-        # That interpreter has effbench's files, and nothing else of ours.
-        environment["PYTHONPATH"] = str(Path(effbench.__file__).parents[1])
-    with subprocesses.start(module, environment, python=python) as process:
+    peer = None if case.ours else PEERS[case.tool]
+    module = peer.module if peer else _OURS
+    python = peer_python if peer and peer.torch else None
+    with peers.started(module, python) as process:
         side = FeatureSide(process, FeatureSpeed(case))
         side.begin()
         yield side

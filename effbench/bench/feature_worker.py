@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from effbench import provenance
-from effbench.bench.feature_case import IMAGE, FeatureCase, Prepared, serve
+from effbench.bench.feature_case import IMAGE, FeatureCase
+from effbench.bench.timed_calls import Prepared, for_seconds, serve
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import VARIANTS
 from effbench.engines import engine_table, proof
@@ -29,7 +30,7 @@ _COMPARED = 8
 
 def main() -> int:
     """Does what `serve` says."""
-    return serve(_prepared, EffbenchError)
+    return serve(FeatureCase, _prepared, for_seconds, EffbenchError)
 
 
 def _prepared(case: FeatureCase) -> Prepared:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from effbench.bench.step import listed, numbers
+from effbench.bench.comma_lists import listed, numbers
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import Variant, select
 from effbench.engines.engine_table import ENGINES

@@ -1,15 +1,20 @@
-"""Training steps and inference of networks, beside plain `fit` of the same backbones."""
+"""Training steps and inference of networks, beside plain `fit` and other tools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, product
+from pathlib import Path
+from statistics import median
 
 from effbench import subprocesses
-from effbench.bench import others
+from effbench.bench import others, step_peers
+from effbench.bench.comma_lists import listed, numbers
+from effbench.bench.peers import WAYS, chosen
 from effbench.bench.step_messages import CASE, REPLY, Case, Pace, Reply, pace
+from effbench.bench.step_peers import PEERS, PeerSteps
 from effbench.config import recipes, schedule
 from effbench.config.recipe_numbers import Recipe
 from effbench.config.variants import select
@@ -34,6 +39,9 @@ class StepOptions:
         augmentation: with what the recipes say of it, without any, or first one and then the other.
         steps: how many steps of each turn count.
         rounds: how many turns each process takes.
+        peers: keys of `step_peers.PEERS`; "" for none.
+        ways: how torch runs networks: "eager", "compiled", which takes minutes to begin, or both.
+        peer_python: the interpreter of torch's processes; None for ours.
     """
 
     variants: str = "B0"
@@ -44,6 +52,9 @@ class StepOptions:
     augmentation: tuple[bool, ...] = (False, True)
     steps: int = 5
     rounds: int = 4
+    peers: str = ""
+    ways: str = ",".join(WAYS)
+    peer_python: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class TimedCase:
         fit: training steps of `fit`.
         fit_memory: most bytes that the process of `fit` held.
         others: cores that other programs used meanwhile, on average.
+        peers: training steps of other tools beside it.
     """
 
     case: Case
@@ -73,6 +85,7 @@ class TimedCase:
     fit: Pace | None = None
     fit_memory: int | None = None
     others: float | None = None
+    peers: tuple[PeerSteps, ...] = ()
 
     @property
     def ratio(self) -> float | None:
@@ -144,26 +157,39 @@ def run(options: StepOptions, report: Report) -> list[TimedCase]:
     """
     rows: list[TimedCase] = []
     planned = cases(options)
+    beside = chosen(options.peers, options.ways, PEERS)
     for network, group in groupby(planned, key=lambda case: replace(case, recipe=None)):
-        rows += _group(network, tuple(group), options, report)
+        rows += _group(network, tuple(group), beside, options, report)
     return rows
 
 
 def _group(
-    network: Case, group: tuple[Case, ...], options: StepOptions, report: Report
+    network: Case,
+    group: tuple[Case, ...],
+    beside: Sequence[tuple[str, str]],
+    options: StepOptions,
+    report: Report,
 ) -> list[TimedCase]:
     with ExitStack() as stack:
-        sides = []
+        sides, peers = [], []
         for case in (network, *group):
             report(Step(f"{name(case)}: start, compile"))
             sides.append(stack.enter_context(side_of(case)))
+        for tool, way in beside:
+            report(Step(f"{name(network, tool)} {way}: start, compile"))
+            peer = step_peers.side_of(tool, way, network, options.peer_python)
+            peers.append(stack.enter_context(peer))
+        turns: list[Side | step_peers.PeerSide] = [*sides, *peers]
         for number in range(options.rounds):
             report(Step(f"{name(network)}: turns", number, options.rounds, "rounds"))
             # There and back again, so that no side is always the first.
-            for side in sides if number % 2 == 0 else reversed(sides):
+            for side in turns if number % 2 == 0 else reversed(turns):
                 side.turn(options.steps)
     fit, *others = sides
-    return [_row(side, fit) for side in others]
+    return [
+        replace(_row(side, fit), peers=tuple(peer.beside(side.medians) for peer in peers))
+        for side in others
+    ]
 
 
 class Side:
@@ -173,6 +199,8 @@ class Side:
         self.case = case
         self.problem = ""
         self.train: list[float] = []
+        # Seconds of a training step, turn by turn.
+        self.medians: list[float] = []
         self.inference: list[float] = []
         self.first = Reply()
         self._last = Reply()
@@ -207,6 +235,7 @@ class Side:
             return
         self._elsewhere.append(elsewhere.cores)
         self.train += reply.train[1:]
+        self.medians.append(median(reply.train[1:]))
         self.inference += reply.inference[1:]
 
     def _tell(self, line: bytes) -> None:
@@ -258,30 +287,8 @@ def _augmented(case: Case) -> bool:
     return case.recipe is not None and plain(case.recipe) != case.recipe
 
 
-def name(case: Case) -> str:
-    """Short, and different for the cases of one network and batch."""
-    recipe = case.recipe.name if case.recipe else "plain fit"
+def name(case: Case, otherwise: str = "plain fit") -> str:
+    """Short, and different for the cases of one network and batch; `otherwise` is no recipe."""
+    recipe = case.recipe.name if case.recipe else otherwise
     suffix = " augmented" if _augmented(case) else ""
     return f"{case.variant} at {case.image_size}, batch {case.batch_size}, {recipe}{suffix}"
-
-
-def listed(text: str) -> list[str]:
-    """The parts of a comma-separated text, each once."""
-    return list(dict.fromkeys(part.strip() for part in text.split(",")))
-
-
-def numbers(flag: str, text: str, low: int, high: int, example: str) -> list[int]:
-    """Comma-separated whole numbers, each once; `example` is one that is right.
-
-    Raises:
-        UsageError: they are none, or not from `low` to `high`.
-    """
-    try:
-        values = [int(part) for part in listed(text)]
-    except ValueError:
-        values = [low - 1]
-    if min(values) < low or max(values) > high:
-        raise UsageError(
-            f"{flag} takes whole numbers from {low} to {high}", text, f"write e.g. {example}"
-        )
-    return values

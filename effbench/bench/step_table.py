@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from effbench import provenance, table_files
+from effbench.bench.peers import EXTRA
 from effbench.bench.step import StepOptions, TimedCase, name
 from effbench.bench.step_messages import Pace
+from effbench.bench.step_peers import PeerSteps
 from effbench.hardware import machine
 from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
 
-_WORDS = ("Model", "Precision", "Recipe", "Augmented")
+_WORDS = ("Model", "Precision", "Recipe", "Augmented", "By")
 # A narrow terminal leaves out the columns with the highest number first. Before all of them go
 # those that tell rows apart, where they are the same in every row.
 _RANKS = {
     "median ms": 1,
     "fit median ms": 1,
+    "effbench ms": 1,
     "fit memory GB": 2,
     "× fit, fastest": 3,
     "p90 ms": 3,
@@ -33,13 +36,24 @@ _OFTEN_EQUAL = ("Batch", "Precision", "Recipe", "Augmented")
 # Cores that other programs may use before the table says that the machine was shared.
 _SHARED = 0.1
 
+# What a reader has to know about steps of peers.
+_PEERS = (
+    "timm's network of the same name, with random weights, in the same process tree and by turns; "
+    "a ratio is that of the medians within a round, their median with the lowest and the highest. "
+    "timm takes uint8 images of 32x32, resizes them in the step, and has drop path, label "
+    "smoothing, RMSprop with momentum and L2, and a moving average of weights and statistics, "
+    "whatever the recipe; its bfloat16 is that of `torch.autocast`. Ours has all these and more: "
+    "it picks its batch by positions, counts the images that are right, looks whether the loss is "
+    "finite, and computes the same numbers each time."
+)
+
 
 @dataclass(frozen=True)
 class StepTables:
     """What is shown.
 
     Attributes:
-        tables: training, then inference and what it takes.
+        tables: training, then inference and what it takes, then training beside other tools.
         notes: what a reader has to know about the figures.
         problems: a line for each row that failed.
     """
@@ -52,11 +66,16 @@ class StepTables:
 def show(rows: Sequence[TimedCase], options: StepOptions) -> StepTables:
     """The rows in words."""
     tables = []
-    for title, figures in (
-        ("Training steps", _training),
-        ("Inference, and what it takes", _inference),
+    for title, cells in (
+        ("Training steps", [_which(row) | _training(row) for row in rows]),
+        ("Inference, and what it takes", [_which(row) | _inference(row) for row in rows]),
+        (
+            "Training steps beside other tools",
+            [_which(row) | _beside(row, peer) for row in rows for peer in row.peers],
+        ),
     ):
-        cells = [_which(row) | figures(row) for row in rows]
+        if not cells:
+            continue
         columns = []
         for heading in cells[0]:
             equal = heading in _OFTEN_EQUAL and len({row[heading] for row in cells}) == 1
@@ -67,8 +86,21 @@ def show(rows: Sequence[TimedCase], options: StepOptions) -> StepTables:
     return StepTables(
         tuple(tables),
         _notes(rows, options),
-        tuple(f"{name(row.case)}: {row.problem}" for row in rows if row.problem),
+        _problems(rows),
     )
+
+
+def _problems(rows: Sequence[TimedCase]) -> tuple[str, ...]:
+    """A line for each row that failed; what a peer lacks is said once."""
+    lines = [f"{name(row.case)}: {row.problem}" for row in rows if row.problem]
+    for row in rows:
+        for peer in row.peers:
+            if peer.problem.endswith(EXTRA):
+                lines.append(f"{peer.tool}: {peer.problem}")
+            elif peer.problem:
+                network = replace(row.case, recipe=None)
+                lines.append(f"{name(network, peer.name)}: {peer.problem}")
+    return tuple(dict.fromkeys(lines))
 
 
 def _which(row: TimedCase) -> dict[str, str]:
@@ -106,6 +138,19 @@ def _inference(row: TimedCase) -> dict[str, str]:
     }
 
 
+def _beside(row: TimedCase, peer: PeerSteps) -> dict[str, str]:
+    """The cells about a peer's training steps beside a recipe; "-" for what is not known."""
+    ratio, ends = "-", peer.ratios
+    if peer.ratio is not None:
+        ratio = f"{peer.ratio:.2f} ({min(ends):.2f} to {max(ends):.2f})"
+    return {
+        "By": peer.name,
+        **_percentiles(peer.train, "p10", "median", "p90"),
+        "effbench ms": _milliseconds(row.train, "median"),
+        "effbench × as fast": ratio,
+    }
+
+
 def _percentiles(pace: Pace | None, *names: str) -> dict[str, str]:
     return {f"{name} ms": _milliseconds(pace, name) for name in names}
 
@@ -125,6 +170,9 @@ def _notes(rows: Sequence[TimedCase], options: StepOptions) -> tuple[str, ...]:
     ]
     if passes:
         notes.append(f"inference: passes over {passes.pop()} images, as validation does.")
+    versions_of_peers = {peer.version for row in rows for peer in row.peers if peer.version}
+    if versions_of_peers:
+        notes.append(f"{'; '.join(sorted(versions_of_peers))}: {_PEERS}")
     if any((row.others or 0.0) > _SHARED for row in rows):
         notes.append(
             "**Not alone on the machine**: others is how many cores other programs used meanwhile; "
@@ -147,7 +195,10 @@ def save(rows: Sequence[TimedCase], options: StepOptions, path: Path) -> None:
         DiskError: the files cannot be written.
     """
     ratios = [asdict(row) | {"ratio": row.ratio, "best_ratio": row.best_ratio} for row in rows]
-    document = machine.described() | {"options": asdict(options), "rows": ratios}
+    document = machine.described() | {
+        "options": asdict(options) | {"peer_python": None},
+        "rows": ratios,
+    }
     table_files.save(path, markdown(show(rows, options)), document)
 
 

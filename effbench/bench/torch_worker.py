@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 
-from effbench.bench.feature_case import FeatureCase, Prepared, serve
+from effbench.bench.feature_case import FeatureCase
+from effbench.bench.timed_calls import Prepared, for_seconds, serve
 
 
 def main() -> int:
     """Does what `serve` says."""
-    return serve(_prepared, ImportError)
+    return serve(FeatureCase, _prepared, for_seconds, ImportError)
 
 
 def _prepared(case: FeatureCase) -> Prepared:

@@ -138,9 +138,9 @@ def bench_photos(
     steps: Annotated[int, typer.Option(min=1, help="Training steps of B0.")] = 20,
 ) -> None:
     """Time the decoding of photos, their feeding to training steps, and the steps."""
-    from effbench.bench import photo_timing, step
+    from effbench.bench import comma_lists, photo_timing
 
-    counts = step.numbers("--images", images, 1_000, 1_000_000, "1000,5000")
+    counts = comma_lists.numbers("--images", images, 1_000, 1_000_000, "1000,5000")
     print_comparison(photo_timing.photos(counts, image_size, batch_size, steps))
 
 

@@ -16,8 +16,10 @@ from effbench.cli.options import (
     CpuOption,
     EngineOption,
     GpuOption,
+    PeerPythonOption,
     TpuOption,
     VariantsOption,
+    WaysOption,
     only,
 )
 from effbench.config.variants import select
@@ -42,19 +44,8 @@ def features(
         str, typer.Option(help="Comma-separated. Default: what a sweep takes.")
     ] = "",
     seconds: Annotated[float, typer.Option(min=0.0, help="Of each turn.")] = 2.0,
-    peer_python: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="An interpreter that has torch and timm.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
-    ways: Annotated[
-        str,
-        typer.Option(help="How torch runs them: eager, compiled, which takes minutes, or both."),
-    ] = "eager,compiled",
+    peer_python: PeerPythonOption = None,
+    ways: WaysOption = "eager,compiled",
     output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
         "results/bench-features.md"
     ),

@@ -14,7 +14,7 @@ import typer
 from effbench import table_files
 from effbench.cli.bench_output import end
 from effbench.cli.console import Display, left_out, notes, out, say, show
-from effbench.cli.options import VariantsOption
+from effbench.cli.options import PeerPythonOption, VariantsOption, WaysOption
 from effbench.config.recipes import RECIPES
 from effbench.tables import Table, fitted
 
@@ -55,11 +55,14 @@ def step(
     ] = Augmentation.both,
     steps: Annotated[int, typer.Option(min=1, help="Timed in each round.")] = 5,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 4,
+    peer: Annotated[str, typer.Option(help="Beside them, comma-separated: timm.")] = "",
+    peer_python: PeerPythonOption = None,
+    ways: WaysOption = "eager,compiled",
     output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
         "results/bench-step.md"
     ),
 ) -> None:
-    """Time training steps and inference of networks on the CPU, beside Keras's plain fit.
+    """Time training steps and inference of networks on the CPU, beside Keras's fit and other tools.
 
     The images are random ones of 32 pixels: no data is read.
     """
@@ -76,6 +79,9 @@ def step(
         augmentation=_AUGMENTED[augmentation],
         steps=steps,
         rounds=rounds,
+        peers=peer,
+        ways=ways,
+        peer_python=peer_python,
     )
     with Display(out, 0, quiet=False, verbose=False) as display:
         rows = step_timing.run(options, partial(display.step, "bench"))

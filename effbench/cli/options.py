@@ -57,6 +57,19 @@ VariantsOption = Annotated[
         "for many.",
     ),
 ]
+PeerPythonOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="An interpreter that has torch and timm.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+WaysOption = Annotated[
+    str,
+    typer.Option(help="How torch runs them: eager, compiled, which takes minutes, or both."),
+]
 WeightsOption = Annotated[
     str,
     typer.Option(

@@ -15,7 +15,7 @@ from effbench.config.batch_norm import OWN, BatchNorm
 from effbench.config.precisions import PRECISIONS
 from effbench.config.variants import Variant
 from effbench.hardware.tensorflow_setup import keras, keras_efficientnet_v2, tf
-from effbench.models.layers import Noise, Pointwise, StochasticDepth, Swish
+from effbench.models.layers import Depthwise, Noise, Pointwise, StochasticDepth, Swish
 from effbench.models.preprocessing import prepare
 
 # The seed of a backbone's random weights: all seeds of a run share them, as they share a release.
@@ -119,6 +119,7 @@ def trainable(
         keras_efficientnet_v2.efficientnet_v2,
         Activation=activating,
         Conv2D=convolving,
+        DepthwiseConv2D=Depthwise if device == "cpu" else plain.DepthwiseConv2D,
         Dropout=dropping,
     ):
         model = _built(variant, None, precision, drop_connect_rate=1 - survival)

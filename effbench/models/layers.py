@@ -47,8 +47,11 @@ def swish(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
 
 @tf.function(jit_compile=True, autograph=False)
 def _swish_gradient(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    share = tf.sigmoid(x)
-    return upstream * share * (1 + x * (1 - share))
+    # Of bfloat16, XLA rounds after every operation, which takes three times as long as all of them
+    # in float32 with one rounding at the end, and is less exact.
+    wide, upstream = (tf.cast(array, tf.float32) for array in (x, upstream))
+    share = tf.sigmoid(wide)
+    return tf.cast(upstream * share * (1 + wide * (1 - share)), x.dtype)
 
 
 class Swish(keras.layers.Layer):
@@ -72,3 +75,38 @@ class Pointwise(keras.layers.Conv2D):
             return super().call(inputs)
         products = tf.tensordot(inputs, tf.reshape(self.kernel, (-1, self.filters)), 1)
         return self.activation(tf.nn.bias_add(products, self.bias) if self.use_bias else products)
+
+
+class Depthwise(keras.layers.DepthwiseConv2D):
+    """A depthwise convolution whose gradients, in bfloat16, are computed in float32 on a CPU.
+
+    The bfloat16 kernels of these gradients take four times as long for the inputs, and twice for
+    the filters: a quarter of a step of B0. That of the convolution itself is the faster one.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """[n, h, w, c] to [n, h, w, c * depth_multiplier]."""
+        if not training or inputs.dtype != tf.bfloat16:
+            return super().call(inputs)
+        strides, padding = (1, *self.strides, 1), self.padding.upper()
+
+        @tf.custom_gradient
+        def convolved(
+            x: tf.Tensor, kernel: tf.Tensor
+        ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+            def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                wide, filters, upstream = (
+                    tf.cast(array, tf.float32) for array in (x, kernel, upstream)
+                )
+                of_x = tf.nn.depthwise_conv2d_backprop_input(
+                    tf.shape(x), filters, upstream, strides, padding
+                )
+                of_kernel = tf.nn.depthwise_conv2d_backprop_filter(
+                    wide, kernel.shape, upstream, strides, padding
+                )
+                return tf.cast(of_x, x.dtype), tf.cast(of_kernel, kernel.dtype)
+
+            return tf.nn.depthwise_conv2d(x, kernel, strides, padding), gradients
+
+        maps = convolved(inputs, tf.convert_to_tensor(self.depthwise_kernel))
+        return self.activation(tf.nn.bias_add(maps, self.bias) if self.use_bias else maps)

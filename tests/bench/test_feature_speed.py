@@ -11,7 +11,8 @@ from support.commandline import one_line
 
 from effbench.bench import feature_speed, feature_table, feature_worker
 from effbench.bench.feature_case import FeatureCase
-from effbench.bench.feature_speed import FeatureOptions, Peer
+from effbench.bench.feature_speed import FeatureOptions
+from effbench.bench.peers import Peer
 from effbench.errors import DeviceError, UsageError
 
 STUB = "support.feature_stub"

@@ -1,15 +1,18 @@
 """Steps are timed, failures are rows, and figures follow from times; no test looks at a time."""
 
 import json
+import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.commandline import one_line
 
 from effbench import subprocesses
 from effbench.bench import step as bench_step
-from effbench.bench import step_messages, step_table
+from effbench.bench import step_messages, step_peers, step_table
+from effbench.bench.peers import WAYS, Peer
 from effbench.bench.step import StepOptions, TimedCase
 from effbench.bench.step_messages import Case, Reply
 from effbench.config import recipes
@@ -106,6 +109,80 @@ def test_sides_take_turns_there_and_back(monkeypatch) -> None:
     assert rows[0].fit.steps == 4
 
 
+@pytest.fixture
+def _stub(monkeypatch) -> None:
+    """A peer that takes no time."""
+    here = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    peer = Peer("support.step_stub", (), WAYS, torch=True)
+    monkeypatch.setattr(bench_step, "PEERS", {"timm": peer})
+    monkeypatch.setattr(step_peers, "PEERS", {"timm": peer})
+
+
+@pytest.mark.usefixtures("_stub")
+def test_a_peer_takes_turns_and_what_is_missing_is_a_line(run, monkeypatch, tmp_path) -> None:
+    replies = [FIT[0], OWN[0], FIT[1], OWN[1], OWN[1], FIT[1]]
+    told = played(monkeypatch, *replies)
+    output = tmp_path / "steps.md"
+    done = run(
+        *("bench", "step", "--image-size", 32, "--batch-size", 4, "--augmentation", "off"),
+        *("--steps", 2, "--rounds", 2, "--peer", "timm", "--output", output),
+    )
+    lacking = (
+        "timm: No module named 'timm'; pip install 'effbench[peers]', or name an interpreter that "
+        "has it with --peer-python"
+    )
+    assert (done.code, done.err) == (1, f"effbench: {lacking}\n")
+    assert told[2:] == ["2"] * 4
+    (row,) = json.loads(output.with_suffix(".json").read_bytes())["rows"]
+    eager, compiled = row["peers"]
+    assert (eager["way"], eager["version"], eager["problem"]) == ("eager", "timm 1.2.3", "")
+    assert (eager["train"]["steps"], eager["train"]["images"]) == (4, 4)
+    assert len(eager["ratios"]) == 2
+    assert (compiled["train"], compiled["ratios"]) == (None, [])
+    text = output.read_text("utf-8")
+    assert "### Training steps beside other tools" in text
+    assert "timm 1.2.3: timm's network of the same name" in text
+    assert f"Failed: {lacking}." in text
+
+
+@pytest.mark.usefixtures("_stub")
+def test_a_peer_that_dies_is_a_line_of_its_own(run, monkeypatch, tmp_path) -> None:
+    played(monkeypatch, FIT[0], OWN[0], FIT[1], OWN[1])
+    done = run(
+        *("bench", "step", "--image-size", 64, "--batch-size", 4, "--augmentation", "off"),
+        *("--steps", 2, "--rounds", 1, "--peer", "timm", "--ways", "eager"),
+        *("--output", tmp_path / "steps.md"),
+    )
+    words = "effbench: B0 at 64, batch 4, timm eager: ended with code 1: out of luck\n"
+    assert (done.code, done.err) == (1, words)
+
+
+def test_ratios_are_those_of_the_medians_of_each_round() -> None:
+    class Process:
+        problem, others = "", 0.0
+        turns = iter([[3.0, 2.0, 9.0], [8.0, 8.0, 8.0]])
+
+        def begin(self, question: bytes) -> dict:
+            return {"version": "timm 1"}
+
+        def turn(self, length: float) -> list[float]:
+            return next(self.turns)
+
+    peer = step_peers.PeerSide("timm", "eager", CASE, Process())  # type: ignore[arg-type]
+    for _ in range(2):
+        peer.turn(3)
+    steps = peer.beside([1.5, 2.0])
+    assert (steps.ratios, steps.ratio) == ((2.0, 4.0), 3.0)
+    assert (steps.train.steps, steps.train.median) == (6, 8.0)
+    row = TimedCase(CASE, False, peers=(steps,))
+    (*_, beside) = step_table.show([row], StepOptions()).tables
+    assert beside.only(["By", "effbench × as fast"]).rows == (
+        ("timm eager", "3.00 (2.00 to 4.00)"),
+    )
+
+
 def test_what_runs_out_of_memory_is_a_row(monkeypatch) -> None:
     found = row(monkeypatch, FIT[0], Reply(problem="out of memory: OOM"), FIT[1])
     assert found.problem == "out of memory: OOM"
@@ -161,6 +238,9 @@ def test_progressive_learning_without_augmentation() -> None:
         ("--image-size", "16", "whole numbers from 32 to 2048: 16"),
         ("--batch-size", "0", "whole numbers from 1"),
         ("--precision", "float16", "unknown precision: float16"),
+        ("--peer", "caffe", "unknown peer: caffe; choose from timm"),
+        ("--ways", "graph", "unknown way of torch: graph; choose from eager, compiled"),
+        ("--peer-python", "nowhere", "nowhere"),
         ("--output", "steps.json", "end in .md"),
     ],
 )

@@ -255,6 +255,58 @@ def test_swish_and_its_gradient_are_those_of_tensorflow(dtype):
     np.testing.assert_allclose(found[0][1], found[1][1], atol=rounding)
 
 
+def test_the_gradient_of_swish_in_bfloat16_is_float32s_rounded_once():
+    values = tf.cast(np.linspace(-12, 12, 201), "bfloat16")
+    upstream = tf.cast(np.random.default_rng(0).normal(size=201), "bfloat16")
+    gradients = {}
+    for dtype in ("bfloat16", "float32"):
+        with tf.GradientTape() as tape:
+            x = tf.cast(values, dtype)
+            tape.watch(x)
+            result = network_layers.swish(x)
+        gradients[dtype] = tape.gradient(result, x, tf.cast(upstream, dtype))
+    np.testing.assert_array_equal(gradients["bfloat16"], tf.cast(gradients["float32"], "bfloat16"))
+
+
+def depthwise(kind, policy, strides, padding, bias):
+    """What a layer makes of some images, and its gradients for images and kernel, in float32."""
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(size=(2, 9, 8, 6)), [rng.normal(size=(3, 3, 6, 1)), np.ones(6)]
+    dtype = keras.mixed_precision.Policy(policy)
+    layer = kind(3, strides, padding, use_bias=bias, dtype=dtype)
+    layer.build(values.shape)
+    # Numbers that bfloat16 has.
+    layer.set_weights([tf.cast(each, "bfloat16") for each in weights[: 1 + bias]])
+    images = tf.cast(tf.cast(values, "bfloat16"), layer.compute_dtype)
+    training = {"training": True} if kind is network_layers.Depthwise else {}
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        maps = layer(images, **training)
+    gradients = tape.gradient(maps, [images, layer.depthwise_kernel], tf.ones_like(maps))
+    assert gradients[0].dtype == maps.dtype == layer.compute_dtype
+    return [tf.cast(array, "float32") for array in (maps, *gradients)]
+
+
+@pytest.mark.parametrize("geometry", [(1, "same", False), (2, "valid", True)])
+def test_a_depthwise_convolution_in_float32_is_kerass(geometry):
+    ours, expected = (
+        depthwise(kind, "float32", *geometry)
+        for kind in (network_layers.Depthwise, keras.layers.DepthwiseConv2D)
+    )
+    for array, other in zip(ours, expected, strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+@pytest.mark.parametrize("geometry", [(1, "same", False), (2, "valid", True)])
+def test_gradients_of_a_depthwise_convolution_in_bfloat16_are_float32s_rounded_once(geometry):
+    maps, *gradients = depthwise(network_layers.Depthwise, "mixed_bfloat16", *geometry)
+    keras_maps, *_ = depthwise(keras.layers.DepthwiseConv2D, "mixed_bfloat16", *geometry)
+    np.testing.assert_array_equal(maps, keras_maps)
+    _, *exact = depthwise(keras.layers.DepthwiseConv2D, "float32", *geometry)
+    for gradient, other in zip(gradients, exact, strict=True):
+        np.testing.assert_array_equal(gradient, tf.cast(tf.cast(other, "bfloat16"), "float32"))
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_convolution_of_single_pixels_is_a_product_of_matrices(bias):
     keras.mixed_precision.set_global_policy("float32")
@@ -298,7 +350,8 @@ def test_a_network_that_trains_has_the_backbones_outputs_and_our_swish(b0):
     for each in (model, keras.models.clone_model(model)):
         kinds = [type(layer) for layer in each.layers]
         assert kinds.count(network_layers.Swish) > 40
-        assert {network_layers.StochasticDepth, network_layers.Pointwise} < set(kinds)
+        own = {network_layers.StochasticDepth, network_layers.Pointwise, network_layers.Depthwise}
+        assert own < set(kinds)
         left = [layer for layer in each.layers if isinstance(layer, keras.layers.Activation)]
         assert all(layer.activation is keras.activations.sigmoid for layer in left)
     model.set_weights(b0.get_weights())

@@ -3,7 +3,8 @@
 import sys
 import time
 
-from effbench.bench.feature_case import FeatureCase, Prepared, serve
+from effbench.bench.feature_case import FeatureCase
+from effbench.bench.timed_calls import Prepared, for_seconds, serve
 
 # Seconds of a call.
 CALLS = {"tensorflow": 0.004, "openvino": 0.002, "onnxruntime": 0.004}
@@ -18,4 +19,4 @@ def prepared(case: FeatureCase) -> Prepared:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(prepared, ImportError))
+    sys.exit(serve(FeatureCase, prepared, for_seconds, ImportError))

@@ -1,0 +1,27 @@
+"""Comma-separated values of a flag."""
+
+from __future__ import annotations
+
+from effbench.errors import UsageError
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a comma-separated text, each once."""
+    return list(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def numbers(flag: str, text: str, low: int, high: int, example: str) -> list[int]:
+    """Comma-separated whole numbers, each once; `example` is one that is right.
+
+    Raises:
+        UsageError: they are none, or not from `low` to `high`.
+    """
+    try:
+        values = [int(part) for part in listed(text)]
+    except ValueError:
+        values = [low - 1]
+    if min(values) < low or max(values) > high:
+        raise UsageError(
+            f"{flag} takes whole numbers from {low} to {high}", text, f"write e.g. {example}"
+        )
+    return values
