@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.store import Store
-from effbench.report import build, epoch_rules, published, statistics
+from effbench.report import build, epoch_rules, pairing, published, statistics
 from effbench.report.build import Faults
 from effbench.report.hits import judging
 from effbench.report.rows import Row
-from effbench.report.statistics import Difference, Sample, holm
+from effbench.report.statistics import Difference, holm
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Change:
         seeds: how many each side has; a published figure counts as one.
         difference: new minus base, a rate; None where it cannot be tested.
         p: the p-value, after Holm's correction for all rows that were tested.
-        remark: what else differs, and why it was not tested.
+        remark: what else differs.
+        untested: why it was not tested, in a few words; "" if it was.
         split: the images that they are of: "test", or "validation" where there is no test split.
         rule: the rule of selection that chose the epochs.
         chooses: what it chose, see `ways_to_train.WayToTrain`.
@@ -40,6 +41,7 @@ class Change:
     difference: Difference | None
     p: float | None
     remark: str
+    untested: str = ""
     split: str = "test"
     rule: str = ""
     chooses: str = "epoch"
@@ -56,8 +58,8 @@ class Comparison:
 
     Attributes:
         changes: rows that both have.
-        only_base: names of rows that NEW lacks, with the reason if it is known.
-        only_new: names of rows that BASE lacks.
+        only_base: names of rows of BASE that were compared with none, each with the reason.
+        only_new: names of rows of NEW that were compared with none.
         problems: files that are not here, and what was left out, a line each.
         left_out: runs of either side that were not compared, since their files cannot be read or
             contradict one another, a line each.
@@ -73,8 +75,12 @@ class Comparison:
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """Rows of BASE that were not tested: NEW lacks them, or predictions, or other images."""
-        untested = (f"{change.name} (not tested)" for change in self.changes if change.p is None)
+        """Rows of BASE that were not tested, each with the reason."""
+        untested = (
+            f"{change.name} (not tested: {change.untested})"
+            for change in self.changes
+            if change.p is None
+        )
         return (*untested, *self.only_base)
 
 
@@ -157,91 +163,63 @@ def _read(name: str, rule: str | None) -> _Results | None:
 
 def _named(rows: Sequence[Row]) -> dict[str, Row]:
     """Rows by the names of their groups, without the hash where that is enough."""
-    names = [_readable(row.group) for row in rows]
+    names = [pairing.readable(row.group) for row in rows]
     return {
         name if names.count(name) == 1 else row.group: row
         for name, row in zip(names, rows, strict=True)
     }
 
 
-def _readable(group: str) -> str:
-    return group.rpartition("-")[0]
-
-
 def _two(base: _Results, new: _Results) -> Comparison:
-    both = {name: (row, new.rows[name]) for name, row in base.rows.items() if name in new.rows}
-    both = both or _across_recipes(base, new)
-    samples = {name: pair for name, rows in both.items() if (pair := _samples(*rows))}
+    paired = pairing.pairs(base.rows, new.rows)
     changes = []
-    for name, (before, after) in both.items():
-        difference = None
+    for pair in paired:
+        before, after = pair.base, pair.new
         metric = judging([*before.results, *after.results])
-        if name in samples:
-            old, now = samples[name]
-            difference = statistics.compare(now, old)
+        untested = _untested(before, after)
+        difference = None
+        if not untested and before.samples and after.samples:
+            difference = statistics.compare(after.samples[metric.name], before.samples[metric.name])
         changes.append(
             Change(
-                name=name,
+                name=pair.name,
                 base=before.accuracies[metric.name].mean,
                 new=after.accuracies[metric.name].mean,
                 seeds=(len(before.results), len(after.results)),
                 difference=difference,
                 p=None,
                 remark=_remark(before, after),
+                untested=untested,
                 split=metric.split,
                 rule=after.rule,
                 chooses=after.spec.recipe.way.chooses,
                 seeded=(before.seeded, after.seeded),
             )
         )
-    failed = {_readable(group): why for group, why in new.failed.items()} | dict(new.failed)
-    used = {row.group for pair in both.values() for row in pair}
-    missing = [name for name, row in base.rows.items() if row.group not in used]
+    failed = {pairing.readable(group): why for group, why in new.failed.items()} | dict(new.failed)
+    compared = {pair.new.group for pair in paired}
     return Comparison(
         _corrected(changes),
-        tuple(f"{name} ({failed[name]})" if name in failed else name for name in missing),
-        tuple(name for name, row in new.rows.items() if row.group not in used),
+        tuple(
+            f"{name} ({failed.get(name, reason)})"
+            for name, reason in pairing.unpaired(base.rows, new.rows, paired)
+        ),
+        tuple(name for name, row in new.rows.items() if row.group not in compared),
         *_faults(base, new),
     )
 
 
-def _across_recipes(base: _Results, new: _Results) -> dict[str, tuple[Row, Row]]:
-    """Pairs of rows that differ by their recipe, by readable names.
-
-    Only those are paired of which either side has just one.
-    """
-    first, second = (_by_task(side.rows.values()) for side in (base, new))
-    return {
-        f"{_readable(before.group)} -> {second[task].spec.recipe.name}": (before, second[task])
-        for task, before in first.items()
-        if task in second
-    }
-
-
-def _by_task(rows: Iterable[Row]) -> dict[tuple[object, ...], Row]:
-    """Rows by all that says what is compared but the recipe; those that share it are left out."""
-    tasks: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        spec = row.spec
-        task = (
-            *(spec.variant, spec.weights.name, spec.image_size),
-            *(spec.data, spec.fewer, spec.folds),
-        )
-        tasks.setdefault(task, []).append(row)
-    return {task: alike[0] for task, alike in tasks.items() if len(alike) == 1}
-
-
-def _samples(base: Row, new: Row) -> tuple[Sample, Sample] | None:
-    """What both rows got right, if they were tested on the same images."""
-    alike = base.spec.data_sha256 == new.spec.data_sha256
-    if not (alike and base.samples and new.samples):
-        return None
-    metric = judging([*base.results, *new.results])
-    return base.samples[metric.name], new.samples[metric.name]
+def _untested(base: Row, new: Row) -> str:
+    """Why two rows cannot be tested; "" if they can."""
+    if base.spec.data_sha256 != new.spec.data_sha256:
+        return "other images"
+    lacking = [side for side, row in (("BASE", base), ("NEW", new)) if not row.samples]
+    return f"predictions of {' and '.join(lacking)} are missing" if lacking else ""
 
 
 def _with_table(results: _Results, *, table_first: bool) -> Comparison:
     """Compares results with the case study's table, whichever of them is the base."""
+    ours_is, lacking = ("NEW", "NEW") if table_first else ("BASE", "the table")
     figures = {
         name: figure
         for name, row in results.rows.items()
@@ -264,6 +242,7 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
             difference,
             None,
             "predictions unknown",
+            "" if row.samples else f"predictions of {ours_is} are missing",
             seeded=(True, row.seeded),
         )
         changes.append(change if table_first else _turned(change))
@@ -277,6 +256,7 @@ def _with_table(results: _Results, *, table_first: bool) -> Comparison:
         if (variant, size, weights) not in shown
     )
     first, second = (theirs_only, ours_only) if table_first else (ours_only, theirs_only)
+    first = tuple(f"{name} ({lacking} has no such row)" for name in first)
     return Comparison(_corrected(changes), first, second, *_faults(results))
 
 

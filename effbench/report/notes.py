@@ -21,6 +21,7 @@ def notes(rows: Sequence[Row], *, few: bool) -> tuple[str, ...]:
         *_selection(rows),
         *_l2(rows),
         *_folds(rows),
+        *_draw(rows),
         *_splits(rows),
         *_tries(rows),
         *_published(rows),
@@ -133,6 +134,16 @@ def _folds(rows: Sequence[Row]) -> list[str]:
         "trained without its fold and without the next one, which chose."
         for count in dict.fromkeys(row.spec.folds for row in rows)
         if count
+    ]
+
+
+def _draw(rows: Sequence[Row]) -> list[str]:
+    """A note on rows of a part of the training images: which ones were drawn is chance as well."""
+    if not any(row.spec.fewer and len(row.seeds) <= 1 for row in rows):
+        return []
+    return [
+        "The training images are one draw of all that there are, the same for every run; the "
+        "intervals leave its chance out."
     ]
 
 

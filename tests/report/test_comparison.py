@@ -73,6 +73,54 @@ def test_another_recipe_is_set_against_the_one_of_the_other_side(sides):
     assert len(run(sides).only_new) == 2
 
 
+def test_the_same_run_is_compared_although_a_changed_one_lies_beside_it(sides):
+    probe = RECIPES["linear-probe"]
+    for side in sides:
+        group(side, [0.9], recipe=probe)
+    group(sides[0], [0.8], recipe=replace(probe, standardize=True))
+    (change,) = run(sides).changes
+    assert (change.base, change.p) == (change.new, 1)
+    (missing,) = run(sides).only_base
+    assert missing.endswith(" (NEW has no such row)")
+    # What is left is compared by its name.
+    group(sides[1], [0.7], recipe=replace(probe, standardize=True, l2_values=5))
+    same, other = run(sides).changes
+    assert "l2_values 45 -> 5" in other.remark
+    assert "l2_values" not in same.remark
+    assert run(sides).unchecked == ()
+
+
+def test_recipes_are_compared_where_other_rows_are_the_same(sides):
+    for side in sides:
+        group(side, [0.9], variant="T")
+    group(sides[0], [0.9])
+    group(sides[1], [0.9], recipe=RECIPES["linear-probe"])
+    names = sorted(change.name for change in run(sides).changes)
+    assert names == [
+        "B0-imagenet-224-case-study-cifar10 -> linear-probe",
+        "T-imagenet-320-case-study-cifar10",
+    ]
+
+
+def test_a_row_that_several_could_be_compared_with_says_so(sides):
+    for side in sides:
+        group(side, [0.9], variant="T")
+    group(sides[0], [0.9])
+    group(sides[0], [0.9], recipe=RECIPES["case-study-2021"])
+    probe = RECIPES["linear-probe"]
+    group(sides[1], [0.9], recipe=probe)
+    recipes = "several rows of BASE differ only by their recipe: case-study, case-study-2021"
+    assert run(sides).unchecked == (
+        f"B0-imagenet-224-case-study-cifar10 ({recipes})",
+        f"B0-imagenet-224-case-study-2021-cifar10 ({recipes})",
+    )
+    group(sides[1], [0.9], recipe=replace(probe, standardize=True))
+    numbers = "several rows of NEW differ only by standardize"
+    assert run(sides).unchecked[0].endswith(f"({recipes}; {numbers})")
+    text = comparison_table.as_text(run(sides), 0.3, 0.05)
+    assert f"NOT CHECKED: B0-imagenet-224-case-study-cifar10 ({recipes}; {numbers})" in text
+
+
 def test_a_drop_that_may_be_chance_does_not_fail(sides):
     """One point of 200 images that err independently."""
     random = np.random.default_rng(0)
@@ -126,7 +174,7 @@ def test_rows_of_one_side_only_are_named(sides):
     group(sides[1], [0.9], variant="S")
     found = run(sides)
     assert found.only_base == (
-        "T-imagenet-320-case-study-cifar10",
+        "T-imagenet-320-case-study-cifar10 (NEW has no such row)",
         "L-imagenet-480-case-study-cifar10 (out-of-memory: ResourceExhaustedError: OOM)",
     )
     assert found.only_new == ("S-imagenet-384-case-study-cifar10",)
@@ -141,6 +189,9 @@ def test_other_images_are_not_tested(sides):
     assert change.p is None
     assert change.remark == "data dddddddd -> eeeeeeee"
     assert fails(run(sides)) == [False]
+    assert run(sides).unchecked == (
+        "B0-imagenet-224-case-study-cifar10 (not tested: other images)",
+    )
     assert "not tested" in comparison_table.as_text(run(sides), 0.3, 0.05)
 
 
@@ -152,6 +203,8 @@ def test_lost_predictions_are_said_to_be(sides):
     assert found.changes[0].p is None
     assert "predictions there -> missing" in found.changes[0].remark
     assert len(found.problems) == 1
+    (reason,) = found.unchecked
+    assert reason.endswith("(not tested: predictions of NEW are missing)")
 
 
 @pytest.mark.parametrize("table_first", [True, False])
@@ -169,7 +222,8 @@ def test_a_published_table_may_be_one_side(table_first, sides):
     sides_only = (found.only_base, found.only_new)
     published, own = sides_only if table_first else sides_only[::-1]
     assert len(published) == 8
-    assert own == ("T-imagenet-300-case-study-cifar10",)
+    reason = "" if table_first else " (the table has no such row)"
+    assert own == (f"T-imagenet-300-case-study-cifar10{reason}",)
 
 
 def test_nothing_to_compare(sides):

@@ -162,6 +162,15 @@ def test_marks_stand_in_the_row_and_are_explained_below(changes, mark, detail):
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize("few", [{"per_class": 10}, {"limit": 4000}])
+def test_fewer_images_are_said_to_be_one_draw(few):
+    note = "The training images are one draw of all that there are"
+    assert note in report(result(spec=spec(**few)))
+    assert note in report(result(spec=spec(**few, recipe=RECIPES["linear-probe"])))
+    assert note not in report(result())
+    assert note not in report(*(result(spec=spec(**few, seed=seed)) for seed in (0, 1)))
+
+
 def test_without_marks_there_is_neither_column_nor_footnote():
     text = report(result())
     assert "marks" not in tables(text)[0][0]
