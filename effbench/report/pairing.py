@@ -43,7 +43,10 @@ _ALIKE: tuple[Callable[[Row], Hashable], ...] = (
 
 
 def pairs(base: Rows, new: Rows) -> list[Pair]:
-    """Pairs of rows: those of the same group, or else name, or else those that differ by recipe.
+    """Pairs of rows: those of the same group, or else of the same name.
+
+    Where there are none, those that differ by their recipe alone: beside others, a row that NEW
+    lacks is missing, and no other recipe takes its place.
 
     Args:
         base: the rows of BASE, by their names.
@@ -53,6 +56,8 @@ def pairs(base: Rows, new: Rows) -> list[Pair]:
     partners: dict[str, Row] = {}
     left, others = [*base.values()], [*new.values()]
     for alike in _ALIKE:
+        if alike is _task and partners:
+            break
         candidates = _alone(others, alike)
         for key, row in _alone(left, alike).items():
             if key in candidates:
@@ -99,11 +104,12 @@ def _reason(base: Sequence[Row], new: Sequence[Row]) -> str:
     """Why rows of a task are not compared, if there are any on both sides."""
     if not new:
         return "NEW has no such row"
-    return "; ".join(
+    several = [
         f"several rows of {side} differ only by {_differ(rows)}"
         for side, rows in (("BASE", base), ("NEW", new))
         if len(rows) > 1
-    )
+    ]
+    return "; ".join(several) or f"NEW has it by {new[0].spec.recipe.name} alone"
 
 
 def _differ(rows: Sequence[Row]) -> str:
