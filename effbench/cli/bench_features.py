@@ -24,9 +24,17 @@ from effbench.cli.options import (
 )
 from effbench.config.variants import select
 from effbench.engines.engine_table import AUTO
+from effbench.errors import UsageError
+
+# What extraction and a bare loop have no use for.
+_OF_SIDES = (
+    *("image_size", "precision", "batch_size", "seconds"),
+    *("ways", "peer_python", "output"),
+)
 
 
 def features(
+    context: typer.Context,
     variants: VariantsOption = "B0",
     images: Annotated[int, typer.Option(min=32, help="Images in each loop.")] = 1024,
     rounds: Annotated[
@@ -55,6 +63,15 @@ def features(
     The images are random ones of 32 pixels: no data is read.
     """
     if not (engine or peer):
+        sources = {name: context.get_parameter_source(name) for name in _OF_SIDES}
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name, source in sources.items()
+            if source is not None and source.name != "DEFAULT"
+        ]
+        if given:
+            rule = "these go with --engine or --peer"
+            raise UsageError(rule, " ".join(given), "add --engine auto, or leave them out")
         from effbench.bench import comparisons
 
         print_comparison(comparisons.features(select(variants), images, rounds))

@@ -44,7 +44,8 @@ def validate(
         more = f" (and {len(paths) - 1:,} more)" if len(paths) > 1 else ""
         say(f"{paths[0]}: {text}{more}", "note  ")
     errors = validation.errors + len(damaged)
-    say(f"{validation.records + len(scored) + len(damaged):,} records, {errors:,} problems")
+    records = validation.records + len(scored) + len(damaged)
+    say(f"{records:,} record{'s' * (records != 1)}, {errors:,} problem{'s' * (errors != 1)}")
     if errors:
         raise typer.Exit(1)
 

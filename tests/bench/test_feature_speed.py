@@ -135,3 +135,9 @@ def test_of_an_even_number_of_rounds_the_ratio_lies_in_the_middle() -> None:
     other = feature_speed.FeatureSpeed(replace(case, ours=False), speeds=(10.0, 5.0, 2.5, 1.0))
     _, row = feature_table.table([ours, other]).rows
     assert row[8] == "3.00 (1.00 to 10.00)"
+
+
+def test_what_only_sides_have_is_refused_without_any(run) -> None:
+    done = run("bench", "features", "--image-size", 32, "--precision", "bfloat16")
+    said = "these go with --engine or --peer: --image-size --precision; add --engine auto"
+    one_line(done, 2, said)

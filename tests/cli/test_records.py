@@ -86,7 +86,8 @@ def test_validate_prints_each_problem_and_counts_them(run, store):
     assert code == 1
     lines = text.splitlines()
     assert f"wrong {path}: images.train: expected 80, found 79" in lines
-    assert lines[-1] == f"3 records, {len(lines) - 2} problems"
+    count = len(lines) - 2
+    assert lines[-1] == f"3 records, {count} problem{'s' * (count != 1)}"
 
 
 def test_merge_says_how_many_were_what(run, store, tmp_path):

@@ -102,7 +102,11 @@ def _answer(report: Report, _: Wanted) -> str:
     paragraphs = [summary.opening(report)]
     for section in report.sections:
         title = f"{section.title}: " if several else ""
-        paragraphs.append(title + " ".join(summary.sentences(section)))
+        text = title + " ".join(summary.sentences(section))
+        marks = dict.fromkeys(mark for row in section.rows for mark in row.marks)
+        # No row is shown without its marks, and there are no tables here.
+        unsaid = [f'"{mark}"' for mark in marks if f'"{mark}"' not in text]
+        paragraphs.append(f"{text} Also marked: {', '.join(unsaid)}." if unsaid else text)
     if not report.sections:
         paragraphs += (line for _, lines in endings(report) for line in lines)
     return "\n\n".join(filter(None, paragraphs))
