@@ -12,6 +12,7 @@ from support.records import complete, failure, put, result, spec
 from effbench import cache
 from effbench.bench import comparisons, step
 from effbench.bench.comparisons import TimingComparison
+from effbench.bench.step_peers import PeerSteps
 from effbench.bench.work_timing import Timing
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
@@ -60,7 +61,8 @@ def timed() -> list[step.TimedCase]:
         replace(row, case=replace(row.case, precision="mixed_bfloat16", recipe=long, batch_size=8))
         for row in rows
     ]
-    return rows + others
+    peer = PeerSteps("timm", "compiled", "", "timm 1, torch 2", rows[0].train, (1.27, 1.31, 1.44))
+    return [replace(row, peers=(peer,)) for row in rows + others]
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ COMMANDS: tuple[tuple[str, list[str]], ...] = (
     (f"show {FAILURE.spec.key} --results results", ["[red]do not fit:", "the last of 30 lines of"]),
     ("plan", ["Model Size Batch Compiles HBM Fits GFLOP Step From Run Largest", "also shows MB."]),
     ("plan --price-per-hour 1234.5", ["HBM Fits Step From Run Cost Largest", "$1234.5 an hour"]),
-    ("bench step --output steps.md", ["27.3", "1.09", "28.2", "94.0"]),
+    ("bench step --output steps.md", ["27.3", "1.09", "28.2", "94.0", "1.31"]),
     ("bench heads", ["seconds peak memory", "1531.50 3.00 GB", "ratio 48.6"]),
     (
         "bench predict model",
