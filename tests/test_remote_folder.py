@@ -160,7 +160,7 @@ def test_commands_take_urls(url, machine, run, monkeypatch, tmp_path):
     assert done.out.startswith(f"1 new, 0 equal, 0 superseded in {other}")
     machine("four")
     assert source.spec.key in run("show", source.spec.key, "--results", other).out
-    assert run("validate", other).out.endswith("1 records, 0 problems\n")
+    assert run("validate", other).out.endswith("1 record, 0 problems\n")
     assert run("compare", other, other).code == 0
     assert run("report", "--results", f"{url}-empty").err == (
         f"effbench: no runs to report: {url}-empty; run 'effbench sweep' first\n"

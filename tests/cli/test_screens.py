@@ -80,7 +80,7 @@ def test_validate_and_merge(run, screen, tmp_path):
     complete(Store(tmp_path / "one"))
     assert run("merge", tmp_path / "one", "--results", tmp_path / "two").code == 0
     assert run("validate", tmp_path / "two").code == 0
-    fits(screen, "1 records, 0 problems")
+    fits(screen, "1 record, 0 problems")
 
 
 def test_timings(screen):

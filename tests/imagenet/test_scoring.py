@@ -160,7 +160,7 @@ def test_a_record_is_kept_checked_and_not_made_twice(run, folders, release, tmp_
 
     monkeypatch.setattr("effbench.imagenet.scoring.score", fail)
     assert scored(run, folders, release, tmp_path, "--limit", 20) == first
-    assert run("validate", tmp_path).out.splitlines()[-1] == "1 records, 0 problems"
+    assert run("validate", tmp_path).out.splitlines()[-1] == "1 record, 0 problems"
     assert imagenet_records.join([tmp_path], tmp_path / "other") == 1
     assert imagenet_records.join([tmp_path], tmp_path / "other") == 0
     assert imagenet_records.load(tmp_path / "other") == ([record], [])
