@@ -537,3 +537,24 @@ def test_what_is_said_of_features_follows_from_their_record() -> None:
         f"times as fast, and {half[3]} times as fast as by OpenVINO"
     ) in PAGE_WORDS
     assert all(float(ratio) > 1 for ratio in times.values())
+
+
+def test_what_is_said_of_steps_beside_timm_follows_from_their_record() -> None:
+    rows = json.loads((ROOT / "results/bench-step-timm.json").read_bytes())["rows"]
+    times = {
+        (row["case"]["precision"], peer["way"]): f"{np.median(peer['ratios']):.2f}"
+        for row in rows
+        for peer in row["peers"]
+    }
+    assert (
+        f"in float32 {times['float32', 'eager']} times as fast as timm as it is and "
+        f"{times['float32', 'compiled']} times as with `torch.compile`; in bfloat16 "
+        f"{times['mixed_bfloat16', 'eager']} and {times['mixed_bfloat16', 'compiled']} times"
+    ) in PAGE_WORDS
+
+
+def test_what_is_said_of_the_largest_planned_network_follows_from_its_plan() -> None:
+    plan = (ROOT / "results/plan-v1-b6.md").read_text("utf-8")
+    (row,) = (line for line in plan.splitlines() if line.startswith("| V1-B6"))
+    step = row.split("|")[-4].strip()
+    assert f"([plan-v1-b6.md](plan-v1-b6.md)), {step} ms" in PAGE
