@@ -176,11 +176,10 @@ def test_ratios_are_those_of_the_medians_of_each_round() -> None:
     steps = peer.beside([1.5, 2.0])
     assert (steps.ratios, steps.ratio) == ((2.0, 4.0), 3.0)
     assert (steps.train.steps, steps.train.median) == (6, 8.0)
-    row = TimedCase(CASE, False, peers=(steps,))
+    row = TimedCase(CASE, False, train=step_messages.pace([1.6, 2.0], 4), peers=(steps,))
     (*_, beside) = step_table.show([row], StepOptions()).tables
-    assert beside.only(["By", "effbench × as fast"]).rows == (
-        ("timm eager", "3.00 (2.00 to 4.00)"),
-    )
+    cells = beside.only(["By", "effbench × as fast", "fastest"]).rows
+    assert cells == (("timm eager", "3.00 (2.00 to 4.00)", "1.25"),)
 
 
 def test_what_runs_out_of_memory_is_a_row(monkeypatch) -> None:
