@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_imports_come_from_packages_above(module):
 
 def test_no_imports_go_in_a_circle():
     TopologicalSorter({module: modules(module) for module in SOURCES}).prepare()
+
+
+def test_no_two_files_and_no_two_public_classes_share_a_name():
+    files = Counter(module.rpartition(".")[2] for module in SOURCES)
+    classes = Counter(
+        node.name
+        for source in SOURCES.values()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in files.items() if count > 1] == ["__init__"]
+    assert [name for name, count in classes.items() if count > 1] == []
 
 
 def test_packages_hold_nothing_but_their_modules():

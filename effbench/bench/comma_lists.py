@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from effbench.errors import UsageError
 
 
 def listed(text: str) -> list[str]:
     """The parts of a comma-separated text, each once."""
     return list(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def refuse_unknown(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Makes sure that each name that was given is known.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for name in given:
+        if name not in known:
+            raise UsageError(f"unknown {what}", name, f"choose from {', '.join(known)}")
 
 
 def numbers(flag: str, text: str, low: int, high: int, example: str) -> list[int]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import median
 
 from effbench.bench import peers
-from effbench.bench.comma_lists import listed, numbers
+from effbench.bench.comma_lists import listed, numbers, refuse_unknown
 from effbench.bench.feature_case import FeatureCase
-from effbench.bench.peers import Peer, TimedProcess
+from effbench.bench.peers import Peer, TimedChild
 from effbench.bench.timed_calls import question
 from effbench.config.variants import select
 from effbench.engines import engine_table
@@ -128,7 +128,7 @@ def cases(options: FeatureOptions) -> list[list[FeatureCase]]:
         ]
     named = [engine_table.choose(name, options.device, frozen_backbone=True).name for name in named]
     beside = peers.chosen(options.peers, options.ways, PEERS)
-    peers.refuse_unknown("precision", _given(options), PRECISIONS)
+    refuse_unknown("precision", _given(options), PRECISIONS)
     if not named and not beside:
         raise UsageError("bench features times engines or peers", "neither", "give --engine all")
     sides = [*((name, "", True) for name in dict.fromkeys(named))]
@@ -187,7 +187,7 @@ def name(case: FeatureCase) -> str:
 class FeatureSide:
     """A process that computes features of one case when it is told to."""
 
-    process: TimedProcess
+    process: TimedChild
     made: FeatureSpeed
 
     def begin(self) -> None:

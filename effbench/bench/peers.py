@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,7 @@ from statistics import fmean
 import effbench
 from effbench import subprocesses
 from effbench.bench import others
-from effbench.bench.comma_lists import listed
-from effbench.errors import UsageError
+from effbench.bench.comma_lists import listed, refuse_unknown
 from effbench.hardware import tpu
 from effbench.subprocesses import Child
 
@@ -54,21 +53,8 @@ def chosen(names: str, ways: str, known: Mapping[str, Peer]) -> list[tuple[str, 
     return [(name, way) for name in peers for way in known[name].ways if way in ("", *wanted)]
 
 
-def refuse_unknown(
-    what: str, given: Sequence[str], known: Mapping[str, object] | Sequence[str]
-) -> None:
-    """Looks whether all that was given is known.
-
-    Raises:
-        UsageError: it is not.
-    """
-    for name in given:
-        if name not in known:
-            raise UsageError(f"unknown {what}", name, f"choose from {', '.join(known)}")
-
-
 @dataclass
-class TimedProcess:
+class TimedChild:
     """A process of `timed_calls`, as its parent sees it.
 
     Attributes:
@@ -117,11 +103,11 @@ class TimedProcess:
 
 
 @contextmanager
-def started(module: str, python: Path | None = None) -> Iterator[TimedProcess]:
+def started(module: str, python: Path | None = None) -> Iterator[TimedChild]:
     """A process of a module, for as long as the block lasts; `python` is its interpreter."""
     environment = tpu.for_child("") | {"OMP_NUM_THREADS": str(os.cpu_count())}
     if python is not None:
         # That interpreter has effbench's files, and nothing else of ours.
         environment["PYTHONPATH"] = str(Path(effbench.__file__).parents[1])
     with subprocesses.start(module, environment, python=python) as process:
-        yield TimedProcess(process)
+        yield TimedChild(process)

@@ -11,7 +11,7 @@ from statistics import median
 
 from effbench import subprocesses
 from effbench.bench import others, step_peers
-from effbench.bench.comma_lists import listed, numbers
+from effbench.bench.comma_lists import listed, numbers, refuse_unknown
 from effbench.bench.peers import WAYS, chosen
 from effbench.bench.step_messages import CASE, REPLY, Case, Pace, Reply, pace
 from effbench.bench.step_peers import PEERS, PeerSteps
@@ -108,9 +108,7 @@ def cases(options: StepOptions) -> list[Case]:
     sizes = numbers("--image-size", options.image_sizes, schedule.SMALLEST, 2048, "96,224")
     batches = numbers("--batch-size", options.batch_sizes, 1, 2**16, "32,64")
     precisions = listed(options.precisions)
-    for precision in precisions:
-        if precision not in PRECISIONS:
-            raise UsageError("unknown precision", precision, f"choose from {', '.join(PRECISIONS)}")
+    refuse_unknown("precision", precisions, PRECISIONS)
     planned = []
     for row, size, batch, precision in product(rows, sizes, batches, precisions):
         for recipe_name in listed(options.recipes):

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from effbench.bench import peers
-from effbench.bench.peers import Peer, TimedProcess
+from effbench.bench.peers import Peer, TimedChild
 from effbench.bench.step_messages import Case, Pace, pace
 from effbench.bench.timed_calls import question
 from effbench.bench.torch_step_worker import TorchStep
@@ -56,7 +56,7 @@ class PeerSteps:
 class PeerSide:
     """A process of a peer that takes steps when it is told to."""
 
-    def __init__(self, tool: str, way: str, case: Case, process: TimedProcess) -> None:
+    def __init__(self, tool: str, way: str, case: Case, process: TimedChild) -> None:
         self._tool, self._way = tool, way
         self._batch_size = case.batch_size
         self._process = process

@@ -16,7 +16,7 @@ from effbench import child_process
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Case = TypeVar("Case")
+Question = TypeVar("Question")
 # From a call and how long it is to be repeated, as it was written, to the seconds of each.
 Turn = Callable[[Callable[[], object], bytes], list[float]]
 
@@ -38,8 +38,8 @@ class Prepared:
 
 
 def serve(
-    kind: Callable[..., Case],
-    prepare: Callable[[Case], Prepared],
+    kind: Callable[..., Question],
+    prepare: Callable[[Question], Prepared],
     turn: Turn,
     refused: type[Exception],
 ) -> int:

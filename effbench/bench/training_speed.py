@@ -8,6 +8,7 @@ from pathlib import Path
 
 from effbench import provenance, table_files
 from effbench.bench import step
+from effbench.bench.comma_lists import refuse_unknown
 from effbench.bench.step import PRECISIONS
 from effbench.bench.step_messages import Case, Pace, pace
 from effbench.config import recipes, schedule
@@ -86,9 +87,7 @@ def run(options: SpeedOptions, report: Report) -> list[TrainingSpeed]:
 
 
 def _cases(options: SpeedOptions) -> Iterator[Case]:
-    if options.precision not in PRECISIONS:
-        hint = f"choose from {', '.join(PRECISIONS)}"
-        raise UsageError("unknown precision", options.precision, hint)
+    refuse_unknown("precision", [options.precision], PRECISIONS)
     for row in select(options.variants):
         size = options.image_size or row.image_size
         recipe = recipes.resolved(options.recipe, row.name)

@@ -11,7 +11,7 @@ Rows = Mapping[str, Row]
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedRows:
     """A row of BASE and the one of NEW that it is compared with."""
 
     name: str
@@ -33,16 +33,11 @@ def _task(row: Row) -> Hashable:
     )
 
 
-# What rows of a pair share: the first of these that only one row of each side has, among those that
-# no earlier one has paired.
-_ALIKE: tuple[Callable[[Row], Hashable], ...] = (
-    lambda row: row.group,
-    lambda row: readable(row.group),
-    _task,
-)
+# What rows of a pair share.
+_Key = Callable[[Row], Hashable]
 
 
-def pairs(base: Rows, new: Rows) -> list[Pair]:
+def pairs(base: Rows, new: Rows) -> list[ComparedRows]:
     """Pairs of rows: those of the same group, or else of the same name.
 
     Where there are none, those that differ by their recipe alone: beside others, a row that NEW
@@ -52,32 +47,44 @@ def pairs(base: Rows, new: Rows) -> list[Pair]:
         base: the rows of BASE, by their names.
         new: likewise.
     """
-    names = {id(row): name for name, row in base.items()}
-    partners: dict[str, Row] = {}
-    left, others = [*base.values()], [*new.values()]
-    for alike in _ALIKE:
-        if alike is _task and partners:
-            break
-        candidates = _alone(others, alike)
-        for key, row in _alone(left, alike).items():
-            if key in candidates:
-                partners[names[id(row)]] = candidates[key]
-        left = [row for row in left if names[id(row)] not in partners]
-        taken = {id(row) for row in partners.values()}
-        others = [row for row in others if id(row) not in taken]
+    partners = _partners(base, new, lambda row: row.group, lambda row: readable(row.group))
+    partners = partners or _partners(base, new, _task)
     return [
-        Pair(_name(name, row, partners[name]), row, partners[name])
+        ComparedRows(_name(name, row, partners[name]), row, partners[name])
         for name, row in base.items()
         if name in partners
     ]
 
 
-def _alone(rows: Iterable[Row], alike: Callable[[Row], Hashable]) -> dict[Hashable, Row]:
+def _partners(base: Rows, new: Rows, *keys: _Key) -> dict[str, Row]:
+    """Rows of NEW by the names of those of BASE that they share a key with.
+
+    By each key, only those are paired of which either side has just one, among those that no
+    earlier key has paired.
+    """
+    partners: dict[str, Row] = {}
+    left, others = dict(base), [*new.values()]
+    for alike in keys:
+        names = {id(row): name for name, row in left.items()}
+        candidates = _alone(others, alike)
+        paired = {
+            names[id(row)]: candidates[key]
+            for key, row in _alone(left.values(), alike).items()
+            if key in candidates
+        }
+        left = {name: row for name, row in left.items() if name not in paired}
+        taken = set(map(id, paired.values()))
+        others = [row for row in others if id(row) not in taken]
+        partners |= paired
+    return partners
+
+
+def _alone(rows: Iterable[Row], alike: _Key) -> dict[Hashable, Row]:
     """Rows by what they may share; those that do share it are left out."""
     return {key: some[0] for key, some in _by(rows, alike).items() if len(some) == 1}
 
 
-def _by(rows: Iterable[Row], alike: Callable[[Row], Hashable]) -> dict[Hashable, list[Row]]:
+def _by(rows: Iterable[Row], alike: _Key) -> dict[Hashable, list[Row]]:
     by_key: dict[Hashable, list[Row]] = {}
     for row in rows:
         by_key.setdefault(alike(row), []).append(row)
@@ -89,7 +96,7 @@ def _name(name: str, base: Row, new: Row) -> str:
     return name if base.spec.recipe.name == recipe else f"{name} -> {recipe}"
 
 
-def unpaired(base: Rows, new: Rows, paired: Sequence[Pair]) -> Iterator[tuple[str, str]]:
+def unpaired(base: Rows, new: Rows, paired: Sequence[ComparedRows]) -> Iterator[tuple[str, str]]:
     """The rows of BASE that are in no pair, by their names, and why."""
     taken = {id(row) for pair in paired for row in (pair.base, pair.new)}
     left, others = (
