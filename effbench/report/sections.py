@@ -192,21 +192,29 @@ def labels(rows: Sequence[Row], unsaid: Collection[str] = ()) -> tuple[str, ...]
         for indices in alike.values():
             if len({flats[index][name] for index in indices}) == 1:
                 continue
-            shared = set.intersection(*(set(_parts(rows[index])) for index in indices))
-            for index in indices:
+            if name == "details":
+                texts = _different_marks([rows[index] for index in indices])
+            else:
+                texts = [str(flats[index][name]) for index in indices]
+            for index, text in zip(indices, texts, strict=True):
                 known[index] = (*known[index], flats[index][name])
-                text = str(flats[index][name])
-                if name == "details":  # what not all of the others have, if anything
-                    left: dict[str, list[str]] = {}
-                    for mark, part in _parts(rows[index]):
-                        if (mark, part) not in shared:
-                            left.setdefault(mark, []).append(part)
-                    text = details({mark: ", ".join(parts) for mark, parts in left.items()})
                 if text and name not in unsaid:
                     said[index].append(text)
     return tuple(map(" ".join, said))
 
 
-def _parts(row: Row) -> list[tuple[str, str]]:
-    """The marks of a row, each changed number of a recipe by itself."""
-    return [(mark, part) for mark, much in row.marks.items() for part in much.split(", ")]
+def _different_marks(rows: Sequence[Row]) -> list[str]:
+    """Of each row, the marks that not all have, each changed number of a recipe by itself."""
+    parts = [
+        [(mark, part) for mark, much in row.marks.items() for part in much.split(", ")]
+        for row in rows
+    ]
+    shared = set.intersection(*map(set, parts))
+    texts = []
+    for parts_of_row in parts:
+        left: dict[str, list[str]] = {}
+        for mark, part in parts_of_row:
+            if (mark, part) not in shared:
+                left.setdefault(mark, []).append(part)
+        texts.append(details({mark: ", ".join(much) for mark, much in left.items()}))
+    return texts

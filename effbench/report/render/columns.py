@@ -182,16 +182,22 @@ _MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_acc
 
 def table(rows: Sequence[Row], texts: Mapping[str, Text], caption: str = "") -> Table:
     """The text of every cell, in the columns that say something."""
-    if len(rows) > _FEW:
-        texts = {title: text for title, text in texts.items() if text is not _balanced}
-    return _table(caption, {title: [text(row) for row in rows] for title, text in texts.items()})
+    return _table(caption, _cells(rows, texts))
+
+
+def _cells(rows: Sequence[Row], texts: Mapping[str, Text]) -> dict[str, list[str]]:
+    """The cells of each column, without those for which too many predictions would be read."""
+    return {
+        title: [text(row) for row in rows]
+        for title, text in texts.items()
+        if text is not _balanced or len(rows) <= _FEW
+    }
 
 
 def costs(rows: Sequence[Row], caption: str) -> Table:
     """The table of costs; beside the model stands what tells rows apart and has no column."""
     names = labels(rows, unsaid=("image_size", "recipe"))
-    cells = {title: [text(row) for row in rows] for title, text in COST.items()}
-    return _table(caption, cells | {"Model": list(names)})
+    return _table(caption, _cells(rows, COST) | {"Model": list(names)})
 
 
 def _table(caption: str, all_cells: Mapping[str, list[str]]) -> Table:
@@ -212,13 +218,7 @@ def on_terminal(rows: Sequence[Row], names: Sequence[str]) -> Table:
         "Model": list(names),
         "Size": [plain(row.spec.image_size) for row in rows],
         **_telling({title: _means(rows, metric) for title, metric in _MEANS.items()}),
-        **_telling(
-            {
-                title: [text(row) for row in rows]
-                for title, (_, text) in ON_TERMINAL.items()
-                if len(rows) <= _FEW or text is not _balanced
-            }
-        ),
+        **_telling(_cells(rows, {title: text for title, (_, text) in ON_TERMINAL.items()})),
     }
     columns = (Column(title, title in _WORDS, ranks.get(title, 0), _LABEL) for title in cells)
     return Table("", tuple(columns), tuple(zip(*cells.values(), strict=True)))
