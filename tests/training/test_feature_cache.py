@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import shallow
 
 from effbench import progress
 from effbench.engines.engine import TENSORFLOW
@@ -85,11 +84,10 @@ def test_every_image_is_computed_once_and_in_its_place(tmp_path):
     assert len(chunk_files(tmp_path)) == CHUNKS
 
 
-def test_features_of_a_real_backbone_are_the_models_own_output(tmp_path, monkeypatch):
+def test_features_of_a_real_backbone_are_the_models_own_output(tmp_path):
     from effbench.config.variants import VARIANTS
     from effbench.models import backbone
 
-    shallow.networks(monkeypatch)
     model = backbone.build(VARIANTS["B0"], 32, "float32")
     # With as many images as this the statistics are sound, and rounding is not blown up.
     backbone.calibrate(model, 32, "torch", IMAGES)

@@ -196,20 +196,20 @@ def same(ours: RunResult, theirs: RunResult) -> None:
 
 @pytest.fixture(scope="module")
 def alone_and_divided(tmp_path_factory) -> tuple[RunResult, RunResult]:
-    """One run twice; 43 images are no multiple of 16 or 4, and every replica is traced anew."""
+    """One run twice; 43 images are no multiple of 16 or 8."""
     folders = [tmp_path_factory.mktemp(name) for name in ("alone", "divided")]
     finish(
         *(
             start(f"--batch-size 16 {more}", folder, EFFBENCH_CACHE=str(folder / "cache"))
-            for folder, more in zip(folders, ("", "--replicas 4"), strict=True)
+            for folder, more in zip(folders, ("", "--replicas 8"), strict=True)
         )
     )
     return one(folders[0]), one(folders[1])
 
 
-def test_a_sweep_on_four_replicas_comes_to_the_same(alone_and_divided):
+def test_a_sweep_on_eight_replicas_comes_to_the_same(alone_and_divided):
     alone, divided = alone_and_divided
-    assert (alone.provenance.replicas, divided.provenance.replicas) == (1, 4)
+    assert (alone.provenance.replicas, divided.provenance.replicas) == (1, 8)
     assert divided.spec.key == alone.spec.key
     same(alone, divided)
 
