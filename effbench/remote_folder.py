@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from effbench import cache, locks
@@ -41,6 +42,8 @@ _SINGLE_PUT = ("s3", "s3a", "gs", "gcs", "abfs", "az", "memory")
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash", "content_md5")
 _TIMES = ("mtime", "LastModified", "last_modified", "created")
 
+_REMEDY = "look at the address, the network and the credentials"
+
 # Those that this process has opened, by their working copies.
 _OPENED: dict[Path, RemoteFolder] = {}
 
@@ -60,6 +63,10 @@ class _Copied:
         except FileNotFoundError:
             return False
         return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+
+
+class UnsentError(EffbenchError):
+    """A URL could not be written, and what is new waits in the working copy."""
 
 
 def is_url(text: str) -> bool:
@@ -114,6 +121,20 @@ class RemoteFolder:
                 if copied.pop(name).same_here(self.directory / name):
                     (self.directory / name).unlink(missing_ok=True)
 
+    def check(self) -> None:
+        """Makes sure that the URL can be written: a small file is sent there and removed again.
+
+        Raises:
+            EffbenchError: it cannot.
+        """
+        name = f".token.{writer()}"
+        with NamedTemporaryFile() as token:
+            token.write(b"effbench looks whether it can write here")
+            token.flush()
+            with self._reached("write"):
+                self._send(Path(token.name), name)
+                self._files.rm_file(self._address(name))
+
     def push(self) -> int:
         """Sends what is new here, and removes there what passes and was removed here.
 
@@ -121,10 +142,11 @@ class RemoteFolder:
             How many files were sent.
 
         Raises:
-            EffbenchError: the URL cannot be written; what was not sent is sent the next time.
+            UnsentError: the URL cannot be written; what was not sent is sent the next time.
         """
         sent = 0
-        with self._copied() as copied, self._reached("write"):
+        waiting = f"what is not there yet is kept in {self.directory}, and sent the next time"
+        with self._copied() as copied, self._reached("write", f"{_REMEDY}; {waiting}", UnsentError):
             for name in self.unsent(copied):
                 path = self.directory / name
                 try:
@@ -241,20 +263,17 @@ class RemoteFolder:
         return {name: _Copied(*values) for name, values in json.loads(text).items()}
 
     @contextmanager
-    def _reached(self, what: str) -> Iterator[None]:
+    def _reached(
+        self, what: str, hint: str = _REMEDY, kind: type[EffbenchError] = EffbenchError
+    ) -> Iterator[None]:
         """Turns what a file system raises, each in its own words, into one line."""
         try:
             yield
         except EffbenchError:
             raise
         except Exception as error:
-            waiting = f"; what is not there yet is kept in {self.directory}, and sent the next time"
-            raise EffbenchError(
-                f"cannot {what} {self.url}",
-                f"{type(error).__name__}: {one_line(str(error))[:200]}",
-                "look at the address, the network and the credentials"
-                + (waiting if what == "write" else ""),
-            ) from error
+            received = f"{type(error).__name__}: {one_line(str(error))[:200]}"
+            raise kind(f"cannot {what} {self.url}", received, hint) from error
 
 
 def _first(name: str) -> str:

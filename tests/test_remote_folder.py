@@ -9,10 +9,11 @@ import pytest
 from support import no_ops
 from support.records import complete, failure, spec
 
-from effbench.errors import EffbenchError, UsageError
+from effbench.errors import EffbenchError, Interrupted, UsageError
 from effbench.records.store import Store
 from effbench.remote_folder import RemoteFolder
 from effbench.sweep import worker_process
+from effbench.training.job import Job
 
 
 @pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.s3)])
@@ -128,6 +129,105 @@ def test_what_cannot_be_sent_waits_and_is_one_line(error, line, url, machine, mo
             here.push()
     assert len(here.unsent()) == 2
     assert here.push() == 2
+
+
+def refuse(url: str, monkeypatch: pytest.MonkeyPatch, method: str, part: str = "") -> None:
+    """Makes the file system of a URL refuse what has `part` in its address."""
+    kind = type(fsspec.core.url_to_fs(url)[0])
+    real = getattr(kind, method)
+
+    def refused(files: object, *arguments: str, **options: object) -> None:
+        if part in arguments[-1]:
+            raise PermissionError("Access\nDenied")
+        real(files, *arguments, **options)
+
+    monkeypatch.setattr(kind, method, refused)
+
+
+@pytest.fixture
+def sweep(run, monkeypatch):
+    """Sweeps B0 into a URL, by workers that need no time."""
+    monkeypatch.setattr(worker_process, "work", no_ops.work)
+    words = ("--variants", "B0", "--weights", "none", "--data", "digits", "--cpu")
+    return lambda url, *more: run("sweep", *words, *more, "--results", url)
+
+
+def no_work(*_: object) -> None:
+    raise AssertionError("a run was begun")
+
+
+@pytest.mark.parametrize("method", ["put_file", "rm_file"])
+def test_a_url_that_cannot_be_written_is_refused_before_any_training(
+    method, url, machine, sweep, monkeypatch
+):
+    refuse(url, monkeypatch, method)
+    monkeypatch.setattr(worker_process, "work", no_work)
+    done = sweep(url)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        f"effbench: cannot write {url}: PermissionError: Access Denied; "
+        "look at the address, the network and the credentials\n"
+    )
+    assert sweep(url, "--dry-run").code == 0, "which writes nothing"
+
+
+def test_a_folder_below_a_file_is_refused_before_any_training(
+    machine, sweep, monkeypatch, tmp_path
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(worker_process, "work", no_work)
+    url = f"file://{tmp_path}/file/there"
+    done = sweep(url)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"effbench: cannot write {url}: ")
+    assert done.err.count("\n") == 1
+
+
+def test_nothing_is_left_of_the_look_whether_a_url_can_be_written(url, machine):
+    RemoteFolder(url).check()
+    assert names(url) == set()
+
+
+def test_what_did_not_reach_its_url_is_not_called_saved(url, machine, sweep, monkeypatch):
+    with monkeypatch.context() as patch:
+        refuse(url, patch, "put_file", "record.json")
+        done = sweep(url)
+    assert done.code == 1
+    assert " kept: here, and sent next\n" in done.out
+    assert "saved" not in done.out + done.err
+    assert done.err.count("Access Denied") == 1
+    assert done.err.endswith(", and sent the next time\n")
+    done = sweep(url)
+    assert "\n0 saved, 1 finished before, 0 failed" in done.out
+    assert sum(name.endswith("/record.json") for name in names(url)) == 1
+
+
+def test_an_interrupted_sweep_does_not_call_saved_what_did_not_reach_its_url(
+    url, machine, sweep, monkeypatch
+):
+    def interrupted(job: Job, *arguments: object) -> None:
+        no_ops.work(job, *arguments)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        refuse(url, patch, "put_file", "record.json")
+        patch.setattr(worker_process, "work", interrupted)
+        done = sweep(url)
+    assert done.code == 1
+    assert "saved" not in done.out + done.err
+    assert done.err.startswith(f"effbench: interrupted: cannot write {url}: PermissionError: ")
+
+
+def test_a_merge_writes_nothing_at_its_sources(url, machine, run, monkeypatch, tmp_path):
+    source = RemoteFolder(url)
+    complete(Store(source.directory))
+    source.push()
+    before = names(url)
+    refuse(url, monkeypatch, "put_file")
+    done = run("merge", url, "--results", tmp_path / "folder")
+    assert done.code == 0
+    assert done.out.startswith(f"1 new, 0 equal, 0 superseded in {tmp_path}/folder\n")
+    assert names(url) == before
 
 
 def test_unknown_urls_and_missing_packages_are_one_line(monkeypatch):

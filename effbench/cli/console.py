@@ -44,6 +44,7 @@ _INDENT = 2
 
 MARKS = {
     "saved": ("✓", "green"),
+    "kept": ("✓", "green"),
     "failed": ("✗", "red"),
     "finished": ("·", "dim"),
     "failed before": ("·", "red"),

@@ -12,7 +12,7 @@ from rich.text import Text
 from effbench.cli.console import Display, err, say
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import ResultsOption
-from effbench.cli.results_folder import folder
+from effbench.cli.results_folder import folder, send
 from effbench.remote_folder import shown
 
 
@@ -64,7 +64,9 @@ def merge(
 
     with Display(err, 0, quiet=False, verbose=False) as display:
         outcome, models = merge(sources, results, partial(display.step, "merge"))
-    if scored := imagenet_records.join(sources, results):
+    scored = imagenet_records.join(sources, results)
+    send(results)
+    if scored:
         say(f"{scored:,} new of ImageNet in {shown(results)}")
     say(
         f"{outcome.new:,} new, {outcome.equal:,} equal, {outcome.superseded:,} superseded "

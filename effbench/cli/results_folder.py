@@ -1,6 +1,7 @@
 """A results argument: a folder, or a URL. Of a URL commands see the working copy on this machine.
 
-It is brought up to date before the command, and what the command writes is sent while it runs.
+It is brought up to date before the command, and what the command writes is sent while it runs. A
+URL that cannot be written is refused before the command begins.
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from effbench import remote_folder
 from effbench.cli.console import warn
-from effbench.errors import EffbenchError, UsageError
-from effbench.remote_folder import RemoteFolder
+from effbench.errors import EffbenchError, Interrupted, UsageError
+from effbench.remote_folder import RemoteFolder, UnsentError
+
+if TYPE_CHECKING:
+    from effbench.sweep.events import Event, Listen
 
 # The time between two looks at what is new here.
 EVERY_SECONDS = 10.0
@@ -59,12 +64,33 @@ def refuse_url(directory: Path, what: str) -> None:
         raise UsageError(rule, remote.url, "name a folder; 'effbench merge' sends it to a URL")
 
 
+def send(directory: Path) -> None:
+    """Sends what is new, if the folder is the working copy of a URL: then it can be called saved.
+
+    Raises:
+        UnsentError: not all could be sent.
+    """
+    remote = remote_folder.opened(directory)
+    if remote is not None:
+        remote.push()
+
+
+def not_sent_yet(directory: Path, listen: Listen) -> Listen:
+    """Calls no run saved that is only in the working copy of a URL: once `send` is done, it is."""
+
+    def heard(event: Event) -> None:
+        kept = event.state == "saved"
+        listen(replace(event, state="kept", text="here, and sent next") if kept else event)
+
+    return heard if remote_folder.opened(directory) else listen
+
+
 @contextmanager
 def in_step(context: Any) -> Iterator[None]:
     """Brings the working copies of a command up to date, and sends what is new in them.
 
     Raises:
-        EffbenchError: a URL cannot be read, or not all could be sent.
+        EffbenchError: a URL cannot be read or written, or not all could be sent.
     """
     name = str(context.info_name)
     values = chain.from_iterable(
@@ -76,8 +102,11 @@ def in_step(context: Any) -> Iterator[None]:
     with ExitStack() as stack:
         for remote in remotes:
             remote.pull(_WRITES.get(name, usual))
-            if name in _WRITES:
-                stack.enter_context(_sent(remote))
+        if name in _WRITES and not context.params.get("dry_run"):
+            results = remote_folder.opened(Path(context.params["results"]))
+            if results is not None:
+                results.check()
+                stack.enter_context(_sent(results))
         yield
 
 
@@ -87,7 +116,7 @@ def _sent(remote: RemoteFolder) -> Iterator[None]:
     ended = threading.Event()
     said: list[str] = []
 
-    def send() -> None:
+    def send_again() -> None:
         while not ended.wait(EVERY_SECONDS):
             try:
                 remote.push()
@@ -96,15 +125,20 @@ def _sent(remote: RemoteFolder) -> Iterator[None]:
                     warn(str(error))
                     said.append(str(error))
 
-    sender = threading.Thread(target=send, daemon=True)
+    sender = threading.Thread(target=send_again, daemon=True)
     sender.start()
     try:
         yield
-    except BaseException:
+    except UnsentError:
+        _end(sender, ended)
+        raise
+    except BaseException as problem:
         _end(sender, ended)
         try:
             remote.push()
         except EffbenchError as error:
+            if isinstance(problem, Interrupted):  # whose own line says that all is saved
+                raise Interrupted(str(error)) from problem
             warn(str(error))
         raise
     _end(sender, ended)

@@ -40,7 +40,7 @@ from effbench.cli.options import (
     WeightsOption,
     only,
 )
-from effbench.cli.results_folder import refuse_url
+from effbench.cli.results_folder import not_sent_yet, refuse_url, send
 from effbench.config.sweep_options import (
     DeviceOptions,
     ExecutionOptions,
@@ -282,10 +282,12 @@ def sweep(
         Display if parallel is None and row.name == "local" else ManyDisplay
     )
     runs = len(request.specs)
-    with kind(out, runs, quiet=quiet, verbose=verbose, searched=request.searched) as listen:
+    with kind(out, runs, quiet=quiet, verbose=verbose, searched=request.searched) as screen:
+        listen = not_sent_yet(results, screen)
         outcome = row.starter.start(Launch(request, store, launch, listen, say))
     if outcome is None:
         return
+    send(results)
     if not quiet:
         target = request.target
         side_by_side = len({spec.recipe.name for spec in request.specs}) > 1

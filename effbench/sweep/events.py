@@ -15,10 +15,11 @@ class Event:
 
     Attributes:
         specs: the runs it is about.
-        state: "started", "working", "saved", "failed", "finished" or "failed before" (both
-            left as they are), "waiting" for another sweep, or "stopping" after an interruption.
+        state: "started", "working", "saved", "kept" (saved in the copy of a URL, to which it is
+            sent next), "failed", "finished" or "failed before" (both left as they are), "waiting"
+            for another sweep, or "stopping" after an interruption.
         step: progress so far, for "working".
-        text: why a run failed, or what the sweep waits for.
+        text: why a run failed, what the sweep waits for, or where a run is kept.
     """
 
     specs: tuple[RunSpec, ...]
