@@ -133,15 +133,15 @@ def test_what_cannot_be_sent_waits_and_is_one_line(error, line, url, machine, mo
 
 def refuse(url: str, monkeypatch: pytest.MonkeyPatch, method: str, part: str = "") -> None:
     """Makes the file system of a URL refuse what has `part` in its address."""
-    kind = type(fsspec.core.url_to_fs(url)[0])
-    real = getattr(kind, method)
+    files, _ = fsspec.core.url_to_fs(url)  # of which there is one for all that ask
+    real = getattr(files, method)
 
-    def refused(files: object, *arguments: str, **options: object) -> None:
+    def refused(*arguments: str, **options: object) -> None:
         if part in arguments[-1]:
             raise PermissionError("Access\nDenied")
-        real(files, *arguments, **options)
+        real(*arguments, **options)
 
-    monkeypatch.setattr(kind, method, refused)
+    monkeypatch.setattr(files, method, refused)
 
 
 @pytest.fixture
@@ -180,6 +180,19 @@ def test_a_folder_below_a_file_is_refused_before_any_training(
     done = sweep(url)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"effbench: cannot write {url}: ")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("url", ["s3"], indirect=True)
+def test_a_bucket_that_is_not_there_is_refused_before_any_training(
+    url, machine, sweep, monkeypatch
+):
+    monkeypatch.setattr(worker_process, "work", no_work)
+    other = url.replace("//bucket", "//no-such-bucket")
+    done = sweep(other)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"effbench: cannot write {other}: FileNotFoundError: ")
     assert done.err.count("\n") == 1
 
 
