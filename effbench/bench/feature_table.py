@@ -11,6 +11,7 @@ from statistics import median
 from effbench import provenance, table_files
 from effbench.bench.feature_case import IMAGE
 from effbench.bench.feature_speed import FeatureOptions, FeatureSpeed, best_of_ours, name, ratios
+from effbench.config.variants import VARIANTS
 from effbench.hardware import machine
 from effbench.tables import Column, Table, markdown
 from effbench.training.feature_cache import batch_size
@@ -61,6 +62,36 @@ def batches(rows: Sequence[FeatureSpeed]) -> list[str]:
                 f"fastest; a sweep takes {usual}"
             )
     return lines
+
+
+def lines(
+    rows: Sequence[FeatureSpeed],
+) -> dict[str, list[tuple[str, str, float, float, float]]]:
+    """What a plot of several networks is drawn of, for each precision.
+
+    Of effbench's engines only the fastest of each network is there; it comes first. Of several
+    batches only the fastest is there, and networks at another than their native size are not.
+
+    Returns:
+        variant, tool, and images a second: the median turn, the slowest and the fastest.
+    """
+    drawn: dict[str, list[tuple[str, str, float, float, float]]] = {}
+    timed = [row for row in rows if row.speeds and _native(row)]
+    for (variant, _, precision), grouped in groupby(timed, key=_network):
+        tools: dict[str, FeatureSpeed] = {}
+        for row in grouped:
+            tool = "effbench" if row.case.ours else f"{row.case.tool} {row.case.way}".strip()
+            if tool not in tools or row.speed > tools[tool].speed:
+                tools[tool] = row
+        drawn.setdefault(precision.removeprefix("mixed_"), []).extend(
+            (variant, tool, row.speed, min(row.speeds), max(row.speeds))
+            for tool, row in sorted(tools.items(), key=lambda item: not item[1].case.ours)
+        )
+    return drawn
+
+
+def _native(row: FeatureSpeed) -> bool:
+    return row.case.image_size == VARIANTS[row.case.variant].image_size
 
 
 def _network(row: FeatureSpeed) -> tuple[str, str, str]:

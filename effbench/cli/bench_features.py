@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +26,9 @@ from effbench.cli.options import (
 from effbench.config.variants import select
 from effbench.engines.engine_table import AUTO
 from effbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from effbench.bench.feature_speed import FeatureSpeed
 
 # What extraction and a bare loop have no use for.
 _OF_SIDES = (
@@ -54,9 +58,9 @@ def features(
     seconds: Annotated[float, typer.Option(min=0.0, help="Of each turn.")] = 2.0,
     peer_python: PeerPythonOption = None,
     ways: WaysOption = "eager,compiled",
-    output: Annotated[Path, typer.Option(help="The table as Markdown; as JSON beside it.")] = Path(
-        "results/bench-features.md"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="The table as Markdown; JSON and plot beside it.")
+    ] = Path("results/bench-features.md"),
 ) -> None:
     """Time engines, beside other tools with --peer; without either, extraction and a bare loop.
 
@@ -89,7 +93,22 @@ def features(
     left_out(show(feature_table.table(rows)))
     notes(feature_table.notes(rows, options))
     say(f"{output} and {output.with_suffix('.json')}", "saved: ")
+    for path in _plots(rows, output):
+        say(str(path), "saved: ")
     end(feature_table.problems(rows))
+
+
+def _plots(rows: Sequence[FeatureSpeed], output: Path) -> Iterator[Path]:
+    """A plot for each precision in which several networks were timed at their native sizes."""
+    from effbench.bench import feature_table
+    from effbench.hardware import machine
+    from effbench.report.charts import feature_speeds, plot_files
+
+    for precision, speeds in feature_table.lines(rows).items():
+        figure = feature_speeds.figure(precision, [feature_speeds.Speed(*line) for line in speeds])
+        if figure:
+            path = output.with_name(f"{output.stem}-{figure.name}")
+            yield from plot_files.write_figure(figure, machine.cpu_name(), path)
 
 
 def batch(

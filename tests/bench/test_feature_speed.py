@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.commandline import one_line
 
 from effbench.bench import feature_speed, feature_table, feature_worker
@@ -59,6 +61,33 @@ def test_sides_take_turns_and_what_is_missing_is_a_line(run, tmp_path):
     ratio, low, _, high = cells["onnxruntime"][9].replace("(", "").strip(")").split()
     assert 1.2 < float(low) <= float(ratio) <= float(high) < 4
     assert "Not timed: timm: No module named 'timm'" in text
+
+
+@pytest.mark.usefixtures("_stubs")
+def test_several_networks_are_drawn_against_their_published_accuracy(run, tmp_path):
+    output = tmp_path / "bench.md"
+    done = run(
+        *("bench", "features", "--variants", "B0,B1", "--engine", "tensorflow,openvino"),
+        *("--peer", "onnxruntime", "--seconds", "0.02", "--rounds", "2", "--output", output),
+    )
+    assert (done.code, done.err) == (0, "")
+    svg = (tmp_path / "bench-speeds-float32.svg").read_text("utf-8")
+    assert {">B0<", ">B1<", ">effbench<", ">onnxruntime<"} <= set(re.findall(">[a-zB01]+<", svg))
+    # Of effbench's engines, the fastest alone.
+    assert "openvino" not in svg
+    assert Image.open(tmp_path / "bench-speeds-float32.png").width > 500
+    assert f"saved: {tmp_path / 'bench-speeds-float32.png'}" in done.out
+
+
+def test_networks_at_other_sizes_than_their_own_are_not_drawn():
+    native = feature_speed.FeatureSpeed(
+        FeatureCase("B0", 224, 32, "mixed_bfloat16", "openvino"), speeds=(3.0, 1.0, 2.0)
+    )
+    slower = replace(native, speeds=(1.0,))
+    small = replace(native, case=replace(native.case, image_size=64), speeds=(90.0,))
+    assert feature_table.lines([slower, native, small]) == {
+        "bfloat16": [("B0", "effbench", 2.0, 1.0, 3.0)]
+    }
 
 
 @pytest.mark.usefixtures("_stubs")

@@ -25,20 +25,34 @@ def write(drawings: Iterable[Drawing], directory: Path) -> Iterator[Path]:
     Raises:
         DiskError: it cannot be written.
     """
-    config = dict(THEMES["light"].config)
     for drawing in drawings:
         for figure in drawing.figures:
-            spec = _titled(figure, drawing.section.title)
-            svg = vl_convert.vegalite_to_svg(spec, config=config)
-            png = vl_convert.vegalite_to_png(spec, config=config, scale=SCALE)
-            for suffix, content in (("svg", svg.encode()), ("png", png)):
-                path = directory / f"{figure.name}.{suffix}"
-                write_atomically(path, content)
-                yield path
+            yield from write_figure(figure, drawing.section.title, directory / figure.name)
 
 
-def _titled(figure: Figure, section: str) -> dict[str, object]:
+def write_figure(figure: Figure, subject: str, path: Path) -> Iterator[Path]:
+    """Writes one plot as `path` with .svg and with .png; gives each path once it is there.
+
+    Args:
+        figure: the plot.
+        subject: what it is of; a line under its title.
+        path: without a suffix.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    config = dict(THEMES["light"].config)
+    spec = _titled(figure, subject)
+    svg = vl_convert.vegalite_to_svg(spec, config=config)
+    png = vl_convert.vegalite_to_png(spec, config=config, scale=SCALE)
+    for suffix, content in (("svg", svg.encode()), ("png", png)):
+        whole = path.with_name(f"{path.name}.{suffix}")
+        write_atomically(whole, content)
+        yield whole
+
+
+def _titled(figure: Figure, subject: str) -> dict[str, object]:
     """The plot with what a page says around it, since a file stands alone."""
-    lines = [section, *textwrap.wrap(f"{figure.summary} {figure.note}", LINE)]
+    lines = [subject, *textwrap.wrap(f"{figure.summary} {figure.note}", LINE)]
     title = {"text": figure.title, "subtitle": lines}
     return {**figure.whole, "title": title, "background": "white", "padding": 12}
