@@ -34,7 +34,7 @@ help:  ## show this list
 
 .PHONY: demo
 demo: $(SETUP)  ## the whole main job on small data, no download: V2's nine variants, then the answer
-	$(EFFBENCH) sweep --variants v2 --weights none --data digits --image-size 32 \
+	$(EFFBENCH) sweep --variants v2 --weights none --data digits --image-size 32 --parallel 2 \
 	  --set standardize=true --set l2_from=0.1 --set l2_values=13 --results .demo
 	$(EFFBENCH) report --results .demo
 	@echo
