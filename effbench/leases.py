@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import SoftFileLease
+from filelock import AcquireReturnProxy, SoftFileLease
 
 from effbench.errors import UsageError
 
@@ -42,7 +43,44 @@ def seconds() -> float:
     return value
 
 
-def lease(path: Path) -> SoftFileLease:
+class Lease(SoftFileLease):
+    """A lease that also ends where its owner died before it had written who it is.
+
+    Such a file is empty, and filelock lets it be: versions before 3.22 wrote no more than that.
+    """
+
+    _unwritten_since: tuple[tuple[int, int], float] | None = None
+
+    def take(self, *, wait: bool = False, every: float = 0.05) -> AcquireReturnProxy:
+        """Takes it, as a context manager.
+
+        Args:
+            wait: for its owner to end it, or to be silent for its time.
+            every: seconds between two looks.
+
+        Raises:
+            Timeout: somebody holds it, and we are not to wait.
+        """
+        look = self._remove_unwritten
+        return self.acquire(-1 if wait else 0, every, cancel_check=look)
+
+    def _remove_unwritten(self) -> bool:
+        """Removes a file that this very lease has seen empty for its time; never gives up."""
+        try:
+            status = Path(self.lock_file).stat()
+        except FileNotFoundError:
+            return False
+        file, now = (status.st_ino, status.st_mtime_ns), time.monotonic()
+        if status.st_size:
+            self._unwritten_since = None
+        elif self._unwritten_since is None or self._unwritten_since[0] != file:
+            self._unwritten_since = file, now
+        elif now - self._unwritten_since[1] >= self.lease_duration:
+            self.force_break()  # an owner that was only slow finds it gone, as one taken over does
+        return False
+
+
+def lease(path: Path) -> Lease:
     """A lease that is not taken yet.
 
     Args:
@@ -52,7 +90,7 @@ def lease(path: Path) -> SoftFileLease:
         UsageError: as `seconds`.
     """
     duration = seconds()
-    return SoftFileLease(path, lease_duration=duration, heartbeat_interval=duration * _HEARTBEAT)
+    return Lease(path, lease_duration=duration, heartbeat_interval=duration * _HEARTBEAT)
 
 
 @dataclass(frozen=True)

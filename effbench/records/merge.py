@@ -193,7 +193,7 @@ def _bring(
         return set()
     key = record.spec.key
     try:
-        with target.lock(record.spec.worker).acquire(timeout=0):
+        with target.lock(record.spec.worker).take():
             if target.read(key) != before:
                 raise DataError("changed meanwhile", str(target.folder(key)), "merge again")
             for path, source in copies.items():

@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-from filelock import SoftFileLease
 
 from effbench import leases, remote_folder
 from effbench.errors import DataError, EffbenchError, UsageError
@@ -30,6 +29,7 @@ from effbench.files import (
     writer,
     writing,
 )
+from effbench.leases import Lease
 from effbench.records import prediction_arrays
 from effbench.records.l2_search import L2Value
 from effbench.records.prediction_arrays import Predictions
@@ -86,7 +86,7 @@ class Store:
         """Reads and writes nothing yet."""
         self.directory = directory
         self._runs = directory / "runs"
-        self._leases: dict[str, SoftFileLease] = {}
+        self._leases: dict[str, Lease] = {}
 
     def prepare(self) -> None:
         """Makes sure that records can be kept here.
@@ -98,7 +98,7 @@ class Store:
         write_atomically(probe, b"")
         probe.unlink(missing_ok=True)
 
-    def lock(self, name: str) -> SoftFileLease:
+    def lock(self, name: str) -> Lease:
         """A lease that ends with the process that holds it, `kill -9` included.
 
         Of a process on another machine it ends once it was seen, by the very lease that is

@@ -38,7 +38,7 @@ def announced(store: Store) -> Iterator[Others]:
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         mine = leases.lease(home / f"{writer()}.lease")
-        mine.acquire(timeout=0)
+        mine.take()
     try:
         ahead = time.time() - (home / f"{writer()}.lease").stat().st_mtime
         names = []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, Timeout
 
 from effbench import cache
 from effbench.config.run_spec import RunSpec
@@ -20,7 +20,7 @@ from effbench.engines.engine_table import AUTO
 from effbench.errors import Interrupted, UsageError
 from effbench.failures import handling
 from effbench.hardware import machine, tpu
-from effbench.leases import SECONDS, Claim
+from effbench.leases import SECONDS, Claim, Lease
 from effbench.records.record import RunResult
 from effbench.records.store import Store
 from effbench.sweep import groups, progress_files, queues, takeovers
@@ -227,7 +227,7 @@ def settle(
     execution = queue.request.options.execution
     lease = store.lock(group.name)
     try:
-        with lease.acquire(timeout=-1 if wait else 0, poll_interval=LOOK_SECONDS / 5):
+        with lease.take(wait=wait, every=LOOK_SECONDS / 5):
             tried = queue.was_tried(group)
             if tried and told:
                 return True
@@ -257,7 +257,7 @@ def _done(
     queue: Queue,
     store: Store,
     group: Group,
-    lease: SoftFileLease,
+    lease: Lease,
     listen: Listen,
     how: Taking,
     needs: int,

@@ -1,5 +1,6 @@
 """Several workers on one results folder: leases, takeovers, and what `work` and `status` say."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from filelock import OwnerRecord
+from filelock import OwnerRecord, Timeout
 from filelock._marker import encode_marker
 from support import no_ops
 from support.records import result, spec
@@ -116,8 +117,36 @@ def test_of_two_owners_one_writes(store):
     assert store.save(second, first=True), "what cannot be read is replaced"
 
 
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_lease_whose_owner_died_before_it_wrote_who_it_is_ends(wait, store, monkeypatch):
+    monkeypatch.setenv(leases.SECONDS, "1")
+    lease = store.lock("group")
+    store.lease("group").touch()
+    began = time.monotonic()
+    while not lease.is_locked:
+        with contextlib.suppress(Timeout):
+            lease.take(wait=wait)
+        assert time.monotonic() - began < 60
+        time.sleep(0.05)
+    assert time.monotonic() - began >= 1
+    assert store.lease("group").stat().st_size
+    lease.release()
+
+
+def test_an_owner_has_as_long_as_a_lease_holds_to_write_who_it_is(store, monkeypatch):
+    monkeypatch.setenv(leases.SECONDS, "1")
+    lease = store.lock("group")
+    began = time.monotonic()
+    while time.monotonic() - began < 1.5:  # another one each time, as far as anyone can see
+        store.lease("group").unlink(missing_ok=True)
+        store.lease("group").touch()
+        with pytest.raises(Timeout):
+            lease.take()
+        time.sleep(0.2)
+
+
 def test_a_claim_holds_while_its_lease_does(store):
-    with store.lock("group").acquire(timeout=0) as lease:
+    with store.lock("group").take() as lease:
         claim = Claim(store.lease("group"), lease.token)
         assert claim.holds()
         owned_elsewhere(store, "group")
