@@ -6,6 +6,7 @@ file for each group that was tried, whatever came of it. A sweep removes its own
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Collection
@@ -85,7 +86,8 @@ class Queue:
 
     def was_tried(self, group: Group) -> bool:
         """Whether a group was tried since the sweep began."""
-        return (self.folder / "done" / group.name).exists() or not self.folder.exists()
+        there = (self.folder / "done" / group.name).exists()
+        return there or not (self.folder / _FILE).exists()
 
     def settle(self, group: Group) -> None:
         """Notes that a group was tried."""
@@ -97,6 +99,9 @@ class Queue:
     def close(self) -> None:
         """Removes it, if all is tried."""
         if {group.name for group in self.groups} <= self.tried():
+            # First, so that no group seems untried to others while the rest is removed.
+            with contextlib.suppress(OSError):
+                (self.folder / _FILE).unlink()
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -79,6 +80,25 @@ def test_what_is_forced_is_repeated_once_however_many_take_part(store):
         worker.join()
     writes = (store.directory / ".writes").read_text().split()
     assert sorted(writes) == sorted([spec.key for spec in request.specs] * 2)
+
+
+def test_no_group_seems_untried_while_its_sweep_is_removed(store, monkeypatch):
+    queue = queues.write(store, no_ops.request(variants="B0,B1"))
+    for group in queue.groups:
+        queue.settle(group)
+    removed = shutil.rmtree
+    seen = []
+
+    def slowly(folder: Path, **options: bool) -> None:
+        for path in (folder / "done").iterdir():
+            path.unlink()
+        seen.extend(queue.was_tried(group) for group in queue.groups)
+        removed(folder, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", slowly)
+    queue.close()
+    assert seen == [True, True]
+    assert not queue.folder.exists()
 
 
 def test_a_silent_owners_group_is_taken_over_after_its_time(store, monkeypatch):
