@@ -133,11 +133,20 @@ def notes(rows: Sequence[FeatureSpeed], options: FeatureOptions) -> list[str]:
 
 
 def problems(rows: Sequence[FeatureSpeed]) -> list[str]:
-    """A line for each side that could not be timed."""
-    failed = [row for row in rows if row.problem]
-    # What is not installed is said once.
-    lines = (f"{row.case.tool if row.absent else name(row.case)}: {row.problem}" for row in failed)
-    return list(dict.fromkeys(lines))
+    """A line for each reason why a tool could not be timed, with the first side that it kept."""
+    kept: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.problem:
+            # What is not installed is missing to all sides.
+            side = row.case.tool if row.absent else name(row.case)
+            kept.setdefault((row.case.tool, row.problem), []).append(side)
+    return [
+        f"{sides[0]}{_more(len({*sides}) - 1)}: {problem}" for (_, problem), sides in kept.items()
+    ]
+
+
+def _more(others: int) -> str:
+    return f" (and {others} more)" if others else ""
 
 
 def save(rows: Sequence[FeatureSpeed], options: FeatureOptions, path: Path) -> None:

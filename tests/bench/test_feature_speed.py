@@ -158,6 +158,18 @@ def test_a_row_without_a_problem_has_no_line():
     assert feature_table.problems([feature_speed.FeatureSpeed(case, speeds=(1.0,))]) == []
 
 
+def test_one_reason_for_many_sides_is_one_line():
+    case = FeatureCase("B0", 64, 8, "mixed_bfloat16", "onnxruntime")
+    row = feature_speed.FeatureSpeed(case, problem="computes in float32")
+    other = replace(row, case=replace(case, variant="S"))
+    killed = replace(row, problem="ended by SIGKILL")
+    assert feature_table.problems([row, other, killed]) == [
+        "B0 at 64, batch 8, mixed_bfloat16, effbench, onnxruntime (and 1 more): computes in "
+        "float32",
+        "B0 at 64, batch 8, mixed_bfloat16, effbench, onnxruntime: ended by SIGKILL",
+    ]
+
+
 def test_of_an_even_number_of_rounds_the_ratio_lies_in_the_middle() -> None:
     case = FeatureCase("B0", 224, 32, "float32", "onnxruntime", "", True, "cpu")
     ours = feature_speed.FeatureSpeed(case, speeds=(10.0, 10.0, 10.0, 10.0))
