@@ -127,8 +127,9 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
         *memory_needed.remarks(specs, target.device, target.replicas or 1),
     )
     searched = {rows.recipe.name: rows.searched for rows in tables}
-    everything = sum(len(split.labels) for split in dataset.splits)
-    counts = Counts(everything if options.images.kfold else images, everything)
+    splits = tuple(len(split.labels) for split in dataset.splits)
+    everything = sum(splits)
+    counts = Counts(everything if options.images.kfold else images, everything, splits)
     return Request(specs, options, source, target, data_dir, remarks, searched, counts)
 
 
