@@ -90,6 +90,7 @@ class Forecast:
         words = [" and ".join(named)]
         words += ["scaled" if scaled == len(texts) else "some scaled"] * bool(scaled)
         words += ["without heads"] * any("without" in text for text in texts)
+        words += ["heads by their size"] * any(estimates.BY_SIZE in text for text in texts)
         return ", ".join(words)
 
 
