@@ -157,7 +157,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
     listed = [row.listed for row in seen.images]
     fatal = (*photos.empty_classes(seen.listing.classes, listed), *attempt.problems)
     division = None if fatal else attempt.division()
-    skipped = () if skip_unreadable else photos.unreadable(seen)
+    refusals = [*(() if skip_unreadable else photos.unreadable(seen)), *fatal]
     images = attempt.images
     alike = _alike(_copies(seen, images))
     inspection = Inspection(
@@ -178,8 +178,8 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         hidden=seen.listing.hidden,
         alike=alike,
         near=_near(seen, _copies(seen, images), report) if near else None,
-        problems=(*map(str, (*skipped, *fatal)), *_misleading(alike)),
-        refused=bool(skipped or fatal),
+        problems=(*map(str, refusals), *_misleading(alike)),
+        refused=bool(refusals),
     )
     return Inspected(inspection, seen, division)
 
