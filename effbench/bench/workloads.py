@@ -108,7 +108,8 @@ def extraction(name: str, images: int) -> float:
     pixels = _pixels(images)
     with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
         began = time.perf_counter()
-        feature_cache.extract(TENSORFLOW.compile(run), batch, pixels, Path(folder), about, silent)
+        program = TENSORFLOW.compile(run)
+        feature_cache.extract(program, batch, [(about, pixels)], Path(folder), silent)
         return time.perf_counter() - began
 
 

@@ -48,7 +48,10 @@ def data(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every name.")] = False,
 ) -> None:
-    """Check images of your own: counts, sizes, unreadable files, duplicates, splits."""
+    """Check images of your own: counts, sizes, unreadable files, duplicates, splits.
+
+    The exit code is 1 where a sweep would refuse them.
+    """
     from effbench.data import inspection
     from effbench.data.datasets import DATASETS
     from effbench.data.montage import format_of
@@ -75,7 +78,7 @@ def data(
         _write_montage(inspected, montage, style)
     if write_split:
         _write_split(inspected, write_split)
-    if inspected.inspection.problems:
+    if inspected.inspection.refused:
         raise typer.Exit(1)
 
 

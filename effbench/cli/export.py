@@ -35,7 +35,7 @@ def export(
     format: Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}.")] = "keras",
     output: Annotated[
         Path | None,
-        typer.Option(help="Default: the run's key, in this directory. Of many runs, their folder."),
+        typer.Option(help="Default: the run's key, in this directory. Or a folder for models."),
     ] = None,
     best: Annotated[
         bool,

@@ -91,7 +91,9 @@ DataOption = Annotated[str, typer.Option(metavar="NAME", help=f"{datasets.listed
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="PATH", help="Where the data is: CIFAR-10's folder or its tar.gz.", exists=True
+        metavar="PATH",
+        help="Where the files of --data are: their folder or, of CIFAR, the tar.gz itself.",
+        exists=True,
     ),
 ]
 ImageSizeOption = Annotated[

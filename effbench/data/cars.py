@@ -12,7 +12,7 @@ import numpy as np
 
 from effbench.data import photos
 from effbench.data.listing import ListedImage, Listing
-from effbench.data.published_files import PublishedFile, obtained, unpacked
+from effbench.data.published_files import PublishedFile, all_there, obtained, unpacked
 from effbench.data.splits import Dataset
 from effbench.progress import Report
 
@@ -45,6 +45,7 @@ def load(directory: Path | None, report: Report) -> Dataset:
     """The cars, with the names of their models, as `datasets.load` describes it."""
     from scipy.io import loadmat
 
+    all_there("cars", (TEST_LABELS,), (DEVKIT, TRAIN, TEST), directory, HINT)
     test_labels = obtained(TEST_LABELS, directory, HINT, report)
     root = unpacked("cars", [DEVKIT, TRAIN, TEST], directory, HINT, report)
     meta = loadmat(root / "devkit" / "cars_meta.mat", squeeze_me=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from effbench.data import photos
 from effbench.data.listing import ListedImage, Listing, ordered
-from effbench.data.published_files import PublishedFile, obtained, unpacked
+from effbench.data.published_files import PublishedFile, all_there, obtained, unpacked
 from effbench.data.splits import Dataset
 from effbench.progress import Report
 
@@ -27,8 +27,10 @@ SETS = PublishedFile("setid.mat", f"{_URL}/setid.mat", "a5357ecc9cb78c4bef273ce3
 # The names of the sets in setid.mat, and the split that their images go to.
 SPLIT_OF_SET = {"trnid": "train", "valid": "train", "tstid": "test"}
 HINT = (
-    f"get 102flowers.tgz, imagelabels.mat and setid.mat from {_URL}/ on a machine with network, "
-    "and name their folder with --data-dir"
+    f"get 102flowers.tgz, imagelabels.mat and setid.mat from {_URL}/ on a machine with network or, "
+    "if that page is gone, from a copy (Kaggle, the Internet Archive; "
+    "https://www.tensorflow.org/datasets/catalog/oxford_flowers102 says what they are), and name "
+    "their folder with --data-dir"
 )
 
 
@@ -36,6 +38,7 @@ def load(directory: Path | None, report: Report) -> Dataset:
     """The flowers, their labels from "1" to "102", as `datasets.load` describes it."""
     from scipy.io import loadmat
 
+    all_there("flowers102", (SETS, LABELS), (IMAGES,), directory, HINT)
     sets = loadmat(obtained(SETS, directory, HINT, report), squeeze_me=True)
     labels = loadmat(obtained(LABELS, directory, HINT, report), squeeze_me=True)["labels"]
     root = unpacked("flowers102", [IMAGES], directory, HINT, report)

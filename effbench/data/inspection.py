@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from effbench.config.variants import USUAL, select
 from effbench.data import near_duplicates, photos
-from effbench.data.listing import SPLITS, ListedImage, by_number
+from effbench.data.listing import SPLITS, ListedImage, by_number, some
 from effbench.data.splitting import Division
 from effbench.data.survey import Survey, SurveyedImage, survey
 from effbench.progress import Report
@@ -104,7 +104,9 @@ class Inspection:
         hidden: number of hidden files and folders.
         alike: images with the same pixels.
         near: images that look the same; None if nobody asked.
-        problems: why a sweep would refuse the source, a line each.
+        problems: what is wrong, a line each: why a sweep would refuse the source; then images that
+            contradict one another, or that train and test, which a sweep takes as they are.
+        refused: whether a sweep would refuse it.
     """
 
     source: str
@@ -125,6 +127,7 @@ class Inspection:
     alike: tuple[Alike, ...]
     near: tuple[Alike, ...] | None
     problems: tuple[str, ...]
+    refused: bool
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,9 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
     listed = [row.listed for row in seen.images]
     fatal = (*photos.empty_classes(seen.listing.classes, listed), *attempt.problems)
     division = None if fatal else attempt.division()
-    skipped = () if skip_unreadable else photos.unreadable(seen)
+    refusals = [*(() if skip_unreadable else photos.unreadable(seen)), *fatal]
     images = attempt.images
+    alike = _alike(_copies(seen, images))
     inspection = Inspection(
         source=str(source),
         images=len(images),
@@ -172,9 +176,10 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         no_images=seen.no_images,
         beside=seen.listing.beside,
         hidden=seen.listing.hidden,
-        alike=_alike(_copies(seen, images)),
+        alike=alike,
         near=_near(seen, _copies(seen, images), report) if near else None,
-        problems=tuple(map(str, (*skipped, *fatal))),
+        problems=(*map(str, refusals), *_misleading(alike)),
+        refused=bool(refusals),
     )
     return Inspected(inspection, seen, division)
 
@@ -224,6 +229,26 @@ def _copies(seen: Survey, images: Sequence[ListedImage]) -> Copies:
 
 def _alike(copies: Copies) -> tuple[Alike, ...]:
     return _worst_first(_group(images) for images in copies if len(images) > 1)
+
+
+def _misleading(alike: Sequence[Alike]) -> Iterator[str]:
+    """What copies make of the figures of a sweep that takes them as they are."""
+    wrong = [group.names for group in alike if group.contradicts]
+    if wrong:
+        yield (
+            f"the same pixels have two labels: {_copied(wrong)}; no network can get both right: "
+            "keep the one that is true"
+        )
+    leaking = [group.names for group in alike if group.leaks]
+    if leaking:
+        yield (
+            f"the same pixels are in two splits: {_copied(leaking)}; what is tested was trained "
+            "on, or chosen by: keep one, or give copies the same group in a CSV"
+        )
+
+
+def _copied(groups: Sequence[Sequence[str]]) -> str:
+    return some([" and ".join(names[:2]) for names in groups])
 
 
 def _near(seen: Survey, copies: Copies, report: Report) -> tuple[Alike, ...]:

@@ -39,6 +39,37 @@ class PublishedFile:
     folder: str = ""
 
 
+def all_there(
+    title: str,
+    single: Sequence[PublishedFile],
+    archives: Sequence[PublishedFile],
+    directory: Path | None,
+    hint: str,
+) -> None:
+    """Makes sure that no file is missing, before the first is read.
+
+    Args:
+        title: the dataset's name.
+        single: files that are no archives.
+        archives: those that are; they may be unpacked, all in `directory` or one by one in the
+            cache.
+        directory: as for `obtained`.
+        hint: where else they can be had.
+
+    Raises:
+        DataError: some are missing; it names all of them.
+    """
+    if directory is None:
+        return
+    home = cache.downloads() / title
+    packed = [archive for archive in archives if not (home / archive.folder).is_dir()]
+    is_unpacked = all((directory / archive.folder).is_dir() for archive in archives)
+    needed = [*single, *([] if is_unpacked else packed)]
+    missing = [file.name for file in needed if not (directory / file.name).is_file()]
+    if missing:
+        raise DataError(f"no {', '.join(missing)} in --data-dir", str(directory), hint)
+
+
 def obtained(file: PublishedFile, directory: Path | None, hint: str, report: Report) -> Path:
     """A file with the published content.
 

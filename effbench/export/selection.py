@@ -70,6 +70,8 @@ def destinations(
 ) -> list[Path]:
     """Where each model is to be: named by its run, but for one that has a name.
 
+    A folder that is there is no name of a model that is a file.
+
     Args:
         records: of the runs.
         ending: what follows a run's key in the name, see `orders.name_ending`.
@@ -90,6 +92,7 @@ def destinations(
         )
     if hub:
         return [hub / f"model{suffix}"]
-    if output and (named or file):
+    into = bool(output and suffix and output.is_dir()) and not file
+    if output and (file or (named and not into)):
         return [output]
     return [(output or Path()) / f"{record.spec.key}{ending}" for record in records]

@@ -135,6 +135,11 @@ def _l2_pairs(result: RunResult) -> Iterator[tuple[str, object, object]]:
     search, recipe, images = result.l2_search, result.spec.recipe, result.images
     needed = not (recipe.epochs or result.spec.folds)
     yield "l2_search", "there" if needed else "none", "there" if search else "none"
+    values = [value.l2 for value in result.l2_curve]
+    yield "l2_curve: the strongest first", sorted(values, reverse=True), values
+    if values:  # a record may be older than they are
+        chosen_by_turns = {turn.l2 for turn in result.turns}
+        yield "l2_curve: has what turns chose", chosen_by_turns, chosen_by_turns & {*values}
     if search is None:
         return
     whole = np.geomspace(recipe.l2_to, recipe.l2_from, recipe.l2_values)

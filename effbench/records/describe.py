@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 
 from effbench.config.network_stages import ALL
@@ -71,6 +72,14 @@ def of_search(search: L2Search) -> str:
         f"{chosen.gradient_norm:.1e} after {chosen.iterations} "
         f"iteration{'s' * (chosen.iterations != 1)}{end}"
     )
+
+
+def choices(result: RunResult) -> Mapping[float, str]:
+    """Which L2 were chosen, and by how many folds of a cross-validation, in words."""
+    if result.l2_search:
+        return {result.l2_search.chosen.l2: "yes"}
+    counts = Counter(turn.l2 for turn in result.turns if turn.l2 is not None)
+    return {l2: f"by {count} fold{'s' * (count != 1)}" for l2, count in counts.items()}
 
 
 def of_spec(spec: RunSpec) -> Facts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Len
 
-from effbench.records.scores import Scores
+from effbench.records.scores import Scores, summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +97,26 @@ class L2Search:
         alike = sum(value.validation.correct == best for value in self.values)
         chosen_first = self.chosen is self.values[0] and alike > 1
         return f"{alike} of {len(self.values)} are as accurate" if chosen_first else ""
+
+
+def together(searches: Sequence[L2Search]) -> tuple[L2Value, ...]:
+    """The searches of several folds as one curve, the strongest L2 first.
+
+    The scores of an L2 are those of the images of all folds that solved it: of all but those whose
+    grid had ended before. Its gradient norm is the largest of them.
+    """
+    solved: dict[float, list[L2Value]] = {}
+    for search in searches:
+        for value in search.values:
+            solved.setdefault(value.l2, []).append(value)
+    return tuple(
+        L2Value(
+            l2,
+            summed([value.train for value in values]),
+            summed([value.validation for value in values]),
+            max(value.gradient_norm for value in values),
+            sum(value.iterations for value in values),
+            all(value.converged for value in values),
+        )
+        for l2, values in sorted(solved.items(), reverse=True)
+    )

@@ -13,7 +13,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.data import datasets
 from effbench.failures import FailureKind
 from effbench.records import caveats
-from effbench.records.l2_search import L2Search
+from effbench.records.l2_search import L2Search, L2Value
 from effbench.records.prediction_arrays import Predictions
 from effbench.records.scores import Epoch, Scores, Selected
 
@@ -154,7 +154,9 @@ class RunResult:
     None in records from before it was kept. `l2_search` is there instead of a history where there
     are no epochs, and `turns` instead of either in a cross-validation. These are of the recipe's
     rule; `other_turns` has, by the name of each other rule, those that it makes of the same heads:
-    none where there are no epochs, and in records from before they were kept.
+    none where there are no epochs, and in records from before they were kept. `l2_curve` has the
+    values of L2 of all turns together, where there are no epochs; it is empty in records from
+    before it was kept.
     """
 
     schema: int
@@ -169,6 +171,7 @@ class RunResult:
     l2_search: L2Search | None = None
     turns: tuple[Turn, ...] = ()
     other_turns: dict[str, tuple[Turn, ...]] = field(default_factory=dict)
+    l2_curve: tuple[L2Value, ...] = ()
 
     @cached_property
     def marks(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 # The rule that takes the last epoch, however good it is.
@@ -38,6 +38,17 @@ class Scores:
     def top5_accuracy(self) -> float:
         """Top-5 accuracy, 0 to 1."""
         return self.top5_correct / self.total
+
+
+def summed(parts: Sequence[Scores]) -> Scores:
+    """The scores of the images of all parts together."""
+    total = sum(part.total for part in parts)
+    return Scores(
+        sum(part.correct for part in parts),
+        sum(part.top5_correct for part in parts),
+        total,
+        sum(part.loss * part.total for part in parts) / total,
+    )
 
 
 @dataclass(frozen=True, slots=True)

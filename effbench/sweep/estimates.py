@@ -15,6 +15,7 @@ from statistics import fmean
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.models.flops import multiply_adds
+from effbench.sweep import solving_time
 from effbench.sweep.groups import Group
 from effbench.sweep.timed_processes import Counts, Network, TimedProcess, keeps, passes_of
 
@@ -27,6 +28,8 @@ _NEAR = 4
 
 # Why nothing is known of runs that need no forward pass.
 NO_HEAD = "no record of such a head"
+# What is said of a head that nobody measured, and that takes long.
+BY_SIZE = "the head by its size"
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class Estimate:
 
 
 def work(group: Group, counts: Counts) -> float:
-    """Multiply-adds of these passes."""
+    """Multiply-adds of these passes, and of regressions that take long."""
     spec = group.specs[0]
-    return passes_of(group, counts) * _work((spec.variant, spec.image_size))
+    passes = passes_of(group, counts) * _work((spec.variant, spec.image_size))
+    return passes + solving_time.multiply_adds(spec, counts)
 
 
 def _recipe(spec: RunSpec) -> str:
@@ -110,9 +114,11 @@ class Estimator:
         head = self._head(_recipe(spec), counts.train) if kept else 0.0
         if network.seconds is None:
             return network
+        seconds = self._fixed + network.seconds
+        if head is None and (guessed := solving_time.seconds(spec, counts)):
+            return Estimate(seconds + guessed, f"{network.basis}, {BY_SIZE}")
         if head is None and not passes:
             return Estimate(None, NO_HEAD)
-        seconds = self._fixed + network.seconds
         if head is None:
             return Estimate(seconds, f"{network.basis}, without the head")
         return Estimate(seconds + head, network.basis)

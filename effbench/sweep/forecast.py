@@ -90,6 +90,7 @@ class Forecast:
         words = [" and ".join(named)]
         words += ["scaled" if scaled == len(texts) else "some scaled"] * bool(scaled)
         words += ["without heads"] * any("without" in text for text in texts)
+        words += ["heads by their size"] * any(estimates.BY_SIZE in text for text in texts)
         return ", ".join(words)
 
 
@@ -202,11 +203,14 @@ def _computed(group: Group, counts: Counts, timed: Sequence[TimedProcess]) -> bo
         and Group((one.spec,)).features == group.features
     }
     name = f"{spec.variant}-{spec.image_size}-{spec.preprocessing}-{spec.precision}-*"
-    return any(
-        len(list(folder.glob("*.npy"))) == math.ceil(counts.all / CHUNK)
-        and _weights(folder) in weights
+    kept = {
+        len(list(folder.glob("*.npy")))
         for folder in (cache.features().glob(name) if weights else ())
-    )
+        if _weights(folder) in weights
+    }
+    # In a set of all images, as once, or in one of each split.
+    whole, *parts = (math.ceil(images / CHUNK) for images in (counts.all, *counts.splits))
+    return whole in kept or (bool(parts) and kept.issuperset(parts))
 
 
 def _weights(folder: Path) -> str | None:

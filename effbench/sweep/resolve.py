@@ -18,7 +18,7 @@ from effbench.engines import engine_table
 from effbench.errors import UsageError
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
-from effbench.sweep import fit_for_data, memory_needed, table_rows, targets
+from effbench.sweep import fit_for_data, memory_needed, solving_time, table_rows, targets
 from effbench.sweep.table_rows import TableRows
 from effbench.sweep.targets import Target
 from effbench.sweep.timed_processes import Counts
@@ -122,13 +122,15 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     # Random weights need none, wherever other recipes have theirs from.
     sources = [rows.source for rows in tables]
     source = next((source for source in sources if source.name != RANDOM), sources[0])
+    splits = tuple(len(split.labels) for split in dataset.splits)
+    everything = sum(splits)
+    counts = Counts(everything if options.images.kfold else images, everything, splits)
     remarks = (
         *chain(*(rows.remarks for rows in tables)),
         *memory_needed.remarks(specs, target.device, target.replicas or 1),
+        *solving_time.remarks(specs, counts),
     )
     searched = {rows.recipe.name: rows.searched for rows in tables}
-    everything = sum(len(split.labels) for split in dataset.splits)
-    counts = Counts(everything if options.images.kfold else images, everything)
     return Request(specs, options, source, target, data_dir, remarks, searched, counts)
 
 

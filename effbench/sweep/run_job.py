@@ -147,6 +147,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
                 result.l2_search,
                 result.turns,
                 dict(result.other_turns),
+                result.l2_curve,
             ),
             first=not job.execution.force,
         )

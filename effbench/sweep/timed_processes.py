@@ -20,10 +20,11 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Counts:
-    """Images of a run: those that train, and all of them."""
+    """Images of a run: those that train, all of them, and those of each split where it is known."""
 
     train: int
     all: int
+    splits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from effbench.data import folds
 from effbench.data.splits import Array, Dataset
 from effbench.errors import NonFiniteError
 from effbench.progress import Report, Step
+from effbench.records.l2_search import together
 from effbench.records.record import Turn
 from effbench.records.scores import Selected
 from effbench.training.interface import Finished, Logits, selected
@@ -86,7 +87,9 @@ def _joined(
         logits[rows[-1].prefix] = joined
         kept[rule] = tuple(map(_turn, finished, chosen))
     of_recipe = kept.pop(spec.recipe.selection)
-    return Finished(tuple(rows), (), logits, [], turns=of_recipe, other_turns=kept)
+    searches = [turn.l2_search for turn in finished if turn.l2_search]
+    curve = together(searches)
+    return Finished(tuple(rows), (), logits, [], None, of_recipe, kept, curve)
 
 
 def _pooled(

@@ -24,6 +24,10 @@ Lookup = Callable[[tf.Tensor], tf.Tensor]
 # Images that all replicas look at together, if the number of replicas divides it.
 BATCH = 128
 
+# Logits that are worked on at once: a softmax takes several copies of them in float64, which of
+# 10,000 images of 10,000 classes are gigabytes.
+_AT_ONCE = 2**22
+
 # What to do about numbers that are not finite.
 LOOK = "look at the weights and the precision; float32 may help"
 
@@ -77,7 +81,7 @@ class Evaluator:
             float32 [heads, images, classes].
         """
         parts = [self._run(batches, kernels, biases)[0] for batches in self._fed()]
-        padded = np.concatenate(parts)
+        padded = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return padded.transpose(1, 0, 2, 3).reshape(*biases.shape[:1], -1, biases.shape[1])[
             :, : self._images
         ]
@@ -129,18 +133,40 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """
     if not np.isfinite(logits).all():
         raise NonFiniteError("the outputs are not finite", "NaN or infinity", LOOK)
-    rank = ranks(logits, labels).numpy()
-    likelihood = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    rank = _ranked(logits, labels)
+    likelihood = np.concatenate(
+        [
+            log_softmax(logits[rows].astype(np.float64), axis=1)[
+                np.arange(len(labels[rows])), labels[rows]
+            ]
+            for rows in _pieces(logits)
+        ]
+    )
     loss = -float(likelihood.mean())
     return Scores(int((rank == 0).sum()), int((rank < 5).sum()), len(labels), loss)
+
+
+def _pieces(logits: np.ndarray) -> Iterator[slice]:
+    """Rows of logits [n, classes] that are worked on at once."""
+    images = max(1, _AT_ONCE // logits.shape[1])
+    for first in range(0, len(logits), images):
+        yield slice(first, first + images)
+
+
+def _ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Their `ranks`, int32 [n]."""
+    return np.concatenate([ranks(logits[rows], labels[rows]).numpy() for rows in _pieces(logits)])
 
 
 def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays of `Predictions` that follow from logits [n, classes], for one split."""
     dtype = label_dtype(logits.shape[1])
+    probability = np.empty(logits.shape, np.float16)
+    for rows in _pieces(logits):
+        probability[rows] = softmax(logits[rows].astype(np.float64), axis=1)
     return {
         f"{name}_label": labels.astype(dtype),
         f"{name}_predicted": logits.argmax(axis=1).astype(dtype),
-        f"{name}_rank": ranks(logits, labels).numpy().astype(dtype),
-        f"{name}_probability": softmax(logits.astype(np.float64), axis=1).astype(np.float16),
+        f"{name}_rank": _ranked(logits, labels).astype(dtype),
+        f"{name}_probability": probability,
     }

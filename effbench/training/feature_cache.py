@@ -11,8 +11,8 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -131,30 +131,37 @@ def batch_size(image_size: int, device: str, replicas: int = 1) -> int:
 def extract(
     program: Program,
     batch: int,
-    images: Sliced,
+    sets: Sequence[tuple[FeatureSet, Sliced]],
     folder: Path,
-    about: FeatureSet,
     report: Report,
 ) -> Features:
-    """Features of `images`, from the cache in `folder` where it has them.
+    """Features of all images, set after set, from the cache in `folder` where it has them.
 
     Args:
         program: from uint8 [batch, h, w, 3] to float32 [batch, width].
         batch: images of a call; best if it divides `CHUNK`, as the last one of a chunk is padded.
-        images: uint8 [n, h, w, 3]; read a batch at a time.
+        sets: what names a set, and its images: uint8 [n, h, w, 3]; read a batch at a time.
         folder: the folder of all sets.
-        about: names the set.
         report: told of every batch.
 
     Raises:
         DiskError: a chunk cannot be kept.
     """
     chunks = []
-    cached = 0
-    for chunk in chunked(program, batch, images, folder, about, report):
-        chunks.append(chunk.rows)
-        cached += len(chunk.rows) * chunk.cached
-    report(Step("features", len(images), len(images), "images", f"{cached:,} from the cache"))
+    done = cached = 0
+    total = sum(len(images) for _, images in sets)
+
+    def told(step: Step) -> None:
+        within = step.phase == "features"
+        report(replace(step, done=before + step.done, total=total) if within else step)
+
+    for about, images in sets:
+        before = done
+        for chunk in chunked(program, batch, images, folder, about, told):
+            chunks.append(chunk.rows)
+            done += len(chunk.rows)
+            cached += len(chunk.rows) * chunk.cached
+    report(Step("features", total, total, "images", f"{cached:,} from the cache"))
     return Features(np.concatenate(chunks), cached)
 
 
@@ -166,7 +173,7 @@ def chunked(
     about: FeatureSet,
     report: Report,
 ) -> Iterator[Chunk]:
-    """The same, chunk by chunk in their order."""
+    """Those of one set, chunk by chunk in their order."""
     home = folder / about.key
     with locks.held(home / ".lock", report, "another process computes these features"):
         about_path = home / "about.json"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
 from effbench.data.splits import Dataset
 from effbench.engines.engine import TENSORFLOW, Engine
@@ -26,11 +29,16 @@ def load(
         return layout.mirror(model), verified
 
 
+def calibrating(spec: RunSpec, dataset: Dataset) -> np.ndarray:
+    """The training images that random weights have their BatchNorm statistics from."""
+    return dataset.train.pixels[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
+
+
 def _load(model: keras.Model, job: Job, dataset: Dataset) -> str:
     """Loads the job's weights; says how they were verified."""
     spec = job.specs[0]
     if job.weights_file is None:
-        images = dataset.train.pixels[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
+        images = calibrating(spec, dataset)
         backbone.calibrate(model, spec.image_size, spec.preprocessing, images)
         return f"random weights, BatchNorm statistics of {len(images)} training images"
     return weights.verified(model, job.weights_file, spec.weights)

@@ -24,7 +24,7 @@ from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone as backbones
 from effbench.progress import Step
-from effbench.training import evaluate, feature_cache, measured_batch
+from effbench.training import evaluate, feature_cache, frozen_backbone, measured_batch
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.interface import Setting
 from effbench.training.job import Job
@@ -61,9 +61,9 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     replaceable = setting.choosing and engine.float32_graph and spec.precision == "float32"
     with _kept(setting.device) as folder:
         if replaceable:
-            about = feature_set(setting, images, TENSORFLOW)
-            few = feature_cache.few_pixels(len(images), spec.image_size)
-            if few or feature_cache.begun(folder, about):
+            sets = _sets(setting, feature_set(setting, images, TENSORFLOW), folder)
+            left = sum(len(part) for about, part in sets if not feature_cache.begun(folder, about))
+            if feature_cache.few_pixels(left, spec.image_size):
                 engine = TENSORFLOW
         try:
             extracted, difference = _extracted(setting, model, images, engine, folder)
@@ -110,6 +110,32 @@ def feature_set(
     )
 
 
+def _sets(
+    setting: Setting, whole: feature_cache.FeatureSet, folder: Path
+) -> list[tuple[feature_cache.FeatureSet, np.ndarray | Rows | Joined]]:
+    """What names the sets that features are kept in, and their images: a set for each split.
+
+    So a split that several runs have, as the test images of few-shot runs, is computed once. Before
+    there were sets of splits, all images were one: where it was begun, it is used to its end.
+
+    Args:
+        setting: of the job.
+        whole: names the set of all images.
+        folder: the folder of all sets.
+    """
+    parts = [split.pixels for split in setting.dataset.splits]
+    if feature_cache.begun(folder, whole):
+        return [(whole, Joined(parts))]
+    weights = whole.weights
+    if not setting.job.weights_sha256:
+        few = frozen_backbone.calibrating(setting.job.specs[0], setting.dataset)
+        weights += f", statistics of {Joined([few]).sha256}"
+    return [
+        (replace(whole, weights=weights, images_sha256=Joined([part]).sha256), part)
+        for part in parts
+    ]
+
+
 def _engine_key(engine: Engine, device: Device) -> str:
     """What `FeatureSet.engine` is for an engine on a device."""
     # Features of GPUs from before there were engines are of images that were resized otherwise.
@@ -133,6 +159,7 @@ def _extracted(
         return engine.compile(functools.partial(device.layout.map, run))
 
     batch, about = _batch(setting, about, compiled_for, images)
+    sets = _sets(setting, about, folder)
     program = Warming(compiled_for(batch))
     difference = None
     if engine is not TENSORFLOW:
@@ -147,11 +174,11 @@ def _extracted(
             return proof.difference(rows, reference(some)[0])
 
         setting.phases.end("features")
-        difference = feature_cache.proved(folder, about, compared)
+        difference = feature_cache.proved(folder, sets[0][0], compared)
         setting.phases.end("compile")
         proof.check(engine.name, difference, PRECISIONS[spec.precision].tolerance)
     before = program.compile_seconds
-    extracted = feature_cache.extract(program, batch, images, folder, about, setting.report)
+    extracted = feature_cache.extract(program, batch, sets, folder, setting.report)
     setting.phases.end("features")
     if not before:  # else the comparison has compiled it
         setting.phases.part("compile", "features", program.compile_seconds)

@@ -13,7 +13,7 @@ from effbench.engines.engine import TENSORFLOW, Engine
 from effbench.errors import NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.progress import Report
-from effbench.records.l2_search import L2Search
+from effbench.records.l2_search import L2Search, L2Value
 from effbench.records.record import Turn
 from effbench.records.scores import Epoch, Selected
 from effbench.training import evaluate
@@ -38,6 +38,7 @@ class Finished:
         l2_search: as in `record.RunResult`.
         turns: likewise.
         other_turns: likewise.
+        l2_curve: likewise.
     """
 
     selected: tuple[Selected, ...]
@@ -47,6 +48,7 @@ class Finished:
     l2_search: L2Search | None = None
     turns: tuple[Turn, ...] = ()
     other_turns: Mapping[str, tuple[Turn, ...]] = field(default_factory=dict)
+    l2_curve: tuple[L2Value, ...] = ()
 
 
 @dataclass(frozen=True)

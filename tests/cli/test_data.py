@@ -55,6 +55,15 @@ def test_what_a_sweep_would_refuse_is_exit_code_1(root, run):
     assert "wrong 1 of 31 images cannot be read: bees/x[red].jpg (0 bytes); " in done.out
 
 
+def test_a_label_that_contradicts_another_is_wrong_but_refused_by_no_sweep(root, run):
+    put(root / "bees" / "twin.png", (root / "ants" / "0000.png").read_bytes())
+    done = run("data", root)
+    assert done.code == 0
+    assert "wrong the same pixels have two labels: ants/0000.png and bees/twin.png; " in " ".join(
+        done.out.split()
+    )
+
+
 def test_a_source_that_is_nothing_is_one_line(tmp_path, run):
     done = run("data", tmp_path / "x")
     assert (done.code, done.out) == (1, "")

@@ -68,7 +68,9 @@ def test_unreadable_files_are_a_problem_unless_they_are_skipped(root):
     found = look(root)
     assert [(row.name, row.reason) for row in found.unreadable] == [("train/a/x.jpg", "0 bytes")]
     assert found.problems[0].startswith("1 of 11 images cannot be read: train/a/x.jpg (0 bytes); ")
+    assert found.refused
     assert look(root, skip=True).problems == ()
+    assert not look(root, skip=True).refused
     assert (found.no_images, found.beside, found.hidden) == (
         ("train/a/list.txt",),
         ("README",),
@@ -85,7 +87,14 @@ def test_the_same_pixels_in_two_splits_and_with_two_labels(root):
         (("train/a/0001.png", "val/a/copy.bmp"), False, True),
     ]
     assert found.near is None
-    assert found.problems == ()
+    contradiction, leak = found.problems
+    assert contradiction.startswith(
+        "the same pixels have two labels: train/a/0002.png and train/b/twin.png; "
+    )
+    assert leak.startswith(
+        "the same pixels are in two splits: train/a/0001.png and val/a/copy.bmp; "
+    )
+    assert not found.refused, "a sweep takes them as they are"
 
 
 def test_images_that_look_the_same(tmp_path):

@@ -151,6 +151,20 @@ def test_it_is_read_from_archives_without_a_network(module, tmp_path, monkeypatc
     assert at_hand.images.names == dataset.test.images.names
 
 
+def test_all_missing_files_are_named_at_once(module, tmp_path):
+    _, names = DATASETS[module.__name__.rpartition(".")[2]]
+    files = [getattr(module, name).name for name in names]
+    kept, *missing = files
+    for name in missing:
+        (tmp_path / "given" / name).unlink()
+    with pytest.raises(DataError) as error:
+        module.load(tmp_path / "given", silent)
+    rule, _, rest = str(error.value).partition(" in --data-dir: ")
+    assert sorted(rule.removeprefix("no ").split(", ")) == sorted(missing)
+    assert kept not in rule
+    assert "(Kaggle, the Internet Archive" in rest, "where the published page is gone"
+
+
 def test_it_is_read_from_unpacked_folders(module, tmp_path, monkeypatch):
     given = tmp_path / "given"
     for path in given.glob("*.tgz"):

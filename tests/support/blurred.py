@@ -36,4 +36,6 @@ def write(photos: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python tests/support/blurred.py PHOTOS FOLDER")
     write(*map(Path, sys.argv[1:]))

@@ -112,7 +112,7 @@ def extracted(layout: Layout, engine: Engine) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, layout.scope():
         program = engine.compile(partial(layout.map, run))
         features = feature_cache.extract(
-            program, batch, images, Path(folder), about, progress.silent
+            program, batch, [(about, images)], Path(folder), progress.silent
         )
     return {
         "right": bool(np.allclose(features.values, images.mean(axis=(1, 2)), rtol=1e-5)),

@@ -81,6 +81,15 @@ def test_features_in_the_cache_are_not_computed_again(store, monkeypatch, tmp_pa
     assert kept.seconds == pytest.approx(14.0)
     next(home.glob("*.npy")).unlink()  # not all of them
     assert forecast.of(request(seeds="1"), store, all_=False).seconds == pytest.approx(17.5)
+    splits = request().images.splits
+    for digit, images in enumerate(splits):
+        home = cache.features() / f"B0-224-torch-float32-{digit:012}"
+        home.mkdir()
+        (home / "about.json").write_text('{"weights": "random, seed 0, statistics of 12"}')
+        assert forecast.of(request(seeds="1"), store, all_=False) != kept
+        for number in range(-(-images // 256)):
+            np.save(home / f"{number:05d}-0.npy", np.zeros(1))
+    assert forecast.of(request(seeds="1"), store, all_=False) == kept
 
 
 def test_what_no_record_says_is_timed_where_there_is_much_to_do_or_a_limit(store, monkeypatch):

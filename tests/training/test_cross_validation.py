@@ -188,6 +188,39 @@ def test_show_has_a_line_for_each_fold(store, run, terminal):
         assert any(line.startswith(f"{number} ") and accuracy in line for line in shown.split("\n"))
 
 
+def test_the_accuracy_by_l2_of_all_folds_is_kept_and_shown(solved, run, terminal):
+    (record,) = solved.load(checked=True).results
+    assert [value.l2 for value in record.l2_curve] == [100, 1, 0.01]
+    for value in record.l2_curve:
+        assert value.validation.total == IMAGES
+        assert value.train.total == IMAGES // 3 * FOLDS
+    # Folds may choose different ones, so that together they are at least as good as any of them.
+    choices = describe.choices(record)
+    assert set(choices) == {turn.l2 for turn in record.turns}
+    best = max(value.validation.correct for value in record.l2_curve)
+    assert best <= record.reported.validation.correct
+    terminal(80)
+    lines = run("show", record.spec.key, "--results", solved.directory).out.splitlines()
+    for value in record.l2_curve:
+        (line,) = (line for line in lines if line.startswith(f"{value.l2:.2e} "))
+        assert f"{100 * value.validation.accuracy:.2f}" in line
+        assert choices.get(value.l2, "") in line
+    report = build.read(solved, Selection())
+    (drawings,) = drawing.draw(solved, report.sections)
+    (figure,) = (figure for figure in drawings.figures if figure.kind == "l2")
+    assert [row["chosen"] for row in figure.records] == [
+        choices.get(value.l2, "") for value in record.l2_curve
+    ]
+    assert not [*of_record(replace(record, l2_curve=()))], "a record from before it was kept"
+    (line,) = of_record(replace(record, l2_curve=record.l2_curve[::-1]))
+    assert line.startswith("l2_curve: the strongest first")
+
+
+def test_heads_with_epochs_have_no_curve_of_l2(heads):
+    for record in heads.load().results:
+        assert record.l2_curve == ()
+
+
 def test_there_is_no_model_to_export(store):
     record, *_ = store.load().results
     assert not store.model(record.spec.key).exists()

@@ -122,3 +122,22 @@ def test_logits_that_are_no_numbers_are_no_hits():
     except Exception:  # refusing them is as good
         return
     assert (found.correct, found.top5_correct) == (0, 0)
+
+
+def test_many_logits_are_scored_piece_by_piece_to_the_same(monkeypatch):
+    """All at once, 10,000 images of 10,000 classes would take gigabytes in float64."""
+    numbers = np.random.default_rng(0)
+    logits = numbers.normal(size=(50, 7)).astype(np.float32)
+    labels = numbers.integers(0, 7, 50)
+    whole, arrays = evaluate.score(logits, labels), evaluate.per_image("test", logits, labels)
+    seen = []
+    softmax = evaluate.softmax
+    monkeypatch.setattr(
+        evaluate, "softmax", lambda part, axis: (seen.append(len(part)), softmax(part, axis))[1]
+    )
+    monkeypatch.setattr(evaluate, "_AT_ONCE", 100)
+    assert evaluate.score(logits, labels) == whole
+    for name, array in evaluate.per_image("test", logits, labels).items():
+        np.testing.assert_array_equal(array, arrays[name])
+        assert array.dtype == arrays[name].dtype
+    assert seen == [14, 14, 14, 8]

@@ -63,7 +63,8 @@ def never_wait(step: progress.Step) -> None:
 
 
 def extract(run, folder: Path, about: FeatureSet = ABOUT, images: np.ndarray = IMAGES):
-    return feature_cache.extract(TENSORFLOW.compile(run), BATCH, images, folder, about, never_wait)
+    sets = [(about, images)]
+    return feature_cache.extract(TENSORFLOW.compile(run), BATCH, sets, folder, never_wait)
 
 
 def check(found: feature_cache.Features, cached: int) -> None:
@@ -292,7 +293,7 @@ def test_two_at_once_compute_a_set_once(tmp_path):
 
     def go(run: Backbone, report: progress.Report) -> feature_cache.Features:
         return feature_cache.extract(
-            TENSORFLOW.compile(run), BATCH, IMAGES, tmp_path, ABOUT, report
+            TENSORFLOW.compile(run), BATCH, [(ABOUT, IMAGES)], tmp_path, report
         )
 
     with ThreadPoolExecutor(2) as pool:
@@ -307,7 +308,9 @@ def test_two_at_once_compute_a_set_once(tmp_path):
 def test_progress_counts_every_image(tmp_path):
     steps: list[progress.Step] = []
     program = TENSORFLOW.compile(Backbone())
-    feature_cache.extract(program, BATCH, IMAGES, tmp_path, ABOUT, steps.append)
+    others = replace(ABOUT, images_sha256="others")
+    sets = [(ABOUT, IMAGES[:40]), (others, IMAGES[40:])]
+    feature_cache.extract(program, BATCH, sets, tmp_path, steps.append)
     done = [step.done for step in steps if step.phase == "features"]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, len(IMAGES))

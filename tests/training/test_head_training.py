@@ -578,7 +578,7 @@ def both_ways(backbone, tmp_path_factory):
     run = backbones.forward(model, 32, "torch", 32, 2)
     folder = tmp_path_factory.mktemp("features")
     program = TENSORFLOW.compile(run)
-    found = feature_cache.extract(program, 32, images, folder, about, progress.silent).values
+    found = feature_cache.extract(program, 32, [(about, images)], folder, progress.silent).values
     sizes = [len(split.labels) for split in data.splits]
     assert sizes == [60, 15, 15]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import altair as alt
 
-from effbench.records.l2_search import L2Search
+from effbench.records import describe
+from effbench.records.l2_search import L2Value
+from effbench.records.record import RunResult
 from effbench.report.charts.figure import (
     WIDTH,
     Chart,
@@ -22,6 +24,9 @@ from effbench.report.sections import Section
 
 HEIGHT = 150
 NOTE = "L2 grows to the right; the dot is the one that was chosen."
+NOTE_OF_FOLDS = (
+    "The images of all folds together. L2 grows to the right; a dot is one that was chosen."
+)
 TRAINING = "training"
 VALIDATION, CROSS_VALIDATION = "validation", "cross-validation"
 COLUMNS = {
@@ -37,12 +42,12 @@ COLUMNS = {
 
 def figures(section: Section) -> Iterator[Figure]:
     """A plot for each row whose L2 was chosen from several, all on the same scales."""
-    searches = {
-        label: row.l2_search
+    results = {
+        label: row.results[0]
         for label, row in zip(section.labels, section.rows, strict=True)
-        if row.l2_search and len(row.l2_search.values) > 1
+        if len(_values(row.results[0])) > 1
     }
-    shown = {label: list(_records(search)) for label, search in searches.items()}
+    shown = {label: list(_records(result)) for label, result in results.items()}
     accuracies = [
         value
         for records in shown.values()
@@ -51,38 +56,51 @@ def figures(section: Section) -> Iterator[Figure]:
         if isinstance(value, float)
     ]
     specs = {
-        folds: spec(_chart(accuracy_scale(accuracies), folds))
-        for folds in {search.folds for search in searches.values()}
+        judging: spec(_chart(accuracy_scale(accuracies), judging))
+        for judging in set(map(_judging, results.values()))
     }
-    for label, search in searches.items():
+    for label, result in results.items():
         yield Figure(
             "l2",
             stem("l2", section.title, label),
             f"Accuracy of {label} by L2",
-            _summary(search),
-            NOTE,
+            _summary(result),
+            NOTE_OF_FOLDS if result.turns else NOTE,
             COLUMNS,
             shown[label],
-            specs[search.folds],
+            specs[_judging(result)],
         )
 
 
-def _summary(search: L2Search) -> str:
-    accuracies = [100 * value.validation.accuracy for value in search.values]
-    chosen = search.chosen
+def _values(result: RunResult) -> Sequence[L2Value]:
+    """The values of L2 that a run tried, the strongest first; none where there are epochs."""
+    return result.l2_search.values if result.l2_search else result.l2_curve
+
+
+def _summary(result: RunResult) -> str:
+    values = _values(result)
+    accuracies = [100 * value.validation.accuracy for value in values]
+    # Weaker ones that not all folds solved are told by fewer images, and were of no use to others.
+    most = values[0].validation.total
+    best = max(
+        (value for value in values if value.validation.total == most),
+        key=lambda value: value.validation.accuracy,
+    )
     return (
-        f"{_judging(search.folds).capitalize()} accuracy is highest, "
-        f"{100 * chosen.validation.accuracy:.2f} %, at an L2 of {chosen.l2:.3g}; it is "
+        f"{_judging(result).capitalize()} accuracy is highest, "
+        f"{100 * best.validation.accuracy:.2f} %, at an L2 of {best.l2:.3g}; it is "
         f"{accuracies[0]:.2f} % at the strongest and {accuracies[-1]:.2f} % at the weakest."
     )
 
 
-def _judging(folds: int) -> str:
-    return CROSS_VALIDATION if folds else VALIDATION
+def _judging(result: RunResult) -> str:
+    folded = result.l2_search and result.l2_search.folds
+    return CROSS_VALIDATION if folded else VALIDATION
 
 
-def _records(search: L2Search) -> Iterator[dict[str, Value]]:
-    for value in search.values:
+def _records(result: RunResult) -> Iterator[dict[str, Value]]:
+    choices = describe.choices(result)
+    for value in _values(result):
         yield {
             "l2": float(f"{value.l2:.3g}"),
             "accuracy": rounded(100 * value.validation.accuracy),
@@ -90,12 +108,12 @@ def _records(search: L2Search) -> Iterator[dict[str, Value]]:
             "accuracy_training": rounded(100 * value.train.accuracy),
             "loss_training": rounded(value.train.loss, 4),
             "gradient_norm": float(f"{value.gradient_norm:.2g}"),
-            "chosen": "yes" if value is search.chosen else "",
+            "chosen": choices.get(value.l2, ""),
         }
 
 
-def _chart(scale: alt.Scale, folds: int) -> Chart:
-    kinds = [_judging(folds), TRAINING]
+def _chart(scale: alt.Scale, judging: str) -> Chart:
+    kinds = [judging, TRAINING]
     colour = alt.Scale(domain=kinds)
     axis = alt.Axis(tickCount=6, grid=False, format=".0e")
     x = alt.X("l2:Q", title="L2", axis=axis, scale=alt.Scale(type="log", nice=False))
@@ -110,7 +128,7 @@ def _chart(scale: alt.Scale, folds: int) -> Chart:
 
     chosen = (
         alt.Chart()
-        .transform_filter("datum.chosen === 'yes'")
+        .transform_filter("datum.chosen !== ''")
         .mark_point(filled=True, size=45, opacity=1)
         .encode(x=x, y=y("accuracy"))
     )

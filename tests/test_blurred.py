@@ -1,0 +1,15 @@
+"""The command that makes the photos of results/blurred-or-sharp."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from support import blurred
+
+SCRIPT = Path(blurred.__file__)
+
+
+def test_without_folders_it_says_how_it_is_used():
+    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "usage: python tests/support/blurred.py PHOTOS FOLDER\n"
