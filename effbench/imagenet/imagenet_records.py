@@ -65,7 +65,8 @@ class ImagenetRecord:
         own_protocol: whether it is the one by which this release's figure was published.
         whole: how many images there are where none is left out.
         scores: exact counts, and the mean cross-entropy over the classes that could be answered.
-        doubt: the likely cause, where it is near chance though it was trained; else "".
+        doubt: the likely cause, where it is near chance though it was trained, or its answers are
+            right by another reading of the labels; else "".
         seconds: from the first image to the last.
         provenance: how it was made; images are counted as features computed.
     """
@@ -165,7 +166,7 @@ SCORING_CAVEATS = (
     ),
     ScoringCaveat(
         "near chance",
-        "hardly better than guessing, so something is wrong",
+        "hardly better than guessing, or far better by other labels, so something is wrong",
         lambda record: record.doubt or None,
     ),
 )

@@ -98,15 +98,14 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
     answers = np.array(images.classes)
     scores = evaluate.score(logits[:, answers], np.searchsorted(answers, labels))
     doubt = ""
-    if not spec.weights.random and diagnosis.near_chance(
-        scores.correct, scores.total, len(answers)
-    ):
+    if not spec.weights.random:
         # Of all classes: labels that are shifted may be of classes that a set has not.
         beside = {
             "next": np.roll(images.labels, -1)[positions],
             "previous": np.roll(images.labels, 1)[positions],
         }
-        doubt = diagnosis.cause(logits.argmax(axis=1), labels, answers.tolist(), beside)
+        predicted = logits.argmax(axis=1)
+        doubt = diagnosis.cause(scores.correct, predicted, labels, answers.tolist(), beside)
     published = spec.weights.name in protocols.scored(spec.variant)
     return ImagenetRecord(
         schema=SCHEMA,
