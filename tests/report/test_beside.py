@@ -7,7 +7,7 @@ from support import imagenet
 from support.records import complete
 
 from effbench.errors import UsageError
-from effbench.imagenet import imagenet_records
+from effbench.imagenet import imagenet_records, synsets
 from effbench.records.store import Store
 from effbench.report import beside, build
 from effbench.report.published import TABLES
@@ -58,6 +58,25 @@ def test_whole_trainings_stand_beside_their_recipes(rows):
     (composer,) = beside.beside("composer", rows)
     assert (composer.published.variant, composer.published.percent) == ("V1-B0", 77.22)
     assert (composer.published.split, composer.row) == ("validation", None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "names", "known"),
+    [
+        ("ILSVRC2012", synsets.synsets(), True),
+        ("imagenet", [f"n{number:08}" for number in range(1000)], False),
+        ("imagenet", synsets.synsets()[:100], False),
+    ],
+)
+def test_imagenet_is_known_by_its_classes_not_by_its_folder(tmp_path, folder, names, known):
+    store = Store(tmp_path)
+    changes = {"variant": "V1-B0", "data": folder, "classes": len(names)}
+    complete(store, test=False, names=tuple(names), **changes)
+    rows = [row for section in build.read(store, Selection()).sections for row in section.rows]
+    (composer,) = beside.beside("composer", rows)
+    assert (composer.row is not None) == known
+    line = "45,000 training and 20 validation images, not 1,281,167 and 50,000"
+    assert (line in composer.differs) == known
 
 
 def test_releases_stand_beside_what_was_scored(run, tmp_path):
