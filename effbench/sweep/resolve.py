@@ -122,9 +122,12 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     # Random weights need none, wherever other recipes have theirs from.
     sources = [rows.source for rows in tables]
     source = next((source for source in sources if source.name != RANDOM), sources[0])
+    here = target.device == "cpu" and not options.device.elsewhere
+    retry = options.execution.oom_retry
     remarks = (
         *chain(*(rows.remarks for rows in tables)),
         *memory_needed.remarks(specs, target.device, target.replicas or 1),
+        *(memory_needed.begins_smaller(specs, retry=retry) if here else ()),
     )
     searched = {rows.recipe.name: rows.searched for rows in tables}
     everything = sum(len(split.labels) for split in dataset.splits)
