@@ -68,9 +68,9 @@ def imagenet(
     protocol: Annotated[
         str,
         typer.Option(
-            metavar="NAME",
+            metavar="NAMES",
             help=f"From an image to a square: {OWN} (that of each release), "
-            f"{', '.join(PROTOCOLS)}.",
+            f"{', '.join(PROTOCOLS)}. Of several between commas, what each costs is said.",
         ),
     ] = OWN,
     limit: Annotated[

@@ -24,7 +24,7 @@ from effbench.hardware import devices
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.imagenet import diagnosis, protocols, synsets
-from effbench.imagenet.imagenet_records import SCHEMA, ImagenetRecord, ScoringSpec
+from effbench.imagenet.imagenet_records import SCHEMA, ImagenetRecord, ScoringSpec, packed
 from effbench.imagenet.squares import SQUARES, Square
 from effbench.imagenet.validation_sets import Content, ValidationSet
 from effbench.models import backbone, weights
@@ -96,7 +96,8 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
     )
     labels = images.labels[positions]
     answers = np.array(images.classes)
-    scores = evaluate.score(logits[:, answers], np.searchsorted(answers, labels))
+    known = logits[:, answers], np.searchsorted(answers, labels)
+    scores = evaluate.score(*known)
     doubt = ""
     if not spec.weights.random:
         # Of all classes: labels that are shifted may be of classes that a set has not.
@@ -133,6 +134,7 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
             engine="tensorflow",
             engine_version=tf.__version__,
         ),
+        hits=packed(evaluate.ranks(*known).numpy() == 0),
     )
 
 

@@ -176,6 +176,27 @@ def test_another_protocol_is_another_figure_and_marked(run, folders, release, tm
     assert row["scores"]["correct"] < COUNT
 
 
+def test_several_protocols_are_compared_image_by_image(run, folders, release, tmp_path):
+    """Its own stands once, though it is named twice; the same images are right or wrong by both."""
+    protocols = ("--protocol", "squash,published,crop-bicubic")
+    done = run(
+        *("imagenet", "--data-dir", folders, "--weights", release, "--results", tmp_path),
+        *(*FLAGS, *protocols, "--json"),
+    )
+    assert done.code == 0, done.err
+    squash, own = json.loads(done.out)
+    assert (squash["spec"]["protocol"], own["spec"]["protocol"]) == ("squash", "crop-bicubic")
+    lost = COUNT - squash["scores"]["correct"]
+    beside = squash["instead_of"]
+    assert (beside["protocol"], own["instead_of"]) == ("crop-bicubic", None)
+    assert beside["points"] == pytest.approx(-100 * lost / COUNT)
+    # By its own protocol every image is right, so that all that is lost is on one side.
+    assert beside["p"] == pytest.approx(2 * 0.5**lost)
+    assert "hits" not in squash
+    (kept,) = (row for row in imagenet_records.load(tmp_path)[0] if not row.own_protocol)
+    assert int(kept.right.sum()) == squash["scores"]["correct"]
+
+
 def test_labels_in_the_devkits_order_are_found(run, flat, folder, release, answers, tmp_path):
     """As if its numbers, from 1 on, were the outputs of a network."""
     wrong = tmp_path / "wrong"
