@@ -276,13 +276,19 @@ def test_random_weights_need_no_file(run, folders, tmp_path):
     assert row["doubt"] == ""
 
 
-def test_a_part_of_imagenet_is_refused_without_a_limit(folders, tmp_path):
+def test_a_part_of_imagenet_is_refused_without_a_limit(run, folders, release, tmp_path):
     part = tmp_path / "part"
     shutil.copytree(folders / "val", part)
     sorted(part.rglob("*.JPEG"))[0].unlink()
     with pytest.raises(DataError, match=f"the validation images are {COUNT}: {COUNT - 1}; ILSVRC"):
         validation_sets.read(part)
     assert len(validation_sets.read(part, partial=True).names) == COUNT - 1
+    limited = run(
+        *("imagenet", "--data-dir", part, "--weights", release, "--results", tmp_path),
+        *(*FLAGS, "--limit", 20),
+    )
+    assert limited.code == 0
+    assert f"are {COUNT}, and here are {COUNT - 1}; ILSVRC2012_val_000" in limited.err
 
 
 def test_a_key_is_of_everything():

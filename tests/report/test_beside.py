@@ -97,6 +97,9 @@ def test_releases_stand_beside_what_was_scored(run, tmp_path):
 
 def test_a_folder_of_releases_alone_points_to_what_shows_them(run, tmp_path):
     imagenet_records.save(tmp_path, imagenet.record(39_000))
+    status = run("status", "--results", tmp_path).out.splitlines()
+    assert status[0].startswith("0 done, ")
+    assert status[1] == "1 scored on ImageNet, beside the runs: 'effbench report --beside imagenet'"
     done = run("report", "--results", tmp_path)
     assert done.code == 1
     assert "has 1 scores of 'effbench imagenet' alone; --beside imagenet" in done.err
