@@ -484,6 +484,21 @@ def test_what_is_said_of_composers_plan_follows_from_it() -> None:
     assert f"{run['seconds'] / 60:.3g} minutes for 400 epochs" in PAGE_WORDS
 
 
+def test_what_is_said_of_composers_plan_on_imagenet_follows_from_it() -> None:
+    plan = json.loads((ROOT / "results/plan-composer-imagenet.json").read_text("utf-8"))
+    assert [run["tpu"] for run in plan["runs"]] == ["v3-8", "v5e-8"]
+    for run in plan["runs"]:
+        assert (run["recipe"], run["variant"], run["data"]) == ("composer", "V1-B0", "imagenet")
+        assert (run["image_size"], run["batch_size"], run["problem"]) == (224, 4096, "")
+        assert run["programs"][0]["source"] == "bytes"
+    hours = [f"{run['seconds'] / 3600:.1f}" for run in plan["runs"]]
+    paces = [f"{run['images_per_second']:,.0f}" for run in plan["runs"]]
+    words = f"{hours[0]} hours of a v3-8's time for 400 epochs, {hours[1]} of a v5e-8's, by bytes"
+    assert words in PAGE_WORDS
+    assert f"send {paces[0]} images a second to the one and {paces[1]} to the other" in PAGE_WORDS
+    assert f"{hours[1]} hours of a v5e-8 [by plan]" in PAGE_WORDS
+
+
 @pytest.mark.parametrize("line", commands("make"))
 def test_make_targets_exist(line: str) -> None:
     target = line.split()[1]

@@ -68,9 +68,9 @@ def imagenet(
     protocol: Annotated[
         str,
         typer.Option(
-            metavar="NAME",
+            metavar="NAMES",
             help=f"From an image to a square: {OWN} (that of each release), "
-            f"{', '.join(PROTOCOLS)}.",
+            f"{', '.join(PROTOCOLS)}. Of several between commas, what each costs is said.",
         ),
     ] = OWN,
     limit: Annotated[
@@ -106,6 +106,8 @@ def imagenet(
     for line in memory_needed.of_inference(((*row, options.precision) for row in networks), kind):
         warn(line)
     images = validation_sets.read(data_dir, labels, partial=limit is not None)
+    if received := validation_sets.lacking(images):
+        warn(f"the validation images are {images.whole:,}, and here are {received}")
     device, records, problems = None, [], []
     with Display(out, 0, quiet=not out.is_terminal, verbose=False) as display:
         for candidate in candidates:

@@ -11,7 +11,6 @@ from rich.text import Text
 from effbench.cli.console import Display, err, left_out, notes, say, show, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import (
-    DataOption,
     ImageSizeOption,
     QuietOption,
     RecipesOption,
@@ -21,6 +20,8 @@ from effbench.cli.options import (
     only,
 )
 from effbench.config.variants import USUAL
+from effbench.data import datasets
+from effbench.data.outline import PUBLISHED
 from effbench.hardware.tpu_slices import SLICES
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ def plan(
     ] = None,
     variants: VariantsOption = USUAL,
     recipe: RecipesOption = None,
-    data: DataOption = "cifar10",
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"{datasets.listed()}; or, by published counts alone, {', '.join(PUBLISHED)}.",
+        ),
+    ] = "cifar10",
     image_size: ImageSizeOption = None,
     settings: SettingsOption = None,
     batch_per_replica: Annotated[

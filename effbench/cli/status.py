@@ -55,9 +55,20 @@ def status(
             if watch and out.is_terminal:
                 out.clear()
             print_status(now, price_per_hour, brief=watch and not out.is_terminal)
+            if not watch:
+                _say_scores(results)
         if not (watch and now.open):
             return
         time.sleep(WATCH_SECONDS if out.is_terminal else LINE_SECONDS)
+
+
+def _say_scores(results: Path) -> None:
+    """How many releases `effbench imagenet` scored into the folder, which are no runs."""
+    from effbench.imagenet.imagenet_records import FOLDER
+
+    scored = len(list((results / FOLDER).glob("*.json")))
+    if scored:
+        say(f"{scored:,} scored on ImageNet, beside the runs: 'effbench report --beside imagenet'")
 
 
 def print_status(now: Status, price: float | None, *, brief: bool) -> None:

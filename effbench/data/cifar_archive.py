@@ -86,7 +86,8 @@ class CifarArchive:
                 return lambda name: (folder / name).read_bytes()
         archives = [source] if source.is_file() else sorted(source.glob(self.name))
         if not archives:
-            raise DataError(f"no {self.title} in --data-dir", str(source), self.hint)
+            photos = f"{self.hint}; a folder of photos is named with --data"
+            raise DataError(f"no {self.title} in --data-dir", str(source), photos)
         try:
             with tarfile.open(archives[0]) as tar:
                 content = {

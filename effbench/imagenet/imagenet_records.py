@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.config.run_spec import WeightsId, digest
@@ -65,9 +67,11 @@ class ImagenetRecord:
         own_protocol: whether it is the one by which this release's figure was published.
         whole: how many images there are where none is left out.
         scores: exact counts, and the mean cross-entropy over the classes that could be answered.
-        doubt: the likely cause, where it is near chance though it was trained; else "".
+        doubt: the likely cause, where it is near chance though it was trained, or its answers are
+            right by another reading of the labels; else "".
         seconds: from the first image to the last.
         provenance: how it was made; images are counted as features computed.
+        hits: which images were right, in their order, as `packed` has it; "" in older records.
     """
 
     schema: int
@@ -78,12 +82,26 @@ class ImagenetRecord:
     doubt: str
     seconds: float
     provenance: Provenance
+    hits: str = ""
+
+    @property
+    def right(self) -> np.ndarray | None:
+        """Which images were right, bool [n], in their order; None where no one kept that."""
+        if not self.hits:
+            return None
+        bits = np.frombuffer(base64.b64decode(self.hits), np.uint8)
+        return np.unpackbits(bits, count=self.scores.total).astype(bool)
 
     @property
     def marks(self) -> dict[str, str]:
         """What keeps it from being what was published, and how much of it there is, or ""."""
         details = {row.name: row.detail(self) for row in SCORING_CAVEATS}
         return {name: detail for name, detail in details.items() if detail is not None}
+
+
+def packed(right: np.ndarray) -> str:
+    """Which images were right, bool [n], as text: a bit of each, in base64."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode()
 
 
 @dataclass(frozen=True)
@@ -165,7 +183,7 @@ SCORING_CAVEATS = (
     ),
     ScoringCaveat(
         "near chance",
-        "hardly better than guessing, so something is wrong",
+        "hardly better than guessing, or far better by other labels, so something is wrong",
         lambda record: record.doubt or None,
     ),
 )

@@ -41,12 +41,18 @@ def read(paths: Sequence[Path]) -> ParquetRows:
     except ImportError as error:
         hint = "pip install 'effbench[parquet]'"
         raise EffbenchError("Parquet files need a package", "no pyarrow", hint) from error
-    try:
-        files = [parquet.ParquetFile(path) for path in paths]
-        labels = [file.read(["label"])["label"].to_numpy() for file in files]
-    except (ArrowException, KeyError) as error:
-        rule = "Parquet files need the columns image and label"
-        raise DataError(rule, f"{paths[0].name}: {error}", "name those of ImageNet") from error
+    files = []
+    labels = []
+    for path in paths:
+        try:
+            files.append(parquet.ParquetFile(path))
+            labels.append(files[-1].read(["label"])["label"].to_numpy())
+        except KeyError as error:
+            rule = "Parquet files need the columns image and label"
+            raise DataError(rule, f"{path.name}: {error}", "name those of ImageNet") from error
+        except (ArrowException, OSError) as error:
+            rule = "a Parquet file is damaged, or not whole"
+            raise DataError(rule, f"{path.name}: {error}", "get the file again") from error
     joined = np.concatenate(labels)
     if joined.dtype.kind not in "iu":
         raise DataError("labels are 0 to 999", "texts, or rows without one", _VALIDATION)

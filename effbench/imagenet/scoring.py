@@ -24,7 +24,7 @@ from effbench.hardware import devices
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.imagenet import diagnosis, protocols, synsets
-from effbench.imagenet.imagenet_records import SCHEMA, ImagenetRecord, ScoringSpec
+from effbench.imagenet.imagenet_records import SCHEMA, ImagenetRecord, ScoringSpec, packed
 from effbench.imagenet.squares import SQUARES, Square
 from effbench.imagenet.validation_sets import Content, ValidationSet
 from effbench.models import backbone, weights
@@ -96,17 +96,17 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
     )
     labels = images.labels[positions]
     answers = np.array(images.classes)
-    scores = evaluate.score(logits[:, answers], np.searchsorted(answers, labels))
+    known = logits[:, answers], np.searchsorted(answers, labels)
+    scores = evaluate.score(*known)
     doubt = ""
-    if not spec.weights.random and diagnosis.near_chance(
-        scores.correct, scores.total, len(answers)
-    ):
+    if not spec.weights.random:
         # Of all classes: labels that are shifted may be of classes that a set has not.
         beside = {
             "next": np.roll(images.labels, -1)[positions],
             "previous": np.roll(images.labels, 1)[positions],
         }
-        doubt = diagnosis.cause(logits.argmax(axis=1), labels, answers.tolist(), beside)
+        predicted = logits.argmax(axis=1)
+        doubt = diagnosis.cause(scores.correct, predicted, labels, answers.tolist(), beside)
     published = spec.weights.name in protocols.scored(spec.variant)
     return ImagenetRecord(
         schema=SCHEMA,
@@ -134,6 +134,7 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
             engine="tensorflow",
             engine_version=tf.__version__,
         ),
+        hits=packed(evaluate.ranks(*known).numpy() == 0),
     )
 
 

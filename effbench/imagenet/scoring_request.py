@@ -23,7 +23,7 @@ class ScoringOptions:
         variants: comma-separated names, as `variants.select` takes them.
         weights: comma-separated names of releases, "auto", "none", or the path of one file.
         rescale: as in `NetworkOptions`.
-        protocol: name of a row of `protocols.PROTOCOLS`, or `protocols.OWN`.
+        protocol: comma-separated names of rows of `protocols.PROTOCOLS`, and `protocols.OWN`.
         image_size: pixels, instead of the size at which each release was measured: the network's
             own, but for T.
         precision: a row of `PRECISIONS`.
@@ -103,10 +103,12 @@ def _of(row: Variant, sources: list[WeightsSource], options: ScoringOptions) -> 
         if source.name in variants.RELEASES and source.name not in row.releases:
             continue  # others that were named may be there
         weights = source.identify(row)
-        protocol = protocols.of(row.name, weights.name, options.protocol).name
+        asked = [name.strip() for name in options.protocol.split(",")]
         figure = protocols.published(row.name, weights.name)
         size = options.image_size or (figure.image_size if figure else row.image_size)
-        yield Candidate(row, source, weights, protocol, size)
+        # A release's own may be among those that are named, too.
+        for protocol in dict.fromkeys(protocols.of(row.name, weights.name, name) for name in asked):
+            yield Candidate(row, source, weights, protocol.name, size)
 
 
 def spec(candidate: Candidate, images: ValidationSet, options: ScoringOptions) -> ScoringSpec:

@@ -90,7 +90,7 @@ def read(root: Path, answers: Path | None = None, *, partial: bool = False) -> V
         for layout in _LAYOUTS:
             images = layout(folder, root, answers)
             if images is not None:
-                if images.name == IMAGENET and not partial:
+                if not partial:
                     _complete(images)
                 return images
     raise DataError("no layout of ImageNet's validation images", _what(root), LAYOUT)
@@ -203,22 +203,25 @@ def _number(name: str) -> int:
     return int(match[1])
 
 
+def lacking(images: ValidationSet) -> str:
+    """How many of the 50,000 images there are and which are missing; "" where none is."""
+    if images.name != IMAGENET or len(images.names) == images.whole:
+        return ""
+    numbered = [_number(name) for name in images.names if _VALIDATION.search(name)]
+    missing = sorted(set(range(1, images.whole + 1)) - set(numbered)) if numbered else []
+    named = [f"ILSVRC2012_val_{number:08}" for number in missing]
+    return f"{len(images.names):,}" + (f"; {some(named)} missing" if named else "")
+
+
 def _complete(images: ValidationSet) -> None:
     """Makes sure that each of the 50,000 images is there once.
 
     Raises:
         DataError: one is not.
     """
-    if len(images.names) == images.whole:
-        return
-    numbered = [_number(name) for name in images.names if _VALIDATION.search(name)]
-    lacking = sorted(set(range(1, images.whole + 1)) - set(numbered)) if numbered else []
-    named = [f"ILSVRC2012_val_{number:08}" for number in lacking]
-    raise DataError(
-        f"the validation images are {images.whole:,}",
-        f"{len(images.names):,}; {some(named)} missing" if named else f"{len(images.names):,}",
-        "complete them, or score a part of them with --limit",
-    )
+    if received := lacking(images):
+        hint = "complete them, or score a part of them with --limit"
+        raise DataError(f"the validation images are {images.whole:,}", received, hint)
 
 
 def _what(root: Path) -> str:

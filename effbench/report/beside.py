@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from effbench.data.outline import PUBLISHED
 from effbench.errors import UsageError
+from effbench.imagenet import synsets
+from effbench.imagenet.validation_sets import IMAGENET
 from effbench.records.caveats import details
 from effbench.report import beside_imagenet
 from effbench.report.published import (
@@ -25,7 +28,7 @@ class PublishedAccuracy:
 
     Attributes:
         variant: the network.
-        data: the name of the data in `datasets.DATASETS`.
+        data: the name of the data in `datasets.DATASETS`, or "imagenet".
         percent: test accuracy.
         std: over runs, percentage points; None for one run.
         protocol: what is known of how it came about, by the names of `_OURS`.
@@ -125,13 +128,20 @@ def beside(name: str, rows: Sequence[Row]) -> list[Beside]:
         alike = [
             row
             for row in rows
-            if (row.spec.variant, row.spec.data) == (figure.variant, figure.data)
+            if (row.spec.variant, _data(row)) == (figure.variant, figure.data)
             and row.metric.split == figure.split
         ]
         pairs += [Beside(figure, row, tuple(_differences(figure, row))) for row in alike]
         if not alike:
             pairs.append(Beside(figure, None))
     return pairs
+
+
+def _data(row: Row) -> str:
+    """The name of a row's data; folders have any names, so ImageNet is known by its classes."""
+    if set(row.results[0].classes) == set(synsets.synsets()):
+        return IMAGENET
+    return "" if row.spec.data == IMAGENET else row.spec.data
 
 
 def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:
@@ -141,6 +151,12 @@ def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:
             yield f"{what} {ours}, not {theirs}"
     if figure.image_size is not None and row.spec.image_size != figure.image_size:
         yield f"{row.spec.image_size} pixels, not {figure.image_size}"
+    images = row.results[0].images
+    counts = (images.train_available, images.validation)
+    if figure.data in PUBLISHED and counts != PUBLISHED[figure.data].counts:
+        train, validation = PUBLISHED[figure.data].counts
+        here = f"{counts[0]:,} training and {counts[1]:,} validation images"
+        yield f"{here}, not {train:,} and {validation:,}"
     for mark, much in row.marks.items():
         if mark != "not native size":  # sizes have a column
             yield details({mark: much})

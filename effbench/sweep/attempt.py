@@ -19,7 +19,7 @@ from effbench.models import weights
 from effbench.progress import Report, Step
 from effbench.records.record import SCHEMA, RunFailure
 from effbench.records.store import LOG, Store
-from effbench.sweep import worker_process
+from effbench.sweep import memory_needed, worker_process
 from effbench.sweep.events import Event, Listen
 from effbench.sweep.resolve import Request
 from effbench.sweep.worker_process import Work
@@ -88,6 +88,12 @@ class Attempt:
             text = f"in micro-batches of {smaller}, as its checkpoint: out of memory before"
             self.listen(Event(specs, "started", text=text))
             job = replace(job, micro_batch=smaller)
+        elif retry and job.device == "cpu" and self.work is None:
+            most = memory_needed.most_at_once(specs[0])
+            if 0 < most < job.images_at_once:
+                text = f"in micro-batches of {most}: more cannot fit into this machine's memory"
+                self.listen(Event(specs, "started", text=text))
+                job = replace(job, micro_batch=most)
         halved = False
         left = {spec.key: spec for spec in specs}
         problem = self._work(job, left, log)

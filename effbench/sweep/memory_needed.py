@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import psutil
 
+from effbench.config.network_stages import ALL
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
+from effbench.errors import UsageError
 from effbench.models import memory
 from effbench.training.feature_cache import batch_size
 
@@ -30,6 +32,75 @@ def remarks(specs: Sequence[RunSpec], device: str, replicas: int) -> list[str]:
         images, needed = at_least(spec, device, replicas)
         needs[_run(spec.variant, images, spec.image_size)] = needed
     return _said(needs, device)
+
+
+def most_at_once(spec: RunSpec) -> int:
+    """Images of a batch that the CPU's memory may hold in a training step; 0 where it holds none.
+
+    It is all of them, or what is left after as many halvings as it takes to be less than the
+    machine has at all. Only what cannot fit is halved: steps on a CPU took twice to six times what
+    is counted (`results/network`, `results/bench-training.json`). Of a network that trains from a
+    stage on too much is counted, so that nothing is said of it.
+    """
+    images, whole = _asked(spec), psutil.virtual_memory().total
+    if spec.recipe.way.frozen_backbone or spec.recipe.unfreeze != ALL:
+        return images
+    while _training(spec, images) > whole:
+        images, odd = divmod(images, 2)
+        if odd:
+            return 0
+    return images
+
+
+def begins_smaller(specs: Sequence[RunSpec], *, retry: bool) -> list[str]:
+    """A line on the training steps that this machine's CPU takes in parts; none where all fit.
+
+    Args:
+        specs: the runs.
+        retry: whether smaller micro-batches may be taken.
+
+    Raises:
+        UsageError: not even one micro-batch fits, or none but that of the run may be taken.
+    """
+    parts = {}
+    for spec in specs:
+        images, fits = _asked(spec), most_at_once(spec)
+        if fits == images:
+            continue
+        run = _run(spec.variant, images, spec.image_size)
+        if not (fits and retry):
+            raise UsageError(
+                "a training step fits into the memory of the machine",
+                f"at least {_training(spec, images) / 1e9:.0f} GB for {run}, where there are "
+                f"{psutil.virtual_memory().total / 1e9:.0f}",
+                _smaller(spec),
+            )
+        parts[run] = f"--micro-batch {fits} for {run}"
+    if not parts:
+        return []
+    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+    listed = ", ".join([*parts.values()][:NAMED])
+    return [
+        f"more than this machine's memory at once, so a batch is taken in parts: {listed}{more}"
+    ]
+
+
+def _smaller(spec: RunSpec) -> str:
+    """What to do where a training step does not fit."""
+    batch, whole = spec.recipe.batch_size, psutil.virtual_memory().total
+    sizes = [size for size in range(1, _asked(spec)) if batch % size == 0]
+    fitting = [size for size in sizes if _training(spec, size) <= whole]
+    if fitting:
+        return f"give --micro-batch {fitting[-1]}, or less"
+    return "give a smaller --image-size, another network, or a machine with more"
+
+
+def _asked(spec: RunSpec) -> int:
+    return spec.micro_batch or spec.recipe.batch_size
+
+
+def _training(spec: RunSpec, images: int) -> int:
+    return memory.training(VARIANTS[spec.variant], spec.image_size, images, spec.precision)
 
 
 def of_inference(networks: Iterable[tuple[str, int, str]], device: str) -> list[str]:
@@ -64,5 +135,5 @@ def at_least(spec: RunSpec, device: str, replicas: int) -> tuple[int, int]:
     if spec.recipe.way.frozen_backbone:
         images = batch_size(spec.image_size, device, replicas)
         return images, memory.inference(*network, images, spec.precision)
-    images = (spec.micro_batch or spec.recipe.batch_size) // replicas
-    return images, memory.training(*network, images, spec.precision)
+    images = _asked(spec) // replicas
+    return images, _training(spec, images)

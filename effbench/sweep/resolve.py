@@ -125,9 +125,12 @@ def resolve(options: SweepOptions, report: Report = silent) -> Request:
     splits = tuple(len(split.labels) for split in dataset.splits)
     everything = sum(splits)
     counts = Counts(everything if options.images.kfold else images, everything, splits)
+    here = target.device == "cpu" and not options.device.elsewhere
+    retry = options.execution.oom_retry
     remarks = (
         *chain(*(rows.remarks for rows in tables)),
         *memory_needed.remarks(specs, target.device, target.replicas or 1),
+        *(memory_needed.begins_smaller(specs, retry=retry) if here else ()),
         *solving_time.remarks(specs, counts),
     )
     searched = {rows.recipe.name: rows.searched for rows in tables}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from effbench.config import recipes, schedule, searches, variants
 from effbench.config.recipe_numbers import Recipe
 from effbench.config.run_spec import RunSpec, WeightsId
 from effbench.config.variants import Variant
 from effbench.data import datasets
-from effbench.data.outline import Outline
+from effbench.data.outline import PUBLISHED, Outline
 from effbench.errors import UsageError
 from effbench.hardware import machine, tpu_slices
 from effbench.hardware.tpu_slices import Slice
@@ -24,8 +25,8 @@ class PlanOptions:
         tpus: comma-separated names of `tpu_slices.SLICES`, or "all".
         variants: comma-separated names, as `variants.select` takes them.
         recipes: comma-separated names, or None for the usual one of the data.
-        data: name of a row of `datasets.DATASETS` whose counts of images are known, or the path of
-            a folder of photos or of their table.
+        data: name of a row of `datasets.DATASETS` whose counts of images are known, the path of a
+            folder of photos or of their table, or else a name in `outline.PUBLISHED`.
         image_size: pixels, instead of each variant's native size.
         settings: "key=value" each, instead of the recipes' numbers.
         batch: images that a replica takes at once, or None for what the run takes.
@@ -109,14 +110,13 @@ def cases(options: PlanOptions) -> list[PlanCase]:
     if several := searches.searched(options.settings):
         rule = "a plan takes one value of each number: those of a search take as long each"
         raise UsageError(rule, f"several of {', '.join(several)}", "choose one")
-    name, directory = datasets.source(options.data)
+    name, data = _data(options.data)
     rows = [
         (recipes.get(recipe.strip()), tpu, variant)
         for recipe in (options.recipes or datasets.recipe(name)).split(",")
         for tpu in tpu_slices.select(options.tpus)
         for variant in variants.select(options.variants)
     ]
-    data = datasets.outline(name, directory)
     listed = [
         PlanCase(name, data, *row, options.image_size or row[-1].image_size, options.settings)
         for row in rows
@@ -125,6 +125,14 @@ def cases(options: PlanOptions) -> list[PlanCase]:
         _check_batch(options.batch, case)
         case.spec(options.batch)
     return listed
+
+
+def _data(data: str) -> tuple[str, Outline]:
+    """The name of the data and how much there is; a folder counts before what was published."""
+    if data in PUBLISHED and not Path(data).exists():
+        return data, PUBLISHED[data]
+    name, directory = datasets.source(data)
+    return name, datasets.outline(name, directory)
 
 
 def _check_batch(batch: int | None, case: PlanCase) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from effbench import provenance
 from effbench.data import datasets
 from effbench.data.listing import SPLITS
-from effbench.data.outline import Outline
+from effbench.data.outline import PUBLISHED, Outline
 from effbench.hardware.tpu_slices import Slice
 from effbench.tables import Column, Table
 from effbench.tables import markdown as as_markdown
@@ -188,7 +188,8 @@ def _about(name: str, data: Outline) -> str:
     """How much there is of the data, and how that is known."""
     counts = dict(zip(SPLITS, data.counts, strict=False))
     images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in SPLITS)
-    source = "as published" if name in datasets.DATASETS else _BY_NAME
+    published = name in datasets.DATASETS or PUBLISHED.get(name) == data
+    source = "as published" if published else _BY_NAME
     return f"Data: {name}, {data.classes:,} classes; images: {images}; {source}."
 
 

@@ -131,7 +131,9 @@ def test_a_missing_batch_is_named(name, packed, files, tmp_path):
 
 def test_an_empty_or_missing_folder_is_named(tmp_path):
     for place in (tmp_path, tmp_path / "nothing"):
-        assert refused(place).startswith(f"no CIFAR-10 in --data-dir: {place};")
+        line = refused(place)
+        assert line.startswith(f"no CIFAR-10 in --data-dir: {place};")
+        assert line.endswith("; a folder of photos is named with --data")
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.3, 0.99])

@@ -176,6 +176,27 @@ def test_another_protocol_is_another_figure_and_marked(run, folders, release, tm
     assert row["scores"]["correct"] < COUNT
 
 
+def test_several_protocols_are_compared_image_by_image(run, folders, release, tmp_path):
+    """Its own stands once, though it is named twice; the same images are right or wrong by both."""
+    protocols = ("--protocol", "squash,published,crop-bicubic")
+    done = run(
+        *("imagenet", "--data-dir", folders, "--weights", release, "--results", tmp_path),
+        *(*FLAGS, *protocols, "--json"),
+    )
+    assert done.code == 0, done.err
+    squash, own = json.loads(done.out)
+    assert (squash["spec"]["protocol"], own["spec"]["protocol"]) == ("squash", "crop-bicubic")
+    lost = COUNT - squash["scores"]["correct"]
+    beside = squash["instead_of"]
+    assert (beside["protocol"], own["instead_of"]) == ("crop-bicubic", None)
+    assert beside["points"] == pytest.approx(-100 * lost / COUNT)
+    # By its own protocol every image is right, so that all that is lost is on one side.
+    assert beside["p"] == pytest.approx(2 * 0.5**lost)
+    assert "hits" not in squash
+    (kept,) = (row for row in imagenet_records.load(tmp_path)[0] if not row.own_protocol)
+    assert int(kept.right.sum()) == squash["scores"]["correct"]
+
+
 def test_labels_in_the_devkits_order_are_found(run, flat, folder, release, answers, tmp_path):
     """As if its numbers, from 1 on, were the outputs of a network."""
     wrong = tmp_path / "wrong"
@@ -255,13 +276,19 @@ def test_random_weights_need_no_file(run, folders, tmp_path):
     assert row["doubt"] == ""
 
 
-def test_a_part_of_imagenet_is_refused_without_a_limit(folders, tmp_path):
+def test_a_part_of_imagenet_is_refused_without_a_limit(run, folders, release, tmp_path):
     part = tmp_path / "part"
     shutil.copytree(folders / "val", part)
     sorted(part.rglob("*.JPEG"))[0].unlink()
     with pytest.raises(DataError, match=f"the validation images are {COUNT}: {COUNT - 1}; ILSVRC"):
         validation_sets.read(part)
     assert len(validation_sets.read(part, partial=True).names) == COUNT - 1
+    limited = run(
+        *("imagenet", "--data-dir", part, "--weights", release, "--results", tmp_path),
+        *(*FLAGS, "--limit", 20),
+    )
+    assert limited.code == 0
+    assert f"are {COUNT}, and here are {COUNT - 1}; ILSVRC2012_val_000" in limited.err
 
 
 def test_a_key_is_of_everything():

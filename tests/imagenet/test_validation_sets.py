@@ -222,6 +222,15 @@ def test_parquet_rows_are_read_in_their_order(tmp_path):
     )
     few = validation_sets.read(nameless)
     assert (few.name, few.whole, few.classes) == ("test", 3, (2, 5))
+    whole = (nameless / "test.parquet").read_bytes()
+    (nameless / "test.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        DataError, match=r"damaged, or not whole: test\.parquet: .*; get the file a"
+    ):
+        validation_sets.read(nameless)
+    parquet.write_table(pyarrow.table({"text": [1]}), nameless / "test.parquet")
+    with pytest.raises(DataError, match=r"need the columns image and label: test\.parquet"):
+        validation_sets.read(nameless)
 
 
 def test_a_folder_that_is_called_like_a_known_set_is_another_one(tmp_path):

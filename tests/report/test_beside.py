@@ -7,7 +7,7 @@ from support import imagenet
 from support.records import complete
 
 from effbench.errors import UsageError
-from effbench.imagenet import imagenet_records
+from effbench.imagenet import imagenet_records, synsets
 from effbench.records.store import Store
 from effbench.report import beside, build
 from effbench.report.published import TABLES
@@ -60,6 +60,25 @@ def test_whole_trainings_stand_beside_their_recipes(rows):
     assert (composer.published.split, composer.row) == ("validation", None)
 
 
+@pytest.mark.parametrize(
+    ("folder", "names", "known"),
+    [
+        ("ILSVRC2012", synsets.synsets(), True),
+        ("imagenet", [f"n{number:08}" for number in range(1000)], False),
+        ("imagenet", synsets.synsets()[:100], False),
+    ],
+)
+def test_imagenet_is_known_by_its_classes_not_by_its_folder(tmp_path, folder, names, known):
+    store = Store(tmp_path)
+    changes = {"variant": "V1-B0", "data": folder, "classes": len(names)}
+    complete(store, test=False, names=tuple(names), **changes)
+    rows = [row for section in build.read(store, Selection()).sections for row in section.rows]
+    (composer,) = beside.beside("composer", rows)
+    assert (composer.row is not None) == known
+    line = "45,000 training and 20 validation images, not 1,281,167 and 50,000"
+    assert (line in composer.differs) == known
+
+
 def test_releases_stand_beside_what_was_scored(run, tmp_path):
     """No run is needed for that; another protocol is a difference, other images are no record."""
     imagenet_records.save(tmp_path, imagenet.record(39_000))
@@ -78,6 +97,9 @@ def test_releases_stand_beside_what_was_scored(run, tmp_path):
 
 def test_a_folder_of_releases_alone_points_to_what_shows_them(run, tmp_path):
     imagenet_records.save(tmp_path, imagenet.record(39_000))
+    status = run("status", "--results", tmp_path).out.splitlines()
+    assert status[0].startswith("0 done, ")
+    assert status[1] == "1 scored on ImageNet, beside the runs: 'effbench report --beside imagenet'"
     done = run("report", "--results", tmp_path)
     assert done.code == 1
     assert "has 1 scores of 'effbench imagenet' alone; --beside imagenet" in done.err

@@ -302,6 +302,20 @@ def test_photos_of_ones_own_are_planned_by_how_many_there_are(run, played, folde
     assert plain["notes"][0].startswith(about)
 
 
+def test_imagenet_is_planned_without_a_file_of_it(run, played, folder, monkeypatch):
+    """A folder of that name is somebody's own photos, of which there may be fewer."""
+    done = run(*ARGUMENTS, "--data", "imagenet", "--recipe", "case-study", "--json")
+    ((spec, outline),) = played.asked
+    assert (spec.data, spec.classes) == ("imagenet", 1000)
+    assert (outline.counts, outline.side) == ((1_281_167, 50_000), None)
+    about = "Data: imagenet, 1,000 classes; images: 1,281,167 train, 50,000 validation, 0 test; as"
+    assert json.loads(done.out)["notes"][0].startswith(about)
+    monkeypatch.chdir(folder.parent)
+    folder.rename("imagenet")
+    own = run(*ARGUMENTS, "--data", "imagenet", "--recipe", "case-study", "--json")
+    assert "imagenet, 2 classes; images: 100 train, 10 validation, 0 test; counted" in own.out
+
+
 def test_what_the_host_must_feed_is_said_of_photos_alone(run, played, folder):
     photos = run(*ARGUMENTS, "--data", folder).out
     assert "Images/s" in photos

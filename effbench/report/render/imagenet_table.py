@@ -10,7 +10,8 @@ from effbench.imagenet import protocols
 from effbench.imagenet.imagenet_records import SCORING_CAVEATS, ImagenetRecord
 from effbench.imagenet.protocols import PROTOCOLS
 from effbench.imagenet.validation_sets import IMAGENET, VERSION_2
-from effbench.report import reproduction
+from effbench.report import protocol_cost, reproduction
+from effbench.report.protocol_cost import ProtocolCost
 from effbench.report.render import footnote_signs
 from effbench.tables import Column, Table, in_markdown
 from effbench.tables import markdown as tabulated
@@ -75,8 +76,13 @@ def markdown(records: Sequence[ImagenetRecord]) -> str:
 
 
 def as_json(records: Sequence[ImagenetRecord]) -> str:
-    """Every record with its marks, what it was scored on, and what was published of it."""
+    """Every record with its marks, what it was scored on, and what was published of it.
+
+    Which images were right stays in the record. Where a release was scored by several protocols,
+    `instead_of` has what this one costs beside the first.
+    """
     rows = []
+    instead = {id(cost.other): _instead(cost) for cost in protocol_cost.costs(records)}
     for record in records:
         beside = reproduction.of(record)
         scored_on = {
@@ -86,8 +92,21 @@ def as_json(records: Sequence[ImagenetRecord]) -> str:
             "classes": record.spec.classes,
         }
         answers = {"marks": record.marks, "scored_on": scored_on, "reproduced": beside.answer}
+        answers["instead_of"] = instead.get(id(record))
         rows.append(asdict(beside) | asdict(record) | answers)
+        del rows[-1]["hits"]
     return json.dumps(rows, indent=1) + "\n"
+
+
+def _instead(cost: ProtocolCost) -> dict[str, object]:
+    test = cost.difference
+    return {
+        "protocol": cost.base.spec.protocol,
+        "points": cost.points,
+        "low": 100 * test.low if test else None,
+        "high": 100 * test.high if test else None,
+        "p": test.p if test else None,
+    }
 
 
 def _table(caption: str, records: Sequence[ImagenetRecord], models: Iterable[str]) -> Table:
@@ -133,6 +152,7 @@ def _marks(records: Sequence[ImagenetRecord], sign: Mapping[str, str]) -> Iterat
 
 
 def _notes(records: Sequence[ImagenetRecord]) -> Iterator[str]:
+    yield from (cost.text for cost in protocol_cost.costs(records))
     specs = [record.spec for record in records]
     for row in PROTOCOLS.values():
         sizes = sorted({spec.image_size for spec in specs if spec.protocol == row.name})

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from support.imagenet import record
 
 from effbench.config.variants import RELEASES, VARIANTS
-from effbench.imagenet.imagenet_records import ImagenetRecord
+from effbench.imagenet.imagenet_records import ImagenetRecord, packed
 from effbench.records.scores import Scores
 from effbench.report.render import imagenet_table
 from effbench.tables import fitted
@@ -76,3 +77,29 @@ def test_a_figure_that_may_be_of_another_checkpoint_is_no_plain_judgement():
     for name, doubted in (("V1-B0", True), ("B0", False)):
         _, lines = imagenet_table.on_terminal([record(39_370, variant=name)])
         assert any("AdvProp's checkpoints" in line for line in lines) == doubted
+
+
+def test_what_another_protocol_costs_is_said_with_whether_it_is_real():
+    """It was right on 100 images that its own protocol gets wrong, and wrong on 300."""
+    right = np.arange(50_000) < 39_370
+    other = right.copy()
+    other[:300], other[-100:] = False, True
+    own = replace(record(39_370), hits=packed(right))
+    squash = replace(
+        own,
+        spec=replace(own.spec, protocol="squash"),
+        own_protocol=False,
+        scores=Scores(39_170, 39_170, 50_000, 1.0),
+        hits=packed(other),
+    )
+    _, lines = imagenet_table.on_terminal([squash, own])
+    (line,) = (line for line in lines if "instead of" in line)
+    start = (
+        "B0 imagenet: squash instead of crop-bicubic is -0.40 points [-0.48, -0.33], a real diff"
+    )
+    assert line.startswith(start)
+    assert line.endswith("McNemar's exact test over the same 50,000 images)")
+    _, older = imagenet_table.on_terminal([own, replace(squash, hits="")])
+    assert any(line.endswith("no answers by image to test it by (--force)") for line in older)
+    _, apart = imagenet_table.on_terminal([own, replace(squash, spec=record(1, data="x").spec)])
+    assert not any("instead of" in line for line in apart)
