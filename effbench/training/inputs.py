@@ -58,9 +58,10 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     spec, engine = setting.job.specs[0], setting.engine
     images = Joined([split.pixels for split in setting.dataset.splits])
     # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
-    replaceable = setting.choosing and engine.float32_graph and spec.precision == "float32"
+    replaceable = setting.choosing and engine.float32_graph
+    same_graph = spec.precision == "float32"
     with _kept(setting.device) as folder:
-        if replaceable:
+        if replaceable and same_graph:
             sets = _sets(setting, feature_set(setting, images, TENSORFLOW), folder)
             left = sum(len(part) for about, part in sets if not feature_cache.begun(folder, about))
             if feature_cache.few_pixels(left, spec.image_size):
@@ -72,6 +73,8 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
                 raise
             setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
             engine = TENSORFLOW
+            if not same_graph:
+                model, _ = frozen_backbone.load(setting.job, setting.dataset, setting.device.layout)
             extracted, difference = _extracted(setting, model, images, engine, folder)
     setting.phases.end("features")
     ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])

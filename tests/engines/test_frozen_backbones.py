@@ -1,5 +1,6 @@
 """Features of frozen backbones by ONNX Runtime and OpenVINO: TensorFlow's, or refused."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from effbench.config.recipes import RECIPES
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
-from effbench.engines import engine_table, onnxruntime
+from effbench.engines import engine_table, onnxruntime, proof
 from effbench.engines.engine import TENSORFLOW, TensorflowEngine
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.training import feature_cache, inputs, measured_batch
+from effbench.training import feature_cache, frozen_backbone, inputs, measured_batch
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases
@@ -106,6 +107,22 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
     instead = inputs.features(setting(said, choosing=True, engine=wrong), model)
     assert instead.engine is TENSORFLOW
     assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
+
+
+def test_in_bfloat16_tensorflow_takes_the_place_with_a_network_of_that_precision(
+    model, monkeypatch
+):
+    shallow.at_most(monkeypatch, "B0", 1)
+    bfloat16 = partial(setting, precision="mixed_bfloat16")
+    said: list[str] = []
+    instead = inputs.features(bfloat16(said, choosing=True, engine=Stretched(1.2)), model)
+    assert instead.engine is TENSORFLOW
+    assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
+    asked = bfloat16([])
+    own, _ = frozen_backbone.load(asked.job, asked.dataset, ALONE)
+    theirs = inputs.features(asked, own)
+    assert theirs.cached == len(joined(instead))
+    assert proof.difference(joined(theirs), joined(inputs.features(setting([]), model))) > 1e-4
 
 
 def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypatch):
