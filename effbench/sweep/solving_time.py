@@ -60,7 +60,7 @@ def _solutions(spec: RunSpec, counts: Counts) -> Iterable[tuple[int, float]]:
     if spec.recipe.epochs:  # it trains otherwise
         return
     turns = spec.folds or 1
-    train, validation = float(counts.train), float(counts.splits[1] if counts.splits else 0)
+    train, validation = float(counts.train), float(counts.splits[1]) if counts.splits else 0.0
     if spec.folds:
         validation = counts.all / turns
         train = counts.all - 2 * validation

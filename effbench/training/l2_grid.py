@@ -10,7 +10,7 @@ import numpy as np
 from effbench.config.recipe_numbers import Recipe
 from effbench.data import folds
 from effbench.records.l2_search import PAST, L2Search, L2Value
-from effbench.records.scores import Scores
+from effbench.records.scores import Scores, summed
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import score
 from effbench.training.logistic_regression import Regression, Solution
@@ -201,17 +201,6 @@ def _judged_by_folds(task: L2Task, values: list[L2Value], folded: _Folded) -> li
             done += 1
             task.told(done, total, f"fold {fold}, L2 {solution.l2:.2g}")
     return [
-        replace(value, validation=_sum(scores), converged=converged)
+        replace(value, validation=summed(scores), converged=converged)
         for value, scores, converged in zip(values, judged, solved, strict=True)
     ]
-
-
-def _sum(scores: list[Scores]) -> Scores:
-    """The scores of all images together."""
-    total = sum(part.total for part in scores)
-    return Scores(
-        sum(part.correct for part in scores),
-        sum(part.top5_correct for part in scores),
-        total,
-        sum(part.loss * part.total for part in scores) / total,
-    )
