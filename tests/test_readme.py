@@ -499,6 +499,37 @@ def test_what_is_said_of_composers_plan_on_imagenet_follows_from_it() -> None:
     assert f"{hours[1]} hours of a v5e-8 [by plan]" in PAGE_WORDS
 
 
+def test_what_is_said_of_planned_training_steps_follows_from_the_plans() -> None:
+    """The paper's hours stand in the published table."""
+    plans = [json.loads((ROOT / "results/plan-training.json").read_text("utf-8"))]
+    plans += json.loads((ROOT / "results/plan.json").read_text("utf-8"))
+    runs = {
+        run["variant"]: run
+        for plan in plans
+        for run in plan["runs"]
+        if (run["recipe"], run["tpu"]) == ("finetune", "v3-8")
+    }
+    steps = {name: run["programs"][0] for name, run in runs.items()}
+    hours = {row.variant: row.train_hours for row in reference.PAPER_TRAINING.rows}
+    pairs = (("S", "V1-B5"), ("M", "V1-B7"), ("L", "V1-B7"))
+    for new, old in pairs:
+        assert (steps[new]["images"], steps[old]["images"]) == (16, 16)
+        assert (steps[new]["source"], steps[old]["source"]) == ("bytes", "bytes")
+    small, middle, large = (steps[old]["seconds"] / steps[new]["seconds"] for new, old in pairs)
+    words = (
+        f"S trains {small:.2f} times as fast as V1-B5, and M {middle:.2f} and L {large:.2f} times"
+    )
+    assert words in PAGE_WORDS
+    assert (
+        f"v3-8](#would-it-run-on-a-tpu) S {small:.2f} times as fast as B5, M {middle:.2f} as"
+        in PAGE
+    )
+    paper = [f"{hours[old] / hours[new]:.2f}" for new, old in pairs]
+    assert f"training times have {paper[0]}, {paper[1]} and {paper[2]}" in PAGE_WORDS
+    peaks = [f"{runs[name]['peak_bytes'] / 2**30:.2f}" for name in ("V1-B5", "V1-B7")]
+    assert f"{peaks[0]} and {peaks[1]} GiB" in PAGE_WORDS
+
+
 @pytest.mark.parametrize("line", commands("make"))
 def test_make_targets_exist(line: str) -> None:
     target = line.split()[1]
