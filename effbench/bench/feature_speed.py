@@ -18,7 +18,7 @@ from effbench.config.variants import select
 from effbench.engines import engine_table
 from effbench.errors import UsageError
 from effbench.progress import Report, Step
-from effbench.training.feature_cache import batch_size
+from effbench.training.features.feature_cache import batch_size
 
 ALL = "all"
 # What a user may write of a precision.

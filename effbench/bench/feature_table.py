@@ -14,7 +14,7 @@ from effbench.bench.feature_speed import FeatureOptions, FeatureSpeed, best_of_o
 from effbench.config.variants import VARIANTS
 from effbench.hardware import machine
 from effbench.tables import Column, Table, markdown
-from effbench.training.feature_cache import batch_size
+from effbench.training.features.feature_cache import batch_size
 
 # Cores that other programs may use before the notes say that the machine was shared.
 _SHARED = 0.1

@@ -19,7 +19,7 @@ from effbench.errors import DeviceError, EffbenchError
 from effbench.hardware import devices, machine
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.training import inputs
+from effbench.training.features import inputs
 
 # From uint8 [batch, 32, 32, 3] to float32 [batch, width].
 Run = Callable[[np.ndarray], np.ndarray]

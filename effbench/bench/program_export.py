@@ -24,7 +24,7 @@ from effbench.files import write_atomically
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone, weights
 from effbench.progress import Report, Step
-from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
+from effbench.training.fine_tuning.fine_tune_step import FineTuneTask, NetworkTrainer
 
 CLASSES = 10
 DEVICE = "gpu"  # the kind that the networks are built for; a TPU takes them as well

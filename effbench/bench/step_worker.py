@@ -20,9 +20,9 @@ from effbench.errors import EffbenchError
 from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone, preprocessing
-from effbench.training import inputs
 from effbench.training.evaluate import Evaluator, batch
-from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
+from effbench.training.features import inputs
+from effbench.training.fine_tuning.fine_tune_step import FineTuneTask, NetworkTrainer
 
 CLASSES = 10
 # How many different batches a training goes through again and again.

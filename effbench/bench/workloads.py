@@ -26,11 +26,13 @@ from effbench.hardware import devices
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
 from effbench.progress import silent
-from effbench.training import feature_cache, head_step, head_training, optimizers
+from effbench.training import optimizers
 from effbench.training.evaluate import Evaluator
+from effbench.training.features import feature_cache
 from effbench.training.feeding import StepFeed
-from effbench.training.fine_tune_step import FineTuneTask, NetworkTrainer
-from effbench.training.logistic_regression import MOST_ITERATIONS, Regression
+from effbench.training.fine_tuning.fine_tune_step import FineTuneTask, NetworkTrainer
+from effbench.training.heads import head_step, head_training
+from effbench.training.regression.logistic_regression import MOST_ITERATIONS, Regression
 
 RECIPE = RECIPES["case-study"]
 _PHOTOS = "photos"  # no row of `DATASETS`

@@ -17,7 +17,7 @@ from effbench.errors import DataError, UsageError
 from effbench.tables import Column, Table, comma_separated
 
 if TYPE_CHECKING:
-    from effbench.data.inspection import Inspected
+    from effbench.data.inspecting.inspection import Inspected
 
 
 @interrupted("what was looked at by then is kept; run it again to go on")
@@ -52,9 +52,9 @@ def data(
 
     The exit code is 1 where a sweep would refuse them.
     """
-    from effbench.data import inspection
     from effbench.data.datasets import DATASETS
-    from effbench.data.montage import format_of
+    from effbench.data.inspecting import inspection
+    from effbench.data.inspecting.montage import format_of
     from effbench.files import refuse_to_replace
 
     if str(source) in DATASETS and not source.exists():
@@ -83,7 +83,7 @@ def data(
 
 
 def _print(inspected: Inspected) -> None:
-    from effbench.data import inspection_tables
+    from effbench.data.inspecting import inspection_tables
 
     hidden = []
     for table in inspection_tables.tables(inspected.inspection):
@@ -96,7 +96,7 @@ def _print(inspected: Inspected) -> None:
 
 
 def _write_montage(inspected: Inspected, path: Path, style: str) -> None:
-    from effbench.data.montage import MOST_CLASSES, montage
+    from effbench.data.inspecting.montage import MOST_CLASSES, montage
     from effbench.files import write_atomically
 
     write_atomically(path, montage(inspected.survey, style))

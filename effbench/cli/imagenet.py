@@ -91,7 +91,7 @@ def imagenet(
     from effbench.hardware import machine
     from effbench.imagenet import imagenet_records, scoring_request, validation_sets
     from effbench.models import weights as weights_module
-    from effbench.sweep import memory_needed
+    from effbench.sweep.needs import memory_needed
 
     kind = "gpu" if gpu or (not cpu and machine.has_gpu()) else "cpu"
     exact = "float32" if precision is PrecisionName.auto else precision.value

@@ -15,7 +15,7 @@ import typer
 
 from effbench.cli.console import Display, err, out, say, show, warn
 from effbench.cli.options import only
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
 from effbench.errors import DataError, UsageError
 from effbench.stderr import hushed
 from effbench.tables import Column, Table

@@ -58,10 +58,10 @@ from effbench.remote_folder import shown
 
 if TYPE_CHECKING:
     from effbench.records.store import Store
-    from effbench.sweep.forecast import Forecast
     from effbench.sweep.groups import Group
+    from effbench.sweep.needs.forecast import Forecast
+    from effbench.sweep.needs.timed_processes import TimedProcess
     from effbench.sweep.resolve import Request
-    from effbench.sweep.timed_processes import TimedProcess
 
 
 @interrupted("finished runs and checkpoints are saved; run it again to go on")
@@ -308,10 +308,10 @@ _REPORT = "effbench report --results"
 
 def _expected(request: Request, store: Store, *, all_: bool, quiet: bool) -> Forecast:
     """How long the sweep takes; `all_` measures what is little, too."""
-    from effbench.sweep import forecast
+    from effbench.sweep.needs import forecast
 
     def trial(request: Request, group: Group) -> TimedProcess | None:
-        from effbench.sweep import forward_trial
+        from effbench.sweep.needs import forward_trial
 
         if not quiet:
             name, minutes = group.specs[0].variant, forward_trial.PATIENCE / 60

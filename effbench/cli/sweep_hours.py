@@ -9,7 +9,7 @@ from effbench.errors import DataError
 from effbench.tables import Column, Table
 
 if TYPE_CHECKING:
-    from effbench.sweep.forecast import Forecast
+    from effbench.sweep.needs.forecast import Forecast
 
 _SMALL = "little to do, not measured"
 _UNKNOWN = "unknown"

@@ -184,7 +184,7 @@ def _load(module: str) -> Callable[[Path | None, Report], Dataset]:
     """The function `load` of a module of this package."""
 
     def load(directory: Path | None, report: Report) -> Dataset:
-        dataset: Dataset = import_module(f"effbench.data.{module}").load(directory, report)
+        dataset: Dataset = import_module(f"effbench.data.named.{module}").load(directory, report)
         return dataset
 
     return load
@@ -194,7 +194,7 @@ def _at_hand(module: str) -> Callable[[Path | None], Split | None]:
     """The function `at_hand` of a module of this package."""
 
     def at_hand(directory: Path | None) -> Split | None:
-        split: Split | None = import_module(f"effbench.data.{module}").at_hand(directory)
+        split: Split | None = import_module(f"effbench.data.named.{module}").at_hand(directory)
         return split
 
     return at_hand

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from effbench.data import links
-from effbench.data.decoding import ENDINGS
-from effbench.data.listing import (
+from effbench.data.inspecting.listing import (
     SPLIT_NAMES,
     ListedImage,
     Listing,
@@ -19,6 +18,7 @@ from effbench.data.listing import (
     refuse_two_spellings,
     some,
 )
+from effbench.data.pixels.decoding import ENDINGS
 from effbench.errors import DataError
 
 LAYOUT = (

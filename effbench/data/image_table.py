@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from effbench.data.listing import (
+from effbench.data.inspecting.listing import (
     SPLIT_NAMES,
     ListedImage,
     Listing,

@@ -13,15 +13,16 @@ import numpy as np
 
 from effbench import cache
 from effbench.config.geometry import Geometry
-from effbench.data import folds, image_folders, image_table, links, pixel_cache
-from effbench.data.decoding import begins_like_an_image
-from effbench.data.listing import SPLITS, ListedImage, Listing, refuse_broken_lines, some
+from effbench.data import folds, image_folders, image_table, links
+from effbench.data.inspecting.listing import SPLITS, ListedImage, Listing, refuse_broken_lines, some
+from effbench.data.inspecting.survey import Survey, named_like_an_image, survey
 from effbench.data.outline import Outline
-from effbench.data.pixel_cache import ImageFile
-from effbench.data.pixel_rows import PixelRows
+from effbench.data.pixels import pixel_cache
+from effbench.data.pixels.decoding import begins_like_an_image
+from effbench.data.pixels.pixel_cache import ImageFile
+from effbench.data.pixels.pixel_rows import PixelRows
 from effbench.data.splits import Dataset, Split, label_dtype
 from effbench.data.splitting import AttemptedSplit, Division, attempted, divide
-from effbench.data.survey import Survey, named_like_an_image, survey
 from effbench.errors import DataError
 from effbench.progress import Report, silent
 

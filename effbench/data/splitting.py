@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from effbench.data import folds
-from effbench.data.listing import SPLITS, ListedImage, some
+from effbench.data.inspecting.listing import SPLITS, ListedImage, some
 from effbench.data.splits import SPLIT_SEED
 from effbench.errors import DataError
 

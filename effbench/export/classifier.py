@@ -10,7 +10,7 @@ import numpy as np
 from effbench.config.geometry import Geometry
 from effbench.config.variants import VARIANTS
 from effbench.data import datasets
-from effbench.data.listing import a_line
+from effbench.data.inspecting.listing import a_line
 from effbench.errors import DataError
 from effbench.export.load import Network
 from effbench.hardware.tensorflow_setup import keras

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
 from effbench.data.splits import Dataset, Split
 from effbench.errors import DataError, UsageError
 from effbench.export import formats, images, numbers

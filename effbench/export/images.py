@@ -14,9 +14,9 @@ from typing import TypeVar
 import numpy as np
 
 from effbench.cpu import cores
-from effbench.data.decoding import FORMATS, decode
-from effbench.data.decoding_tasks import content
 from effbench.data.photos import PhotoFiles
+from effbench.data.pixels.decoding import FORMATS, decode
+from effbench.data.pixels.decoding_tasks import content
 from effbench.data.splits import Split
 from effbench.export.opened import OpenModel
 

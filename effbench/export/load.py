@@ -18,7 +18,7 @@ from effbench.progress import Report
 from effbench.records.record import Record, RunFailure
 from effbench.records.store import Store
 from effbench.training import methods
-from effbench.training.kept_backbone import unfit
+from effbench.training.features.kept_backbone import unfit
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class OpenModel:
             return image
         from PIL import Image
 
-        from effbench.data.fitting import fitted
+        from effbench.data.pixels.fitting import fitted
 
         return fitted(Image.fromarray(image), self.side, self.geometry)
 

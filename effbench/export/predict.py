@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from effbench.data import image_folders
-from effbench.data.decoding import ENDINGS, UnreadableImageError
-from effbench.data.listing import printable
+from effbench.data.inspecting.listing import printable
+from effbench.data.pixels.decoding import ENDINGS, UnreadableImageError
 from effbench.errors import DataError, UsageError
 from effbench.export import explain, formats, hub_folder
 from effbench.export.images import BATCH, MOST_BYTES, ahead, pixels

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from effbench.config import variants as table
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
 from effbench.errors import EffbenchError, UsageError
 from effbench.records.record import Record, RunResult
 from effbench.records.store import Store

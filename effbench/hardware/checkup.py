@@ -10,7 +10,7 @@ import psutil
 
 from effbench import cache, files, provenance
 from effbench.cpu import cores
-from effbench.data import cifar10
+from effbench.data.named import cifar10
 from effbench.errors import EffbenchError
 from effbench.hardware import machine, self_check, tpu
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
 from effbench.errors import DataError
 from effbench.imagenet import synsets
 

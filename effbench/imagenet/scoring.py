@@ -17,8 +17,8 @@ import numpy as np
 from effbench import provenance
 from effbench.config.variants import VARIANTS
 from effbench.cpu import cores
-from effbench.data.decoding import UnreadableImageError, decode
-from effbench.data.decoding_tasks import content
+from effbench.data.pixels.decoding import UnreadableImageError, decode
+from effbench.data.pixels.decoding_tasks import content
 from effbench.errors import DataError
 from effbench.hardware import devices
 from effbench.hardware.devices import Device
@@ -33,7 +33,7 @@ from effbench.models.weights import File
 from effbench.progress import Report, Step
 from effbench.records.record import Provenance
 from effbench.training import evaluate
-from effbench.training.feature_cache import batch_size
+from effbench.training.features.feature_cache import batch_size
 
 Classify = Callable[[tf.Tensor], tf.Tensor]
 # Images that give a random network the statistics of its BatchNorm.

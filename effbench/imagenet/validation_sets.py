@@ -15,8 +15,8 @@ import numpy as np
 
 from effbench.config.run_spec import digest
 from effbench.data import image_folders
-from effbench.data.decoding import ENDINGS
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
+from effbench.data.pixels.decoding import ENDINGS
 from effbench.errors import DataError
 from effbench.imagenet import ground_truth, parquet_rows, synsets
 

@@ -19,7 +19,7 @@ import numpy as np
 from effbench import cache, whereabouts
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import RELEASES, VARIANTS, Release, Variant
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
 from effbench.errors import UsageError, WeightsError
 from effbench.progress import Report
 
@@ -151,7 +151,7 @@ def find(
         path = folder / release.file
         if path.is_file():
             return _checked(path, release)
-    from effbench.data.download import download
+    from effbench.data.named.download import download
 
     url = f"{os.environ.get('EFFBENCH_WEIGHTS_URL') or variant.url}/{release.file}"
     hint = _what_lies_there(directory, release) if directory else HINT

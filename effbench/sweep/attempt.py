@@ -19,8 +19,9 @@ from effbench.models import weights
 from effbench.progress import Report, Step
 from effbench.records.record import SCHEMA, RunFailure
 from effbench.records.store import LOG, Store
-from effbench.sweep import memory_needed, worker_process
+from effbench.sweep import worker_process
 from effbench.sweep.events import Event, Listen
+from effbench.sweep.needs import memory_needed
 from effbench.sweep.resolve import Request
 from effbench.sweep.worker_process import Work
 from effbench.training.job import Job, Message, Problem

@@ -8,7 +8,7 @@ from effbench.config.geometry import Geometry
 from effbench.config.recipe_numbers import Recipe
 from effbench.config.sweep_options import SweepOptions
 from effbench.data import datasets, folds
-from effbench.data.listing import some
+from effbench.data.inspecting.listing import some
 from effbench.data.splits import Dataset, Split
 from effbench.errors import DataError, UsageError
 

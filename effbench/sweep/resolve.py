@@ -18,10 +18,11 @@ from effbench.engines import engine_table
 from effbench.errors import UsageError
 from effbench.models.weights import RANDOM, WeightsSource
 from effbench.progress import Report, silent
-from effbench.sweep import fit_for_data, memory_needed, solving_time, table_rows, targets
+from effbench.sweep import fit_for_data, table_rows, targets
+from effbench.sweep.needs import memory_needed, solving_time
+from effbench.sweep.needs.timed_processes import Counts
 from effbench.sweep.table_rows import TableRows
 from effbench.sweep.targets import Target
-from effbench.sweep.timed_processes import Counts
 from effbench.training import choices
 
 

@@ -26,8 +26,8 @@ from effbench.records.store import Store
 from effbench.sweep import groups, progress_files, queues, takeovers
 from effbench.sweep.attempt import Attempt
 from effbench.sweep.events import Event, Listen
-from effbench.sweep.free_memory import Memory
 from effbench.sweep.groups import Group
+from effbench.sweep.needs.free_memory import Memory
 from effbench.sweep.queues import SAME_PATHS, Here, Queue
 from effbench.sweep.resolve import Request
 from effbench.sweep.worker_process import Work

@@ -11,11 +11,12 @@ from pydantic_core import from_json
 
 from effbench.failures import handling
 from effbench.records.store import FAILURE, RECORD, Store
-from effbench.sweep import estimates, progress_files, queues, timed_processes
-from effbench.sweep.estimates import Estimate, Estimator
+from effbench.sweep import progress_files, queues
 from effbench.sweep.groups import Group
+from effbench.sweep.needs import estimates, timed_processes
+from effbench.sweep.needs.estimates import Estimate, Estimator
+from effbench.sweep.needs.timed_processes import Counts, TimedProcess
 from effbench.sweep.progress_files import Running
-from effbench.sweep.timed_processes import Counts, TimedProcess
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from effbench import provenance
 from effbench.data import datasets
-from effbench.data.listing import SPLITS
+from effbench.data.inspecting.listing import SPLITS
 from effbench.data.outline import PUBLISHED, Outline
 from effbench.hardware.tpu_slices import Slice
 from effbench.tables import Column, Table

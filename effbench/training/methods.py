@@ -15,16 +15,11 @@ from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import keras
 from effbench.progress import Report
 from effbench.records.record import RunResult
-from effbench.training import (
-    fine_tune_programs,
-    fine_tune_run,
-    head_programs,
-    head_run,
-    kept_backbone,
-    logistic_regression_programs,
-    logistic_regression_run,
-)
+from effbench.training.features import kept_backbone
+from effbench.training.fine_tuning import fine_tune_programs, fine_tune_run
+from effbench.training.heads import head_programs, head_run
 from effbench.training.interface import Outcome, Setting
+from effbench.training.regression import logistic_regression_programs, logistic_regression_run
 from effbench.training.replica_program import Program
 
 

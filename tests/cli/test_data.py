@@ -7,7 +7,7 @@ from PIL import Image
 from support.commandline import one_line
 from support.pictures import fill, put
 
-from effbench.data import montage
+from effbench.data.inspecting import montage
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from effbench.config.geometry import FILTERS, FITS, Geometry
-from effbench.data.fitting import FIT_FUNCTIONS, RESAMPLINGS
+from effbench.data.pixels.fitting import FIT_FUNCTIONS, RESAMPLINGS
 
 GEOMETRY = TypeAdapter(Geometry)
 

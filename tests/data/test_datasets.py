@@ -17,8 +17,9 @@ from support.cifar import (
     write,
 )
 
-from effbench.data import cifar10, cifar100, datasets
-from effbench.data.cifar_archive import unpickle_arrays
+from effbench.data import datasets
+from effbench.data.named import cifar10, cifar100
+from effbench.data.named.cifar_archive import unpickle_arrays
 from effbench.data.splits import Dataset
 from effbench.errors import DataError, UsageError
 

@@ -5,7 +5,7 @@ import pytest
 from support.pictures import put
 
 from effbench.data.image_folders import read
-from effbench.data.listing import Listing
+from effbench.data.inspecting.listing import Listing
 from effbench.errors import DataError
 
 

@@ -15,8 +15,9 @@ from support.pictures import encoded, noise, put
 from support.server import serving
 
 from effbench import cache
-from effbench.data import cars, datasets, flowers102
-from effbench.data.published_files import PublishedFile, unpacked
+from effbench.data import datasets
+from effbench.data.named import cars, flowers102
+from effbench.data.named.published_files import PublishedFile, unpacked
 from effbench.data.splits import Dataset
 from effbench.errors import DataError
 from effbench.progress import silent
@@ -135,15 +136,15 @@ def check(dataset: Dataset, module: ModuleType) -> None:
 
 def test_it_is_downloaded_once_and_unpacked(module, tmp_path, monkeypatch):
     check(dataset := module.load(None, silent), module)
-    monkeypatch.setattr("effbench.data.published_files._unpack", None)
+    monkeypatch.setattr("effbench.data.named.published_files._unpack", None)
     check(module.load(None, silent), module)
-    monkeypatch.setattr("effbench.data.download.download", None)
+    monkeypatch.setattr("effbench.data.named.download.download", None)
     at_hand = datasets.at_hand(module.__name__.rpartition(".")[2])
     assert at_hand.images.names == dataset.test.images.names
 
 
 def test_it_is_read_from_archives_without_a_network(module, tmp_path, monkeypatch):
-    monkeypatch.setattr("effbench.data.download.download", None)
+    monkeypatch.setattr("effbench.data.named.download.download", None)
     name = module.__name__.rpartition(".")[2]
     assert datasets.at_hand(name) is None
     check(dataset := module.load(tmp_path / "given", silent), module)

@@ -8,7 +8,7 @@ from support.pictures import fill, noise, put
 from effbench import cache
 from effbench.config.geometry import Geometry
 from effbench.data import photos
-from effbench.data.fitting import fitted
+from effbench.data.pixels.fitting import fitted
 from effbench.data.splits import Dataset, Split
 from effbench.errors import DataError, DiskError
 from effbench.progress import silent

@@ -3,7 +3,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from effbench.data import datasets
-from effbench.data.listing import SPLITS, ListedImage
+from effbench.data.inspecting.listing import SPLITS, ListedImage
 from effbench.data.splitting import FEW_GROUPS, Division, attempted, divide
 from effbench.errors import DataError
 

@@ -20,7 +20,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
-from effbench.training import feature_cache, frozen_backbone, inputs, measured_batch
+from effbench.training.features import feature_cache, frozen_backbone, inputs, measured_batch
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases

@@ -18,8 +18,8 @@ from effbench.engines.xla import XlaEngine
 from effbench.errors import DeviceError
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import preprocessing
-from effbench.training import head_step, head_training
 from effbench.training.evaluate import Evaluator
+from effbench.training.heads import head_step, head_training
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,7 +17,7 @@ from effbench.export.orders import ExportOrder, JudgedData
 from effbench.export.quantization import INT8
 from effbench.progress import silent
 from effbench.records.store import Store
-from effbench.sweep import forward_trial
+from effbench.sweep.needs import forward_trial
 from effbench.sweep.resolve import resolve
 
 

@@ -21,7 +21,7 @@ from effbench import cache, progress
 from effbench.config import variants
 from effbench.config.run_spec import WeightsId
 from effbench.config.variants import VARIANTS
-from effbench.data import download
+from effbench.data.named import download
 from effbench.errors import UsageError, WeightsError
 from effbench.hardware import tensorflow_setup
 from effbench.models import backbone, weights

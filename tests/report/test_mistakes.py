@@ -11,8 +11,9 @@ from support.pictures import fill
 from support.records import complete, result, scores, spec
 
 from effbench.config.geometry import Geometry
-from effbench.data import cifar10, datasets, download, photos
-from effbench.data.fitting import fitted
+from effbench.data import datasets, photos
+from effbench.data.named import cifar10, download
+from effbench.data.pixels.fitting import fitted
 from effbench.errors import DataError
 from effbench.progress import silent
 from effbench.records.record import Images, RunResult

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effbench.data import cifar10
+from effbench.data.named import cifar10
 
 FOLDER = "cifar-10-batches-py"
 

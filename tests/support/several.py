@@ -26,16 +26,11 @@ from effbench.hardware import devices
 from effbench.hardware.distribution import Layout, OneProgram
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import layers
-from effbench.training import (
-    feature_cache,
-    fine_tune,
-    fine_tune_step,
-    head_step,
-    head_training,
-    inputs,
-    variable_packing,
-)
+from effbench.training import variable_packing
 from effbench.training.evaluate import Evaluator
+from effbench.training.features import feature_cache, inputs
+from effbench.training.fine_tuning import fine_tune, fine_tune_step
+from effbench.training.heads import head_step, head_training
 from effbench.training.job import Job
 
 WIDTH, TRAIN, VALIDATION = 64, 300, 70  # 300 does not divide by 32, nor 70 by 128 or 4

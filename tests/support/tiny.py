@@ -22,9 +22,10 @@ from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import layers, preprocessing
 from effbench.progress import Report, silent
 from effbench.records.store import Store
-from effbench.training import checkpoints, fine_tune, fine_tune_step
-from effbench.training import inputs as lookups
+from effbench.training import checkpoints
 from effbench.training.evaluate import Evaluator
+from effbench.training.features import inputs as lookups
+from effbench.training.fine_tuning import fine_tune, fine_tune_step
 from effbench.training.metrics_log import Logs
 
 IMAGES, HELD_OUT, SIZE = 70, 20, 64

@@ -16,7 +16,7 @@ from effbench.data import datasets
 from effbench.errors import EffbenchError
 from effbench.hardware import machine, self_check, tpu
 from effbench.hardware.self_check import Found
-from effbench.sweep import forward_trial
+from effbench.sweep.needs import forward_trial
 from effbench.sweep.rerun import rerun
 from effbench.sweep.resolve import resolve
 

@@ -167,7 +167,7 @@ SWEEP = """
 import sys
 from effbench import subprocesses
 from effbench.cli import main
-from effbench.sweep import forward_trial
+from effbench.sweep.needs import forward_trial
 forward_trial.measured = lambda *_: None  # its child would be the worker below
 subprocesses.COMMAND = (sys.executable, "-c", sys.argv.pop(1))
 main.main()

@@ -13,7 +13,9 @@ from effbench.data.outline import Outline
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.tpu_plan import programs
-from effbench.training import evaluate, feature_cache, head_step
+from effbench.training import evaluate
+from effbench.training.features import feature_cache
+from effbench.training.heads import head_step
 from effbench.training.replica_program import Program
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")

@@ -12,9 +12,10 @@ from effbench import progress
 from effbench.config.recipes import RECIPES
 from effbench.config.schedule import split
 from effbench.hardware.tensorflow_setup import tf
-from effbench.training import fine_tune_step, head_step, head_training
 from effbench.training.class_weights import weights
 from effbench.training.evaluate import Evaluator
+from effbench.training.fine_tuning import fine_tune_step
+from effbench.training.heads import head_step, head_training
 
 LABELS = np.array([0] * 30 + [1] * 8 + [2] * 2, np.uint8)
 BALANCED = np.array([40 / 90, 40 / 24, 40 / 6])

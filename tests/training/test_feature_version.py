@@ -12,7 +12,7 @@ from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.models.preprocessing import PREPROCESSING
-from effbench.training import feature_cache, inputs
+from effbench.training.features import feature_cache, inputs
 
 SIZE = 64
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)

@@ -11,8 +11,10 @@ from effbench.config import schedule
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import preprocessing
-from effbench.training import feeding, fine_tune, inputs
+from effbench.training import feeding
 from effbench.training.evaluate import Evaluator
+from effbench.training.features import inputs
+from effbench.training.fine_tuning import fine_tune
 
 IMAGE_BYTES = 32 * 32 * 3
 

@@ -20,9 +20,10 @@ from effbench.hardware.tensorflow_setup import tf
 from effbench.models import backbone
 from effbench.records.record import RunResult
 from effbench.records.store import Store
-from effbench.training import evaluate, head_step
-from effbench.training import inputs as lookups
+from effbench.training import evaluate
 from effbench.training.evaluate import Evaluator
+from effbench.training.features import inputs as lookups
+from effbench.training.heads import head_step
 
 pytestmark = pytest.mark.usefixtures("quick_workers")
 

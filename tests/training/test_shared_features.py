@@ -16,7 +16,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.models import backbone
 from effbench.progress import silent
-from effbench.training import feature_cache, inputs
+from effbench.training.features import feature_cache, inputs
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases

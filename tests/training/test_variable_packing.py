@@ -9,7 +9,8 @@ from support import tiny
 from effbench.config import schedule
 from effbench.config.recipes import RECIPES
 from effbench.hardware.tensorflow_setup import tf
-from effbench.training import fine_tune_step, variable_packing
+from effbench.training import variable_packing
+from effbench.training.fine_tuning import fine_tune_step
 
 SHAPES = [(3,), (2, 3), (), (4, 1, 2), (5,)]
 

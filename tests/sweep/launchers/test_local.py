@@ -17,10 +17,10 @@ from effbench.hardware import shares
 from effbench.records.store import Store
 from effbench.sweep import progress_files
 from effbench.sweep.events import Event
-from effbench.sweep.free_memory import Memory
 from effbench.sweep.groups import Group
 from effbench.sweep.launchers import launcher_table, local
 from effbench.sweep.launchers.launcher import Launch
+from effbench.sweep.needs.free_memory import Memory
 from effbench.sweep.scheduler import SweepCounts
 
 

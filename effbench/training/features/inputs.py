@@ -1,0 +1,318 @@
+"""Where the features of a run's images come from: computed once and kept, or in every step."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from effbench import cache, provenance
+from effbench.config.precisions import PRECISIONS
+from effbench.config.run_spec import RunSpec
+from effbench.data.splits import Dataset, Rows, Split
+from effbench.engines import proof
+from effbench.engines.engine import TENSORFLOW, Engine, Program
+from effbench.errors import DeviceError
+from effbench.hardware.devices import Device
+from effbench.hardware.distribution import Layout
+from effbench.hardware.tensorflow_setup import keras, tf
+from effbench.models import backbone as backbones
+from effbench.progress import Step
+from effbench.training import evaluate
+from effbench.training.evaluate import Evaluator, Lookup
+from effbench.training.features import feature_cache, frozen_backbone, measured_batch
+from effbench.training.interface import Setting
+from effbench.training.job import Job
+from effbench.training.phases import Warming
+
+
+@dataclass(frozen=True)
+class FeatureParts:
+    """The features of a job's images.
+
+    Attributes:
+        parts: those of each split, float32 [n, width].
+        cached: how many were in the cache.
+        engine: what computed them.
+        difference: as in `record.Provenance.engine_difference`.
+    """
+
+    parts: list[np.ndarray]
+    cached: int
+    engine: Engine
+    difference: float | None = None
+
+
+def features(setting: Setting, model: keras.Model) -> FeatureParts:
+    """The features of all images of a job, computed by its engine or read from the cache.
+
+    Raises:
+        DeviceError: the engine's are not those of TensorFlow, and no other may take its place.
+        DiskError: they cannot be kept.
+    """
+    spec, engine = setting.job.specs[0], setting.engine
+    images = Joined([split.pixels for split in setting.dataset.splits])
+    # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
+    replaceable = setting.choosing and engine.float32_graph
+    same_graph = spec.precision == "float32"
+    with _kept(setting.device) as folder:
+        if replaceable and same_graph:
+            sets = _sets(setting, feature_set(setting, images, TENSORFLOW), folder)
+            left = sum(len(part) for about, part in sets if not feature_cache.begun(folder, about))
+            if feature_cache.few_pixels(left, spec.image_size):
+                engine = TENSORFLOW
+        try:
+            extracted, difference = _extracted(setting, model, images, engine, folder)
+        except DeviceError as error:
+            if not replaceable or engine is TENSORFLOW:
+                raise
+            setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
+            engine = TENSORFLOW
+            if not same_graph:
+                model, _ = frozen_backbone.load(setting.job, setting.dataset, setting.device.layout)
+            extracted, difference = _extracted(setting, model, images, engine, folder)
+    setting.phases.end("features")
+    ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])
+    return FeatureParts(np.split(extracted.values, ends[:-1]), extracted.cached, engine, difference)
+
+
+def feature_set(
+    setting: Setting,
+    images: Joined,
+    engine: Engine,
+    random_seed: int = backbones.RANDOM_WEIGHTS_SEED,
+    before: str = "",
+) -> feature_cache.FeatureSet:
+    """What names the features of a job.
+
+    Args:
+        setting: of the job.
+        images: all of them.
+        engine: what computes the features.
+        random_seed: what random weights come from.
+        before: as in `FeatureSet`.
+    """
+    job, spec = setting.job, setting.job.specs[0]
+    return feature_cache.FeatureSet(
+        variant=spec.variant,
+        weights=job.weights_sha256 or f"random, seed {random_seed}",
+        image_size=spec.image_size,
+        preprocessing=spec.preprocessing,
+        precision=spec.precision,
+        device=setting.device.kind,
+        software=f"{tf.__version__}, {provenance.version('keras-efficientnet-v2')}",
+        images_sha256=images.sha256,
+        version=feature_cache.VERSION,
+        engine=_engine_key(engine, setting.device),
+        before=before,
+    )
+
+
+def _sets(
+    setting: Setting, whole: feature_cache.FeatureSet, folder: Path
+) -> list[tuple[feature_cache.FeatureSet, np.ndarray | Rows | Joined]]:
+    """What names the sets that features are kept in, and their images: a set for each split.
+
+    So a split that several runs have, as the test images of few-shot runs, is computed once. Before
+    there were sets of splits, all images were one: where it was begun, it is used to its end.
+
+    Args:
+        setting: of the job.
+        whole: names the set of all images.
+        folder: the folder of all sets.
+    """
+    parts = [split.pixels for split in setting.dataset.splits]
+    if feature_cache.begun(folder, whole):
+        return [(whole, Joined(parts))]
+    weights = whole.weights
+    if not setting.job.weights_sha256:
+        few = frozen_backbone.calibrating(setting.job.specs[0], setting.dataset)
+        weights += f", statistics of {Joined([few]).sha256}"
+    return [
+        (replace(whole, weights=weights, images_sha256=Joined([part]).sha256), part)
+        for part in parts
+    ]
+
+
+def _engine_key(engine: Engine, device: Device) -> str:
+    """What `FeatureSet.engine` is for an engine on a device."""
+    # Features of GPUs from before there were engines are of images that were resized otherwise.
+    if engine is TENSORFLOW and device.kind != "gpu":
+        return ""
+    return f"{engine.name} {engine.version}"
+
+
+def _extracted(
+    setting: Setting, model: keras.Model, images: Joined, engine: Engine, folder: Path
+) -> tuple[feature_cache.Features, float | None]:
+    """The features of all images, and how far the engine's are from TensorFlow's."""
+    spec, device = setting.job.specs[0], setting.device
+    replicas = device.layout.replicas
+    about = feature_set(setting, images, engine)
+
+    # The batch that was timed and taken is not compiled once more.
+    @functools.cache
+    def compiled_for(batch: int) -> Program:
+        run = forward(spec, model, device, batch // replicas)
+        return engine.compile(functools.partial(device.layout.map, run))
+
+    batch, about = _batch(setting, about, compiled_for, images)
+    sets = _sets(setting, about, folder)
+    program = Warming(compiled_for(batch))
+    difference = None
+    if engine is not TENSORFLOW:
+        some = images[: proof.IMAGES]
+        reference = TENSORFLOW.compile(
+            backbones.forward(model, spec.image_size, spec.preprocessing, len(some), device.threads)
+        )
+
+        def compared() -> float:
+            setting.report(Step(f"compare {engine.name} with TensorFlow"))
+            rows = feature_cache.rows(program, some, batch)
+            return proof.difference(rows, reference(some)[0])
+
+        setting.phases.end("features")
+        difference = feature_cache.proved(folder, sets[0][0], compared)
+        setting.phases.end("compile")
+        proof.check(engine.name, difference, PRECISIONS[spec.precision].tolerance)
+    before = program.compile_seconds
+    extracted = feature_cache.extract(program, batch, sets, folder, setting.report)
+    setting.phases.end("features")
+    if not before:  # else the comparison has compiled it
+        setting.phases.part("compile", "features", program.compile_seconds)
+    return extracted, difference
+
+
+def _batch(
+    setting: Setting,
+    about: feature_cache.FeatureSet,
+    compiled_for: Callable[[int], Program],
+    images: Joined,
+) -> tuple[int, feature_cache.FeatureSet]:
+    """Images of a call, of all replicas; and what names the features then."""
+    device, replicas = setting.device, setting.device.replicas
+    usual = feature_cache.batch_size(about.image_size, device.kind, replicas)
+    # Hosts would have to agree.
+    if device.kind not in measured_batch.DEVICES or device.hosts > 1:
+        return usual * replicas, about
+    setting.phases.end("features")
+    sizes = measured_batch.sizes(usual, replicas)
+    network = (about.variant, str(about.image_size), about.preprocessing, about.precision)
+    names = (device.name, setting.engine.version, about.software, *network)
+    some = images[: max(sizes)]
+    batch = measured_batch.fastest(sizes, names, compiled_for, some, setting.report)
+    setting.phases.end("compile")
+    return batch, about if batch == usual * replicas else replace(about, batch=batch)
+
+
+class Joined:
+    """The images of several splits as those of one, without a copy of them all.
+
+    Attributes:
+        shape: of the whole.
+        sha256: of all pixels in their order, hexadecimal; of rows in files, that of their hashes.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray | Rows]) -> None:
+        """The images of each of `parts` have one size."""
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = (int(self._ends[-1]), *parts[0].shape[1:])
+        digest = hashlib.sha256()
+        for part in parts:
+            if isinstance(part, Rows):
+                digest.update(part.sha256.encode())
+            else:
+                digest.update(np.ascontiguousarray(part).data)
+        self.sha256 = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: slice) -> np.ndarray:
+        first, last, _ = chosen.indices(len(self))
+        pieces = [
+            part[max(0, first - end + len(part)) : last - end + len(part)]
+            for part, end in zip(self._parts, self._ends, strict=True)
+            if first < end and last > end - len(part)
+        ]
+        return np.concatenate(pieces)
+
+
+def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> backbones.Forward:
+    """What one replica does with its part of a batch."""
+    run = backbones.forward(
+        model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
+    )
+    return compiled(run, device)
+
+
+def compiled(run: backbones.Forward, device: Device) -> backbones.Forward:
+    """A part of a network as it runs fastest."""
+    # A TPU's strategy compiles what it runs; on a CPU, XLA is 4 to 8 times slower.
+    return tf.function(run, jit_compile=True, autograph=False) if device.kind == "gpu" else run
+
+
+@contextlib.contextmanager
+def _kept(device: Device) -> Iterator[Path]:
+    """Where features are kept: in the cache or, on several hosts, in a folder for this run alone.
+
+    Hosts compute every batch together: one that had it in its cache would keep the others waiting.
+    """
+    if device.hosts == 1:
+        yield cache.features()
+        return
+    with tempfile.TemporaryDirectory(prefix="effbench-") as folder:
+        yield Path(folder)
+
+
+def direct(job: Job, dataset: Dataset, model: keras.Model, device: Device) -> list[Lookup]:
+    """Runs the backbone on the images of every batch, as the case study did; all are held."""
+    spec, layout = job.specs[0], device.layout
+    train, *held_out = (split.pixels[:] for split in dataset.splits)
+    batch = spec.recipe.batch_size // layout.replicas
+    return [
+        gathered(train, layout, forward(spec, model, device, batch)),
+        *(backbone(images, spec, model, device) for images in held_out),
+    ]
+
+
+def backbone(images: np.ndarray, spec: RunSpec, model: keras.Model, device: Device) -> Lookup:
+    """Runs the backbone, as it is at the time, on images that an `Evaluator` asks for."""
+    layout = device.layout
+    return gathered(images, layout, forward(spec, model, device, evaluate.batch(layout)))
+
+
+def evaluator(
+    split: Split,
+    spec: RunSpec,
+    model: keras.Model,
+    device: Device,
+    engine: Engine = TENSORFLOW,
+) -> Evaluator:
+    """Evaluates the network, as it is at the time, on images in memory or in a file."""
+    layout, images = device.layout, split.pixels
+    if isinstance(images, Rows):
+        run = forward(spec, model, device, evaluate.batch(layout))
+        return Evaluator(run, len(images), layout, images, engine)
+    lookup = backbone(images, spec, model, device)
+    return Evaluator(lookup, len(images), layout, engine=engine)
+
+
+def gathered(values: np.ndarray, layout: Layout, then: backbones.Forward = tf.identity) -> Lookup:
+    """The rows of `values` at some positions, passed through `then`."""
+    # Flat, because a TPU pads the last dimension to 128: images of 3 channels would take 43 times
+    # the memory.
+    held = layout.hold(values.reshape(len(values), -1))
+
+    def lookup(positions: tf.Tensor) -> tf.Tensor:
+        chosen = tf.gather(held, positions)
+        return then(tf.reshape(chosen, (positions.shape[0], *values.shape[1:])))
+
+    return lookup
