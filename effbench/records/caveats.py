@@ -107,6 +107,7 @@ SKIPPED = "unreadable files skipped"
 LEAKED = "images seen in training"
 UNSOLVED = "not converged"
 UNDECIDED = "strongest L2"
+WEAKEST = "weakest L2"
 ANOTHER_RULE = "another rule"
 OLD_GPU = "GPU resized otherwise"
 SEARCHED = "searched"
@@ -147,6 +148,11 @@ CAVEATS = (
         UNDECIDED,
         "the strongest L2 of all was chosen, as the validation images tell few of them apart: "
         "probabilities are hardly those of a trained head; take more such images, or --kfold 5",
+        lambda *_: None,
+    ),
+    Caveat(
+        WEAKEST,
+        "the weakest L2 of all was chosen, so that a weaker one may be better; try --set l2_from=",
         lambda *_: None,
     ),
     Caveat(

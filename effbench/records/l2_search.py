@@ -98,6 +98,12 @@ class L2Search:
         chosen_first = self.chosen is self.values[0] and alike > 1
         return f"{alike} of {len(self.values)} are as accurate" if chosen_first else ""
 
+    @property
+    def open_ended(self) -> str:
+        """Of how many L2 the weakest one was chosen, so that the best is to come; else ""."""
+        weakest = self.chosen is self.values[-1] and len(self.values) > 1
+        return f"{self.chosen.l2:.2g}, of {len(self.values)}" if weakest else ""
+
 
 def together(searches: Sequence[L2Search]) -> tuple[L2Value, ...]:
     """The searches of several folds as one curve, the strongest L2 first.

@@ -189,11 +189,13 @@ class RunResult:
         unsolved = {caveats.UNSOLVED: left} if left else {}
         alike = self.l2_search.undecided if self.l2_search else ""
         undecided = {caveats.UNDECIDED: alike} if alike else {}
+        end = self.l2_search.open_ended if self.l2_search else ""
+        weakest = {caveats.WEAKEST: end} if end else {}
         leaked = {caveats.LEAKED: f"{self.images.leaked:,}"} if self.images.leaked else {}
         made = self.provenance
         old_gpu = {caveats.OLD_GPU: ""} if made.device == "gpu" and not made.engine else {}
         marks = caveats.of_spec(self.spec, self.standard)
-        return marks | skipped | leaked | unsolved | undecided | changed | old_gpu
+        return marks | skipped | leaked | unsolved | undecided | weakest | changed | old_gpu
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -73,19 +73,21 @@ def figures(section: Section) -> Iterator[Figure]:
 
 
 def _values(result: RunResult) -> Sequence[L2Value]:
-    """The values of L2 that a run tried, the strongest first; none where there are epochs."""
-    return result.l2_search.values if result.l2_search else result.l2_curve
+    """The values of L2 that a run tried, the strongest first; none where there are epochs.
+
+    Of a cross-validation, those that all folds solved: weaker ones were of no use to some of them,
+    and the images of the others alone would make another curve.
+    """
+    if result.l2_search:
+        return result.l2_search.values
+    whole = max((value.validation.total for value in result.l2_curve), default=0)
+    return [value for value in result.l2_curve if value.validation.total == whole]
 
 
 def _summary(result: RunResult) -> str:
     values = _values(result)
     accuracies = [100 * value.validation.accuracy for value in values]
-    # Weaker ones that not all folds solved are told by fewer images, and were of no use to others.
-    most = values[0].validation.total
-    best = max(
-        (value for value in values if value.validation.total == most),
-        key=lambda value: value.validation.accuracy,
-    )
+    best = max(values, key=lambda value: value.validation.accuracy)
     return (
         f"{_judging(result).capitalize()} accuracy is highest, "
         f"{100 * best.validation.accuracy:.2f} %, at an L2 of {best.l2:.3g}; it is "

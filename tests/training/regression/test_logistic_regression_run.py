@@ -166,6 +166,17 @@ def test_the_strongest_l2_is_marked_where_others_are_as_accurate(store):
     assert "strongest L2" not in alone.marks
 
 
+def test_the_weakest_l2_is_marked_where_it_was_chosen(store):
+    record = result(store)
+    low, high, *_ = sorted(record.l2_search.values, key=lambda value: value.validation.correct)
+    assert low.validation.correct < high.validation.correct
+    ends = replace(record, l2_search=replace(record.l2_search, values=(low, high)))
+    assert ends.marks["weakest L2"] == f"{high.l2:.2g}, of 2"
+    inside = replace(record, l2_search=replace(record.l2_search, values=(low, high, low)))
+    alone = replace(record, l2_search=replace(record.l2_search, values=(high,)))
+    assert "weakest L2" not in {*inside.marks, *alone.marks}
+
+
 def test_what_is_kept_looks_like_any_head(store):
     kernel, bias = store.load_model(result(store).spec.key)
     assert (kernel.shape, bias.shape) == ((1280, 2), (2,))
