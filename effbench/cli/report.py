@@ -53,10 +53,10 @@ def report(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Comma-separated; default: all.")] = None,
     where: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="Over the columns of --csv, numbers of recipes among them, e.g. "
-            "\"geometry == 'crop' and seeds > 1\"."
+            "\"geometry == 'crop' and seeds > 1\"; of several, all hold."
         ),
     ] = None,
     sort: Annotated[
@@ -122,7 +122,9 @@ def report(
     if output is not None and output.suffix.lower() not in _WRITTEN:
         refuse_to_replace(output)
     wanted = document.Wanted(columns, pairs)
-    selection = Selection(variants, recipe, weights, data, where, sort, group_by, select, tried)
+    selection = Selection(
+        *(variants, recipe, weights, data), _all_of(where), sort, group_by, select, tried
+    )
     store = Store(results)
     if beside is not None:
         _print_beside(beside, store, selection, style, output)
@@ -243,3 +245,10 @@ def compare(
     fallen = any(change.fails(max_drop, alpha) for change in comparison.changes)
     if fallen or (require_all and (comparison.unchecked or comparison.left_out)):
         raise typer.Exit(1)
+
+
+def _all_of(conditions: list[str] | None) -> str | None:
+    """One expression that is true where all of these are."""
+    if not conditions or len(conditions) == 1:
+        return conditions[0] if conditions else None
+    return " and ".join(f"({condition})" for condition in conditions)

@@ -195,7 +195,7 @@ def load(model: keras.Model, path: Path) -> int:
             received = f"{name} is {tensors[name].shape}, not {tuple(variable.shape)}"
             raise WeightsError(fits, received, _OTHER_VARIANT)
         if not np.isfinite(tensors[name]).all():
-            raise WeightsError("weights must be finite", f"{path.name}: {name}", HINT)
+            raise WeightsError("weights must be finite", f"{path.name}: {name}", _ANOTHER)
     # By the tensors' names; Keras's own loader picks a format by the name of the file.
     model.set_weights([tensors[_tensor_name(variable.name)] for variable in model.weights])
     for name, variable in wanted.items():
@@ -229,7 +229,7 @@ def verified(model: keras.Model, path: Path, identity: WeightsId) -> str:
     return f"{origin}; {compared} tensors equal to the file's"
 
 
-_ANOTHER = "it may be cut off: get it once more, or name another file with --weights"
+_ANOTHER = "it may be damaged: get it once more, or name another file with --weights"
 _OTHER_VARIANT = "name the file of this very variant; effbench variants lists them"
 
 

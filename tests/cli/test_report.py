@@ -38,6 +38,15 @@ def test_report_prints_or_writes_the_same(run, tmp_path):
     assert r"\toprule" in run("report", "--latex", "--results", tmp_path / "r").out
 
 
+def test_of_several_conditions_all_hold(run, tmp_path):
+    store = Store(tmp_path)
+    for size in (64, 96):
+        put(store, result(spec=spec(image_size=size)))
+    conditions = ("--where", "image_size == 64 or image_size == 96", "--where", "image_size > 64")
+    rows = json.loads(run("report", "--json", "--results", tmp_path, *conditions).out)["results"]
+    assert [row["image_size"] for row in rows] == [96]
+
+
 def test_a_report_takes_the_place_of_no_photo(run, tmp_path):
     photo = tmp_path / "ant.jpg"
     photo.write_bytes(b"a photo")

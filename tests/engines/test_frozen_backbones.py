@@ -18,7 +18,7 @@ from effbench.engines.engine import TENSORFLOW, TensorflowEngine
 from effbench.errors import DeviceError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
-from effbench.hardware.tensorflow_setup import tf
+from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
 from effbench.training.features import feature_cache, frozen_backbone, inputs, measured_batch
 from effbench.training.interface import Setting
@@ -36,6 +36,13 @@ def model():
     images = datasets.load("digits").train.pixels[:32]
     backbone.calibrate(built, 32, "torch", images)
     return built
+
+
+@pytest.fixture(autouse=True)
+def _policy():
+    """A network of another precision sets Keras's global policy; no other test may inherit it."""
+    yield
+    keras.mixed_precision.set_global_policy("float32")
 
 
 @pytest.fixture(autouse=True)
