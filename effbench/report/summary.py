@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 from numpy import array_equal
 
@@ -32,7 +31,8 @@ def sentences(section: Section) -> Iterator[str]:
         yield "There is nothing to compare it with in this table."
     else:
         yield from _others(section, best)
-    yield from islice(_caveats(section), 1)
+    if caveat := _caveat(section):
+        yield caveat
 
 
 _TRIED = (
@@ -175,34 +175,34 @@ def _cheapest(section: Section, best: int, alike: Iterable[int]) -> Iterator[str
         yield f"Of these, {labels[best]} is also the cheapest."
 
 
-def _caveats(section: Section) -> Iterator[str]:
-    """The caveats, that which matters most first.
+def _caveat(section: Section) -> str:
+    """The caveat that matters most, in a sentence; "" where there is none.
 
-    They are: what is no result at all, what decides more than the rows, what another seed may
-    change, and what the other marks say.
+    What is no result at all comes first, with what decides more than the rows; then what another
+    seed may change, and what the other marks say.
     """
-    marked = {
-        caveat: [
+    said: dict[str, str] = {}
+    for caveat in CAVEATS:
+        marked = [
             label
             for row, label in zip(section.rows, section.labels, strict=True)
             if caveat.name in row.marks
         ]
-        for caveat in CAVEATS
-    }
-    said = {
-        caveat.name: f'{_who(labels, section)} marked "{caveat.name}": {caveat.meaning}.'
-        for caveat, labels in marked.items()
-        if labels
-    }
-    yield from (said[name] for name in said if name in _GRAVEST)
-    yield from decides(section.rows, section.labels)
+        if marked:
+            said[caveat.name] = f'{_who(marked, section)} marked "{caveat.name}": {caveat.meaning}.'
+    gravest = next((said[name] for name in said if name in _GRAVEST), "")
+    decided = next(decides(section.rows, section.labels), "")
+    if gravest and decided:
+        return f"{gravest.removesuffix('.')}; {decided[0].lower()}{decided[1:]}"
+    if gravest or decided:
+        return gravest or decided
     single = [
         label for row, label in zip(section.rows, section.labels, strict=True) if row.one_seed
     ]
     if single:
         who = _who(single, section)
-        yield f"{who} trained with one seed only; another seed may give other figures."
-    yield from (said[name] for name in said if name not in _GRAVEST)
+        return f"{who} trained with one seed only; another seed may give other figures."
+    return next(iter(said.values()), "")
 
 
 def _who(labels: Sequence[str], section: Section) -> str:

@@ -179,7 +179,10 @@ def test_a_rule_that_decides_more_than_the_variants_differ_is_said():
 def test_what_is_no_result_at_all_is_said_before_what_the_rule_decides():
     table = section((89.0, 90.3), (88.6, 88.7), limit=400)
     (said,) = epoch_rules.decides(table.rows, table.labels)
-    assert [*summary.sentences(table)][-1].startswith('All rows are marked "limited": ')
+    *others, last = summary.sentences(table)
+    assert last.startswith('All rows are marked "limited": ')
+    assert last.endswith(f"; t{said[1:]}")
+    assert len(others) < 4
     assert said in document.notes(table, document.USUAL)
 
 
