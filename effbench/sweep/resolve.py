@@ -211,7 +211,7 @@ def _suits(spec: RunSpec, images: int, replicas: int) -> None:
         raise UsageError(
             f"{spec.recipe.name} trains on whole batches of images, of which there are {images:,}",
             f"a batch of {batch}",
-            "give a smaller --batch-size, or a larger --limit",
+            "give a smaller --batch-size, or more images",
         )
     if batch % micro or micro % replicas:
         raise UsageError(
