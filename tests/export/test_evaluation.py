@@ -202,6 +202,24 @@ def test_a_card_without_an_evaluation_has_the_figure_of_the_run(run_of_it):
 
 
 @pytest.mark.parametrize(
+    ("more", "words"), [(-1, "4.00 points fewer"), (0, "as many right"), (2, "8.00 points more")]
+)
+def test_a_card_says_what_a_file_loses_against_its_run(more, words, model, digits, run_of_it):
+    judged = evaluate(model, digits, silent, run_of_it)
+    of_run = judged.against.correct
+    judged = replace(judged, correct=of_run + more, against=replace(judged.against, p=0.25))
+    order = ExportOrder(run_of_it.store, run_of_it.result, "tflite", Path("x.tflite"))
+    text = model_card.text(order, "a" * 64, judged)
+    of_file = f"{(of_run + more) / 25:.2%} ({of_run + more} of 25; 95 % interval "
+    assert f"| test accuracy of this file | {of_file}" in text
+    assert f"| test accuracy of the run | {of_run / 25:.2%} ({of_run} of 25; 95 % interval " in text
+    assert (
+        f"| this file against the run | {words}, p = 0.25 (McNemar); "
+        "3 of 25 images are of another class |"
+    ) in text
+
+
+@pytest.mark.parametrize(
     ("name", "side", "words"),
     [
         ("onnx", None, "images of any size, `[n, height, width, 3]`"),
