@@ -176,6 +176,15 @@ def test_an_onnx_model_takes_whole_numbers_in_batches_of_any_size(written):
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
 
 
+def test_openvino_opens_an_onnx_model_in_float32_where_it_is_told_so(written):
+    import openvino
+
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.compile_model(written["onnx"], "CPU", precise)
+    given = np.stack([image(20, 30, seed) for seed in range(3)])
+    np.testing.assert_allclose(model(given)["scores"], MODEL(given), atol=1e-4)
+
+
 def test_openvino_keeps_its_weights_in_half_the_bits(written):
     graph = (written["openvino"] / "openvino_model.xml").read_text()
     assert 'element_type="f16"' in graph
