@@ -16,6 +16,7 @@ from effbench.export import commands
 from effbench.export.evaluation import Evaluation
 from effbench.export.formats import FORMATS
 from effbench.export.orders import ExportOrder
+from effbench.export.quantization import IN_FLOAT
 from effbench.records.caveats import details
 from effbench.records.record import Record, RunResult
 
@@ -102,7 +103,7 @@ def _body(order: ExportOrder, sha256: str, judged: Evaluation | None) -> str:
         *(f"| {name} | {value} |" for name, value in _facts(record, sha256, judged)),
     ]
     if judged and judged.notes:
-        lines += ["", "Kept in float, as 8 bits would be too far off:", ""]
+        lines += ["", IN_FLOAT, ""]
         lines += [f"- `{note}`" for note in judged.notes]
     lines += ["", *_again(order)]
     if isinstance(record, RunResult):

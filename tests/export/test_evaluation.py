@@ -20,7 +20,7 @@ from effbench.export import evaluation, model_card, numbers
 from effbench.export.counting import Held, Run, evaluate, held
 from effbench.export.formats import ANY_SIZE, FORMATS, Options
 from effbench.export.orders import ExportOrder
-from effbench.export.quantization import FLOAT16, FLOAT32
+from effbench.export.quantization import FLOAT16, FLOAT32, IN_FLOAT
 from effbench.progress import silent
 from effbench.records.record import Images
 from effbench.records.scores import Scores, Selected
@@ -217,6 +217,16 @@ def test_a_card_says_what_a_file_loses_against_its_run(more, words, model, digit
         f"| this file against the run | {words}, p = 0.25 (McNemar); "
         "3 of 25 images are of another class |"
     ) in text
+
+
+def test_a_card_lists_the_parts_that_stay_in_float_and_says_what_a_step_is(
+    model, digits, run_of_it
+):
+    judged = replace(evaluate(model, digits, silent, run_of_it), notes=("sub (0.51 steps off)",))
+    order = ExportOrder(run_of_it.store, run_of_it.result, "tflite", Path("x.tflite"))
+    text = model_card.text(order, "a" * 64, judged)
+    assert f"\n\n{IN_FLOAT}\n\n- `sub (0.51 steps off)`\n" in text
+    assert "a step is the smallest difference" in IN_FLOAT
 
 
 @pytest.mark.parametrize(
