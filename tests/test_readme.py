@@ -389,6 +389,20 @@ def test_what_is_said_of_exports_follows_from_their_records() -> None:
     assert said in PAGE_WORDS
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The server itself has not been tried",
+        "`huggingface_hub.ModelCard.validate` asks the Hub over the network, so that a test has it "
+        "ask a stand-in",
+        "on CPUs that have bfloat16 it computes either format in that unless told "
+        '`{"INFERENCE_PRECISION_HINT": "f32"}`',
+    ],
+)
+def test_what_was_not_tried_and_what_surprises_is_said_of_exports(words) -> None:
+    assert words in PAGE_WORDS
+
+
 def test_what_is_said_of_the_speed_of_exports_is_what_was_measured() -> None:
     path = ROOT / "results/export/speed.md"
     speeds = [

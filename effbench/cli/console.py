@@ -73,7 +73,7 @@ class Display:
         self._bars = _Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            _Count(),
             _Rate(),
             TimeElapsedColumn(),
             _Left(),
@@ -241,6 +241,13 @@ class _Bars(Progress):
         if self.words:
             yield self.words
         yield from super().get_renderables()
+
+
+class _Count(MofNCompleteColumn):
+    """How many of how many; nothing of a phase without a count."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total else Text("")
 
 
 class _Left(TimeRemainingColumn):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effbench.cli.console import Display, out, say, warn
+from effbench.cli.console import Display, notes, out, say, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.model_scores import counted
 from effbench.cli.options import DataDirOption, ResultsOption, only
 from effbench.data import datasets
 from effbench.errors import DiskError, EffbenchError, UsageError
 from effbench.export.formats import FORMATS
-from effbench.export.quantization import FLOAT32, PRECISIONS
+from effbench.export.quantization import FLOAT32, IN_FLOAT, PRECISIONS
 from effbench.stderr import hushed
 
 if TYPE_CHECKING:
@@ -116,9 +116,16 @@ def export(
         ]
         for order in orders:
             check(order)
-        for order in orders:
+        for number, order in enumerate(orders, 1):
+            if len(orders) > 1:
+                at_work = f"{number:,} of {len(orders):,} models, {order.record.spec.key}:"
+                step = partial(display.step, at_work)
             try:
-                say(_exported(order, step, again=bool(named)))
+                text, in_float = _exported(order, step, again=bool(named and force))
+                say(text)
+                if in_float:
+                    say(IN_FLOAT)
+                    notes(in_float)
             except EffbenchError as error:
                 # A full disk is full for all.
                 if len(orders) == 1 or isinstance(error, DiskError):
@@ -144,17 +151,24 @@ def _judged_data(dataset: Dataset | None, record: Record) -> JudgedData | None:
     return JudgedData(record.spec.data, dataset.limited(record.spec.limit))
 
 
-def _exported(order: ExportOrder, report: Report, *, again: bool) -> str:
-    """Writes a model, and says what it is; unless `again`, one that is there and equal is left."""
+def _exported(order: ExportOrder, report: Report, *, again: bool) -> tuple[str, tuple[str, ...]]:
+    """Writes a model; unless `again`, one that is there and equal is left.
+
+    Returns:
+        what it is, and which of its parts stay in float.
+    """
     from effbench.export import writer
     from effbench.export.orders import present
+    from effbench.export.staging import clear
 
+    clear(order.path.parent)
     done = None if again else present(order)
     if done:
         judged = writer.judge(order, done, report)
         counts = f"; {counted(judged)}" if judged else ""
-        return f"{order.path}: is there already, and the same{counts}"
-    return _said(order, *writer.export(order, report))
+        return f"{order.path}: is there already, and the same{counts}", ()
+    done, judged = writer.export(order, report)
+    return _said(order, done, judged), done.notes
 
 
 def _said(order: ExportOrder, done: Exported, judged: Evaluation | None) -> str:
@@ -167,7 +181,5 @@ def _said(order: ExportOrder, done: Exported, judged: Evaluation | None) -> str:
     )
     if judged:
         text += f"; {counted(judged)}"
-    if done.notes:
-        text += f"; in float: {', '.join(done.notes)}"
     marks = order.record.marks
     return text + (f"; marks: {details(marks)}" if marks else "")

@@ -196,13 +196,13 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every 
 
 
 def only(what: str, flags: dict[str, bool]) -> str | None:
-    """The one flag that is set, or None.
+    """The one flag that is set, or None; names in capitals are of arguments.
 
     Raises:
         UsageError: there are several.
     """
     chosen = [name for name, given in flags.items() if given]
     if len(chosen) > 1:
-        given = " ".join(f"--{name}" for name in chosen)
+        given = " ".join(name if name.isupper() else f"--{name}" for name in chosen)
         raise UsageError(f"{what} exclude one another", given, "give one of them")
     return chosen[0] if chosen else None

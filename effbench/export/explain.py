@@ -7,6 +7,7 @@ the same at every place: it is the class's weight (Selvaraju et al. 2017, "Grad-
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ from effbench.files import write_atomically
 
 # What a heat map's file adds to the name of its image's.
 ENDING = ".explained.png"
+# Pixels of the shorter side, below which it is enlarged.
+LEGIBLE = 224
 _HOT = np.array([255, 0, 0], np.float32)
 # How much of a pixel the hottest place leaves.
 _LEFT = 0.35
@@ -50,7 +53,7 @@ def of(keras: ModuleType, model: Any) -> Explain:  # a model of either Keras
 
 
 def write(explain: Explain, image: np.ndarray, number: int, path: Path) -> None:
-    """Writes a heat map as a PNG beside an image.
+    """Writes a heat map as a PNG beside an image; small ones are enlarged, pixel by pixel.
 
     Args:
         explain: of the model.
@@ -62,6 +65,8 @@ def write(explain: Explain, image: np.ndarray, number: int, path: Path) -> None:
         DiskError: it cannot be written.
     """
     seen, heat = explain(image, number)
+    times = math.ceil(LEGIBLE / min(seen.shape[:2]))
+    seen = seen.repeat(times, axis=0).repeat(times, axis=1)
     share = Image.fromarray((heat / max(heat.max(), 1e-9)).astype(np.float32))
     share = share.resize(seen.shape[1::-1], Image.Resampling.BILINEAR)
     hot = np.asarray(share)[..., None] * (1 - _LEFT)

@@ -16,6 +16,7 @@ from effbench.export import commands
 from effbench.export.evaluation import Evaluation
 from effbench.export.formats import FORMATS
 from effbench.export.orders import ExportOrder
+from effbench.export.quantization import IN_FLOAT
 from effbench.records.caveats import details
 from effbench.records.record import Record, RunResult
 
@@ -102,7 +103,7 @@ def _body(order: ExportOrder, sha256: str, judged: Evaluation | None) -> str:
         *(f"| {name} | {value} |" for name, value in _facts(record, sha256, judged)),
     ]
     if judged and judged.notes:
-        lines += ["", "Kept in float, as 8 bits would be too far off:", ""]
+        lines += ["", IN_FLOAT, ""]
         lines += [f"- `{note}`" for note in judged.notes]
     lines += ["", *_again(order)]
     if isinstance(record, RunResult):
@@ -131,24 +132,26 @@ def _taken(record: Record, many: str, side: int | None) -> str:
 
 def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[tuple[str, str]]:
     spec = record.spec
-    figures = _figures(record, judged)
-    if figures:
-        part, correct, total, low, high = figures
-        whose = "of this file" if judged else "of the run"
-        yield (
-            f"{part} accuracy {whose}",
-            f"{correct / total:.2%} ({correct:,} of {total:,}; "
-            f"95 % interval {low:.2%} to {high:.2%})",
-        )
-    if judged:
-        yield "speed", f"{judged.images_per_second:.1f} images/s, {judged.runtime}, {judged.device}"
+    for whose, figures in (
+        ("this file", _figures(record, judged) if judged else None),
+        ("the run", _figures(record, None)),
+    ):
+        if figures:
+            part, correct, total, low, high = figures
+            yield (
+                f"{part} accuracy of {whose}",
+                f"{correct / total:.2%} ({correct:,} of {total:,}; "
+                f"95 % interval {low:.2%} to {high:.2%})",
+            )
     if judged and judged.against:
         against = judged.against
         yield (
-            "against the run's own predictions",
-            f"{against.disagree:,} of {judged.total:,} images are of another class; p = "
-            f"{against.p:.2g} (McNemar)",
+            "this file against the run",
+            f"{_points(judged.gained)}, p = {against.p:.2g} (McNemar); "
+            f"{against.disagree:,} of {judged.total:,} images are of another class",
         )
+    if judged:
+        yield "speed", f"{judged.images_per_second:.1f} images/s, {judged.runtime}, {judged.device}"
     weights = spec.weights
     which = f"{weights.name} ({weights.digest or 'random'})"
     yield "weights it began with", f"{which}, license {_license(weights)}"
@@ -156,6 +159,13 @@ def _facts(record: Record, sha256: str, judged: Evaluation | None) -> Iterator[t
     if record.marks:
         yield "marks", details(record.marks)
     yield "sha256 of the model", sha256
+
+
+def _points(gained: float) -> str:
+    """What a file gets right more often than its run, -1 to 1, in words."""
+    if not gained:
+        return "as many right"
+    return f"{100 * abs(gained):.2f} points {'more' if gained > 0 else 'fewer'}"
 
 
 def _license(weights: WeightsId) -> str:

@@ -11,6 +11,7 @@ from effbench.cpu import cores
 from effbench.export.classifier import Classifier
 from effbench.export.formats import Options
 from effbench.export.graph import function
+from effbench.export.onnx_order import settle
 from effbench.export.opened import LABELS, OpenModel, lines
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def write(classifier: Classifier, path: Path, _: Options) -> None:
     program, images = function(classifier, (None, None, None, 3))
     model = converted(program, [images])
     model.producer_name = "effbench"
+    settle(model.graph)
     _name_sides(model)
     onnx.helper.set_model_props(model, {LABELS: lines(classifier.names)})
     onnx.checker.check_model(model)
@@ -40,7 +42,7 @@ def _name_sides(model: onnx.ModelProto) -> None:
     free = [side.dim_param for side in given.type.tensor_type.shape.dim[:3]]
     free.append(scores.type.tensor_type.shape.dim[0].dim_param)
     named = dict(zip(free, (*SIDES, SIDES[0]), strict=True))
-    for value in (given, scores, *graph.value_info):
+    for value in (given, scores):
         for side in value.type.tensor_type.shape.dim:
             if side.dim_param in named:
                 side.dim_param = named[side.dim_param]

@@ -169,6 +169,8 @@ def present(order: ExportOrder) -> Exported | None:
         return None
     wanted = (order.record.spec.key, order.format, order.quantize.name, order.side, order.source)
     same = (done.key, done.format, done.quantize, done.input_size, done.source) == wanted
+    if order.hub and not order.path.with_name("README.md").exists():
+        return None  # a model of that name, but no folder for the Hub
     whole = same and order.path.exists() and fingerprint(order.path)[0] == done.sha256
     return done if whole else None
 

@@ -29,4 +29,9 @@ FLOAT32 = Precision("float32", 1e-3)
 FLOAT16 = Precision("float16", 3e-2, half=True)
 # Noise is far from the images that showed the ranges; what is lost is counted on real ones.
 INT8 = Precision("int8", 1.0, integer=True)
+# What is said before the list of parts that `int8` leaves out.
+IN_FLOAT = (
+    "Kept in float, as 8 bits would be too far off (a step is the smallest difference that "
+    "a part's 8 bits can tell):"
+)
 PRECISIONS: Mapping[str, Precision] = {row.name: row for row in (FLOAT32, FLOAT16, INT8)}

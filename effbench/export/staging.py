@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from effbench.files import sync, writing
+import psutil
+
+from effbench.files import sync, writer, writing
+
+# How the names of hidden folders begin; then come the machine and the process that made them.
+_HIDDEN = ".effbench."
 
 
 class Staging:
@@ -72,12 +80,28 @@ class Staging:
         if parent not in self._folders:
             parent.mkdir(parents=True, exist_ok=True)
             folder = self._stack.enter_context(
-                tempfile.TemporaryDirectory(dir=parent, prefix=".effbench.")
+                tempfile.TemporaryDirectory(dir=parent, prefix=f"{_HIDDEN}{writer()}.")
             )
             for name in ("new", "old"):
                 Path(folder, name).mkdir()
             self._folders[parent] = Path(folder)
         return self._folders[parent]
+
+
+def clear(parent: Path) -> None:
+    """Removes what processes of this machine that were killed have left in a folder.
+
+    What one of them had set aside gets its name again, unless something has it by now.
+    """
+    for folder in parent.glob(f"{_HIDDEN}{socket.gethostname()}.*.*"):
+        process = folder.name.split(".")[-2]
+        if not process.isdigit() or psutil.pid_exists(int(process)):
+            continue
+        with contextlib.suppress(OSError):  # it stays, and so does what it holds
+            for old in folder.glob("old/*"):
+                if not os.path.lexists(parent / old.name):
+                    old.rename(parent / old.name)
+            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -113,10 +113,12 @@ def _judged(
     held = counting.held(order.data.name, order.data.dataset, None)
     run = counting.Run(order.store, record)
     judged = counting.evaluate(path, held, report, run, notes)
+    assert judged.against is not None
     if -judged.gained > MOST_LOST and not order.allow_loss:
         raise EffbenchError(
             f"a model may lose a point of {held.part} accuracy against its run",
-            f"{-100 * judged.gained:.2f} points: {judged.accuracy:.2%} of {judged.total:,} images",
+            f"{-100 * judged.gained:.2f} points: {judged.accuracy:.2%} of {judged.total:,} images, "
+            f"p = {judged.against.p:.2g} (McNemar)",
             "nothing was written; add --allow-loss, or leave out --quantize",
         )
     return judged

@@ -69,6 +69,13 @@ def test_news_stays_on_a_terminal():
         assert (f"  {LABEL} {step.phase}\n" in shown) == step.lasting
 
 
+def test_a_phase_without_a_count_shows_none():
+    for step, count in ((Step("build"), False), (Step("features", 3, 10, "images"), True)):
+        shown = "\n".join(lines([(0, Event(SPECS, "working", step))], terminal=True))
+        assert "0/?" not in shown
+        assert ("3/10" in shown) == count
+
+
 def test_names_say_what_differs_between_runs():
     assert name(SPECS) == LABEL
     assert name(SPECS[:1]) == "B0 imagenet 224 case-study seed 0"

@@ -20,7 +20,7 @@ from effbench.export import evaluation, model_card, numbers
 from effbench.export.counting import Held, Run, evaluate, held
 from effbench.export.formats import ANY_SIZE, FORMATS, Options
 from effbench.export.orders import ExportOrder
-from effbench.export.quantization import FLOAT16, FLOAT32
+from effbench.export.quantization import FLOAT16, FLOAT32, IN_FLOAT
 from effbench.progress import silent
 from effbench.records.record import Images
 from effbench.records.scores import Scores, Selected
@@ -199,6 +199,34 @@ def test_a_card_without_an_evaluation_has_the_figure_of_the_run(run_of_it):
     card = ModelCard(model_card.text(order, "b" * 64))
     (figure,) = card.data.eval_results
     assert figure.metric_value == round(run_of_it.result.reported.test.accuracy, 6)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"), [(-1, "4.00 points fewer"), (0, "as many right"), (2, "8.00 points more")]
+)
+def test_a_card_says_what_a_file_loses_against_its_run(more, words, model, digits, run_of_it):
+    judged = evaluate(model, digits, silent, run_of_it)
+    of_run = judged.against.correct
+    judged = replace(judged, correct=of_run + more, against=replace(judged.against, p=0.25))
+    order = ExportOrder(run_of_it.store, run_of_it.result, "tflite", Path("x.tflite"))
+    text = model_card.text(order, "a" * 64, judged)
+    of_file = f"{(of_run + more) / 25:.2%} ({of_run + more} of 25; 95 % interval "
+    assert f"| test accuracy of this file | {of_file}" in text
+    assert f"| test accuracy of the run | {of_run / 25:.2%} ({of_run} of 25; 95 % interval " in text
+    assert (
+        f"| this file against the run | {words}, p = 0.25 (McNemar); "
+        "3 of 25 images are of another class |"
+    ) in text
+
+
+def test_a_card_lists_the_parts_that_stay_in_float_and_says_what_a_step_is(
+    model, digits, run_of_it
+):
+    judged = replace(evaluate(model, digits, silent, run_of_it), notes=("sub (0.51 steps off)",))
+    order = ExportOrder(run_of_it.store, run_of_it.result, "tflite", Path("x.tflite"))
+    text = model_card.text(order, "a" * 64, judged)
+    assert f"\n\n{IN_FLOAT}\n\n- `sub (0.51 steps off)`\n" in text
+    assert "a step is the smallest difference" in IN_FLOAT
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,19 @@ def test_one_that_cannot_be_exported_does_not_end_it(run, store, monkeypatch):
     assert second == f"effbench: {keys['B1']}: the model was not kept: {NOTHING}; run it again"
 
 
+def test_what_is_at_work_of_how_many_is_shown(run, store, monkeypatch):
+    labels = []
+    monkeypatch.setattr(export.Display, "step", lambda _, label, step: labels.append(label))
+    assert run("export", "--all", "--results", store.directory, "--output", "out").code == 0
+    keys = [record.spec.key for record in store.load().results]
+    assert [*dict.fromkeys(labels)] == [
+        f"{number} of 3 models, {key}:" for number, key in enumerate(keys, 1)
+    ]
+    labels.clear()
+    assert run("export", keys[0], "--results", store.directory).code == 0
+    assert {*labels} == {"export"}
+
+
 def test_a_full_disk_ends_it(run, store, monkeypatch):
     def full(*_: object) -> None:
         raise DiskError("cannot write", errno.errorcode[errno.ENOSPC], "free some space")

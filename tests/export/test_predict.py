@@ -18,7 +18,7 @@ from effbench.cpu import cores
 from effbench.data.image_folders import files
 from effbench.export import formats, images
 from effbench.export import predict as module
-from effbench.export.explain import of
+from effbench.export.explain import of, write
 from effbench.export.formats import ANY_SIZE, FORMATS
 from effbench.export.images import BATCH, pixels
 from effbench.export.opened import OpenModel
@@ -280,7 +280,8 @@ def test_a_heat_map_is_written_beside_an_image_and_is_none_itself(run, model, pn
     assert (done.code, done.err) == (0, "")
     assert done.out.count("\n") == 1
     with Image.open(f"{png}.explained.png") as heat:
-        assert (heat.mode, heat.size) == ("RGB", (SIDE, SIDE))
+        times = 224 // SIDE
+        assert (heat.mode, heat.size) == ("RGB", (times * SIDE, times * SIDE))
         red, _, blue = np.asarray(heat).astype(int).transpose(2, 0, 1)
     assert (red - blue).max() > 100
     again = run("predict", "--top", "1", model, png.parent)
@@ -293,6 +294,21 @@ def test_keras_3_explains_images_of_any_size_without_a_warning():
     for size in ((SIDE, SIDE), (20, 30)):
         seen, heat = explain(image(*size), 0)
         assert (seen.shape, heat.ndim) == ((SIDE, SIDE, 3), 2)
+
+
+@pytest.mark.parametrize(
+    ("seen", "size"), [((64, 64), (256, 256)), ((100, 150), (450, 300)), ((300, 300), (300, 300))]
+)
+def test_heat_maps_of_small_networks_are_enlarged_by_a_whole_factor(seen, size, tmp_path):
+    def explain(given: np.ndarray, _: int) -> tuple[np.ndarray, np.ndarray]:
+        return given.astype(np.float32), np.zeros((2, 2), np.float32)
+
+    given = image(*seen)
+    write(explain, given, 0, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png.explained.png") as heat:
+        assert heat.size == size
+        times = size[1] // seen[0]
+        np.testing.assert_array_equal(np.asarray(heat)[::times, ::times], given)
 
 
 def test_a_model_is_made_ready_to_explain_when_it_is_asked():

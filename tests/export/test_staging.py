@@ -1,12 +1,15 @@
 """Files get their names together, or everything is as it was."""
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from effbench.errors import DiskError
-from effbench.export.staging import staged
+from effbench.export.staging import clear, staged
 
 
 @pytest.fixture
@@ -62,3 +65,40 @@ def test_a_link_stays_one(folder):
         staging.write(folder / "link", b"new")
     assert (folder / "link").is_symlink()
     assert (folder / "far/card").read_text() == "new"
+
+
+def killed(folder: Path, code: str) -> None:
+    """A process that is killed as it puts things there."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from effbench.export.staging import staged
+folder = Path({str(folder)!r})
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with staged(folder) as staging:
+    (staging.new(folder / "model") / "weights").mkdir(parents=True)
+    {code}
+"""
+    done = subprocess.run((sys.executable, "-c", code), check=False, env=os.environ)
+    assert done.returncode == -9
+    assert [*folder.glob(".effbench.*")]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_write_is_not(folder):
+    before = content(folder)
+    killed(folder, "die()")
+    with staged(folder) as staging:
+        staging.write(folder / "card", b"new")
+        clear(folder)
+        (ours,) = folder.glob(".effbench.*")
+    assert not ours.exists()
+    assert content(folder) == before | {"card": "new"}
+
+
+def test_what_a_killed_process_had_set_aside_gets_its_name_again(folder):
+    before = content(folder)
+    killed(folder, "Path.replace = die")
+    assert not (folder / "model").exists()
+    clear(folder)
+    assert content(folder) == before
+    assert not [*folder.glob(".effbench.*")]

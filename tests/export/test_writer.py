@@ -25,7 +25,7 @@ from effbench.data import datasets
 from effbench.export import classifier, load, writer
 from effbench.export.formats import FORMATS
 from effbench.export.orders import name_ending
-from effbench.export.quantization import FLOAT32, PRECISIONS
+from effbench.export.quantization import FLOAT32, IN_FLOAT, PRECISIONS
 from effbench.hardware.tensorflow_setup import tf
 from effbench.records.caveats import details
 from effbench.records.store import Store
@@ -168,7 +168,7 @@ def test_what_a_format_cannot_do_is_one_line(run, store):
         (("--format", "tflite", "--quantize", "int8"), "counts what it loses: no --data; name"),
         (("--quantize", "int4"), "unknown --quantize: int4; choose from float32, float16, int8"),
         (("--data", "digits"), "--data must be that of the run: images with sha256"),
-        (("--best",), "ways to name runs exclude one another: --KEY --best"),
+        (("--best",), "ways to name runs exclude one another: KEY --best"),
     ):
         one_line(run("export", *place, *flags), 2, words)
     one_line(run("export", "--results", store.directory), 2, "no run is named")
@@ -210,11 +210,12 @@ def test_a_folder_for_the_hub_has_what_the_hub_looks_for(run, store):
             ("git", "-C", "hub", *command), capture_output=True, text=True, check=True
         ).stdout
     assert said.count("filter: lfs") == 2
-    one_line(
-        run("export", "B0", "--results", store.directory, "--to-hub-folder", "hub"),
-        1,
-        "hub/model.keras; add --force, or name another with --to-hub-folder",
-    )
+    again = ("export", "B0", "--results", store.directory, "--to-hub-folder", "hub")
+    assert run(*again).out == "hub/model.keras: is there already, and the same\n"
+    card = Path("hub/README.md").read_bytes()
+    Path("hub/README.md").unlink()
+    one_line(run(*again), 1, "hub/model.keras; add --force, or name another with --to-hub-folder")
+    Path("hub/README.md").write_bytes(card)
     Image.new("RGB", (20, 30)).save("photo.png")
     assert (
         run("predict", "hub", "photo.png").out == run("predict", "hub/model.keras", "photo.png").out
@@ -230,6 +231,7 @@ def test_a_model_that_loses_too_much_is_not_handed_out(run, store, monkeypatch):
     lost = SimpleNamespace(
         gained=-0.02, accuracy=0.5, total=100, part="test", save=lambda _: None, notes=()
     )
+    lost.against = SimpleNamespace(p=0.0625)
     monkeypatch.setattr(writer.counting, "held", lambda *_: lost)
     monkeypatch.setattr(writer.counting, "evaluate", lambda *_: lost)
     data = datasets.load("digits")
@@ -240,7 +242,10 @@ def test_a_model_that_loses_too_much_is_not_handed_out(run, store, monkeypatch):
     command = ("export", "scratch", "--results", store.directory, "--data", "digits")
     done = run(*command)
     assert done.code == 1
-    assert "may lose a point of test accuracy against its run: 2.00 points" in done.err
+    assert (
+        "may lose a point of test accuracy against its run: "
+        "2.00 points: 50.00% of 100 images, p = 0.062 (McNemar); "
+    ) in done.err
     assert "add --allow-loss" in done.err
     assert here() == []
     assert record.spec.key in run("show", "scratch", "--results", store.directory).out
@@ -252,6 +257,9 @@ def test_what_is_there_stays_unless_forced(name, run, store):
     command = ("export", "B0", "--results", store.directory, "--format", name, "--output", path)
     assert run(*command).code == 0
     before = max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")])
+    done = run(*command)
+    assert (done.code, done.err, done.out) == (0, "", f"{path}: is there already, and the same\n")
+    store.save_model(store.load().results[0].spec.key, [np.ones(1)])  # its model is another one now
     done = run(*command)
     one_line(done, 1, f"the output is there already: {path}; add --force, or name another")
     assert max(each.stat().st_mtime_ns for each in [path, *path.rglob("*")]) == before
@@ -279,6 +287,25 @@ def test_a_disk_that_is_full_after_the_model_leaves_all_as_it_was(
     monkeypatch.setattr(Path, "write_bytes", full)
     one_line(run(*command, *force), 1, "No space left on device")
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_parts_that_stay_in_float_are_a_list(run, store, monkeypatch):
+    parts = (
+        "stage 1, block 1, fused convolution: Sigmoid (0.53 steps off)",
+        "sub (0.51 steps off)",
+    )
+
+    def write(*arguments: object) -> tuple[str, ...]:
+        FORMATS["keras"].write(*arguments)
+        return parts
+
+    row = replace(FORMATS["keras"], write=write)
+    monkeypatch.setattr(writer.formats, "FORMATS", {**FORMATS, "keras": row})
+    done = run("export", "B0", "--results", store.directory, "--output", "x.keras")
+    assert (done.code, done.err) == (0, "")
+    _, words, *items = done.out.splitlines()
+    assert words == IN_FLOAT
+    assert items == [f"- {part}" for part in parts]
 
 
 def test_force_takes_the_evaluation_of_other_bytes_away(run, store):
