@@ -74,10 +74,13 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def shown(directory: Path) -> str:
-    """What a user calls a folder: its URL, if it is a working copy of one."""
-    remote = _OPENED.get(directory)
-    return remote.url if remote else str(directory)
+def shown(path: Path) -> str:
+    """What a user calls a folder or file: its URL, if it is in the working copy of one."""
+    for folder in (path, *path.parents):
+        if folder in _OPENED:
+            inner = path.relative_to(folder).as_posix()
+            return _OPENED[folder].url + ("" if inner == "." else f"/{inner}")
+    return str(path)
 
 
 def opened(directory: Path) -> RemoteFolder | None:
@@ -110,9 +113,10 @@ class RemoteFolder:
             for name, version in there.items():
                 path = self.directory / name
                 before = copied.get(name)
-                if before is not None and before.version == version:
+                removed = before is not None and not path.exists() and not _passes(name)
+                if before is not None and before.version == version and not removed:
                     continue  # and what was changed here since is for `push`
-                if before is None and _first(name) in later:
+                if (before is None or removed) and _first(name) in later:
                     continue
                 self._bring(name, path)
                 status = path.stat()
@@ -132,8 +136,12 @@ class RemoteFolder:
             token.write(b"effbench looks whether it can write here")
             token.flush()
             with self._reached("write"):
+                files, root = self._located
+                new = not self._single_put and not files.exists(root)
                 self._send(Path(token.name), name)
-                self._files.rm_file(self._address(name))
+                files.rm_file(self._address(name))
+                if new:  # else a command that is refused would leave an empty folder
+                    files.rmdir(root)
 
     def push(self) -> int:
         """Sends what is new here, and removes there what passes and was removed here.
@@ -160,7 +168,7 @@ class RemoteFolder:
                 copied[name] = _Copied(status.st_size, status.st_mtime_ns, version)
                 sent += 1
             for name in [name for name in copied if not (self.directory / name).exists()]:
-                if _first(name) == ".checkpoints" or PurePosixPath(name).name in _PASSING:
+                if _passes(name):
                     with contextlib.suppress(FileNotFoundError):
                         self._files.rm_file(self._address(name))
                     del copied[name]
@@ -202,6 +210,13 @@ class RemoteFolder:
     def _files(self) -> AbstractFileSystem:
         return self._located[0]
 
+    @property
+    def _single_put(self) -> bool:
+        """Whether one put replaces a file as a whole."""
+        protocol = self._files.protocol
+        names = (protocol,) if isinstance(protocol, str) else protocol
+        return any(name in _SINGLE_PUT for name in names)
+
     def _address(self, name: str) -> str:
         return f"{self._located[1]}/{name}"
 
@@ -213,6 +228,8 @@ class RemoteFolder:
             listed = files.find(root, detail=True)
         except FileNotFoundError:
             return {}
+        if root in listed:
+            raise EffbenchError("results are in a folder", f"the file {self.url}", "name a folder")
         names = {path[len(root) :].lstrip("/"): about for path, about in listed.items()}
         return {
             name: _version(about)
@@ -232,8 +249,7 @@ class RemoteFolder:
 
     def _send(self, path: Path, name: str) -> None:
         files, address = self._files, self._address(name)
-        protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
-        if any(protocol in _SINGLE_PUT for protocol in protocols):
+        if self._single_put:
             files.put_file(str(path), address)
             return
         folder, _, file = address.rpartition("/")
@@ -274,6 +290,11 @@ class RemoteFolder:
         except Exception as error:
             received = f"{type(error).__name__}: {one_line(str(error))[:200]}"
             raise kind(f"cannot {what} {self.url}", received, hint) from error
+
+
+def _passes(name: str) -> bool:
+    """Whether a file may be removed at the URL since it was removed here."""
+    return _first(name) == ".checkpoints" or PurePosixPath(name).name in _PASSING
 
 
 def _first(name: str) -> str:

@@ -11,7 +11,7 @@ from support.records import complete, failure, spec
 
 from effbench.errors import EffbenchError, Interrupted, UsageError
 from effbench.records.store import Store
-from effbench.remote_folder import RemoteFolder
+from effbench.remote_folder import RemoteFolder, shown
 from effbench.sweep import worker_process
 from effbench.training.job import Job
 
@@ -106,6 +106,43 @@ def test_what_passes_goes_at_both_sides_but_no_record_does(url, machine):
     (here.directory / run / "record.json").unlink()
     here.push()
     assert f"{run}/record.json" in names(url)
+
+
+def test_a_record_that_was_removed_here_is_brought_again(url, machine):
+    here = RemoteFolder(url)
+    record = complete(Store(here.directory))
+    here.push()
+    Store(here.directory).path(record).unlink()
+    here.pull()
+    assert Store(here.directory).load().results == (record,)
+
+
+def test_files_of_a_working_copy_are_called_what_they_are_at_the_url(url, machine):
+    here = RemoteFolder(f"{url}/")
+    assert shown(here.directory) == url
+    assert shown(here.directory / "runs" / "B0") == f"{url}/runs/B0"
+    assert shown(Path("runs/B0")) == "runs/B0"
+
+
+def test_a_file_is_no_folder_at_a_url_either(machine, tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(EffbenchError, match=r"results are in a folder: the file file:///.*/file; "):
+        RemoteFolder(f"file://{tmp_path}/file").pull()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("s3:/bucket/b0", "'s3:/bucket/b0' is no URL; write s3://bucket/b0"),
+        ("s3://", "the URL 's3://' names no folder; write s3://results"),
+    ],
+)
+def test_what_is_nearly_a_url_is_no_folder(text, words, run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = run("sweep", "--weights", "none", "--data", "digits", "--results", text)
+    assert done.code == 2
+    assert words in " ".join(done.err.split())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -282,3 +319,10 @@ def test_commands_take_urls(url, machine, run, monkeypatch, tmp_path):
         refused = run(*words, "--results", url)
         assert refused.code == 2
         assert "needs a folder that all its machines share" in refused.err
+    words = ("--launcher", "queue", "--weights", "none", "--data", "digits")
+    assert run("sweep", *words, "--results", f"{url}-refused").code == 2
+    files, root = fsspec.core.url_to_fs(f"{url}-refused")
+    files.invalidate_cache()
+    # Object stores have no folders; the stand-in of one in memory keeps an empty one.
+    assert not files.find(root)
+    assert not (url.startswith("file:") and files.exists(root))

@@ -189,7 +189,7 @@ SlurmOption = Annotated[
     ),
 ]
 WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Stay until all is done, where others do the work.")
+    bool, typer.Option("--wait", help="With --launcher slurm: stay until all is done.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say every step.")]

@@ -39,12 +39,18 @@ _NEEDS_MODELS = ("export", "evaluate")
 
 def folder(text: str | Path) -> Path:
     """The folder of an argument, for the command's parser."""
-    if not remote_folder.is_url(str(text)):
-        path = Path(text)
-        if path.exists() and not path.is_dir():
-            raise typer.BadParameter(f"dir '{path}' is a file")
-        return path
-    return RemoteFolder(str(text)).directory
+    if remote_folder.is_url(str(text)):
+        if not str(text).rpartition("://")[2].strip("/"):
+            raise typer.BadParameter(f"the URL '{text}' names no folder; write {text}results")
+        return RemoteFolder(str(text)).directory
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"dir '{path}' is a file")
+    # A folder of such a name would be somewhere else than where it seems to be.
+    scheme, _, address = str(text).partition(":/")
+    if address and len(scheme) > 1 and scheme.isalnum() and not path.exists():
+        raise typer.BadParameter(f"'{text}' is no URL; write {scheme}://{address}")
+    return path
 
 
 def folder_or_name(text: str) -> str:

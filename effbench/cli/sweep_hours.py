@@ -52,7 +52,7 @@ def table(forecast: Forecast) -> Table:
     ]
     whole = ("all", "", "", f"{forecast.runs:,}", "", _hours(forecast.seconds), "")
     whose = f"; records are those of {forecast.device_name or 'this machine'}"
-    return Table(f"One run after another{whose}", columns, (*rows, whole))
+    return Table(f"As if one run came after another{whose}", columns, (*rows, whole))
 
 
 def _hours(seconds: float | None) -> str:

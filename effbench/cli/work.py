@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from effbench.cli.console import Display, out, warn
+from effbench.cli.console import Display, out, say, warn
 from effbench.cli.interruption import interrupted
 from effbench.cli.options import QuietOption, ResultsOption, VerboseOption
 from effbench.cli.results_folder import refuse_url
@@ -44,6 +44,11 @@ def work(
     here = Here(data_dir, weights_dir)
     waiting = queues.read(store) if results.is_dir() else []
     runs = sum(len(group.specs) for queue in waiting for group in queue.open())
+    if not waiting and (known := len(store.folders())):
+        # Whoever comes last to a sweep finds it done, which is no failure.
+        if not quiet:
+            say(f"nothing to do: no open runs in {results}, where {known:,} were tried")
+        return
     if not waiting:
         raise EffbenchError(
             "no open runs in this folder",

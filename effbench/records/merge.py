@@ -9,7 +9,6 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from effbench import remote_folder
 from effbench.errors import DataError, EffbenchError, UsageError
 from effbench.files import open_atomically
 from effbench.progress import Report, Step, silent
@@ -17,6 +16,7 @@ from effbench.records import search_files
 from effbench.records.integrity import examine
 from effbench.records.record import Record, RunFailure, RunResult
 from effbench.records.store import Store
+from effbench.remote_folder import shown
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ def merge(
     for source in sources:
         source_entries = _entries(source, report)
         if not source_entries:
-            raise EffbenchError(
-                "no records to merge", remote_folder.shown(source), "name a results directory"
-            )
+            raise EffbenchError("no records to merge", shown(source), "name a results directory")
         for key, entry in source_entries.items():
             state, chosen[key] = _join(chosen.get(key), entry)
             counts[state] += 1
@@ -125,7 +123,7 @@ def _entries(directory: Path, report: Report) -> dict[str, RunFiles]:
         for finding in findings:
             if not finding.remark:
                 raise DataError(
-                    str(finding.path), finding.text, "mend it or delete the run's folder"
+                    shown(finding.path), finding.text, "mend it or delete the run's folder"
                 )
         if record is not None:
             entries[folder.name] = RunFiles(record, store)
@@ -142,7 +140,7 @@ def _join(old: RunFiles | None, new: RunFiles) -> tuple[str, RunFiles]:
     if isinstance(old.record, RunResult) and isinstance(new.record, RunResult):
         raise DataError(
             "two results of one run differ",
-            f"{old.folder} and {new.folder}, {_difference(old.record, new.record)}",
+            f"{shown(old.folder)} and {shown(new.folder)}, {_difference(old.record, new.record)}",
             "delete one of them",
         )
     return "superseded", max(old, new, key=_rank)

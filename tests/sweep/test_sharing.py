@@ -14,7 +14,7 @@ import pytest
 from filelock import OwnerRecord, Timeout
 from filelock._marker import encode_marker
 from support import no_ops
-from support.records import result, spec
+from support.records import put, result, spec
 
 from effbench import leases
 from effbench.failures import FailureKind
@@ -290,6 +290,13 @@ def test_bad_folders_are_one_line(store, run):
     file.write_text("{}")
     done = run("work", "--results", store.directory)
     assert done.err.startswith("effbench: cannot read what a sweep is to run")
+
+
+def test_whoever_comes_last_finds_nothing_to_do(store, run):
+    put(store, result())
+    done = run("work", "--results", store.directory)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("nothing to do: no open runs in ")
 
 
 def test_two_workers_in_processes_of_their_own(store):
