@@ -22,6 +22,7 @@ from effbench.cli.options import (
     VariantsOption,
     WeightsDirOption,
     only,
+    precision_name,
 )
 from effbench.config.variants import USUAL
 from effbench.errors import EffbenchError
@@ -77,7 +78,9 @@ def imagenet(
         int | None, typer.Option(metavar="N", min=1, help="Score so many images only, marked.")
     ] = None,
     image_size: ImageSizeOption = None,
-    precision: Annotated[PrecisionName, typer.Option(help="auto is float32.")] = PrecisionName.auto,
+    precision: Annotated[
+        PrecisionName, typer.Option(metavar="NAME", parser=precision_name, help="auto is float32.")
+    ] = PrecisionName.auto,
     cpu: CpuOption = False,
     gpu: GpuOption = False,
     results: ResultsOption = Path("results"),

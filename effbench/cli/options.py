@@ -26,6 +26,15 @@ class PrecisionName(StrEnum):
     mixed_bfloat16 = "mixed_bfloat16"
 
 
+def precision_name(text: str) -> PrecisionName:
+    """A value of --precision; `bfloat16` is what most people call Keras's `mixed_bfloat16`."""
+    name = "mixed_bfloat16" if text == "bfloat16" else text
+    if name not in set(PrecisionName):
+        names = ", ".join(PrecisionName)
+        raise typer.BadParameter(f"'{text}' is none of {names}")
+    return PrecisionName(name)
+
+
 class Rescale(StrEnum):
     """Values of --rescale."""
 

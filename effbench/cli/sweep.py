@@ -39,6 +39,7 @@ from effbench.cli.options import (
     WeightsDirOption,
     WeightsOption,
     only,
+    precision_name,
 )
 from effbench.cli.results_folder import not_sent_yet, refuse_url, send
 from effbench.config.sweep_options import (
@@ -136,8 +137,9 @@ def sweep(
         PrecisionName,
         typer.Option(
             metavar="NAME",
+            parser=precision_name,
             help="auto (float32 on CPU, else mixed_bfloat16), float32, tensorfloat32 (GPU) or "
-            "mixed_bfloat16.",
+            "mixed_bfloat16, or bfloat16 for short.",
         ),
     ] = PrecisionName.auto,
     micro_batch: Annotated[

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from effbench.config.precisions import NetworkPrecision
-from effbench.errors import DeviceError, UsageError
+from effbench.errors import DeviceError, UsageError, one_line
 from effbench.hardware import tpu
 
 if TYPE_CHECKING:
@@ -106,13 +106,22 @@ def started(
     )
     for row in others:
         try:
-            return row, row.start(kind, precision, replicas or 1)
+            return row, _start(row, kind, precision, replicas or 1)
         except DeviceError:
-            # It has not the precision, which the next one may have: TensorFlow computes on a CPU
-            # whatever it is asked for. But of a device that an engine drives, it is a fault.
+            # It is broken, or has not the precision, which the next one may have: TensorFlow
+            # computes on a CPU whatever it is asked for. But of a device that an engine drives, it
+            # is a fault.
             if row.drives:
                 raise
-    return last, last.start(kind, precision, replicas or 1)
+    return last, _start(last, kind, precision, replicas or 1)
+
+
+def _start(row: EngineKind, kind: str, precision: NetworkPrecision, replicas: int) -> Engine:
+    try:
+        return row.start(kind, precision, replicas)
+    except ImportError as error:
+        hint = "install it again, or use --engine tensorflow"
+        raise DeviceError(f"{row.name} can be imported", one_line(str(error)), hint) from error
 
 
 def _able(kind: str, frozen_backbone: bool) -> list[EngineKind]:
@@ -196,7 +205,8 @@ ENGINES: Mapping[str, EngineKind] = {
                 "gpu": _jax_with(
                     "jax_cuda12_plugin",
                     "jax_cuda13_plugin",
-                    hint="make setup ACCEL=gpu-xla, or pip install 'effbench[gpu-xla]'",
+                    hint="make setup ACCEL=gpu-xla, or pip install 'effbench[gpu-xla]', or "
+                    "'effbench[gpu-xla-cuda12]' for a driver that knows no CUDA 13",
                 ),
                 "tpu": _jax_with(
                     "libtpu",

@@ -40,6 +40,8 @@ def unusable(kind: str, error: Exception) -> DeviceError:
     """The error of a kind of device that JAX cannot use, with what it said."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     hint = "check the driver and the plugin of JAX, or use --engine tensorflow"
+    if kind == "gpu":
+        hint = f"{hint}; for a driver that knows no CUDA 13: pip install 'effbench[gpu-xla-cuda12]'"
     return DeviceError(f"JAX cannot use the {kind.upper()}", line, hint)
 
 

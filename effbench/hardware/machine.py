@@ -75,7 +75,10 @@ def device(wanted: str, tpu_name: str = "") -> str:
 _ELSEWHERE = "run it on such a machine, or use --cpu"
 _NO_GPU = "no NVIDIA GPU found (no /dev/nvidia*, no nvidia-smi)"
 _NO_CHIP = "no TPU chip found (no /dev/accel*, no PCI device of Google)"
-_INSTALL = "install the tpu set (make setup ACCEL=tpu) on a machine with a TPU, or use --cpu"
+_INSTALL = (
+    "install the tpu set (make setup ACCEL=tpu, for --engine xla tpu-xla) on a machine with a TPU, "
+    "or use --cpu"
+)
 # By kind, and whether TensorFlow is the build for TPUs: rule, received, hint.
 _MISSING = {
     ("gpu", False): ("--gpu needs an NVIDIA GPU", _NO_GPU, _ELSEWHERE),

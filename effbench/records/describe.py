@@ -219,7 +219,8 @@ def of_result(result: RunResult) -> Facts:
     if made.engine:
         near = made.engine_difference
         apart = "" if near is None else f"; features {near:.1g} from TensorFlow's, relative"
-        yield "engine", f"{made.engine}, {made.engine_version}{apart}"
+        refused = f"; instead of {made.engine_refused}" if made.engine_refused else ""
+        yield "engine", f"{made.engine}, {made.engine_version}{apart}{refused}"
     yield "started", made.started
     # Records from before there were more of them have the first five.
     phases = {

@@ -124,6 +124,7 @@ class Provenance:
         engine_version: its version.
         engine_difference: how far its features were from TensorFlow's on the CPU, relative to
             their norm; None where it is TensorFlow.
+        engine_refused: the engine that it took the place of, and why that was refused; else "".
     """
 
     started: str
@@ -144,6 +145,7 @@ class Provenance:
     engine: str = ""
     engine_version: str = ""
     engine_difference: float | None = None
+    engine_refused: str = ""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         engine=outcome.engine.name,
         engine_version=outcome.engine.version,
         engine_difference=outcome.engine_difference,
+        engine_refused=outcome.engine_refused,
     )
     # In a cross-validation, each image trains, chooses and tests.
     scored = folds.pooled(dataset) if spec.folds else dataset

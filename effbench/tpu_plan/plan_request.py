@@ -129,8 +129,8 @@ def cases(options: PlanOptions) -> list[PlanCase]:
 
 def _data(data: str) -> tuple[str, Outline]:
     """The name of the data and how much there is; a folder counts before what was published."""
-    if data in PUBLISHED and not Path(data).exists():
-        return data, PUBLISHED[data]
+    if data.lower() in PUBLISHED and not Path(data).exists():
+        return data.lower(), PUBLISHED[data.lower()]
     name, directory = datasets.source(data)
     return name, datasets.outline(name, directory)
 

@@ -64,6 +64,7 @@ class Outcome:
         resumed: as in `record.Provenance`.
         engine: what ran the network.
         engine_difference: as in `record.Provenance`.
+        engine_refused: as in `record.Provenance`.
     """
 
     runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]]
@@ -74,6 +75,7 @@ class Outcome:
     resumed: int = 0
     engine: Engine = TENSORFLOW
     engine_difference: float | None = None
+    engine_refused: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from support.records import failure, put, result
 import effbench
 from effbench.cli.app import COMMANDS, application
 from effbench.cli.interruption import NOTHING
+from effbench.cli.options import PrecisionName, precision_name
 from effbench.config.variants import VARIANTS
 from effbench.hardware import machine, tpu
 from effbench.records.store import Store
@@ -107,6 +108,11 @@ def test_a_named_tpu_needs_the_tpu_build(run, no_accelerators, tmp_path, monkeyp
 def test_a_value_of_the_wrong_kind_is_a_usage_error(arguments, option, run):
     done = run(*arguments)
     one_line(done, 2, option)
+
+
+def test_bfloat16_is_another_word_for_what_keras_calls_it():
+    assert precision_name("bfloat16") is precision_name("mixed_bfloat16")
+    assert precision_name("auto") is PrecisionName.auto
 
 
 def test_version_and_help(run):

@@ -1,5 +1,6 @@
 """Features of frozen backbones by ONNX Runtime and OpenVINO: TensorFlow's, or refused."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -125,6 +126,7 @@ def test_in_bfloat16_tensorflow_takes_the_place_with_a_network_of_that_precision
     instead = inputs.features(bfloat16(said, choosing=True, engine=Stretched(1.2)), model)
     assert instead.engine is TENSORFLOW
     assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
+    assert instead.refused.startswith("stretched: features of stretched must be within 0.05 of")
     asked = bfloat16([])
     own, _ = frozen_backbone.load(asked.job, asked.dataset, ALONE)
     theirs = inputs.features(asked, own)
@@ -151,6 +153,20 @@ def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
     assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
     assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[0].name == "openvino"
+
+
+def test_an_engine_that_cannot_be_imported_is_one_line_and_auto_goes_on(monkeypatch):
+    def broken(*_):
+        raise ImportError("libopenvino.so.2640: cannot open\nshared object file")
+
+    row = replace(engine_table.ENGINES["openvino"], start=broken)
+    monkeypatch.setitem(engine_table.ENGINES, "openvino", row)
+    bfloat16 = PRECISIONS["mixed_bfloat16"]
+    with pytest.raises(
+        DeviceError, match=r"openvino can be imported: libopenvino\.so"
+    ):
+        engine_table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
+    assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
 
 
 @both

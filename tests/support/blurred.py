@@ -38,4 +38,6 @@ def write(photos: Path, folder: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: python tests/support/blurred.py PHOTOS FOLDER")
+    if not Path(sys.argv[1]).is_dir():
+        sys.exit(f"no folder of photos: {sys.argv[1]}")
     write(*map(Path, sys.argv[1:]))

@@ -41,12 +41,14 @@ class FeatureParts:
         cached: how many were in the cache.
         engine: what computed them.
         difference: as in `record.Provenance.engine_difference`.
+        refused: as in `record.Provenance.engine_refused`.
     """
 
     parts: list[np.ndarray]
     cached: int
     engine: Engine
     difference: float | None = None
+    refused: str = ""
 
 
 def features(setting: Setting, model: keras.Model) -> FeatureParts:
@@ -61,6 +63,7 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
     replaceable = setting.choosing and engine.float32_graph
     same_graph = spec.precision == "float32"
+    refused = ""
     with _kept(setting.device) as folder:
         if replaceable and same_graph:
             sets = _sets(setting, feature_set(setting, images, TENSORFLOW), folder)
@@ -72,14 +75,16 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
         except DeviceError as error:
             if not replaceable or engine is TENSORFLOW:
                 raise
-            setting.report(Step(f"TensorFlow instead of {engine.name}: {error}", lasting=True))
+            refused = f"{engine.name}: {str(error).rpartition('; ')[0]}"
+            setting.report(Step(f"TensorFlow instead of {refused}", lasting=True))
             engine = TENSORFLOW
             if not same_graph:
                 model, _ = frozen_backbone.load(setting.job, setting.dataset, setting.device.layout)
             extracted, difference = _extracted(setting, model, images, engine, folder)
     setting.phases.end("features")
     ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])
-    return FeatureParts(np.split(extracted.values, ends[:-1]), extracted.cached, engine, difference)
+    parts = np.split(extracted.values, ends[:-1])
+    return FeatureParts(parts, extracted.cached, engine, difference, refused)
 
 
 def feature_set(

@@ -50,6 +50,7 @@ def train(setting: Setting) -> Outcome:
         features_cached=computed.cached,
         engine=computed.engine,
         engine_difference=computed.difference,
+        engine_refused=computed.refused,
     )
 
 
