@@ -46,7 +46,12 @@ def start(launch: Launch) -> SweepCounts:
     if launch.options.parallel is None:
         return scheduler.run(launch.request, launch.store, launch.listen)
     count = len(groups.of(launch.request.specs))
-    parts = _shares(launch.options.parallel, launch.request.target.device, count)
+    device = launch.request.target.device
+    if launch.options.parallel == AUTO and count > 1 and not shares.accelerators(device):
+        launch.say("--parallel auto: times how many runs at once this machine's cores do best")
+    parts = _shares(launch.options.parallel, device, count)
+    if launch.options.parallel == AUTO:
+        launch.say(f"--parallel auto: {len(parts)} at a time")
     queue = queues.write(launch.store, launch.request)
     heard = Counting(launch.listen)
     _beside_each_other(launch, queue, parts, heard)

@@ -90,7 +90,7 @@ def start(launch: Launch) -> SweepCounts:
             )
         except Exception as error:  # of many kinds, e.g. of another Python on the cluster
             said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            hint = "see 'ray status' there"
+            hint = "see 'ray status' there; if it asks for a token: RAY_AUTH_MODE=token here, too"
             raise EffbenchError("Ray does not start", said[0], hint) from error
     try:
         _drive(launch, store, _Cluster(launch, store), Taking(only=queue.folder), heard)
