@@ -63,6 +63,12 @@ class DeviceError(EffbenchError):
     kind = FailureKind.DEVICE
 
 
+class FeaturesDifferError(DeviceError):
+    """An engine's features of one network are not TensorFlow's; those of others may be."""
+
+    kind = FailureKind.ENGINE
+
+
 class DiskError(EffbenchError):
     """A file cannot be written; no run can be kept."""
 

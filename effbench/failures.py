@@ -46,6 +46,7 @@ class FailureKind(StrEnum):
     DATA = "data", Handling(f"do what the message says; {_AGAIN}", retried=True)
     WEIGHTS = "weights", Handling(f"do what the message says; {_AGAIN}", retried=True)
     DEVICE = "device", Handling(f"make the device work; {_AGAIN}", fatal=True)
+    ENGINE = "engine", Handling(f"do what the message says; {_AGAIN}", retried=True)
     DISK = "disk", Handling(f"free some space; {_AGAIN}", fatal=True)
     CHECKPOINT = "checkpoint", Handling(f"do what the message says; {_AGAIN}", retried=True)
     INTERRUPTED = "interrupted", Handling("the next sweep goes on with it", retried=True)

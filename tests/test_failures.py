@@ -16,7 +16,7 @@ from effbench.records.store import Store
 def test_the_values_are_those_of_all_records():
     assert set(FailureKind) == {
         *("error", "usage", "data", "weights", "device", "disk", "checkpoint", "interrupted"),
-        *("non-finite", "out-of-memory", "killed", "crash", "workers-died"),
+        *("non-finite", "out-of-memory", "killed", "crash", "workers-died", "engine"),
     }
 
 
@@ -24,7 +24,7 @@ def test_what_each_leads_to():
     def those(name: str) -> set[str]:
         return {kind.value for kind in FailureKind if getattr(kind.handling, name)}
 
-    assert those("retried") == {"weights", "data", "checkpoint", "interrupted"}
+    assert those("retried") == {"weights", "data", "checkpoint", "engine", "interrupted"}
     assert those("unexpected") == {"crash", "killed", "out-of-memory"}
     assert those("fatal") == {"device", "disk"}
     assert {kind for kind in FailureKind if kind.handling.exit_code != 1} == {"usage"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from effbench.errors import DeviceError
+from effbench.errors import FeaturesDifferError
 
 # How many images both compute the features of.
 IMAGES = 32
@@ -20,10 +20,10 @@ def check(engine: str, difference: float, tolerance: float) -> None:
     """Makes sure that the features of an engine are near enough.
 
     Raises:
-        DeviceError: they are not, or are no numbers.
+        FeaturesDifferError: they are not, or are no numbers.
     """
     if not difference <= tolerance:
-        raise DeviceError(
+        raise FeaturesDifferError(
             f"features of {engine} must be within {tolerance:g} of TensorFlow's, relative",
             f"{difference:.2g} on {IMAGES} images",
             "use --engine tensorflow",

@@ -334,7 +334,11 @@ def test_force_takes_no_folder_of_something_else(run, store):
 
 def test_a_name_that_others_would_not_open_is_a_usage_error(run, store):
     done = run("export", "B0", "--results", store.directory, "--output", "model.h5")
-    one_line(done, 2, "--output must end in .keras: model.h5; end its name in .keras, or choose")
+    one_line(
+        done,
+        2,
+        "--output must end in .keras: model.h5; end its name in .keras, or a folder's in /, or",
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
