@@ -181,5 +181,5 @@ def _cells(cell: Beside) -> tuple[str, ...]:
     ours = row.accuracy
     interval = "-" if ours.low is None else f"{ours.low:.2f}–{ours.high:.2f}"
     seeds = "" if ours.std is None else f" ± {ours.std:.2f}"
-    difference = f"{ours.mean - figure.percent:+.2f}"
+    difference = f"{ours.mean - figure.percent:+z.2f}"
     return (*which, f"{ours.mean:.2f}{seeds}", interval, difference, "; ".join(cell.differs) or "-")

@@ -33,7 +33,8 @@ def table(name: str, records: Iterable[ImagenetRecord]) -> Table:
         name: a name in `TABLES`.
         records: ours; those of other images than ImageNet's are left out.
     """
-    columns = (Column("Model", words=True), Column("Weights", words=True, enough=12), *FIGURES)
+    network = (Column("Model", words=True), Column("Weights", words=True, enough=12))
+    columns = (*network, *FIGURES[:-1], Column("same?", words=True), FIGURES[-1])
     ours: dict[tuple[str, str], list[ImagenetRecord]] = {}
     for record in records:
         if record.spec.data == IMAGENET:
@@ -57,7 +58,7 @@ def _cells(
         top1 = 100 * record.scores.accuracy
         yield (
             *(str(percent), f"{top1:.2f}", f"{interval.low:.2f}–{interval.high:.2f}"),
-            *(f"{top1 - percent:+.2f}", details(record.marks) or "-"),
+            *(f"{top1 - percent:+z.2f}", interval.answer or "-", details(record.marks) or "-"),
         )
     if not compared:
-        yield (str(percent), "-", "-", "-", "not scored here")
+        yield (str(percent), "-", "-", "-", "-", "not scored here")

@@ -36,13 +36,14 @@ class ProtocolCost:
         """The difference and whether it is real, in a line."""
         spec, total = self.other.spec, self.other.scores.total
         what = f"{spec.variant} {spec.weights.name}: {spec.protocol} instead of "
-        points = f"{what}{self.base.spec.protocol} is {self.points:+.2f} points"
+        points = f"{what}{self.base.spec.protocol} is {self.points:+z.2f} points"
         if self.difference is None:
             return f"{points}; an older record has no answers by image to test it by (--force)"
         low, high, p = self.difference.low, self.difference.high, self.difference.p
+        chance = f"p = {p:.2g}" if p else "p < 1e-300"
         real = "a real difference" if p < ALPHA else "which may be nothing"
         return (
-            f"{points} [{100 * low:+.2f}, {100 * high:+.2f}], {real} (p = {p:.2g}, McNemar's exact "
+            f"{points} [{100 * low:+z.2f}, {100 * high:+z.2f}], {real} ({chance}, McNemar's exact "
             f"test over the same {total:,} images)"
         )
 

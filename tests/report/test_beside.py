@@ -88,9 +88,9 @@ def test_releases_stand_beside_what_was_scored(run, tmp_path):
     done = run("report", "--results", tmp_path, "--beside", "imagenet", "--csv")
     lines = done.out.splitlines()
     assert len(lines) == 1 + len(TABLES["imagenet"].rows)
-    assert lines[1] == "B0,imagenet,78.7,78.00,77.63–78.36,-0.70,-"
-    assert lines[5].endswith('82.3,76.00,75.62–76.37,-6.30,"another protocol (timm, not timm)"')
-    assert lines[6] == "S,imagenet,83.9,-,-,-,not scored here"
+    assert lines[1] == "B0,imagenet,78.7,78.00,77.63–78.36,-0.70,no: lower,-"
+    assert lines[5].endswith('82.3,76.00,75.62–76.37,-6.30,-,"another protocol (timm, not timm)"')
+    assert lines[6] == "S,imagenet,83.9,-,-,-,-,not scored here"
     v1 = run("report", "--results", tmp_path, "--beside", "imagenet-v1", "--csv")
     assert v1.out.count("not scored here") == len(TABLES["imagenet-v1"].rows)
 
