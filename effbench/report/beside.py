@@ -152,7 +152,7 @@ def _differences(figure: PublishedAccuracy, row: Row) -> Iterable[str]:
     if figure.image_size is not None and row.spec.image_size != figure.image_size:
         yield f"{row.spec.image_size} pixels, not {figure.image_size}"
     images = row.results[0].images
-    counts = (images.train_available, images.validation)
+    counts = (images.train, images.validation)
     if figure.data in PUBLISHED and counts != PUBLISHED[figure.data].counts:
         train, validation = PUBLISHED[figure.data].counts
         here = f"{counts[0]:,} training and {counts[1]:,} validation images"

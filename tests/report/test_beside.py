@@ -75,7 +75,7 @@ def test_imagenet_is_known_by_its_classes_not_by_its_folder(tmp_path, folder, na
     rows = [row for section in build.read(store, Selection()).sections for row in section.rows]
     (composer,) = beside.beside("composer", rows)
     assert (composer.row is not None) == known
-    line = "45,000 training and 20 validation images, not 1,281,167 and 50,000"
+    line = "80 training and 20 validation images, not 1,281,167 and 50,000"
     assert (line in composer.differs) == known
 
 
