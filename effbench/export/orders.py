@@ -139,7 +139,7 @@ def check(order: ExportOrder) -> None:
     """
     kind, path = formats.FORMATS[order.format], order.path
     if path.suffix != kind.suffix and kind.suffix:
-        hint = f"end its name in {kind.suffix}, name a folder that is there, or choose another --format"
+        hint = f"end it in {kind.suffix}, name a folder that is there, or choose another --format"
         raise UsageError(f"--output must end in {kind.suffix}", str(path), hint)
     flags = {"--input-size": order.input_size, "--quantize": order.quantize is not FLOAT32}
     if not kind.quantized and any(flags.values()):

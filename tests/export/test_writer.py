@@ -337,7 +337,7 @@ def test_a_name_that_others_would_not_open_is_a_usage_error(run, store):
     one_line(
         done,
         2,
-        "--output must end in .keras: model.h5; end its name in .keras, or a folder's in /, or",
+        "--output must end in .keras: model.h5; end it in .keras, name a folder",
     )
 
 
