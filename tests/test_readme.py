@@ -620,8 +620,10 @@ def test_what_is_said_of_steps_beside_timm_follows_from_their_record() -> None:
     assert f"went from {slowest:.2f} to {most:.1f}" in PAGE_WORDS
 
 
-def test_what_is_said_of_the_largest_planned_network_follows_from_its_plan() -> None:
-    plan = (ROOT / "results/plan-v1-b6.md").read_text("utf-8")
-    (row,) = (line for line in plan.splitlines() if line.startswith("| V1-B6"))
+@pytest.mark.parametrize("variant", ["B6", "B7"])
+def test_what_is_said_of_the_largest_planned_networks_follows_from_their_plans(variant) -> None:
+    name = f"plan-v1-{variant.lower()}.md"
+    plan = (ROOT / "results" / name).read_text("utf-8")
+    (row,) = (line for line in plan.splitlines() if line.startswith(f"| V1-{variant}"))
     step = row.split("|")[-4].strip()
-    assert f"([plan-v1-b6.md](plan-v1-b6.md)), {step} ms" in PAGE
+    assert f"([{name}]({name})), {step} ms" in PAGE
