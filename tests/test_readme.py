@@ -627,3 +627,16 @@ def test_what_is_said_of_the_largest_planned_networks_follows_from_their_plans(v
     (row,) = (line for line in plan.splitlines() if line.startswith(f"| V1-{variant}"))
     step = row.split("|")[-4].strip()
     assert f"([{name}]({name})), {step} ms" in PAGE
+
+
+def test_what_is_said_of_training_speed_follows_from_its_record() -> None:
+    lines = (ROOT / "results/bench-training.md").read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| ")]
+    speeds = {row[1]: float(row[5]) for row in rows[1:]}
+    others = {float(row[10]) for row in rows[1:]}
+    said = (
+        f"[S {speeds['S'] / speeds['V1-B5']:.2f} times as fast as B5, "
+        f"M {speeds['M'] / speeds['V1-B7']:.2f} and L {speeds['L'] / speeds['V1-B7']:.2f} as B7]"
+    )
+    assert f"{said}(bench-training.md), a step on a CPU with two cores that did nothing" in PAGE
+    assert max(others) < 0.1
