@@ -620,7 +620,7 @@ def test_what_is_said_of_steps_beside_timm_follows_from_their_record() -> None:
     assert f"went from {slowest:.2f} to {most:.1f}" in PAGE_WORDS
 
 
-@pytest.mark.parametrize("variant", ["B6", "B7"])
+@pytest.mark.parametrize("variant", ["B6", "B7", "L2"])
 def test_what_is_said_of_the_largest_planned_networks_follows_from_their_plans(variant) -> None:
     name = f"plan-v1-{variant.lower()}.md"
     plan = (ROOT / "results" / name).read_text("utf-8")
