@@ -112,11 +112,11 @@ class RemoteFolder:
             there = self._listed()
             for name, version in there.items():
                 path = self.directory / name
-                before = copied.get(name)
-                removed = before is not None and not path.exists() and not _passes(name)
-                if before is not None and before.version == version and not removed:
+                # A record that was removed here is brought again.
+                before = copied.get(name) if _passes(name) or path.exists() else None
+                if before is not None and before.version == version:
                     continue  # and what was changed here since is for `push`
-                if (before is None or removed) and _first(name) in later:
+                if before is None and _first(name) in later:
                     continue
                 self._bring(name, path)
                 status = path.stat()

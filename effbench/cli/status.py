@@ -64,10 +64,9 @@ def status(
 
 def _say_scores(results: Path) -> None:
     """How many releases `effbench imagenet` scored into the folder, which are no runs."""
-    from effbench.imagenet.imagenet_records import FOLDER
+    from effbench.imagenet import imagenet_records
 
-    scored = len(list((results / FOLDER).glob("*.json")))
-    if scored:
+    if scored := len(imagenet_records.files(results)):
         say(f"{scored:,} scored on ImageNet, beside the runs: 'effbench report --beside imagenet'")
 
 

@@ -243,10 +243,15 @@ def join(sources: Sequence[Path], results: Path) -> int:
     return new
 
 
+def files(results: Path) -> list[Path]:
+    """Where the records of a results directory lie, in the order of their keys."""
+    return sorted((results / FOLDER).glob("*.json"))
+
+
 def load(results: Path) -> tuple[list[ImagenetRecord], list[str]]:
     """All records of a results directory by their keys, and what is wrong with the others."""
     records, problems = [], []
-    for file in sorted((results / FOLDER).glob("*.json")):
+    for file in files(results):
         try:
             records.append(read(file))
         except ValueError as error:

@@ -134,7 +134,7 @@ def score(scoring: Scoring, device: Device, report: Report) -> ImagenetRecord:
             engine="tensorflow",
             engine_version=tf.__version__,
         ),
-        hits=packed(evaluate.ranks(*known).numpy() == 0),
+        hits=packed(evaluate.ranked(*known) == 0),
     )
 
 

@@ -182,22 +182,22 @@ class RunResult:
         Unreadable files may have been left out; lack of memory may have changed the micro-batch; a
         regression may not have come to the end.
         """
-        micro = self.provenance.micro_batch
+        made, search, images = self.provenance, self.l2_search, self.images
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
-        changed = {caveats.MICRO_BATCHES: f"of {micro}"} if micro not in (0, asked) else {}
-        skipped = {caveats.SKIPPED: f"{self.images.skipped:,}"} if self.images.skipped else {}
-        searches = [self.l2_search, *self.turns]
-        left = "; ".join(search.unsolved for search in searches if search and search.unsolved)
-        unsolved = {caveats.UNSOLVED: left} if left else {}
-        alike = self.l2_search.undecided if self.l2_search else ""
-        undecided = {caveats.UNDECIDED: alike} if alike else {}
-        end = self.l2_search.open_ended if self.l2_search else ""
-        weakest = {caveats.WEAKEST: end} if end else {}
-        leaked = {caveats.LEAKED: f"{self.images.leaked:,}"} if self.images.leaked else {}
-        made = self.provenance
-        old_gpu = {caveats.OLD_GPU: ""} if made.device == "gpu" and not made.engine else {}
+        searches = [search, *self.turns]
+        left = "; ".join(row.unsolved for row in searches if row and row.unsolved)
+        smaller = made.micro_batch not in (0, asked)
+        details = {
+            caveats.SKIPPED: f"{images.skipped:,}" if images.skipped else "",
+            caveats.LEAKED: f"{images.leaked:,}" if images.leaked else "",
+            caveats.UNSOLVED: left,
+            caveats.UNDECIDED: search.undecided if search else "",
+            caveats.WEAKEST: search.open_ended if search else "",
+            caveats.MICRO_BATCHES: f"of {made.micro_batch}" if smaller else "",
+        }
         marks = caveats.of_spec(self.spec, self.standard)
-        return marks | skipped | leaked | unsolved | undecided | weakest | changed | old_gpu
+        marks = marks | {name: detail for name, detail in details.items() if detail}
+        return marks | ({caveats.OLD_GPU: ""} if made.device == "gpu" and not made.engine else {})
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     """
     if not np.isfinite(logits).all():
         raise NonFiniteError("the outputs are not finite", "NaN or infinity", LOOK)
-    rank = _ranked(logits, labels)
+    rank = ranked(logits, labels)
     likelihood = np.concatenate(
         [
             log_softmax(logits[rows].astype(np.float64), axis=1)[
@@ -153,7 +153,7 @@ def _pieces(logits: np.ndarray) -> Iterator[slice]:
         yield slice(first, first + images)
 
 
-def _ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Their `ranks`, int32 [n]."""
     return np.concatenate([ranks(logits[rows], labels[rows]).numpy() for rows in _pieces(logits)])
 
@@ -167,6 +167,6 @@ def per_image(name: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, np
     return {
         f"{name}_label": labels.astype(dtype),
         f"{name}_predicted": logits.argmax(axis=1).astype(dtype),
-        f"{name}_rank": _ranked(logits, labels).astype(dtype),
+        f"{name}_rank": ranked(logits, labels).astype(dtype),
         f"{name}_probability": probability,
     }

@@ -160,7 +160,8 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
     division = None if fatal else attempt.division()
     refusals = [*(() if skip_unreadable else photos.unreadable(seen)), *fatal]
     images = attempt.images
-    alike = _alike(_copies(seen, images))
+    copies = _copies(seen, images)
+    alike = _alike(copies)
     inspection = Inspection(
         source=str(source),
         images=len(images),
@@ -178,7 +179,7 @@ def inspect(source: Path, report: Report, *, near: bool, skip_unreadable: bool) 
         beside=seen.listing.beside,
         hidden=seen.listing.hidden,
         alike=alike,
-        near=_near(seen, _copies(seen, images), report) if near else None,
+        near=_near(seen, copies, report) if near else None,
         problems=(*map(str, refusals), *_misleading(alike)),
         refused=bool(refusals),
     )

@@ -63,8 +63,7 @@ def all_there(
         return
     home = cache.downloads() / title
     packed = [archive for archive in archives if not (home / archive.folder).is_dir()]
-    is_unpacked = all((directory / archive.folder).is_dir() for archive in archives)
-    needed = [*single, *([] if is_unpacked else packed)]
+    needed = [*single, *([] if _all_unpacked(archives, directory) else packed)]
     missing = [file.name for file in needed if not (directory / file.name).is_file()]
     if missing:
         raise DataError(f"no {', '.join(missing)} in --data-dir", str(directory), hint)
@@ -116,7 +115,7 @@ def unpacked(
         DataError: an archive is not there, another one, broken, or wants to write elsewhere.
         DiskError: the cache cannot be written.
     """
-    if directory and all((directory / archive.folder).is_dir() for archive in archives):
+    if directory and _all_unpacked(archives, directory):
         return directory
     home = cache.downloads() / title
     with locks.held(home.with_suffix(".lock"), report, f"another process unpacks {title}"):
@@ -126,6 +125,10 @@ def unpacked(
                 report(Step("unpack", note=archive.name))
                 _unpack(path, archive.folder, home, hint)
     return home
+
+
+def _all_unpacked(archives: Sequence[PublishedFile], directory: Path) -> bool:
+    return all((directory / archive.folder).is_dir() for archive in archives)
 
 
 def _unpack(archive: Path, folder: str, home: Path, hint: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 import altair as alt
 
-from effbench.config.variants import VARIANTS
 from effbench.report import published
 from effbench.report.charts import labels
 from effbench.report.charts.figure import (
@@ -57,18 +56,19 @@ def figure(precision: str, speeds: Sequence[Speed]) -> Figure | None:
     """
     top1 = _top1()
     speeds = [speed for speed in speeds if speed.variant in top1]
-    variants = list(dict.fromkeys(speed.variant for speed in speeds))
-    if len(variants) < 2:
+    sides: dict[str, list[int]] = {}
+    for index, speed in enumerate(speeds):
+        sides.setdefault(speed.variant, []).append(index)
+    if len(sides) < 2:
         return None
     plane = Plane(
-        Scale.over([top1[variant] for variant in variants]),
+        Scale.over([top1[variant] for variant in sides]),
         Scale.over([end for speed in speeds for end in (speed.slowest, speed.fastest)], log=True),
     )
-    first = {variant: _first(speeds, variant) for variant in variants}
     named = labels.arranged(
         [plane.at(top1[speed.variant], speed.median) for speed in speeds],
         [speed.variant for speed in speeds],
-        first.values(),
+        [first for first, *_ in sides.values()],
         [
             plane.line((top1[speed.variant], speed.slowest), (top1[speed.variant], speed.fastest))
             for speed in speeds
@@ -95,12 +95,15 @@ def figure(precision: str, speeds: Sequence[Speed]) -> Figure | None:
         "high": "fastest turn",
         "top1": "ImageNet top-1, %",
     }
-    ahead = sum(_fastest(speeds, variant) == index for variant, index in first.items())
+    ahead = sum(
+        max(of_one, key=lambda index: speeds[index].median) == of_one[0]
+        for of_one in sides.values()
+    )
     return Figure(
         "speeds",
         stem("speeds", precision),
         f"Features a second in {precision} against ImageNet top-1",
-        f"effbench's fastest engine is ahead of all others at {ahead} of {len(variants)} networks.",
+        f"effbench's fastest engine is ahead of all others at {ahead} of {len(sides)} networks.",
         NOTE,
         columns,
         records,
@@ -113,16 +116,7 @@ def _top1() -> dict[str, float]:
     best: dict[str, float] = {}
     for (variant, _), row in published.imagenet().items():
         best[variant] = max(best.get(variant, 0.0), row.top1)
-    return {variant: best[variant] for variant in VARIANTS if variant in best}
-
-
-def _first(speeds: Sequence[Speed], variant: str) -> int:
-    return next(index for index, speed in enumerate(speeds) if speed.variant == variant)
-
-
-def _fastest(speeds: Sequence[Speed], variant: str) -> int:
-    own = [index for index, speed in enumerate(speeds) if speed.variant == variant]
-    return max(own, key=lambda index: speeds[index].median)
+    return best
 
 
 def _chart(plane: Plane, columns: dict[str, str]) -> Chart:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from queue import SimpleQueue
 
@@ -46,26 +47,25 @@ def start(launch: Launch) -> SweepCounts:
     if launch.options.parallel is None:
         return scheduler.run(launch.request, launch.store, launch.listen)
     count = len(groups.of(launch.request.specs))
-    device = launch.request.target.device
-    if launch.options.parallel == AUTO and count > 1 and not shares.accelerators(device):
-        launch.say("--parallel auto: times how many runs at once this machine's cores do best")
-    parts = _shares(launch.options.parallel, device, count)
-    if launch.options.parallel == AUTO:
-        launch.say(f"--parallel auto: {len(parts)} at a time")
+    parts = _shares(launch.options.parallel, launch.request.target.device, count, launch.say)
     queue = queues.write(launch.store, launch.request)
     heard = Counting(launch.listen)
     _beside_each_other(launch, queue, parts, heard)
     return heard.counts
 
 
-def _shares(parallel: str, device: str, most: int) -> list[Share]:
+def _shares(parallel: str, device: str, most: int, say: Callable[[str], None]) -> list[Share]:
     """The shares of this machine; no more than there are groups."""
     if parallel != AUTO:
         parts = shares.divide(device, int(parallel))
         return parts if len(parts) <= most else shares.divide(device, most)
-    there = len(shares.accelerators(device))
-    best = there or (core_trial.best() if most > 1 else 1)
-    return shares.divide(device, max(1, min(best, most)))
+    best = len(shares.accelerators(device))
+    if not best and most > 1:
+        say("--parallel auto: times how many runs at once this machine's cores do best")
+        best = core_trial.best()
+    parts = shares.divide(device, max(1, min(best, most)))
+    say(f"--parallel auto: {len(parts)} at a time")
+    return parts
 
 
 def _beside_each_other(launch: Launch, queue: Queue, parts: list[Share], heard: Counting) -> None:

@@ -78,11 +78,8 @@ def begins_smaller(specs: Sequence[RunSpec], *, retry: bool) -> list[str]:
         parts[run] = f"--micro-batch {fits} for {run}"
     if not parts:
         return []
-    more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
-    listed = ", ".join([*parts.values()][:NAMED])
-    return [
-        f"more than this machine's memory at once, so a batch is taken in parts: {listed}{more}"
-    ]
+    listed = _listed([*parts.values()])
+    return [f"more than this machine's memory at once, so a batch is taken in parts: {listed}"]
 
 
 def _smaller(spec: RunSpec) -> str:
@@ -120,13 +117,17 @@ def _said(needs: Mapping[str, int], device: str) -> list[str]:
     worst = sorted((run for run in needs if needs[run] > LITTLE), key=lambda run: -needs[run])
     if not worst:
         return []
-    more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
-    listed = ", ".join(f"{needs[run] / 1e9:.0f} GB for {run}" for run in worst[:NAMED])
+    listed = _listed([f"{needs[run] / 1e9:.0f} GB for {run}" for run in worst])
     memory_here = psutil.virtual_memory()
     free = f"{memory_here.available / 1e9:.0f} GB of {memory_here.total / 1e9:.0f} are free here"
     enough = "" if needs[worst[0]] < memory_here.available else ", which is too little"
     here = f"; {free}{enough}" if device == "cpu" else ""
-    return [f"memory that a step takes at least: {listed}{more}{here}"]
+    return [f"memory that a step takes at least: {listed}{here}"]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(texts[:NAMED]) + more
 
 
 def at_least(spec: RunSpec, device: str, replicas: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Dataset, Rows, Split
 from effbench.engines import proof
 from effbench.engines.engine import TENSORFLOW, Engine, Program
-from effbench.errors import DeviceError
+from effbench.errors import DeviceError, NonFiniteError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -27,7 +27,7 @@ from effbench.progress import Step
 from effbench.training import evaluate
 from effbench.training.evaluate import Evaluator, Lookup
 from effbench.training.features import feature_cache, frozen_backbone, measured_batch
-from effbench.training.interface import Setting
+from effbench.training.interface import Finished, Outcome, Setting
 from effbench.training.job import Job
 from effbench.training.phases import Warming
 
@@ -49,6 +49,25 @@ class FeatureParts:
     engine: Engine
     difference: float | None = None
     refused: str = ""
+
+    def outcome(
+        self, runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]], verified: str
+    ) -> Outcome:
+        """What training on them comes to.
+
+        Args:
+            runs: as in `interface.Outcome`.
+            verified: likewise.
+        """
+        return Outcome(
+            runs,
+            verified,
+            features_computed=sum(map(len, self.parts)) - self.cached,
+            features_cached=self.cached,
+            engine=self.engine,
+            engine_difference=self.difference,
+            engine_refused=self.refused,
+        )
 
 
 def features(setting: Setting, model: keras.Model) -> FeatureParts:

@@ -14,8 +14,7 @@ from effbench.models import backbone, layers, parts, weights
 from effbench.progress import Step
 from effbench.records.store import Store
 from effbench.training.checkpoints import Keeper
-from effbench.training.features import inputs
-from effbench.training.features.frozen_backbone import CALIBRATION_PIXELS
+from effbench.training.features import frozen_backbone, inputs
 from effbench.training.feeding import StepFeed
 from effbench.training.fine_tuning import fine_tune, frozen_maps
 from effbench.training.fine_tuning.fine_tune_step import FineTuneTask, NetworkTrainer
@@ -126,7 +125,7 @@ def _randomized(model: keras.Model, noise: layers.Noise, spec: RunSpec, dataset:
     frozen, _ = parts.cut(model, spec.recipe.unfreeze)
     if frozen is None:
         return "random weights"
-    images = dataset.train.pixels[: max(8, CALIBRATION_PIXELS // spec.image_size**2)]
+    images = frozen_backbone.calibrating(spec, dataset)
     noise.keep = lambda _, rate: tf.fill([1], 1 - rate)  # no branch is left out, nor scaled
     backbone.calibrate(frozen, spec.image_size, spec.preprocessing, images)
     before = f"before {spec.recipe.unfreeze}"

@@ -43,15 +43,7 @@ def train(setting: Setting) -> Outcome:
             setting.phases.end("data")
             # Each head runs the backbone, which takes all cores by itself.
             heads = _fit(setting, looked, dataset, report, 1)
-    return Outcome(
-        list(zip(job.specs, heads, strict=True)),
-        verified,
-        features_computed=sum(map(len, computed.parts)) - computed.cached,
-        features_cached=computed.cached,
-        engine=computed.engine,
-        engine_difference=computed.difference,
-        engine_refused=computed.refused,
-    )
+    return computed.outcome(list(zip(job.specs, heads, strict=True)), verified)
 
 
 def _fit(

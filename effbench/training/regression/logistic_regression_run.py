@@ -49,15 +49,7 @@ def train(setting: Setting) -> Outcome:
         parts = computed.parts
         check(f"pooled features of {spec.variant}", parts, dataset)
         solved = cross_validation.fitted(spec, parts, dataset, fit, setting.report)
-    return Outcome(
-        list(zip(job.specs, solved, strict=True)),
-        verified,
-        features_computed=sum(map(len, parts)) - computed.cached,
-        features_cached=computed.cached,
-        engine=computed.engine,
-        engine_difference=computed.difference,
-        engine_refused=computed.refused,
-    )
+    return computed.outcome(list(zip(job.specs, solved, strict=True)), verified)
 
 
 def check(name: str, parts: Sequence[np.ndarray], dataset: Dataset) -> None:
