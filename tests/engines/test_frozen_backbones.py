@@ -106,6 +106,17 @@ class Stretched(TensorflowEngine):
         return super().compile(lambda images: self.factor * function(images))
 
 
+def test_a_network_that_takes_few_images_at_once_is_compared_on_as_many(model, monkeypatch):
+    engine = openvino.OpenvinoEngine("float32")
+    whole = inputs.features(setting([], engine=engine), model)
+    monkeypatch.setattr(feature_cache, "batch_size", lambda *_: proof.IMAGES // 2)
+    monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
+    by_parts = inputs.features(setting([], engine=engine), model)
+    assert by_parts.cached == 0
+    assert by_parts.difference == pytest.approx(whole.difference, rel=0.1)
+    np.testing.assert_allclose(joined(by_parts), joined(whole), rtol=1e-4, atol=1e-5)
+
+
 def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monkeypatch):
     wrong = Stretched(1.001)
     words = r"within 0\.0001 of TensorFlow's, relative: 0\.001 on 32"

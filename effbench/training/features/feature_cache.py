@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 CHUNK = 256
 
 # Pixels that the network sees, of all images, from which `auto` leaves TensorFlow on a CPU: what
-# ONNX Runtime takes longer to start (16 s for B0, 42 for S, 170 for L, at their own sizes on two
-# cores) it has gained after 110 to 160 million.
-MANY_PIXELS = 150_000_000
+# OpenVINO takes longer to begin, its comparison with TensorFlow included (1.6 s for B0, 7 for S, 15
+# for M, at their own sizes on two cores), it has gained after 80 to 130 million.
+MANY_PIXELS = 100_000_000
 
 
 def few_pixels(images: int, image_size: int) -> bool:
@@ -212,11 +212,11 @@ def proved(folder: Path, about: FeatureSet, compare: Callable[[], float]) -> flo
 
 
 def rows(program: Program, images: np.ndarray, batch: int) -> np.ndarray:
-    """The features of at most `batch` images."""
-    padded = np.zeros((batch, *images.shape[1:]), np.uint8)
+    """The features of some images, one or more, in calls of `batch`."""
+    padded = np.zeros((-(-len(images) // batch) * batch, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
-    (features,) = program(padded)
-    return features[: len(images)]
+    parts = [program(part)[0] for part in padded.reshape(-1, batch, *images.shape[1:])]
+    return np.concatenate(parts)[: len(images)]
 
 
 def _read(home: Path, number: int) -> Chunk | None:
