@@ -52,10 +52,9 @@ def _prepared(case: FeatureCase) -> Prepared:
     backbone.calibrate(model, size, variant.rescale, images[:_COMPARED])
     run: Run
     if engine is not None:
-        copies = device.layout.replicas
-        forward = backbone.forward(
-            model, size, variant.rescale, case.batch // copies, device.threads, case.device
-        )
+        part = case.batch // device.layout.replicas
+        towers = 1 if engine.all_cores else device.threads
+        forward = backbone.forward(model, size, variant.rescale, part, towers, case.device)
         forward = inputs.compiled(forward, device)
         program, version = engine.compile(partial(device.layout.map, forward)), engine.version
         run = partial(_first, program)

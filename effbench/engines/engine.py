@@ -31,6 +31,8 @@ class Engine(Protocol):
         count: how many of them it drives together.
         float32_graph: whether networks are built in float32 for it, whatever it computes in.
         runs_steps: whether it runs functions that change variables.
+        all_cores: whether one kernel takes all cores of a CPU; else those of several parts of a
+            batch run beside each other.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Engine(Protocol):
     count: int
     float32_graph: bool
     runs_steps: bool
+    all_cores: bool
 
     def compile(self, function: Function) -> Program:
         """What calls a function that is traced once for each combination of shapes."""
@@ -81,6 +84,7 @@ class TensorflowEngine:
     count = 1
     float32_graph = False
     runs_steps = True
+    all_cores = False
 
     def compile(self, function: Function) -> Program:
         """As `Engine` says."""

@@ -226,11 +226,11 @@ ENGINES: Mapping[str, EngineKind] = {
     )
 }
 
-# What `auto` tries, by kind of device. On a CPU, ONNX Runtime is the fastest in float32 (measured:
-# results/bench-features.md), OpenVINO knows bfloat16, and XLA is 4 to 8 times slower. TensorFlow's
-# own build for TPUs has a libtpu that JAX may not fit.
+# What `auto` tries, by kind of device. On a CPU, OpenVINO is the fastest and knows bfloat16
+# (measured: results/bench-features-v2.md), and XLA is 4 to 8 times slower. TensorFlow's own build
+# for TPUs has a libtpu that JAX may not fit.
 AUTO_ORDER: Mapping[str, tuple[str, ...]] = {
-    "cpu": ("onnxruntime", "openvino", "tensorflow"),
+    "cpu": ("openvino", "onnxruntime", "tensorflow"),
     "gpu": ("xla", "tensorflow"),
     "tpu": ("tensorflow", "xla"),
 }

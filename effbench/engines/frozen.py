@@ -22,6 +22,7 @@ class FrozenEngine:
     count = 1
     float32_graph = True
     runs_steps = False
+    all_cores = True
 
     def compiled(self, function: Function, inputs: Sequence[tf.TensorSpec]) -> Program:
         """A function for inputs of these shapes and dtypes, with names of their own."""

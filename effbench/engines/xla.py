@@ -23,6 +23,7 @@ class XlaEngine:
     name = "xla"
     float32_graph = False
     runs_steps = True
+    all_cores = True
 
     def __init__(self, kind: str, cpus: int = 1, *, full_float32: bool = True) -> None:
         """Takes all devices of a kind.

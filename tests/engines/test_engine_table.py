@@ -22,7 +22,8 @@ def packages(monkeypatch):
     [
         ("cpu", (), "tensorflow", "tensorflow"),
         ("cpu", ("openvino", "jax"), "openvino", "tensorflow"),
-        ("cpu", ("openvino", "onnxruntime"), "onnxruntime", "tensorflow"),
+        ("cpu", ("openvino", "onnxruntime"), "openvino", "tensorflow"),
+        ("cpu", ("onnxruntime",), "onnxruntime", "tensorflow"),
         ("gpu", ("openvino", "jax"), "tensorflow", "tensorflow"),
         ("gpu", ("jax", "jax_cuda13_plugin"), "xla", "xla"),
         ("tpu", ("jax", "libtpu"), "xla", "xla"),

@@ -43,7 +43,7 @@ def _timed(question: Question) -> Passes:
     with layout.scope():
         model = layout.mirror(backbone.build(VARIANTS[spec.variant], spec.image_size, precision))
         batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
-        run = inputs.forward(spec, model, device, batch)
+        run = inputs.forward(spec, model, device, batch, engine)
         program = engine.compile(partial(layout.map, run))
         shape = (batch * layout.replicas, 32, 32, 3)
         pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

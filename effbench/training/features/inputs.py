@@ -183,7 +183,7 @@ def _extracted(
     # The batch that was timed and taken is not compiled once more.
     @functools.cache
     def compiled_for(batch: int) -> Program:
-        run = forward(spec, model, device, batch // replicas)
+        run = forward(spec, model, device, batch // replicas, engine)
         return engine.compile(functools.partial(device.layout.map, run))
 
     batch, about = _batch(setting, about, compiled_for, images)
@@ -269,11 +269,17 @@ class Joined:
         return np.concatenate(pieces)
 
 
-def forward(spec: RunSpec, model: keras.Model, device: Device, batch: int) -> backbones.Forward:
+def forward(
+    spec: RunSpec,
+    model: keras.Model,
+    device: Device,
+    batch: int,
+    engine: Engine = TENSORFLOW,
+) -> backbones.Forward:
     """What one replica does with its part of a batch."""
-    run = backbones.forward(
-        model, spec.image_size, spec.preprocessing, batch, device.threads, device.kind
-    )
+    # A graph that holds the network twice takes twice as long to compile.
+    towers = 1 if engine.all_cores else device.threads
+    run = backbones.forward(model, spec.image_size, spec.preprocessing, batch, towers, device.kind)
     return compiled(run, device)
 
 
@@ -323,7 +329,7 @@ def evaluator(
     """Evaluates the network, as it is at the time, on images in memory or in a file."""
     layout, images = device.layout, split.pixels
     if isinstance(images, Rows):
-        run = forward(spec, model, device, evaluate.batch(layout))
+        run = forward(spec, model, device, evaluate.batch(layout), engine)
         return Evaluator(run, len(images), layout, images, engine)
     lookup = backbone(images, spec, model, device)
     return Evaluator(lookup, len(images), layout, engine=engine)
