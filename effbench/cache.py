@@ -31,7 +31,7 @@ def plans() -> Path:
 
 
 def programs() -> Path:
-    """Where programs that XLA has compiled are kept, one file each."""
+    """Where programs that XLA has compiled are kept, one file each; TensorFlow's by group."""
     return directory() / "programs"
 
 

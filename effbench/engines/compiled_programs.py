@@ -7,14 +7,12 @@ import os
 
 import jax
 
-from effbench import cache
-from effbench.engines import pjrt
-from effbench.files import write_atomically
-
-_DIGEST = hashlib.sha256().digest_size
+from effbench import cache, cpu
+from effbench.engines import kept_programs, pjrt
+from effbench.progress import Report, silent
 
 
-def get(text: str, replicas: pjrt.Replicas) -> pjrt.Executable:
+def get(text: str, replicas: pjrt.Replicas, report: Report = silent) -> pjrt.Executable:
     """A program for some devices: compiled, or read if it was compiled before.
 
     What is damaged, or what the device's driver does not take, is compiled again.
@@ -22,34 +20,38 @@ def get(text: str, replicas: pjrt.Replicas) -> pjrt.Executable:
     Args:
         text: a StableHLO module.
         replicas: where it is to run.
+        report: told why what was compiled before is compiled again.
 
     Raises:
         jax.errors.JaxRuntimeError: the compiler refuses it.
         DiskError: it cannot be kept.
     """
-    path = cache.programs() / f"{_key(text, replicas)}.xla"
-    content = path.read_bytes() if path.exists() else b""
-    digest, program = content[:_DIGEST], content[_DIGEST:]
-    # A driver that is handed half a program may end the process.
-    if program and digest == hashlib.sha256(program).digest():
+    name = _short(text)
+    path = cache.programs() / f"{name}-{_short(*_compiler(replicas))}.xla"
+    others = not path.exists() and any(cache.programs().glob(f"{name}-*"))
+    if program := kept_programs.read(path, report):
         try:
             return pjrt.deserialized(program, replicas)
         except jax.errors.JaxRuntimeError:
-            pass  # its versions are the same, its device is not quite
+            others = True  # its versions are the same, its device is not quite
+    if others:
+        report(kept_programs.ELSEWHERE)
     executable = pjrt.compiled(text, replicas)
-    program = pjrt.serialized(executable)
-    write_atomically(path, hashlib.sha256(program).digest() + program)
+    kept_programs.write(path, pjrt.serialized(executable))
     return executable
 
 
-def _key(text: str, replicas: pjrt.Replicas) -> str:
-    """A short hash of all that the compiled program follows from."""
+def _compiler(replicas: pjrt.Replicas) -> tuple[str, ...]:
+    """All that the compiled program follows from besides its text."""
     device = replicas.devices[0]
-    about = (
+    return (
         device.device_kind,
+        cpu.instructions() if device.platform == "cpu" else "",
         pjrt.driver(device),
         str(len(replicas.devices)),
         os.environ.get("XLA_FLAGS", ""),
-        text,
     )
-    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:24]
+
+
+def _short(*words: str) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from effbench.config.precisions import NetworkPrecision
 from effbench.errors import DeviceError, UsageError, one_line
 from effbench.hardware import tpu
+from effbench.progress import Report, silent
 
 if TYPE_CHECKING:
     from effbench.engines.engine import Engine
@@ -36,14 +37,14 @@ class EngineKind:
         lacks: by kind of device, finds what is not there for it. A kind that is not in it is one
             that the engine does not drive.
         start: makes it, in the process that uses it, for a kind of device, a precision, and so many
-            replicas of a CPU.
+            replicas of a CPU; takes who is told of programs that have to be compiled again.
     """
 
     name: str
     runs_steps: bool
     drives: bool
     lacks: Mapping[str, Callable[[], Lack | None]]
-    start: Callable[[str, NetworkPrecision, int], Engine]
+    start: Callable[[str, NetworkPrecision, int, Report], Engine]
 
     def lack(self, kind: str) -> Lack | None:
         """Why it cannot run on a kind of device; None if it can."""
@@ -87,6 +88,7 @@ def started(
     precision: NetworkPrecision,
     frozen_backbone: bool,
     replicas: int | None = None,
+    report: Report = silent,
 ) -> tuple[EngineKind, Engine]:
     """The engine of a run, in the process that uses it.
 
@@ -96,6 +98,7 @@ def started(
         precision: what it computes in.
         frozen_backbone: likewise.
         replicas: parts that the CPU is divided into; None for none.
+        report: told of programs that have to be compiled again.
 
     Raises:
         UsageError: there is no such engine.
@@ -106,19 +109,21 @@ def started(
     )
     for row in others:
         try:
-            return row, _start(row, kind, precision, replicas or 1)
+            return row, _start(row, kind, precision, replicas or 1, report)
         except DeviceError:
             # It is broken, or has not the precision, which the next one may have: TensorFlow
             # computes on a CPU whatever it is asked for. But of a device that an engine drives, it
             # is a fault.
             if row.drives:
                 raise
-    return last, _start(last, kind, precision, replicas or 1)
+    return last, _start(last, kind, precision, replicas or 1, report)
 
 
-def _start(row: EngineKind, kind: str, precision: NetworkPrecision, replicas: int) -> Engine:
+def _start(
+    row: EngineKind, kind: str, precision: NetworkPrecision, replicas: int, report: Report
+) -> Engine:
     try:
-        return row.start(kind, precision, replicas)
+        return row.start(kind, precision, replicas, report)
     except ImportError as error:
         hint = "install it again, or use --engine tensorflow"
         raise DeviceError(f"{row.name} can be imported", one_line(str(error)), hint) from error
@@ -153,25 +158,25 @@ def _jax_with(*plugins: str, hint: str) -> Callable[[], Lack | None]:
     return lack
 
 
-def _onnxruntime(kind: str, precision: NetworkPrecision, _: int) -> Engine:
+def _onnxruntime(kind: str, precision: NetworkPrecision, _: int, __: Report) -> Engine:
     from effbench.engines.onnxruntime import OnnxruntimeEngine
 
     return OnnxruntimeEngine(precision.name)
 
 
-def _openvino(kind: str, precision: NetworkPrecision, _: int) -> Engine:
+def _openvino(kind: str, precision: NetworkPrecision, _: int, __: Report) -> Engine:
     from effbench.engines.openvino import OpenvinoEngine
 
     return OpenvinoEngine(precision.name)
 
 
-def _xla(kind: str, precision: NetworkPrecision, cpus: int) -> Engine:
+def _xla(kind: str, precision: NetworkPrecision, cpus: int, report: Report) -> Engine:
     from effbench.engines.xla import XlaEngine
 
-    return XlaEngine(kind, cpus, full_float32=precision.full_float32)
+    return XlaEngine(kind, cpus, full_float32=precision.full_float32, report=report)
 
 
-def _tensorflow(kind: str, precision: NetworkPrecision, _: int) -> Engine:
+def _tensorflow(kind: str, precision: NetworkPrecision, _: int, __: Report) -> Engine:
     from effbench.engines.engine import TENSORFLOW
     from effbench.hardware.tensorflow_setup import tf
 

@@ -12,6 +12,7 @@ from effbench.engines import compiled_programs, lowering, pjrt, xla_devices
 from effbench.engines.engine import Function, Loop, Program
 from effbench.engines.lowering import Captured
 from effbench.hardware.tensorflow_setup import tf
+from effbench.progress import Report, silent
 
 # Calls of a step that may wait for the device. With more, its queue would hold all their inputs.
 AHEAD = 8
@@ -25,13 +26,21 @@ class XlaEngine:
     runs_steps = True
     all_cores = True
 
-    def __init__(self, kind: str, cpus: int = 1, *, full_float32: bool = True) -> None:
+    def __init__(
+        self,
+        kind: str,
+        cpus: int = 1,
+        *,
+        full_float32: bool = True,
+        report: Report = silent,
+    ) -> None:
         """Takes all devices of a kind.
 
         Args:
             kind: "cpu", "gpu" or "tpu".
             cpus: how many devices the CPU is to be.
             full_float32: compute float32 as such, where the device would rather be quick.
+            report: told of programs that have to be compiled again.
 
         Raises:
             DeviceError: JAX cannot use such a device, e.g. as its plugin is newer than the driver.
@@ -42,6 +51,7 @@ class XlaEngine:
             raise xla_devices.unusable(kind, error) from error
         self._replicas = pjrt.Replicas(devices)
         self._full_float32 = full_float32
+        self._report = report
         self.device = devices[0].device_kind
         self.count = len(devices)
         self.version = pjrt.driver(devices[0])
@@ -115,7 +125,7 @@ class XlaEngine:
     def _compiled(self, function: Function, arrays: Sequence[np.ndarray]) -> _Compiled:
         specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
         lowered = lowering.lower(function, specs, full_float32=self._full_float32)
-        return lowered, compiled_programs.get(lowered.text, self._replicas)
+        return lowered, compiled_programs.get(lowered.text, self._replicas, self._report)
 
     def _value(self, captured: Captured) -> jax.Array:
         key = id(captured.tensor)

@@ -29,7 +29,7 @@ from effbench.hardware import devices
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import Layout
 from effbench.leases import SECONDS
-from effbench.progress import Step
+from effbench.progress import Report, Step, silent
 from effbench.records.prediction_arrays import prefixed
 from effbench.records.record import SCHEMA, Images, Provenance, RunResult
 from effbench.records.store import Store
@@ -63,7 +63,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         raise WeightsError(
             f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
         )
-    device, engine = connected(job)
+    device, engine = connected(job, report)
     _agree(device.layout, job)
     phases.end("startup")
     report(Step("build"))
@@ -170,13 +170,14 @@ def _still_ours(job: Job) -> None:
         )
 
 
-def connected(job: Job) -> tuple[Device, Engine]:
+def connected(job: Job, report: Report = silent) -> tuple[Device, Engine]:
     """The device of a job, ready, and what runs programs on it."""
     spec = job.specs[0]
     frozen = spec.recipe.way.frozen_backbone
     row, engine = engine_table.started(
         *(job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache),
         job.replicas,
+        report,
     )
     if row.drives:
         return devices.driven(job.device, engine.device, engine.count), engine

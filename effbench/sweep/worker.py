@@ -11,8 +11,11 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from effbench import child_process
+from effbench.engines import tensorflow_programs
 from effbench.errors import EffbenchError
 from effbench.failures import FailureKind
 from effbench.files import NO_ROOM
@@ -35,7 +38,8 @@ def main() -> int:
     if job.specs[0].recipe.way.saves_progress:
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        run_job.run(job, send, stop.is_set)
+        with _keeping_programs(job, send):
+            run_job.run(job, send, stop.is_set)
     except EffbenchError as error:
         send(Message(problem=Problem(error.kind, str(error))))
         return 1
@@ -46,6 +50,14 @@ def main() -> int:
         send(Message(problem=_unexpected(error)))
         raise
     return 0
+
+
+def _keeping_programs(job: Job, send: Callable[[Message], None]) -> AbstractContextManager[None]:
+    """What TensorFlow compiles is kept where it is worth it."""
+    spec = job.specs[0]
+    if job.device != "cpu" or spec.recipe.way.frozen_backbone:
+        return nullcontext()
+    return tensorflow_programs.kept(spec.group, lambda step: send(Message(step)))
 
 
 def _unexpected(error: Exception) -> Problem:

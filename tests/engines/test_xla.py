@@ -104,7 +104,7 @@ def test_float32_may_not_be_rounded_on_the_way():
 
 
 def test_a_program_is_compiled_once_for_all_processes(xla, monkeypatch):
-    from effbench.engines import compiled_programs, pjrt
+    from effbench.engines import compiled_programs, kept_programs, pjrt
 
     program, *_ = counted(xla)
     program(np.ones(2, np.float32))
@@ -114,8 +114,14 @@ def test_a_program_is_compiled_once_for_all_processes(xla, monkeypatch):
     monkeypatch.undo()
     for path in compiled_programs.cache.programs().iterdir():
         path.write_bytes(path.read_bytes()[:-1])
-    once_more, *_ = counted(XlaEngine("cpu"))
+    said = []
+    once_more, *_ = counted(XlaEngine("cpu", report=said.append))
     assert once_more(np.ones(2, np.float32))[0] == 33
+    assert said == [kept_programs.DAMAGED]
+    monkeypatch.setattr(compiled_programs.cpu, "instructions", lambda: "others")
+    elsewhere, *_ = counted(XlaEngine("cpu", report=said.append))
+    assert elsewhere(np.ones(2, np.float32))[0] == 33
+    assert said == [kept_programs.DAMAGED, kept_programs.ELSEWHERE]
     assert pjrt.devices("cpu")
 
 
