@@ -16,7 +16,7 @@ def doctor() -> None:
     checks = [*checkup.examine(), *examination.examine()]
     for check in checks:
         mark = Text("ok    ", "green") if check.good else Text("wrong ", "red")
-        hint = "" if check.good else f"; {check.hint}"
+        hint = f"; {check.hint}" if check.hint and not check.good else ""
         say(f"{check.name}: {check.text}{hint}", mark)
     if not all(check.good for check in checks):
         raise typer.Exit(1)

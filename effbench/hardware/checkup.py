@@ -21,7 +21,7 @@ ENOUGH_DISK = 5 * GIB
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `hint` says what to do when it is not `good`."""
+    """One thing looked at; `hint`, or else `text`, says what to do when it is not `good`."""
 
     name: str
     good: bool

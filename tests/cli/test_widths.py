@@ -16,6 +16,7 @@ from effbench.bench.step_peers import PeerSteps
 from effbench.bench.work_timing import Timing
 from effbench.config.recipes import RECIPES
 from effbench.data import datasets
+from effbench.engines import examination
 from effbench.export import predict, speed
 from effbench.export.predict import Prediction
 from effbench.files import write_atomically
@@ -93,6 +94,7 @@ def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(comparisons, "heads", lambda rounds: found)
     checks = [Check("python", True, "3.11.7"), Check("tpu", False, "word " * 30, "hint " * 20)]
     monkeypatch.setattr(checkup, "examine", lambda: checks)
+    monkeypatch.setattr(examination, "examine", list)
     path = Path("a folder of photos", f"{'a-long-name-' * 8}.jpeg")
     top = (("a class with a long name, " * 3, 0.98765), ("cat", 0.01))
     monkeypatch.setattr(predict, "predict", lambda *_: [Prediction(path, top)] * 2)

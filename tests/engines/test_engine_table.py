@@ -1,10 +1,14 @@
 """Which engine a run gets, and what is said where it cannot have the one it asks for."""
 
-import pytest
+import os
 
-from effbench.engines import engine_table, examination
+import pytest
+from support import children
+
+from effbench.engines import engine_table, engine_trial, examination
 from effbench.engines.engine_table import AUTO, ENGINES
-from effbench.errors import DeviceError, UsageError
+from effbench.engines.engine_trial import Trial
+from effbench.errors import DeviceError, EffbenchError, UsageError
 from effbench.hardware import machine, tpu
 
 
@@ -65,12 +69,58 @@ def test_openvino_trains_no_network(packages):
         engine_table.choose("openvino", "cpu", frozen_backbone=False)
 
 
-def test_doctor_says_which_are_there(packages, monkeypatch):
-    monkeypatch.setattr(machine, "device", lambda wanted: "cpu")
-    packages.add("openvino")
-    checks = {check.name: check for check in examination.examine()}
-    assert list(checks) == [f"engine {name}" for name in ENGINES]
-    assert all(check.good for check in checks.values())
-    assert checks["engine openvino"].text.startswith("what auto takes for frozen backbones")
-    assert checks["engine tensorflow"].text == "what auto takes"
-    assert "no package jax" in checks["engine xla"].text
+def examined(monkeypatch, kind, trials):
+    """What `doctor` says of each engine, and whether all is well with it."""
+
+    def ask(name, _):
+        if isinstance(trials[name], Exception):
+            raise trials[name]
+        return Trial(f"{name} 1", trials[name])
+
+    monkeypatch.setattr(machine, "device", lambda wanted: kind)
+    monkeypatch.setattr(engine_trial, "ask", ask)
+    checks = examination.examine()
+    assert [check.name for check in checks] == [f"engine {name}" for name in ENGINES]
+    return {check.name.removeprefix("engine "): (check.text, check.good) for check in checks}
+
+
+BOTH = ("float32", "mixed_bfloat16")
+
+
+def test_doctor_says_which_are_there_and_what_for(packages, monkeypatch):
+    packages.update(("openvino", "onnxruntime"))
+    trials = {"onnxruntime": BOTH[:1], "openvino": BOTH, "tensorflow": BOTH}
+    said = examined(monkeypatch, "cpu", trials)
+    features = "auto takes it for features in float32 and mixed_bfloat16"
+    assert said["openvino"] == (f"openvino 1; {features}", True)
+    assert said["onnxruntime"] == ("onnxruntime 1; --engine onnxruntime takes it", True)
+    few = "auto takes it for whole networks; for features of few images"
+    assert said["tensorflow"] == (f"tensorflow 1; {few}", True)
+    assert said["xla"] == ("not on this CPU: no package jax; pip install 'effbench[plan]'", True)
+    packages.update(("jax", "jax_cuda12_plugin"))
+    said = examined(monkeypatch, "gpu", {"xla": (*BOTH, "tensorfloat32"), "tensorflow": BOTH})
+    features = "features in float32 and tensorfloat32 and mixed_bfloat16"
+    assert said["xla"] == (f"xla 1; auto takes it for {features}; for whole networks", True)
+    assert said["tensorflow"] == ("tensorflow 1; --engine tensorflow takes it", True)
+
+
+def test_doctor_finds_an_engine_that_does_not_run_and_what_takes_its_place(packages, monkeypatch):
+    packages.update(("openvino", "onnxruntime"))
+    broken = DeviceError("openvino can be imported", "libopenvino.so", "install it again")
+    trials = {"onnxruntime": BOTH[:1], "openvino": broken, "tensorflow": BOTH}
+    said = examined(monkeypatch, "cpu", trials)
+    assert said["openvino"] == (str(broken), False)
+    assert said["onnxruntime"] == ("onnxruntime 1; auto takes it for features in float32", True)
+    assert said["tensorflow"][0].endswith("features in mixed_bfloat16; for whole networks")
+
+
+def test_an_engine_is_tried_in_a_process_of_its_own(monkeypatch, tmp_path):
+    assert engine_trial.ask("onnxruntime", "cpu").precisions == ("float32",)
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('no libonnxruntime.so')")
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    monkeypatch.setenv("PYTHONPATH", path)
+    with pytest.raises(EffbenchError, match=r"can be imported: no libonnxruntime\.so; install it"):
+        engine_trial.ask("onnxruntime", "cpu")
+    children.play(monkeypatch, "os.abort()")
+    with pytest.raises(DeviceError, match="onnxruntime cannot run: ended by SIGABRT; install it"):
+        engine_trial.ask("onnxruntime", "cpu")
