@@ -63,6 +63,12 @@ class DeviceError(EffbenchError):
     kind = FailureKind.DEVICE
 
 
+class DeviceLostError(DeviceError):
+    """A device went away in the middle of a program: another run may get it back."""
+
+    kind = FailureKind.DEVICE_LOST
+
+
 class FeaturesDifferError(DeviceError):
     """An engine's features of one network are not TensorFlow's; those of others may be."""
 

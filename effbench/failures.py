@@ -26,6 +26,7 @@ class Handling:
 
 
 _AGAIN = "the next sweep tries it again"
+_GOES_ON = "the next sweep goes on with it"
 _ASKED = "--retry-failed tries it again"
 
 
@@ -46,10 +47,14 @@ class FailureKind(StrEnum):
     DATA = "data", Handling(f"do what the message says; {_AGAIN}", retried=True)
     WEIGHTS = "weights", Handling(f"do what the message says; {_AGAIN}", retried=True)
     DEVICE = "device", Handling(f"make the device work; {_AGAIN}", fatal=True)
+    DEVICE_LOST = (
+        "device-lost",
+        Handling(f"look at the device and its driver; {_GOES_ON}", retried=True),
+    )
     ENGINE = "engine", Handling(f"do what the message says; {_AGAIN}", retried=True)
     DISK = "disk", Handling(f"free some space; {_AGAIN}", fatal=True)
     CHECKPOINT = "checkpoint", Handling(f"do what the message says; {_AGAIN}", retried=True)
-    INTERRUPTED = "interrupted", Handling("the next sweep goes on with it", retried=True)
+    INTERRUPTED = "interrupted", Handling(_GOES_ON, retried=True)
     NON_FINITE = "non-finite", Handling("its numbers left the finite ones; change the recipe")
     OUT_OF_MEMORY = (
         "out-of-memory",

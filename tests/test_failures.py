@@ -17,6 +17,7 @@ def test_the_values_are_those_of_all_records():
     assert set(FailureKind) == {
         *("error", "usage", "data", "weights", "device", "disk", "checkpoint", "interrupted"),
         *("non-finite", "out-of-memory", "killed", "crash", "workers-died", "engine"),
+        "device-lost",
     }
 
 
@@ -24,7 +25,8 @@ def test_what_each_leads_to():
     def those(name: str) -> set[str]:
         return {kind.value for kind in FailureKind if getattr(kind.handling, name)}
 
-    assert those("retried") == {"weights", "data", "checkpoint", "engine", "interrupted"}
+    again = {"weights", "data", "checkpoint", "engine", "device-lost", "interrupted"}
+    assert those("retried") == again
     assert those("unexpected") == {"crash", "killed", "out-of-memory"}
     assert those("fatal") == {"device", "disk"}
     assert {kind for kind in FailureKind if kind.handling.exit_code != 1} == {"usage"}

@@ -11,11 +11,15 @@ import numpy as np
 from effbench.engines import compiled_programs, lowering, pjrt, xla_devices
 from effbench.engines.engine import Function, Loop, Program
 from effbench.engines.lowering import Captured
+from effbench.errors import DeviceLostError
 from effbench.hardware.tensorflow_setup import tf
 from effbench.progress import Report, silent
 
 # Calls of a step that may wait for the device. With more, its queue would hold all their inputs.
 AHEAD = 8
+
+# What XLA says of a device that is gone: a preempted TPU, a card that fell off its bus.
+_LOST = ("UNAVAILABLE", "ABORTED", "DATA_LOSS", "CUDA_ERROR", "halted")
 
 
 class XlaEngine:
@@ -64,7 +68,7 @@ class XlaEngine:
         start = self._started(function)
 
         def run(*arrays: np.ndarray) -> list[np.ndarray]:
-            with _memory_errors():
+            with _device_errors():
                 return [np.array(result) for result in start(*arrays)]
 
         return run
@@ -77,7 +81,7 @@ class XlaEngine:
             count = len(arrays[0])
             first, second = np.zeros(count, np.float32), np.zeros((count, 2), np.float32)
             results: list[list[jax.Array]] = []
-            with _memory_errors():
+            with _device_errors():
                 for number in range(count):
                     results.append(start(*(array[number] for array in arrays)))
                     if number >= AHEAD:
@@ -135,13 +139,17 @@ class XlaEngine:
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turns a device's lack of memory into the error that it is elsewhere."""
+def _device_errors() -> Iterator[None]:
+    """Turns a device's lack of memory, and its loss, into the errors that they are elsewhere."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
-            raise MemoryError(str(error).splitlines()[0]) from error
+        line = str(error).splitlines()[0]
+        if "RESOURCE_EXHAUSTED" in line:
+            raise MemoryError(line) from error
+        if any(word in line for word in _LOST):
+            hint = "the next sweep goes on from the last checkpoint"
+            raise DeviceLostError("the device was lost in a program", line, hint) from error
         raise
 
 

@@ -46,6 +46,10 @@ def main() -> int:
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         send(Message(problem=Problem(FailureKind.OUT_OF_MEMORY, _too_much(job, error))))
         raise
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        text = f"the device was lost in a program: {child_process.described(error)}"
+        send(Message(problem=Problem(FailureKind.DEVICE_LOST, text)))
+        raise
     except Exception as error:
         send(Message(problem=_unexpected(error)))
         raise

@@ -15,7 +15,7 @@ from effbench.config.schedule import split
 from effbench.engines import lowering, pjrt
 from effbench.engines.engine import TensorflowEngine
 from effbench.engines.xla import XlaEngine
-from effbench.errors import DeviceError
+from effbench.errors import DeviceError, DeviceLostError
 from effbench.hardware.tensorflow_setup import tf
 from effbench.models import preprocessing
 from effbench.training.evaluate import Evaluator
@@ -184,9 +184,34 @@ def test_a_lack_of_memory_is_told_as_one(xla, monkeypatch):
     with pytest.raises(MemoryError, match="RESOURCE_EXHAUSTED: Out of memory while") as raised:
         program(np.ones(2, np.float32))
     assert "more" not in str(raised.value)
-    message = "INTERNAL: lost"
-    with pytest.raises(jax.errors.JaxRuntimeError, match="lost"):
+    message = "INTERNAL: a fault of the program"
+    with pytest.raises(jax.errors.JaxRuntimeError, match="a fault"):
         program(np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "UNAVAILABLE: the TPU was preempted\nmore",
+        "INTERNAL: Accelerator device halted prematurely",
+        "INTERNAL: Failed to launch CUDA kernel: CUDA_ERROR_UNKNOWN: unknown error",
+    ],
+)
+def test_a_device_that_is_lost_in_a_step_is_the_failure_of_its_run(xla, monkeypatch, message):
+    made, *_ = steps(xla, "gpu")
+
+    def lose(*_):
+        raise jax.errors.JaxRuntimeError(message)
+
+    monkeypatch.setattr(pjrt.Executable, "__call__", lose)
+    stage = split(replace(tiny.RECIPE, stages=1), tiny.SIZE)[-1]
+    order = np.arange(16, dtype=np.int32).reshape(1, 16)
+    with pytest.raises(DeviceLostError, match="lost in a program: ") as raised:
+        made.run(stage, order, 0, 1, 4)
+    assert "\n" not in str(raised.value)
+    handling = raised.value.kind.handling
+    assert handling.retried
+    assert not handling.fatal, "the sweep goes on with other runs"
 
 
 def test_a_device_that_jax_does_not_see_is_one_line():
