@@ -1,4 +1,4 @@
-"""How many processors there are for this process."""
+"""The processors of this machine: how many this process may use, and what they can do."""
 
 from __future__ import annotations
 

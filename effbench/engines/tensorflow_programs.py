@@ -54,12 +54,13 @@ def kept(group: str, report: Report) -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(DiskError):  # they are compiled again
+            # What cannot be kept is compiled again; others may be tidying up, too.
+            with contextlib.suppress(DiskError, OSError):
                 for path in set(copies.glob("*.pb")) - before:
                     kept_programs.write(mine / path.name, path.read_bytes())
-            if home.is_dir():
-                home.touch()  # the latest
-            _forget(home.parent)
+                if home.is_dir():
+                    home.touch()  # the latest
+                _forget(home.parent)
 
 
 def _compiler() -> str:

@@ -21,7 +21,7 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
-from effbench.training.features import feature_cache, frozen_backbone, inputs, measured_batch
+from effbench.training.features import extraction, feature_cache, frozen_backbone, measured_batch
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases
@@ -81,14 +81,14 @@ both = pytest.mark.parametrize(
 @both
 def test_features_are_those_of_tensorflow_and_have_a_cache_of_their_own(model, engine):
     said: list[str] = []
-    ours = inputs.features(setting(said, engine=engine), model)
+    ours = extraction.features(setting(said, engine=engine), model)
     assert (ours.engine, ours.cached) == (engine, 0)
     assert 0 < ours.difference < 1e-5
-    theirs = inputs.features(setting(said), model)
+    theirs = extraction.features(setting(said), model)
     assert (theirs.difference, theirs.cached) == (None, 0)
     np.testing.assert_allclose(joined(ours), joined(theirs), rtol=1e-3, atol=1e-4)
     assert said.count(f"compare {engine.name} with TensorFlow") == 1
-    again = inputs.features(setting(said, engine=engine), model)
+    again = extraction.features(setting(said, engine=engine), model)
     assert (again.cached, again.difference) == (len(joined(ours)), ours.difference)
     assert said.count(f"compare {engine.name} with TensorFlow") == 1
 
@@ -108,10 +108,10 @@ class Stretched(TensorflowEngine):
 
 def test_a_network_that_takes_few_images_at_once_is_compared_on_as_many(model, monkeypatch):
     engine = openvino.OpenvinoEngine("float32")
-    whole = inputs.features(setting([], engine=engine), model)
+    whole = extraction.features(setting([], engine=engine), model)
     monkeypatch.setattr(feature_cache, "batch_size", lambda *_: proof.IMAGES // 2)
-    monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
-    by_parts = inputs.features(setting([], engine=engine), model)
+    monkeypatch.setenv("EFFBENCH_CACHE", f"{extraction.cache.directory()}-empty")
+    by_parts = extraction.features(setting([], engine=engine), model)
     assert by_parts.cached == 0
     assert by_parts.difference == pytest.approx(whole.difference, rel=0.1)
     np.testing.assert_allclose(joined(by_parts), joined(whole), rtol=1e-4, atol=1e-5)
@@ -121,13 +121,13 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
     wrong = Stretched(1.001)
     words = r"within 0\.0001 of TensorFlow's, relative: 0\.001 on 32"
     with pytest.raises(DeviceError, match=words) as raised:
-        inputs.features(setting([], engine=wrong), model)
+        extraction.features(setting([], engine=wrong), model)
     handling = raised.value.kind.handling
     assert handling.retried
     assert not handling.fatal, "another network may pass, and the sweep goes on"
     monkeypatch.setattr(feature_cache, "MANY_PIXELS", 10)
     said: list[str] = []
-    instead = inputs.features(setting(said, choosing=True, engine=wrong), model)
+    instead = extraction.features(setting(said, choosing=True, engine=wrong), model)
     assert instead.engine is TENSORFLOW
     assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
 
@@ -138,24 +138,24 @@ def test_in_bfloat16_tensorflow_takes_the_place_with_a_network_of_that_precision
     shallow.at_most(monkeypatch, "B0", 1)
     bfloat16 = partial(setting, precision="mixed_bfloat16")
     said: list[str] = []
-    instead = inputs.features(bfloat16(said, choosing=True, engine=Stretched(1.2)), model)
+    instead = extraction.features(bfloat16(said, choosing=True, engine=Stretched(1.2)), model)
     assert instead.engine is TENSORFLOW
     assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
     assert instead.refused.startswith("stretched: features of stretched must be within 0.05 of")
     asked = bfloat16([])
     own, _ = frozen_backbone.load(asked.job, asked.dataset, ALONE)
-    theirs = inputs.features(asked, own)
+    theirs = extraction.features(asked, own)
     assert theirs.cached == len(joined(instead))
-    assert proof.difference(joined(theirs), joined(inputs.features(setting([]), model))) > 1e-4
+    assert proof.difference(joined(theirs), joined(extraction.features(setting([]), model))) > 1e-4
 
 
 def test_auto_leaves_few_images_and_what_tensorflow_began_to_it(model, monkeypatch):
     other = Stretched(1.0)
-    assert inputs.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
+    assert extraction.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
     monkeypatch.setattr(feature_cache, "MANY_PIXELS", 10)
-    assert inputs.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
-    monkeypatch.setenv("EFFBENCH_CACHE", f"{inputs.cache.directory()}-empty")
-    assert inputs.features(setting([], choosing=True, engine=other), model).engine is other
+    assert extraction.features(setting([], choosing=True, engine=other), model).engine is TENSORFLOW
+    monkeypatch.setenv("EFFBENCH_CACHE", f"{extraction.cache.directory()}-empty")
+    assert extraction.features(setting([], choosing=True, engine=other), model).engine is other
 
 
 def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
@@ -191,11 +191,11 @@ def test_results_keep_their_order_and_number(engine):
 
 def test_where_the_batch_is_measured_features_are_the_same_and_kept_by_it(model, monkeypatch):
     """On the CPU, which stands for an accelerator here."""
-    usual = inputs.features(setting([]), model)
+    usual = extraction.features(setting([]), model)
     monkeypatch.setattr(measured_batch, "DEVICES", ("cpu",))
     monkeypatch.setattr(measured_batch, "_speed", lambda _, batch: float(len(batch)))
     said: list[str] = []
-    measured = inputs.features(setting(said), model)
+    measured = extraction.features(setting(said), model)
     assert [line for line in said if "batches of" in line] == [
         "time batches of 16",
         "time batches of 32",
@@ -205,5 +205,5 @@ def test_where_the_batch_is_measured_features_are_the_same_and_kept_by_it(model,
     assert measured.cached == 0
     np.testing.assert_allclose(joined(measured), joined(usual), rtol=1e-4, atol=1e-5)
     said.clear()
-    assert inputs.features(setting(said), model).cached == len(joined(usual))
+    assert extraction.features(setting(said), model).cached == len(joined(usual))
     assert not any("batches of" in line for line in said)

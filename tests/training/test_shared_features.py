@@ -16,7 +16,8 @@ from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.models import backbone
 from effbench.progress import silent
-from effbench.training.features import feature_cache, inputs
+from effbench.training.features import extraction, feature_cache
+from effbench.training.features.joined import Joined
 from effbench.training.interface import Setting
 from effbench.training.job import Job
 from effbench.training.phases import Phases
@@ -52,30 +53,30 @@ def sizes(of):
 def test_few_shot_runs_compute_test_features_once(model):
     few, more = setting(2), setting(5)
     *_, test = sizes(few)
-    assert inputs.features(few, model).cached == 0
-    second = inputs.features(more, model)
+    assert extraction.features(few, model).cached == 0
+    second = extraction.features(more, model)
     assert second.cached == test
     assert [len(part) for part in second.parts] == sizes(more)
-    assert inputs.features(setting(None), model).cached == test
+    assert extraction.features(setting(None), model).cached == test
     images = more.dataset.test.pixels[:32]
     alone = TENSORFLOW.compile(backbone.forward(model, 32, "torch", 32, 1))(images)[0]
     np.testing.assert_allclose(second.parts[-1][:32], alone, rtol=1e-4, atol=1e-5)
-    assert inputs.features(few, model).cached == sum(sizes(few))
+    assert extraction.features(few, model).cached == sum(sizes(few))
 
 
 def test_random_networks_share_nothing_as_their_statistics_are_of_training_images(model):
     few, more = setting(2, ""), setting(5, "")
-    assert inputs.features(few, model).cached == 0
-    assert inputs.features(more, model).cached == 0
-    assert inputs.features(few, model).cached == sum(sizes(few))
+    assert extraction.features(few, model).cached == 0
+    assert extraction.features(more, model).cached == 0
+    assert extraction.features(few, model).cached == sum(sizes(few))
 
 
 def test_a_set_of_all_images_from_before_is_still_used(model):
     few = setting(2)
-    images = inputs.Joined([split.pixels for split in few.dataset.splits])
-    about = inputs.feature_set(few, images, TENSORFLOW)
+    images = Joined([split.pixels for split in few.dataset.splits])
+    about = extraction.feature_set(few, images, TENSORFLOW)
     run = TENSORFLOW.compile(backbone.forward(model, 32, "torch", 32, 1))
-    kept = feature_cache.extract(run, 32, [(about, images)], inputs.cache.features(), silent)
-    again = inputs.features(few, model)
+    kept = feature_cache.extract(run, 32, [(about, images)], extraction.cache.features(), silent)
+    again = extraction.features(few, model)
     assert again.cached == len(images)
     np.testing.assert_array_equal(np.concatenate(again.parts), kept.values)

@@ -32,7 +32,8 @@ from effbench.models.preprocessing import prepare
 from effbench.progress import Report, Step
 from effbench.training import evaluate
 from effbench.training.evaluate import Evaluator
-from effbench.training.features import feature_cache, inputs
+from effbench.training.features import extraction, feature_cache, inputs
+from effbench.training.features.joined import Joined
 from effbench.training.interface import Setting
 from effbench.training.phases import Warming
 
@@ -83,10 +84,10 @@ def of(setting: Setting, frozen: keras.Model) -> FrozenMaps:
     """
     dataset, device, report = setting.dataset, setting.device, setting.report
     spec = setting.job.specs[0]
-    images = inputs.Joined([split.pixels for split in dataset.splits])
+    images = Joined([split.pixels for split in dataset.splits])
     layout = device.layout
     batch = feature_cache.batch_size(spec.image_size, device.kind, layout.replicas)
-    about = inputs.feature_set(setting, images, setting.engine, spec.seed, spec.recipe.unfreeze)
+    about = extraction.feature_set(setting, images, setting.engine, spec.seed, spec.recipe.unfreeze)
     _make_room(spec, len(images), cache.features() / about.key, report)
     run = partial(layout.map, forward(spec, frozen, device, batch))
     program = Warming(setting.engine.compile(run))

@@ -15,7 +15,7 @@ from effbench.progress import Report, Step
 from effbench.records.scores import SELECTIONS
 from effbench.training import cross_validation
 from effbench.training.evaluate import Evaluator, Lookup
-from effbench.training.features import frozen_backbone, inputs
+from effbench.training.features import extraction, frozen_backbone, inputs
 from effbench.training.heads import head_step, head_training
 from effbench.training.interface import Finished, Outcome, Setting, selected
 
@@ -35,10 +35,10 @@ def train(setting: Setting) -> Outcome:
     with layout.scope():
         setting.phases.end("build")
         if spec.feature_cache:
-            computed = inputs.features(setting, model)
+            computed = extraction.features(setting, model)
             heads = cross_validation.fitted(spec, computed.parts, dataset, fit, report)
         else:
-            computed = inputs.FeatureParts([], 0, setting.engine)
+            computed = extraction.FeatureParts([], 0, setting.engine)
             looked = inputs.direct(job, dataset, model, device)
             setting.phases.end("data")
             # Each head runs the backbone, which takes all cores by itself.

@@ -12,7 +12,7 @@ from effbench.errors import EffbenchError, NonFiniteError
 from effbench.progress import Report, Step
 from effbench.training import cross_validation
 from effbench.training.evaluate import LOOK
-from effbench.training.features import frozen_backbone, inputs
+from effbench.training.features import extraction, frozen_backbone
 from effbench.training.interface import Finished, Outcome, Setting, selected
 from effbench.training.regression import l2_grid
 from effbench.training.regression.l2_grid import Examples, L2Task
@@ -45,7 +45,7 @@ def train(setting: Setting) -> Outcome:
     model, verified = frozen_backbone.load(job, dataset, device.layout, setting.engine)
     with device.layout.scope():
         phases.end("build")
-        computed = inputs.features(setting, model)
+        computed = extraction.features(setting, model)
         parts = computed.parts
         check(f"pooled features of {spec.variant}", parts, dataset)
         solved = cross_validation.fitted(spec, parts, dataset, fit, setting.report)
