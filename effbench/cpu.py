@@ -12,6 +12,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def counted() -> str:
+    """The same in words: "2 cores"."""
+    count = cores()
+    return f"{count} core{'s' * (count != 1)}"
+
+
 def instructions() -> str:
     """What this processor can execute, as the system lists it; "" where it does not.
 

@@ -126,7 +126,7 @@ def _start(
         return row.start(kind, precision, replicas, report)
     except ImportError as error:
         hint = "install it again, or use --engine tensorflow"
-        raise DeviceError(f"{row.name} can be imported", one_line(str(error)), hint) from error
+        raise DeviceError(f"{row.name} cannot be imported", one_line(str(error)), hint) from error
 
 
 def _able(kind: str, frozen_backbone: bool) -> list[EngineKind]:

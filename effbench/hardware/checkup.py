@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from effbench import cache, files, provenance
-from effbench.cpu import cores
+from effbench.cpu import counted
 from effbench.data.named import cifar10
 from effbench.errors import EffbenchError
 from effbench.hardware import machine, self_check, tpu
@@ -67,7 +67,7 @@ def _tpu() -> Check:
 
 def _memory() -> Check:
     total = psutil.virtual_memory().total / GIB
-    text = f"{total:.1f} GiB, {cores()} cores"
+    text = f"{total:.1f} GiB, {counted()}"
     return Check("memory", total >= 3.5, text, "4 GiB are needed for CIFAR-10")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from effbench import provenance
 from effbench.config.precisions import PRECISIONS, USUAL
-from effbench.cpu import cores
+from effbench.cpu import counted
 from effbench.errors import DeviceError, UsageError
 from effbench.hardware import tpu
 
@@ -29,7 +29,7 @@ def cpu_name() -> str:
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{(names or [''])[0] or platform.processor() or platform.machine()}, {cores()} cores"
+    return f"{(names or [''])[0] or platform.processor() or platform.machine()}, {counted()}"
 
 
 def oom_kills() -> int:

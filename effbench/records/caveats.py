@@ -111,6 +111,7 @@ WEAKEST = "weakest L2"
 ANOTHER_RULE = "another rule"
 OLD_GPU = "GPU resized otherwise"
 SEARCHED = "searched"
+REPLACED = "engine replaced"
 
 CAVEATS = (
     Caveat(
@@ -195,6 +196,12 @@ CAVEATS = (
         OLD_GPU,
         "made before effbench knew that XLA on a GPU resizes images otherwise than TensorFlow, "
         "and rounds float32 to 10 bits; not comparable with other devices",
+        lambda *_: None,
+    ),
+    Caveat(
+        REPLACED,
+        "TensorFlow computed the features, as those of the engine in brackets were too far from "
+        "its own; 'effbench show' says how far",
         lambda *_: None,
     ),
     Caveat(

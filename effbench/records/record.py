@@ -180,7 +180,7 @@ class RunResult:
         """The marks of its spec, and what only became known as it ran.
 
         Unreadable files may have been left out; lack of memory may have changed the micro-batch; a
-        regression may not have come to the end.
+        regression may not have come to the end, or an engine may have been refused.
         """
         made, search, images = self.provenance, self.l2_search, self.images
         asked = self.spec.micro_batch or self.spec.recipe.batch_size
@@ -194,6 +194,7 @@ class RunResult:
             caveats.UNDECIDED: search.undecided if search else "",
             caveats.WEAKEST: search.open_ended if search else "",
             caveats.MICRO_BATCHES: f"of {made.micro_batch}" if smaller else "",
+            caveats.REPLACED: made.engine_refused.partition(":")[0],
         }
         marks = caveats.of_spec(self.spec, self.standard)
         marks = marks | {name: detail for name, detail in details.items() if detail}

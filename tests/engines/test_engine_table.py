@@ -106,7 +106,7 @@ def test_doctor_says_which_are_there_and_what_for(packages, monkeypatch):
 
 def test_doctor_finds_an_engine_that_does_not_run_and_what_takes_its_place(packages, monkeypatch):
     packages.update(("openvino", "onnxruntime"))
-    broken = DeviceError("openvino can be imported", "libopenvino.so", "install it again")
+    broken = DeviceError("openvino cannot be imported", "libopenvino.so", "install it again")
     trials = {"onnxruntime": BOTH[:1], "openvino": broken, "tensorflow": BOTH}
     said = examined(monkeypatch, "cpu", trials)
     assert said["openvino"] == (str(broken), False)
@@ -119,7 +119,9 @@ def test_an_engine_is_tried_in_a_process_of_its_own(monkeypatch, tmp_path):
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('no libonnxruntime.so')")
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     monkeypatch.setenv("PYTHONPATH", path)
-    with pytest.raises(EffbenchError, match=r"can be imported: no libonnxruntime\.so; install it"):
+    with pytest.raises(
+        EffbenchError, match=r"cannot be imported: no libonnxruntime\.so; install it"
+    ):
         engine_trial.ask("onnxruntime", "cpu")
     children.play(monkeypatch, "os.abort()")
     with pytest.raises(DeviceError, match="onnxruntime cannot run: ended by SIGABRT; install it"):

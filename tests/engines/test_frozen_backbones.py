@@ -177,7 +177,7 @@ def test_an_engine_that_cannot_be_imported_is_one_line_and_auto_goes_on(monkeypa
     row = replace(engine_table.ENGINES["openvino"], start=broken)
     monkeypatch.setitem(engine_table.ENGINES, "openvino", row)
     bfloat16 = PRECISIONS["mixed_bfloat16"]
-    with pytest.raises(DeviceError, match=r"openvino can be imported: libopenvino\.so"):
+    with pytest.raises(DeviceError, match=r"openvino cannot be imported: libopenvino\.so"):
         engine_table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
     assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
 

@@ -107,13 +107,15 @@ def test_no_chip_and_no_build_are_different_mistakes(root, monkeypatch):
     assert "install" not in lines[True]
 
 
-def test_the_processors_own_name(root):
+def test_the_processors_own_name(root, monkeypatch):
     cores = f", {cpu.cores()} cores"
     assert machine.cpu_name().endswith(cores)
     (root / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n\n" * 2)
     assert machine.cpu_name() == f"Some CPU @ 2 GHz{cores}"
     (root / "proc/cpuinfo").write_text("processor : 0\nFeatures : fp asimd\n")
     assert len(machine.cpu_name()) > len(cores)
+    monkeypatch.setattr(cpu, "cores", lambda: 1)
+    assert machine.cpu_name().endswith(", 1 core")
 
 
 def test_cores_are_those_this_process_may_use():

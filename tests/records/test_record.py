@@ -238,3 +238,11 @@ def test_held_out_images_that_trained_are_a_mark():
     assert caveats.LEAKED not in plain.marks
     leaking = replace(plain, images=replace(plain.images, leaked=1204))
     assert leaking.marks[caveats.LEAKED] == "1,204"
+
+
+def test_an_engine_that_was_refused_is_a_mark():
+    plain = result()
+    assert caveats.REPLACED not in plain.marks
+    refused = "openvino: its features must be within 0.05 of TensorFlow's, relative: 0.12 on 32"
+    instead = replace(plain, provenance=replace(plain.provenance, engine_refused=refused))
+    assert instead.marks[caveats.REPLACED] == "openvino"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from effbench.config.run_spec import RunSpec
 from effbench.config.variants import VARIANTS
-from effbench.cpu import cores
+from effbench.cpu import cores, counted
 from effbench.sweep.needs.timed_processes import Counts
 
 # A regression is guessed from so many seconds on; of a shorter one nobody need know before.
@@ -46,7 +46,7 @@ def _said(spec: RunSpec, counts: Counts, guessed: float) -> str:
     solutions = sum(count for count, _ in _solutions(spec, counts))
     return (
         f"{spec.recipe.name} solves up to {solutions:,} regressions of {spec.classes:,} classes "
-        f"for {spec.variant}, about {guessed / 3600:,.1f} hours on {cores()} cores; {_QUICKER}"
+        f"for {spec.variant}, about {guessed / 3600:,.1f} hours on {counted()}; {_QUICKER}"
     )
 
 
