@@ -69,11 +69,13 @@ def driven(kind: str, name: str, count: int) -> Device:
 
     Args:
         kind: "cpu", "gpu" or "tpu".
-        name: what the engine calls one.
+        name: what the engine calls one; a CPU keeps its own name.
         count: how many it drives together.
     """
     _set_up_cpu(beside=True)
     tf.keras.utils.set_random_seed(0)
+    if kind == "cpu":
+        name = machine.cpu_name()
     if count == 1:
         return Device(kind, name, 1, Layout("/CPU:0"))
     return Device(kind, f"{count} x {name}", 1, OneProgram(copies=count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from effbench.config.variants import VARIANTS
@@ -44,6 +44,7 @@ class Cost:
         peak_memory_gb: what the largest process held, in 10^9 bytes.
         from_cache: images whose features were not computed in these runs: `hours` lacks them.
         device: what the machine calls it; several are separated by ", ".
+        engine: what ran the network, a key of `engine_table.ENGINES`; likewise.
     """
 
     parameters: int
@@ -59,6 +60,7 @@ class Cost:
     peak_memory_gb: float
     from_cache: int
     device: str
+    engine: str
 
 
 def of(results: Sequence[RunResult]) -> Cost:
@@ -86,8 +88,14 @@ def of(results: Sequence[RunResult]) -> Cost:
         hours=sum(phases.values()) / 3600,
         peak_memory_gb=max(result.provenance.peak_memory for result in processes) / 1e9,
         from_cache=sum(result.provenance.features_cached for result in processes),
-        device=", ".join(sorted({result.provenance.device_name for result in processes})),
+        device=_joined(result.provenance.device_name for result in processes),
+        # Before there was a choice, it was TensorFlow.
+        engine=_joined(result.provenance.engine or "tensorflow" for result in processes),
     )
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))
 
 
 def _process(result: RunResult) -> tuple[object, ...]:

@@ -160,3 +160,9 @@ def test_a_flag_for_hardware_that_is_not_there_fails_without_tensorflow(kind, mo
     with pytest.raises(DeviceError, match=f"--{kind} needs"):
         machine.device(kind)
     assert machine.device("auto") == "cpu"
+
+
+def test_a_cpu_that_an_engine_drives_keeps_its_name():
+    assert devices.driven("cpu", "cpu", 1).name == machine.cpu_name()
+    assert devices.driven("cpu", "cpu", 8).name == f"8 x {machine.cpu_name()}"
+    assert devices.driven("gpu", "NVIDIA H100", 2).name == "2 x NVIDIA H100"

@@ -114,6 +114,7 @@ COST: dict[str, Text] = {
     "dollars": _figure("dollars"),
     "peak GB": _figure("peak_memory_gb"),
     "device": _figure("device"),
+    "engine": _figure("engine"),
     "best for": lambda row: ", ".join(_TITLES.get(name, name) for name in row.pareto) or NOTHING,
 }
 # Columns that a table leaves out where no row has them.
@@ -126,10 +127,10 @@ _OPTIONAL = {
 # Rows of a table whose predictions are read for it; of more it takes too long.
 _FEW = 18
 # Columns that a table leaves out where all rows have the same.
-_TELLING = ("recipe", "device", "best for")
+_TELLING = ("recipe", "device", "engine", "best for")
 # Columns of words; all others hold figures.
 _WORDS = {
-    *("Model", "weight", "recipe", "marks", "device", "best for", "same as"),
+    *("Model", "weight", "recipe", "marks", "device", "engine", "best for", "same as"),
     *("variant", "weights", "data", "data_sha256", "limited", "selection", "precision"),
     *("preprocessing", "weights_file", "weights_sha256", "details", "letters", "pareto", "group"),
     *(
@@ -175,6 +176,7 @@ ON_TERMINAL: dict[str, tuple[int, Text]] = {
     "val interval": (11, _interval("val_accuracy")),
     "top-5 interval": (12, _interval("val_top5_accuracy")),
     "device": (13, _figure("device")),
+    "engine": (13, _figure("engine")),
     "best for": (14, COST["best for"]),
 }
 _MEANS = {"val": "val_accuracy", "top-5": "val_top5_accuracy", "test": "test_accuracy"}
