@@ -63,7 +63,7 @@ def _prepared(case: FeatureCase) -> Prepared:
         run, version = _PEERS[case.tool](plain, case)
     features = run(images)[:_COMPARED]
     difference = None
-    if engine is not TENSORFLOW and policy == "float32" and case.device == "cpu":
+    if engine is not TENSORFLOW and case.device == "cpu":
         few = backbone.forward(model, size, variant.rescale, _COMPARED, device.threads)
         (reference,) = TENSORFLOW.compile(few)(images[:_COMPARED])
         difference = proof.difference(features, reference)

@@ -68,9 +68,7 @@ def run(results: str, queue: str, token: str) -> None:
 
     for number in (signal.SIGTERM, TIME_IS_UP):
         signal.signal(number, stop)  # submitit's own would not end the run
-    array, index = (os.environ.get(f"SLURM_ARRAY_{part}_ID", "") for part in ("JOB", "TASK"))
-    job = f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "")
-    os.environ[SHARE] = f"job {job}"
+    os.environ[SHARE] = f"job {_job()}"
     store = Store(Path(results))
 
     def cut_short(sweep: Queue, group: Group) -> None:
@@ -78,11 +76,11 @@ def run(results: str, queue: str, token: str) -> None:
             signal.signal(number, signal.SIG_IGN)
         if TIME_IS_UP in signals:
             if any(any(store.checkpoints(spec.key).rglob("step-*")) for spec in group.specs):
-                _scontrol("requeue", os.environ["SLURM_JOB_ID"])
+                _scontrol("requeue", _job())
                 return
             state = "TIMEOUT"
         else:
-            state = _state(os.environ.get("SLURM_JOB_ID", ""))
+            state = _state()
         if state in _ENDS:
             end(store, sweep, group, *_ENDS[state])
 
@@ -110,13 +108,22 @@ def _print(event: Event) -> None:
     print(" ".join(filter(None, words)), flush=True)
 
 
-def _state(job: str) -> str:
-    """What becomes of a job that is being ended, in SLURM's words; "" if it does not say.
+def _job() -> str:
+    """What SLURM calls this job: of an array, its number in it.
+
+    The last job of an array has the array's own id as its SLURM_JOB_ID, which would name them all.
+    """
+    array, index = (os.environ.get(f"SLURM_ARRAY_{part}_ID", "") for part in ("JOB", "TASK"))
+    return f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "")
+
+
+def _state() -> str:
+    """What becomes of this job, which is being ended, in SLURM's words; "" if it does not say.
 
     Until all of its processes are gone it is COMPLETING, and only the number of its starts tells
     whether it is to run again.
     """
-    shown = _scontrol("show", "job", "--oneliner", job)
+    shown = _scontrol("show", "job", "--oneliner", _job())
     facts = dict(re.findall(r"\b(JobState|Restarts)=(\w+)", shown))
     state = facts.get("JobState", "")
     if state != "COMPLETING":

@@ -23,6 +23,9 @@ from effbench.sweep.needs.timed_processes import Counts, Network, TimedProcess, 
 # took so many seconds.
 _ENOUGH = 1 / 16
 _LONG = 60.0
+# Whole networks that trained for less show mostly what a training and an evaluation begin with,
+# even without their compilation.
+_BEGUN = 10.0
 # So many times the images of a head, or fewer by as much, and its time is no longer in proportion.
 _NEAR = 4
 
@@ -150,7 +153,9 @@ class Estimator:
         return [
             one
             for one in processes
-            if one.warm or one.passes >= least or one.network_seconds >= _LONG
+            if (one.warm and (one.kept or one.network_seconds >= _BEGUN))
+            or one.passes >= least
+            or one.network_seconds >= _LONG
         ]
 
     def _head(self, recipe: str, images: int) -> float | None:

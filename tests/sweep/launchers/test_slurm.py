@@ -99,7 +99,7 @@ def test_a_job_that_is_ended_tells_its_end(state, kind, tmp_path, monkeypatch):
         time.sleep(10)
 
     monkeypatch.setattr(worker_process, "work", work)
-    monkeypatch.setattr(slurm_task, "_state", lambda _: state)
+    monkeypatch.setattr(slurm_task, "_state", lambda: state)
     monkeypatch.setenv("EFFBENCH_SHARE", "")
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     try:
@@ -126,7 +126,17 @@ def test_a_job_that_is_ended_tells_its_end(state, kind, tmp_path, monkeypatch):
 def test_only_the_starts_of_a_job_tell_whether_it_runs_again(shown, state, monkeypatch):
     monkeypatch.setenv("SLURM_RESTART_COUNT", "3")
     monkeypatch.setattr(slurm_task, "_scontrol", lambda *_: shown)
-    assert slurm_task._state("9") == state
+    assert slurm_task._state() == state
+
+
+def test_the_last_job_of_an_array_asks_for_itself_and_not_for_all_of_them(monkeypatch):
+    for name, value in {"ARRAY_JOB_ID": "5", "ARRAY_TASK_ID": "2", "JOB_ID": "5"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    others = "JobId=6 ArrayJobId=5 ArrayTaskId=0 JobState=PENDING Restarts=1\n"
+    own = "JobId=5 ArrayJobId=5 ArrayTaskId=2 JobState=CANCELLED Restarts=0\n"
+    shown = {"5_2": own, "5": own + others}
+    monkeypatch.setattr(slurm_task, "_scontrol", lambda *words: shown[words[-1]])
+    assert slurm_task._state() == "CANCELLED"
 
 
 # --- on a real one --------------------------------------------------------------------------------

@@ -80,3 +80,14 @@ def test_features_that_groups_share_are_computed_once(tmp_path):
     assert again == Estimate(26.0, "records, features kept")
     assert estimates.total([first, again]) == 652.0
     assert estimates.total([first, Estimate(None)]) is None
+
+
+@pytest.mark.parametrize(("trained", "known"), [(3.0, False), (11.0, True)])
+def test_a_short_training_shows_what_every_training_begins_with(tmp_path, trained, known):
+    recipe = replace(RECIPES["finetune"], epochs=1, steps=None)
+    seconds = Seconds(3.0, 2.0, 0.0, trained - 1, 1.0, compile=15.0)
+    short = timed(tmp_path, seconds, recipe=recipe, limit=320)
+    short = replace(short, passes=960.0, counts=Counts(320, 400))
+    assert short.warm
+    estimate = Estimator([short]).of(group(recipe=recipe), ALL)
+    assert (estimate.seconds is not None) == known
