@@ -46,7 +46,8 @@ def _compiler(replicas: pjrt.Replicas) -> tuple[str, ...]:
     device = replicas.devices[0]
     return (
         device.device_kind,
-        cpu.instructions() if device.platform == "cpu" else "",
+        # XLA divides a program among the cores that there are.
+        *((cpu.instructions(), cpu.counted()) if device.platform == "cpu" else ()),
         pjrt.driver(device),
         str(len(replicas.devices)),
         os.environ.get("XLA_FLAGS", ""),

@@ -65,7 +65,8 @@ def kept(group: str, report: Report) -> Iterator[None]:
 
 def _compiler() -> str:
     """A short hash of what compiled programs follow from besides the group."""
-    words = (tf.__version__, cpu.instructions(), os.environ.get("XLA_FLAGS", ""))
+    flags = os.environ.get("XLA_FLAGS", "")
+    words = (tf.__version__, cpu.instructions(), cpu.counted(), flags)
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]
 
 
