@@ -69,6 +69,10 @@ class DeviceLostError(DeviceError):
     kind = FailureKind.DEVICE_LOST
 
 
+class BrokenEngineError(DeviceError):
+    """An engine is installed, but cannot be loaded."""
+
+
 class FeaturesDifferError(DeviceError):
     """An engine's features of one network are not TensorFlow's; those of others may be."""
 

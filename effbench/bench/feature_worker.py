@@ -40,7 +40,9 @@ def _prepared(case: FeatureCase) -> Prepared:
     engine = None
     if case.ours:
         precision = PRECISIONS[case.precision]
-        row, engine = engine_table.started(case.tool, case.device, precision, frozen_backbone=True)
+        row, engine, _ = engine_table.started(
+            case.tool, case.device, precision, frozen_backbone=True
+        )
     if engine is not None and row.drives:
         device = devices.driven(case.device, engine.device, engine.count)
     else:

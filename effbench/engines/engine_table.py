@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from effbench.config.precisions import NetworkPrecision
-from effbench.errors import DeviceError, UsageError, one_line
+from effbench.errors import BrokenEngineError, DeviceError, UsageError, one_line
 from effbench.hardware import tpu
-from effbench.progress import Report, silent
+from effbench.progress import Report, Step, silent
 
 if TYPE_CHECKING:
     from effbench.engines.engine import Engine
@@ -82,6 +82,20 @@ def choose(name: str, kind: str, frozen_backbone: bool) -> EngineKind:
     return row
 
 
+class Started(NamedTuple):
+    """The engine of a run, in the process that uses it.
+
+    Attributes:
+        row: of `ENGINES`.
+        engine: made for the device.
+        refused: an engine that is installed, whose place it took, and why; else "".
+    """
+
+    row: EngineKind
+    engine: Engine
+    refused: str = ""
+
+
 def started(
     name: str,
     kind: str,
@@ -89,8 +103,8 @@ def started(
     frozen_backbone: bool,
     replicas: int | None = None,
     report: Report = silent,
-) -> tuple[EngineKind, Engine]:
-    """The engine of a run, in the process that uses it.
+) -> Started:
+    """Makes the engine of a run.
 
     Args:
         name: as for `choose`, as are `kind` and `frozen_backbone`.
@@ -98,25 +112,29 @@ def started(
         precision: what it computes in.
         frozen_backbone: likewise.
         replicas: parts that the CPU is divided into; None for none.
-        report: told of programs that have to be compiled again.
+        report: told of programs that have to be compiled again, and of an engine that is broken.
 
     Raises:
         UsageError: there is no such engine.
         DeviceError: it cannot run here, or not in this precision.
     """
+    refused = ""
     *others, last = (
         _able(kind, frozen_backbone) if name == AUTO else [choose(name, kind, frozen_backbone)]
     )
     for row in others:
         try:
-            return row, _start(row, kind, precision, replicas or 1, report)
-        except DeviceError:
+            return Started(row, _start(row, kind, precision, replicas or 1, report), refused)
+        except DeviceError as error:
             # It is broken, or has not the precision, which the next one may have: TensorFlow
             # computes on a CPU whatever it is asked for. But of a device that an engine drives, it
             # is a fault.
             if row.drives:
                 raise
-    return last, _start(last, kind, precision, replicas or 1, report)
+            if isinstance(error, BrokenEngineError):
+                refused = f"{row.name}: {str(error).rpartition('; ')[0]}"
+                report(Step(f"another engine instead of {refused}", lasting=True))
+    return Started(last, _start(last, kind, precision, replicas or 1, report), refused)
 
 
 def _start(
@@ -126,7 +144,8 @@ def _start(
         return row.start(kind, precision, replicas, report)
     except ImportError as error:
         hint = "install it again, or use --engine tensorflow"
-        raise DeviceError(f"{row.name} cannot be imported", one_line(str(error)), hint) from error
+        what = one_line(str(error))
+        raise BrokenEngineError(f"{row.name} cannot be imported", what, hint) from error
 
 
 def _able(kind: str, frozen_backbone: bool) -> list[EngineKind]:

@@ -74,7 +74,7 @@ def main() -> int:
         if kind not in precision.kinds:
             continue
         try:
-            _, engine = engine_table.started(name, kind, precision, frozen_backbone=True)
+            engine = engine_table.started(name, kind, precision, frozen_backbone=True).engine
             (product,) = engine.compile(lambda rows: tf.matmul(rows, rows))(ones)
             if (product != 8).any():
                 raise DeviceError("a product of ones must be exact", str(product), "report a bug")

@@ -81,14 +81,18 @@ def driven(kind: str, name: str, count: int) -> Device:
     return Device(kind, f"{count} x {name}", 1, OneProgram(copies=count))
 
 
+def cpu() -> Device:
+    """The CPU as one program's, once TensorFlow is set up."""
+    beside = tf.config.threading.get_intra_op_parallelism_threads() == 1
+    return Device("cpu", machine.cpu_name(), cores() if beside else 1, Layout("/CPU:0"))
+
+
 def _cpu(replicas: int | None, _: str) -> Device:
     if replicas is None:
-        beside = tf.config.threading.get_intra_op_parallelism_threads() == 1
-        threads = cores() if beside else 1
-        return Device("cpu", machine.cpu_name(), threads, Layout("/CPU:0"))
-    (cpu,) = tf.config.list_physical_devices("CPU")
+        return cpu()
+    (whole,) = tf.config.list_physical_devices("CPU")
     parts = [tf.config.LogicalDeviceConfiguration()] * replicas
-    tf.config.set_logical_device_configuration(cpu, parts)
+    tf.config.set_logical_device_configuration(whole, parts)
     strategy = tf.distribute.MirroredStrategy([f"/CPU:{part}" for part in range(replicas)])
     return Device("cpu", machine.cpu_name(), 1, Replicated(strategy=strategy))
 

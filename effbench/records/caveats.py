@@ -200,8 +200,8 @@ CAVEATS = (
     ),
     Caveat(
         REPLACED,
-        "TensorFlow computed the features, as those of the engine in brackets were too far from "
-        "its own; 'effbench show' says how far",
+        "another engine took the place of the one in brackets, which is broken, or whose features "
+        "were too far from TensorFlow's; 'effbench show' says which and why",
         lambda *_: None,
     ),
     Caveat(

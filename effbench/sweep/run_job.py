@@ -63,7 +63,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         raise WeightsError(
             f"a run with {spec.weights.name} weights", f"file: {job.weights_file}", "report a bug"
         )
-    device, engine = connected(job, report)
+    device, engine, refused = connected(job, report)
     _agree(device.layout, job)
     phases.end("startup")
     report(Step("build"))
@@ -78,6 +78,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
         Setting(
             *(job, dataset, device, phases, report, stopped, engine),
             choosing=job.engine == AUTO,
+            refused=refused,
         )
     )
     made = Provenance(
@@ -170,18 +171,20 @@ def _still_ours(job: Job) -> None:
         )
 
 
-def connected(job: Job, report: Report = silent) -> tuple[Device, Engine]:
-    """The device of a job, ready, and what runs programs on it."""
+def connected(job: Job, report: Report = silent) -> tuple[Device, Engine, str]:
+    """The device of a job, ready, what runs programs on it, and whose place that took."""
     spec = job.specs[0]
     frozen = spec.recipe.way.frozen_backbone
-    row, engine = engine_table.started(
+    row, engine, refused = engine_table.started(
         *(job.engine, job.device, PRECISIONS[spec.precision], frozen and spec.feature_cache),
         job.replicas,
         report,
     )
     if row.drives:
-        return devices.driven(job.device, engine.device, engine.count), engine
-    return devices.connect(job.device, job.replicas, job.tpu_name, beside=frozen), engine
+        device = devices.driven(job.device, engine.device, engine.count)
+    else:
+        device = devices.connect(job.device, job.replicas, job.tpu_name, beside=frozen)
+    return device, engine, refused
 
 
 def _unchanged(spec: RunSpec, dataset: Dataset) -> None:

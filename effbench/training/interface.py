@@ -88,6 +88,7 @@ class Setting:
         device: the device, connected.
         engine: what runs programs on it.
         choosing: whether a reader left the engine to us, so that another may take its place.
+        refused: whose place it took, and why, as in `engine_table.Started`.
         phases: what the time goes into, since the process was started.
         report: told of every step.
         stopped: whether the process is to end.
@@ -101,6 +102,7 @@ class Setting:
     stopped: Callable[[], bool]
     engine: Engine = TENSORFLOW
     choosing: bool = False
+    refused: str = ""
 
 
 def selected(rule: str, epoch: int, logits: Logits, dataset: Dataset) -> Selected:

@@ -132,6 +132,29 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
     assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
 
 
+class Driving(Stretched):
+    """Stands for one that drives a device by itself, as XLA does."""
+
+    name = "driving"
+    device = "a card"
+    float32_graph = False
+
+
+def test_where_a_card_computes_something_else_the_cpu_takes_its_place(model, monkeypatch):
+    monkeypatch.setattr(measured_batch, "DEVICES", ())
+    said: list[str] = []
+
+    chosen = setting(said, choosing=True, engine=Driving(1.001))
+    card = replace(chosen, device=Device("gpu", "a card", 1, ALONE))
+    instead = extraction.features(card, model)
+    assert instead.engine is TENSORFLOW
+    assert instead.refused.startswith("driving: features of driving must be within 0.0001 of")
+    assert any(line.startswith("TensorFlow instead of driving: features of") for line in said)
+    there = extraction.features(setting([]), model)
+    assert there.cached == len(joined(instead)), "they are the features of a CPU"
+    np.testing.assert_array_equal(joined(there), joined(instead))
+
+
 def test_in_bfloat16_tensorflow_takes_the_place_with_a_network_of_that_precision(
     model, monkeypatch
 ):
@@ -165,9 +188,11 @@ def test_bfloat16_is_not_computed_as_something_else(monkeypatch):
         engine_table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
     with pytest.raises(DeviceError, match="ONNX Runtime computes in float32 on a CPU: mixed"):
         engine_table.started("onnxruntime", "cpu", bfloat16, frozen_backbone=True)
-    assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
+    chosen = engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)
+    assert (chosen.engine, chosen.refused) == (TENSORFLOW, "")
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
-    assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[0].name == "openvino"
+    chosen = engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)
+    assert chosen.row.name == "openvino"
 
 
 def test_an_engine_that_cannot_be_imported_is_one_line_and_auto_goes_on(monkeypatch):
@@ -179,7 +204,22 @@ def test_an_engine_that_cannot_be_imported_is_one_line_and_auto_goes_on(monkeypa
     bfloat16 = PRECISIONS["mixed_bfloat16"]
     with pytest.raises(DeviceError, match=r"openvino cannot be imported: libopenvino\.so"):
         engine_table.started("openvino", "cpu", bfloat16, frozen_backbone=True)
-    assert engine_table.started("auto", "cpu", bfloat16, frozen_backbone=True)[1] is TENSORFLOW
+    said = []
+    chosen = engine_table.started(
+        "auto", "cpu", bfloat16, frozen_backbone=True, report=lambda step: said.append(step.phase)
+    )
+    assert chosen.engine is TENSORFLOW
+    assert chosen.refused.startswith("openvino: openvino cannot be imported: libopenvino.so")
+    assert said == [f"another engine instead of {chosen.refused}"]
+
+
+def test_an_engine_that_is_broken_is_no_loss_where_few_images_go_to_tensorflow(model, monkeypatch):
+    broken = "openvino: openvino cannot be imported: libopenvino.so"
+    other = replace(setting([], choosing=True, engine=Stretched(1.0)), refused=broken)
+    assert extraction.features(other, model).refused == ""
+    monkeypatch.setenv("EFFBENCH_CACHE", f"{extraction.cache.directory()}-empty")
+    monkeypatch.setattr(feature_cache, "MANY_PIXELS", 10)
+    assert extraction.features(other, model).refused == broken
 
 
 @both

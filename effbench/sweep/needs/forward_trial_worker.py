@@ -34,7 +34,7 @@ def main() -> int:
 
 def _timed(question: Question) -> Passes:
     job, spec = question.job, question.job.specs[0]
-    device, engine = run_job.connected(job)
+    device, engine, _ = run_job.connected(job)
     few = feature_cache.few_pixels(question.images, spec.image_size)
     if job.engine == AUTO and engine.float32_graph and spec.precision == "float32" and few:
         engine = TENSORFLOW

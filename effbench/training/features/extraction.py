@@ -18,6 +18,7 @@ from effbench.data.splits import Rows
 from effbench.engines import proof
 from effbench.engines.engine import TENSORFLOW, Engine, Program
 from effbench.errors import DeviceError, NonFiniteError
+from effbench.hardware import devices
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone as backbones
@@ -75,23 +76,24 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     """
     spec, engine = setting.job.specs[0], setting.engine
     images = Joined([split.pixels for split in setting.dataset.splits])
-    # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
-    replaceable = setting.choosing and engine.float32_graph
-    same_graph = spec.precision == "float32"
-    refused = ""
+    same_graph = not engine.float32_graph or spec.precision == "float32"
+    refused = setting.refused
     with _kept(setting.device) as folder:
-        if replaceable and same_graph:
+        # On the CPU TensorFlow can do the same, and does where it has begun or it is quicker.
+        if setting.choosing and engine.float32_graph and same_graph:
             sets = _sets(setting, feature_set(setting, images, TENSORFLOW), folder)
             left = sum(len(part) for about, part in sets if not feature_cache.begun(folder, about))
             if feature_cache.few_pixels(left, spec.image_size):
-                engine = TENSORFLOW
+                engine, refused = TENSORFLOW, ""
         try:
             extracted, difference = _extracted(setting, model, images, engine, folder)
         except DeviceError as error:
-            if not replaceable or engine is TENSORFLOW:
+            if not setting.choosing or engine is TENSORFLOW or setting.device.replicas > 1:
                 raise
             refused = f"{engine.name}: {str(error).rpartition('; ')[0]}"
             setting.report(Step(f"TensorFlow instead of {refused}", lasting=True))
+            if engine.device:  # it drove one that TensorFlow does not see
+                setting = replace(setting, device=devices.cpu())
             engine = TENSORFLOW
             if not same_graph:
                 model, _ = frozen_backbone.load(setting.job, setting.dataset, setting.device.layout)
