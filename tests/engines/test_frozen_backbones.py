@@ -16,7 +16,7 @@ from effbench.config.variants import VARIANTS
 from effbench.data import datasets
 from effbench.engines import engine_table, onnxruntime, proof
 from effbench.engines.engine import TENSORFLOW, TensorflowEngine
-from effbench.errors import DeviceError
+from effbench.errors import DeviceError, DeviceLostError
 from effbench.hardware.devices import Device
 from effbench.hardware.distribution import ALONE
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -153,6 +153,14 @@ def test_where_a_card_computes_something_else_the_cpu_takes_its_place(model, mon
     there = extraction.features(setting([]), model)
     assert there.cached == len(joined(instead)), "they are the features of a CPU"
     np.testing.assert_array_equal(joined(there), joined(instead))
+
+    def lose(_):
+        raise DeviceLostError("the device was lost in a program", "UNAVAILABLE", "go on")
+
+    monkeypatch.setattr(Driving, "compile", lambda self, function: lose)
+    monkeypatch.setenv("EFFBENCH_CACHE", f"{extraction.cache.directory()}-empty")
+    with pytest.raises(DeviceLostError):  # it may be there again
+        extraction.features(card, model)
 
 
 def test_in_bfloat16_tensorflow_takes_the_place_with_a_network_of_that_precision(

@@ -17,7 +17,7 @@ from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Rows
 from effbench.engines import proof
 from effbench.engines.engine import TENSORFLOW, Engine, Program
-from effbench.errors import DeviceError, NonFiniteError
+from effbench.errors import DeviceError, DeviceLostError, NonFiniteError
 from effbench.hardware import devices
 from effbench.hardware.devices import Device
 from effbench.hardware.tensorflow_setup import keras, tf
@@ -87,6 +87,8 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
                 engine, refused = TENSORFLOW, ""
         try:
             extracted, difference = _extracted(setting, model, images, engine, folder)
+        except DeviceLostError:
+            raise
         except DeviceError as error:
             if not setting.choosing or engine is TENSORFLOW or setting.device.replicas > 1:
                 raise
