@@ -88,7 +88,7 @@ class Started(NamedTuple):
     Attributes:
         row: of `ENGINES`.
         engine: made for the device.
-        refused: an engine that is installed, whose place it took, and why; else "".
+        refused: engines that are installed, whose place it took, and why; else "".
     """
 
     row: EngineKind
@@ -132,8 +132,9 @@ def started(
             if row.drives:
                 raise
             if isinstance(error, BrokenEngineError):
-                refused = f"{row.name}: {str(error).rpartition('; ')[0]}"
-                report(Step(f"another engine instead of {refused}", lasting=True))
+                broken = f"{row.name}: {str(error).rpartition('; ')[0]}"
+                report(Step(f"auto passes over {broken}", lasting=True))
+                refused = "; ".join(filter(None, (refused, broken)))
     return Started(last, _start(last, kind, precision, replicas or 1, report), refused)
 
 

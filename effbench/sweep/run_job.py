@@ -81,6 +81,7 @@ def run(job: Job, send: Callable[[Message], None], stopped: Callable[[], bool]) 
             refused=refused,
         )
     )
+    device = outcome.device or device
     made = Provenance(
         started=started,
         weights_file=job.weights_file.name if job.weights_file else "",

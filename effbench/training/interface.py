@@ -65,6 +65,7 @@ class Outcome:
         engine: what ran the network.
         engine_difference: as in `record.Provenance`.
         engine_refused: as in `record.Provenance`.
+        device: what ran the network, where it need not be the run's device; else None.
     """
 
     runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]]
@@ -76,6 +77,7 @@ class Outcome:
     engine: Engine = TENSORFLOW
     engine_difference: float | None = None
     engine_refused: str = ""
+    device: Device | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from effbench.engines import engine_table, onnxruntime, proof
 from effbench.engines.engine import TENSORFLOW, TensorflowEngine
 from effbench.errors import DeviceError, DeviceLostError
 from effbench.hardware.devices import Device
-from effbench.hardware.distribution import ALONE
+from effbench.hardware.distribution import ALONE, OneProgram
 from effbench.hardware.tensorflow_setup import keras, tf
 from effbench.models import backbone
 from effbench.training.features import extraction, feature_cache, frozen_backbone, measured_batch
@@ -132,21 +132,31 @@ def test_features_that_differ_are_refused_or_computed_by_tensorflow(model, monke
     assert any(line.startswith("TensorFlow instead of stretched: features of") for line in said)
 
 
-class Driving(Stretched):
-    """Stands for one that drives a device by itself, as XLA does."""
+class Driving(TensorflowEngine):
+    """Stands for one that drives devices by itself, as XLA does, and computes nonsense."""
 
     name = "driving"
     device = "a card"
-    float32_graph = False
+
+    def compile(self, function):
+        return lambda images: [np.ones((len(images), VARIANTS["B0"].width), np.float32)]
 
 
-def test_where_a_card_computes_something_else_the_cpu_takes_its_place(model, monkeypatch):
+@pytest.mark.parametrize(
+    ("cards", "layout"), [("a card", ALONE), ("2 x a card", OneProgram(copies=2))]
+)
+def test_where_a_card_computes_something_else_the_cpu_takes_its_place(
+    model, cards, layout, monkeypatch
+):
     monkeypatch.setattr(measured_batch, "DEVICES", ())
     said: list[str] = []
 
-    chosen = setting(said, choosing=True, engine=Driving(1.001))
-    card = replace(chosen, device=Device("gpu", "a card", 1, ALONE))
-    instead = extraction.features(card, model)
+    chosen = setting(said, choosing=True, engine=Driving())
+    card = replace(chosen, device=Device("gpu", cards, 1, layout))
+    with layout.scope():
+        instead = extraction.features(card, model)
+    assert instead.device.kind == instead.outcome([], "").device.kind == "cpu"
+    assert instead.device.replicas == 1
     assert instead.engine is TENSORFLOW
     assert instead.refused.startswith("driving: features of driving must be within 0.0001 of")
     assert any(line.startswith("TensorFlow instead of driving: features of") for line in said)
@@ -218,7 +228,11 @@ def test_an_engine_that_cannot_be_imported_is_one_line_and_auto_goes_on(monkeypa
     )
     assert chosen.engine is TENSORFLOW
     assert chosen.refused.startswith("openvino: openvino cannot be imported: libopenvino.so")
-    assert said == [f"another engine instead of {chosen.refused}"]
+    assert said == [f"auto passes over {chosen.refused}"]
+    onnx = replace(engine_table.ENGINES["onnxruntime"], start=broken)
+    monkeypatch.setitem(engine_table.ENGINES, "onnxruntime", onnx)
+    both = engine_table.started("auto", "cpu", PRECISIONS["float32"], frozen_backbone=True)
+    assert [name.split(":")[0] for name in both.refused.split("; ")] == ["openvino", "onnxruntime"]
 
 
 def test_an_engine_that_is_broken_is_no_loss_where_few_images_go_to_tensorflow(model, monkeypatch):

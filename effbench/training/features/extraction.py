@@ -39,6 +39,7 @@ class FeatureParts:
         engine: what computed them.
         difference: as in `record.Provenance.engine_difference`.
         refused: as in `record.Provenance.engine_refused`.
+        device: what computed them; None where steps do.
     """
 
     parts: list[np.ndarray]
@@ -46,6 +47,7 @@ class FeatureParts:
     engine: Engine
     difference: float | None = None
     refused: str = ""
+    device: Device | None = None
 
     def outcome(
         self, runs: Sequence[tuple[RunSpec, Finished | NonFiniteError]], verified: str
@@ -64,6 +66,7 @@ class FeatureParts:
             engine=self.engine,
             engine_difference=self.difference,
             engine_refused=self.refused,
+            device=self.device,
         )
 
 
@@ -90,11 +93,12 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
         except DeviceLostError:
             raise
         except DeviceError as error:
-            if not setting.choosing or engine is TENSORFLOW or setting.device.replicas > 1:
+            if not setting.choosing or engine is TENSORFLOW:
                 raise
-            refused = f"{engine.name}: {str(error).rpartition('; ')[0]}"
-            setting.report(Step(f"TensorFlow instead of {refused}", lasting=True))
-            if engine.device:  # it drove one that TensorFlow does not see
+            differs = f"{engine.name}: {str(error).rpartition('; ')[0]}"
+            refused = "; ".join(filter(None, (refused, differs)))
+            setting.report(Step(f"TensorFlow instead of {differs}", lasting=True))
+            if engine.device:  # it drove what TensorFlow does not see
                 setting = replace(setting, device=devices.cpu())
             engine = TENSORFLOW
             if not same_graph:
@@ -103,7 +107,7 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
     setting.phases.end("features")
     ends = np.cumsum([len(split.labels) for split in setting.dataset.splits])
     parts = np.split(extracted.values, ends[:-1])
-    return FeatureParts(parts, extracted.cached, engine, difference, refused)
+    return FeatureParts(parts, extracted.cached, engine, difference, refused, setting.device)
 
 
 def feature_set(
