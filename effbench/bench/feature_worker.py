@@ -55,9 +55,7 @@ def _prepared(case: FeatureCase) -> Prepared:
     run: Run
     if engine is not None:
         part = case.batch // device.layout.replicas
-        towers = 1 if engine.all_cores else device.threads
-        forward = backbone.forward(model, size, variant.rescale, part, towers, case.device)
-        forward = inputs.compiled(forward, device)
+        forward = inputs.of_network(model, size, variant.rescale, device, part, engine)
         program, version = engine.compile(partial(device.layout.map, forward)), engine.version
         run = partial(_first, program)
     else:

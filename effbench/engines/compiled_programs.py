@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-
 import jax
 
-from effbench import cache, cpu
+from effbench import cache
 from effbench.engines import kept_programs, pjrt
 from effbench.progress import Report, silent
 
@@ -26,8 +23,8 @@ def get(text: str, replicas: pjrt.Replicas, report: Report = silent) -> pjrt.Exe
         jax.errors.JaxRuntimeError: the compiler refuses it.
         DiskError: it cannot be kept.
     """
-    name = _short(text)
-    path = cache.programs() / f"{name}-{_short(*_compiler(replicas))}.xla"
+    name = kept_programs.named(text)
+    path = cache.programs() / f"{name}-{kept_programs.named(*_compiler(replicas))}.xla"
     others = not path.exists() and any(cache.programs().glob(f"{name}-*"))
     if program := kept_programs.read(path, report):
         try:
@@ -46,13 +43,8 @@ def _compiler(replicas: pjrt.Replicas) -> tuple[str, ...]:
     device = replicas.devices[0]
     return (
         device.device_kind,
-        # XLA divides a program among the cores that there are.
-        *((cpu.instructions(), cpu.counted()) if device.platform == "cpu" else ()),
+        *(kept_programs.on_cpu() if device.platform == "cpu" else ()),
         pjrt.driver(device),
         str(len(replicas.devices)),
-        os.environ.get("XLA_FLAGS", ""),
+        kept_programs.flags(),
     )
-
-
-def _short(*words: str) -> str:
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]

@@ -132,10 +132,20 @@ def started(
             if row.drives:
                 raise
             if isinstance(error, BrokenEngineError):
-                broken = f"{row.name}: {str(error).rpartition('; ')[0]}"
+                broken = refusal(row.name, error)
                 report(Step(f"auto passes over {broken}", lasting=True))
-                refused = "; ".join(filter(None, (refused, broken)))
+                refused = joined(refused, broken)
     return Started(last, _start(last, kind, precision, replicas or 1, report), refused)
+
+
+def refusal(name: str, error: DeviceError) -> str:
+    """Which engine was refused and why, without what to do about it."""
+    return f"{name}: {str(error).rpartition('; ')[0]}"
+
+
+def joined(*refusals: str) -> str:
+    """Several refusals as one text; "" is none."""
+    return "; ".join(filter(None, refusals))
 
 
 def _start(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+from effbench import cpu
 from effbench.files import write_atomically
 from effbench.progress import Report, Step
 
@@ -15,6 +17,21 @@ DAMAGED = Step("a program in the cache is damaged: compile it again", lasting=Tr
 ELSEWHERE = Step(
     "the program in the cache is for another device or version: compile it again", lasting=True
 )
+
+
+def named(*words: str) -> str:
+    """A short hash of what a program follows from."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]
+
+
+def on_cpu() -> tuple[str, str]:
+    """What a program for this CPU follows from: XLA divides it among the cores that there are."""
+    return cpu.instructions(), cpu.counted()
+
+
+def flags() -> str:
+    """What XLA was asked for besides."""
+    return os.environ.get("XLA_FLAGS", "")
 
 
 def read(path: Path, report: Report) -> bytes:

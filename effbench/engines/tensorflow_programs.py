@@ -7,7 +7,6 @@ tracing the network, is spent in every process.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from effbench import cache, cpu
+from effbench import cache
 from effbench.engines import kept_programs
 from effbench.errors import DiskError
 from effbench.hardware.tensorflow_setup import tf
@@ -39,7 +38,8 @@ def kept(group: str, report: Report) -> Iterator[None]:
         report: told why what was compiled before is compiled again.
     """
     home = cache.programs() / "tensorflow" / group
-    mine = home / _compiler()
+    compiler = (tf.__version__, *kept_programs.on_cpu(), kept_programs.flags())
+    mine = home / kept_programs.named(*compiler)
     with tempfile.TemporaryDirectory() as folder:
         copies = Path(folder)
         if home.is_dir() and not mine.is_dir():
@@ -61,13 +61,6 @@ def kept(group: str, report: Report) -> Iterator[None]:
                 if home.is_dir():
                     home.touch()  # the latest
                 _forget(home.parent)
-
-
-def _compiler() -> str:
-    """A short hash of what compiled programs follow from besides the group."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    words = (tf.__version__, cpu.instructions(), cpu.counted(), flags)
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:24]
 
 
 def _forget(folder: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_program_is_compiled_once_for_all_processes(xla, monkeypatch):
     once_more, *_ = counted(XlaEngine("cpu", report=said.append))
     assert once_more(np.ones(2, np.float32))[0] == 33
     assert said == [kept_programs.DAMAGED]
-    monkeypatch.setattr(compiled_programs.cpu, "instructions", lambda: "others")
+    monkeypatch.setattr(kept_programs.cpu, "instructions", lambda: "others")
     elsewhere, *_ = counted(XlaEngine("cpu", report=said.append))
     assert elsewhere(np.ones(2, np.float32))[0] == 33
     assert said == [kept_programs.DAMAGED, kept_programs.ELSEWHERE]

@@ -15,7 +15,7 @@ from effbench import cache, provenance
 from effbench.config.precisions import PRECISIONS
 from effbench.config.run_spec import RunSpec
 from effbench.data.splits import Rows
-from effbench.engines import proof
+from effbench.engines import engine_table, proof
 from effbench.engines.engine import TENSORFLOW, Engine, Program
 from effbench.errors import DeviceError, DeviceLostError, NonFiniteError
 from effbench.hardware import devices
@@ -95,8 +95,8 @@ def features(setting: Setting, model: keras.Model) -> FeatureParts:
         except DeviceError as error:
             if not setting.choosing or engine is TENSORFLOW:
                 raise
-            differs = f"{engine.name}: {str(error).rpartition('; ')[0]}"
-            refused = "; ".join(filter(None, (refused, differs)))
+            differs = engine_table.refusal(engine.name, error)
+            refused = engine_table.joined(refused, differs)
             setting.report(Step(f"TensorFlow instead of {differs}", lasting=True))
             if engine.device:  # it drove what TensorFlow does not see
                 setting = replace(setting, device=devices.cpu())

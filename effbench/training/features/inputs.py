@@ -24,9 +24,21 @@ def forward(
     engine: Engine = TENSORFLOW,
 ) -> backbones.Forward:
     """What one replica does with its part of a batch."""
+    return of_network(model, spec.image_size, spec.preprocessing, device, batch, engine)
+
+
+def of_network(
+    model: keras.Model,
+    image_size: int,
+    preprocessing: str,
+    device: Device,
+    batch: int,
+    engine: Engine,
+) -> backbones.Forward:
+    """The same of a network that belongs to no run."""
     # A graph that holds the network twice takes twice as long to compile.
     towers = 1 if engine.all_cores else device.threads
-    run = backbones.forward(model, spec.image_size, spec.preprocessing, batch, towers, device.kind)
+    run = backbones.forward(model, image_size, preprocessing, batch, towers, device.kind)
     return compiled(run, device)
 
 
